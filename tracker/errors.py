@@ -1,0 +1,38 @@
+"""What can go wrong, as one small tree.
+
+    TrackerError
+    ├── ConfigError       a setting, option, class, format or model name that does not exist or does not fit
+    ├── SourceError       a file, camera or stream that does not open or cannot be decoded
+    ├── SinkError         an output folder or file that cannot be written
+    ├── CheckpointError   a model file that is not one, or does not fit its labels
+    └── FormatError       an annotation file that breaks its format
+
+A message says what, where, what was expected and found, and what to try. The command line turns a
+TrackerError into one line on stderr and exit code 2, without a traceback.
+"""
+
+__all__ = ["CheckpointError", "ConfigError", "FormatError", "SinkError", "SourceError", "TrackerError"]
+
+
+class TrackerError(Exception):
+    """Anything Sightline refuses or cannot do; its message is meant for the user."""
+
+
+class ConfigError(TrackerError):
+    """A setting, option, class, format or model name that does not exist or does not fit."""
+
+
+class SourceError(TrackerError):
+    """A file, camera or stream that does not open or cannot be decoded."""
+
+
+class SinkError(TrackerError):
+    """An output folder or file that cannot be written."""
+
+
+class CheckpointError(TrackerError):
+    """A model file that is not one, or does not fit its labels."""
+
+
+class FormatError(TrackerError):
+    """An annotation file that breaks its format."""

@@ -1,0 +1,79 @@
+"""What a stage offers: a source yields, a detector finds, a tracker names, a sink keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from jaxtyping import Float32, Float64, UInt8
+from numpy import ndarray
+
+from tracker.types import Detections, Event, Frame, FrameResult, Image, SourceInfo, Tracks
+
+__all__ = ["Analyse", "Detector", "Draw", "Embed", "EstimateMotion", "FrameSource", "LabelPixels", "Sink", "Tracker"]
+
+
+class FrameSource(Protocol):
+    """Frames in presentation order with true time stamps.
+
+    Iterating twice is allowed only where the source can start over (files and folders do).
+    """
+
+    name: str
+    """What the user reads: a file name, a camera's name, an address without its password."""
+    live: bool
+    """Live sources never wait: a consumer that is late misses frames."""
+    info: SourceInfo
+    damage: int
+    """Places met so far where decoding failed and went on after them."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """Let go of the device or file; safe to call twice and from another thread."""
+        ...
+
+
+class Detector(Protocol):
+    """Images in, one Detections each out, in the same order."""
+
+    labels: tuple[str, ...]
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]: ...
+
+
+class Tracker(Protocol):
+    """Gives detections lasting ids; deterministic, one instance per source."""
+
+    def update(
+        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+    ) -> Tracks:
+        """The tracks at `time` seconds; `camera_motion` maps last frame's pixels to this one's."""
+        ...
+
+    def state(self) -> Mapping[str, Any]:
+        """All that is needed to go on later, as plain values and arrays."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+    def reset(self) -> None:
+        """Forget every track; ids go on and are not reused."""
+        ...
+
+
+class Sink(Protocol):
+    """Keeps results: a video, a table, a store."""
+
+    def write(self, result: FrameResult) -> None: ...
+
+    def close(self) -> None:
+        """Finish the output under its final name."""
+        ...
+
+
+Embed: TypeAlias = Callable[[Image, Float32[ndarray, "n 4"]], Float32[ndarray, "n d"]]
+EstimateMotion: TypeAlias = Callable[[Image], Float64[ndarray, "2 3"] | None]
+LabelPixels: TypeAlias = Callable[[Image], UInt8[ndarray, "h w"]]
+Analyse: TypeAlias = Callable[[Tracks, float], tuple[Event, ...]]
+Draw: TypeAlias = Callable[[FrameResult], Image]

@@ -1,0 +1,213 @@
+"""What flows: Frame -> Detections -> Tracks -> FrameResult.
+
+Conventions, stated once. Images are RGB uint8 (h, w, 3), read-only. Boxes are xyxy float32 pixels of the
+original frame with continuous edges (a box one pixel wide has x2 - x1 == 1). Times are seconds from the
+container's time stamps, never index / fps. Track ids start at 1 and are never reused. Arrays are
+struct-of-arrays: one row per object, one attribute per column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64, Integer, UInt8
+from numpy import ndarray
+
+__all__ = [
+    "Detections",
+    "Event",
+    "Frame",
+    "FrameResult",
+    "Image",
+    "Rows",
+    "SourceInfo",
+    "TrackState",
+    "Tracks",
+]
+
+Image: TypeAlias = UInt8[ndarray, "h w 3"]
+Rows: TypeAlias = Bool[ndarray, " n"] | Integer[ndarray, " k"] | slice
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    `index` counts decoded frames of the source from 0, `time` is the presentation time in seconds.
+    """
+
+    image: Image
+    index: int
+    time: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before reading it; None where the container does not tell."""
+
+    width: int
+    height: int
+    rate: Fraction | None = None
+    """Average frames per second, for display and as the encoder's hint; never used to make time stamps."""
+    frame_count: int | None = None
+    duration_s: float | None = None
+    time_base: Fraction | None = None
+    """Seconds per tick of the container's clock, so that a copy can keep the stamps exactly."""
+    has_audio: bool = False
+
+
+class _Columns:
+    """Row access shared by the struct-of-arrays types."""
+
+    __slots__ = ()
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """The chosen rows, every attribute sliced alike."""
+        chosen = {}
+        for column in fields(self):  # type: ignore[arg-type]
+            values = getattr(self, column.name)
+            chosen[column.name] = None if values is None else values[rows]
+        return type(self)(**chosen)
+
+
+def _check_rows(owner: object, count: int, **columns: tuple[ndarray | None, tuple[int | None, ...], type[Any]]) -> None:
+    for name, (values, row_shape, dtype) in columns.items():
+        if values is None:
+            continue
+        fits = len(values) == count and values.ndim == 1 + len(row_shape)
+        fits = fits and all(size in (None, found) for size, found in zip(row_shape, values.shape[1:], strict=True))
+        if not fits or values.dtype != dtype:
+            expected = (count, *("?" if size is None else size for size in row_shape))
+            raise ValueError(
+                f"{type(owner).__name__}.{name}: expected {np.dtype(dtype).name} {expected}, "
+                f"found {values.dtype} {values.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections(_Columns):
+    """What a detector saw in one frame, one row per object."""
+
+    boxes: Float32[ndarray, "n 4"]
+    scores: Float32[ndarray, " n"]
+    class_ids: Int32[ndarray, " n"]
+    masks: UInt8[ndarray, "n m m"] | None = None
+    """Coverage 0..255 stretched over the box, at the network's own resolution or better."""
+    embeddings: Float32[ndarray, "n d"] | None = None
+    """Unit rows; cosine similarity tells how alike two objects look."""
+
+    def __post_init__(self) -> None:
+        _check_rows(
+            self,
+            len(self.boxes),
+            boxes=(self.boxes, (4,), np.float32),
+            scores=(self.scores, (), np.float32),
+            class_ids=(self.class_ids, (), np.int32),
+            masks=(self.masks, (None, None), np.uint8),
+            embeddings=(self.embeddings, (None,), np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No objects at all."""
+        return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+
+
+class TrackState(IntEnum):
+    """Where a track stands in its life."""
+
+    TENTATIVE = 0
+    CONFIRMED = 1
+    COASTING = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks(_Columns):
+    """Who is in one frame, one row per track, ordered by id."""
+
+    ids: Int64[ndarray, " n"]
+    boxes: Float32[ndarray, "n 4"]
+    velocities: Float32[ndarray, "n 2"]
+    """Pixels per second of the box centre, x then y."""
+    scores: Float32[ndarray, " n"]
+    class_ids: Int32[ndarray, " n"]
+    states: UInt8[ndarray, " n"]
+    """Values of TrackState."""
+    ages: Float32[ndarray, " n"]
+    """Seconds since the first detection."""
+    unseen: Float32[ndarray, " n"]
+    """Seconds since the last detection, 0 when seen in this frame."""
+    detection_rows: Int32[ndarray, " n"]
+    """Row in this frame's Detections, -1 when coasting."""
+
+    def __post_init__(self) -> None:
+        _check_rows(
+            self,
+            len(self.ids),
+            ids=(self.ids, (), np.int64),
+            boxes=(self.boxes, (4,), np.float32),
+            velocities=(self.velocities, (2,), np.float32),
+            scores=(self.scores, (), np.float32),
+            class_ids=(self.class_ids, (), np.int32),
+            states=(self.states, (), np.uint8),
+            ages=(self.ages, (), np.float32),
+            unseen=(self.unseen, (), np.float32),
+            detection_rows=(self.detection_rows, (), np.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def empty(cls) -> Tracks:
+        """Nobody at all."""
+        return cls(
+            ids=np.empty(0, np.int64),
+            boxes=np.empty((0, 4), np.float32),
+            velocities=np.empty((0, 2), np.float32),
+            scores=np.empty(0, np.float32),
+            class_ids=np.empty(0, np.int32),
+            states=np.empty(0, np.uint8),
+            ages=np.empty(0, np.float32),
+            unseen=np.empty(0, np.float32),
+            detection_rows=np.empty(0, np.int32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a rule noticed: `kind` such as 'line' or 'zone-enter', `name` the rule's own name."""
+
+    kind: str
+    name: str
+    time: float
+    track_id: int
+    class_id: int
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """All that is known about one frame once the pipeline is done with it."""
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+    labels: tuple[str, ...]
+    semantic: UInt8[ndarray, "h w"] | None = None
+    events: tuple[Event, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds spent per stage."""
+    rejected: int = 0
+    """NaN, infinite or empty boxes the model gave, dropped before tracking."""
+    canvas: Image | None = None
+    """The frame with its overlay, where something was drawn."""
