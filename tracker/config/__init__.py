@@ -1,0 +1,23 @@
+"""Every knob of the program: frozen, typed, unknown keys refused. May import errors only."""
+
+from tracker.config.schema import (
+    assign,
+    build,
+    field_docs,
+    nearest,
+    parse_assignment,
+    read_toml,
+    to_mapping,
+    to_toml,
+)
+
+__all__ = [
+    "assign",
+    "build",
+    "field_docs",
+    "nearest",
+    "parse_assignment",
+    "read_toml",
+    "to_mapping",
+    "to_toml",
+]

@@ -1,0 +1,201 @@
+"""Boxes and the maps between pictures: overlap, non-maximum suppression, letterbox both ways, masks in boxes.
+
+Boxes are xyxy with continuous edges. Everything here is plain numpy / OpenCV and free of state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from numpy import ndarray
+
+__all__ = [
+    "Letterbox",
+    "area",
+    "clip",
+    "cxcywh_to_xyxy",
+    "iou",
+    "is_valid",
+    "nms",
+    "paste_mask",
+    "xyxy_to_cxcywh",
+    "xyxy_to_xywh",
+]
+
+Boxes = Float[ndarray, "n 4"]
+
+
+def area(boxes: Boxes) -> Float[ndarray, " n"]:
+    """Area of each box in square pixels, 0 for an inverted one."""
+    x1, y1, x2, y2 = boxes.T
+    return np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+
+
+def iou(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
+    """Intersection over union of every box in `a` with every box in `b`; 0 where both are empty."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    width, height = np.moveaxis(np.maximum(bottom_right - top_left, 0), -1, 0)
+    intersection = width * height
+    union = area(a)[:, None] + area(b)[None, :] - intersection
+    overlap: ndarray = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return overlap
+
+
+def is_valid(boxes: Boxes, scores: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Which rows a tracker can use: finite, wider and taller than nothing, with a score of 0 to 1."""
+    x1, y1, x2, y2 = boxes.T
+    with np.errstate(invalid="ignore", over="ignore"):
+        width, height = x2 - x1, y2 - y1
+        usable = np.isfinite(width) & np.isfinite(height) & (width > 0) & (height > 0)
+        result: ndarray = usable & np.isfinite(boxes).all(axis=1) & (scores >= 0) & (scores <= 1)
+    return result
+
+
+def clip(boxes: Boxes, width: float, height: float) -> Boxes:
+    """The part of each box inside a width x height picture."""
+    limits = np.array([width, height, width, height], boxes.dtype)
+    clipped: ndarray = np.clip(boxes, 0, limits)
+    return clipped
+
+
+def nms(
+    boxes: Float[ndarray, "n 4"], scores: Float[ndarray, " n"], class_ids: ndarray | None = None, *, threshold: float
+) -> Int64[ndarray, " k"]:
+    """Rows that greedy non-maximum suppression keeps, best score first.
+
+    A box is dropped when its overlap with a better kept box of the same class exceeds `threshold`;
+    without `class_ids` every box competes with every other. Equal scores keep their order.
+    """
+    order = np.argsort(-scores, kind="stable")
+    boxes = np.asarray(boxes, np.float32)[order]
+    if class_ids is not None and len(boxes):
+        reach = float(np.abs(boxes).max()) * 2 + 1
+        boxes = boxes + (class_ids[order].astype(np.float32) * reach)[:, None]
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+    areas = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    alive = np.ones(len(boxes), bool)
+    kept = []
+    for row in range(len(boxes)):
+        if not alive[row]:
+            continue
+        kept.append(row)
+        later = slice(row + 1, None)
+        width = np.minimum(x2[row], x2[later]) - np.maximum(x1[row], x1[later])
+        height = np.minimum(y2[row], y2[later]) - np.maximum(y1[row], y1[later])
+        intersection = np.maximum(width, 0) * np.maximum(height, 0)
+        alive[later] &= intersection <= threshold * (areas[row] + areas[later] - intersection)
+    return order[np.array(kept, np.int64)].astype(np.int64)
+
+
+def xyxy_to_xywh(boxes: Boxes) -> Boxes:
+    """Left, top, width, height."""
+    x1, y1, x2, y2 = boxes.T
+    return np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
+
+
+def xyxy_to_cxcywh(boxes: Boxes) -> Boxes:
+    """Centre, width, height."""
+    x1, y1, x2, y2 = boxes.T
+    return np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
+
+
+def cxcywh_to_xyxy(boxes: Boxes) -> Boxes:
+    """Corners of boxes given by centre, width, height."""
+    cx, cy, width, height = boxes.T
+    return np.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A picture fitted into another size with its aspect kept, and the way back.
+
+    The picture is scaled by `scale` and placed at (`left`, `top`) of a `width` x `height` canvas.
+    """
+
+    scale: float
+    left: int
+    top: int
+    inner_width: int
+    inner_height: int
+    width: int
+    height: int
+
+    @classmethod
+    def fit(cls, image_width: int, image_height: int, size: int, *, multiple: int = 32) -> Letterbox:
+        """The smallest rectangle of multiples of `multiple` around the picture scaled so its longest side is `size`."""
+        scale = size / max(image_width, image_height)
+        inner_width, inner_height = max(1, round(image_width * scale)), max(1, round(image_height * scale))
+        return cls.inside(
+            image_width,
+            image_height,
+            width=-(-inner_width // multiple) * multiple,
+            height=-(-inner_height // multiple) * multiple,
+        )
+
+    @classmethod
+    def inside(cls, image_width: int, image_height: int, *, width: int, height: int) -> Letterbox:
+        """The picture as large as it fits into exactly width x height, centred."""
+        scale = min(width / image_width, height / image_height)
+        inner_width = min(width, max(1, round(image_width * scale)))
+        inner_height = min(height, max(1, round(image_height * scale)))
+        return cls(
+            scale, (width - inner_width) // 2, (height - inner_height) // 2, inner_width, inner_height, width, height
+        )
+
+    def apply(self, image: UInt8[ndarray, "h w 3"], *, fill: int = 114) -> UInt8[ndarray, "height width 3"]:
+        """The canvas with the scaled picture on it, `fill` around it."""
+        canvas = np.empty((self.height, self.width, 3), np.uint8)
+        bottom, right = self.top + self.inner_height, self.left + self.inner_width
+        canvas[: self.top] = canvas[bottom:] = fill
+        canvas[self.top : bottom, : self.left] = canvas[self.top : bottom, right:] = fill
+        resized = image
+        if image.shape[:2] != (self.inner_height, self.inner_width):
+            method = cv2.INTER_LINEAR if self.scale >= 0.5 else cv2.INTER_AREA
+            resized = cv2.resize(image, (self.inner_width, self.inner_height), interpolation=method)
+        canvas[self.top : bottom, self.left : right] = resized
+        return canvas
+
+    def to_canvas(self, boxes: Boxes) -> Boxes:
+        """Boxes of the picture in canvas pixels."""
+        shift = np.array([self.left, self.top, self.left, self.top], np.float32)
+        return (boxes * np.float32(self.scale) + shift).astype(np.float32)
+
+    def to_image(self, boxes: Boxes) -> Boxes:
+        """Boxes of the canvas in pixels of the picture; not clipped."""
+        shift = np.array([self.left, self.top, self.left, self.top], np.float32)
+        return ((boxes - shift) / np.float32(self.scale)).astype(np.float32)
+
+
+def paste_mask(
+    mask: UInt8[ndarray, "m m"], box: Float32[ndarray, "4"], width: int, height: int, *, threshold: int = 127
+) -> tuple[tuple[slice, slice], Bool[ndarray, "bh bw"]]:
+    """Where a box mask lies in a width x height picture: the window (rows, columns) and the covered pixels in it.
+
+    A pixel is covered when the coverage, sampled at its centre between mask cells, exceeds `threshold` of 255.
+    The work is done inside the box only; a box outside the picture gives an empty window.
+    """
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    left, top = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))
+    right, bottom = min(width, int(np.ceil(x2))), min(height, int(np.ceil(y2)))
+    if right <= left or bottom <= top or x2 <= x1 or y2 <= y1:
+        return (slice(0, 0), slice(0, 0)), np.empty((0, 0), bool)
+    rows, columns = mask.shape
+    step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
+    from_window = np.array(
+        [
+            [step_x, 0, (left + 0.5 - x1) * step_x - 0.5],
+            [0, step_y, (top + 0.5 - y1) * step_y - 0.5],
+        ]
+    )
+    coverage = cv2.warpAffine(
+        mask,
+        from_window,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return (slice(top, bottom), slice(left, right)), coverage > threshold
