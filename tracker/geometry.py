@@ -31,7 +31,8 @@ Boxes = Float[ndarray, "n 4"]
 def area(boxes: Boxes) -> Float[ndarray, " n"]:
     """Area of each box in square pixels, 0 for an inverted one."""
     x1, y1, x2, y2 = boxes.T
-    return np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    areas: ndarray = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    return areas
 
 
 def iou(a: Float[ndarray, "n 4"], b: Float[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
@@ -171,7 +172,7 @@ class Letterbox:
 
 
 def paste_mask(
-    mask: UInt8[ndarray, "m m"], box: Float32[ndarray, "4"], width: int, height: int, *, threshold: int = 127
+    mask: UInt8[ndarray, "m m"], box: Float32[ndarray, " 4"], width: int, height: int, *, threshold: int = 127
 ) -> tuple[tuple[slice, slice], Bool[ndarray, "bh bw"]]:
     """Where a box mask lies in a width x height picture: the window (rows, columns) and the covered pixels in it.
 

@@ -68,7 +68,11 @@ class Sink(Protocol):
     def write(self, result: FrameResult) -> None: ...
 
     def close(self) -> None:
-        """Finish the output under its final name."""
+        """Finish the output under its final name; safe to call twice."""
+        ...
+
+    def abort(self) -> None:
+        """Let go after an error: what was written does not get its final name."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Every knob of the program: frozen, typed, unknown keys refused. May import errors only."""
 
+from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig
 from tracker.config.schema import (
     assign,
     build,
@@ -12,6 +13,9 @@ from tracker.config.schema import (
 )
 
 __all__ = [
+    "DetectorConfig",
+    "OutputConfig",
+    "SourceConfig",
     "assign",
     "build",
     "field_docs",

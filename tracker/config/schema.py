@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
-import functools
 import inspect
 import math
 import textwrap
@@ -113,8 +112,7 @@ def _type_name(hint: Any) -> str:
     return names.get(hint, str(hint))
 
 
-@functools.cache
-def field_docs(cls: Any) -> dict[str, str]:
+def field_docs(cls: type[Any]) -> dict[str, str]:
     """The docstring below each field of a settings class, by field name."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
@@ -178,7 +176,9 @@ def to_toml(settings: Any) -> str:
 
 
 def _toml_lines(settings: Any, prefix: str) -> list[str]:
-    docs, lines, tables = field_docs(type(settings)), [], []
+    docs = field_docs(type(settings))
+    lines: list[str] = []
+    tables: list[str] = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):

@@ -1,0 +1,71 @@
+"""The settings of a run that belong to no algorithm: where frames come from, which network, what is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """How frames are read."""
+
+    vid_stride: int = 1
+    """Use every n-th frame; time stamps stay those of the container."""
+
+    def __post_init__(self) -> None:
+        if self.vid_stride < 1:
+            raise ValueError(f"vid_stride must be 1 or more, found {self.vid_stride}")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """Which network looks at the frames, and how."""
+
+    model: str = "auto"
+    """Network: auto (the embedded default), an .onnx or .safetensors file of ours, or any .pt of ultralytics."""
+    conf: float | None = None
+    """Lowest score of a detection, 0 to 1; without it the threshold measured for the network."""
+    iou: float | None = None
+    """Overlap above which non-maximum suppression drops the weaker box; without it the network's own."""
+    imgsz: int | None = None
+    """Longest side the frame is scaled to for the network, in multiples of 32; without it the network's own."""
+    classes: tuple[str, ...] = ()
+    """Classes to keep, by name or number; empty keeps all."""
+    max_det: int = 300
+    """Most detections kept in one frame."""
+    masks: bool = True
+    """Whether outlines of the objects are computed where the network offers them."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    batch: int = 1
+    """Frames given to the network at once for files; live input always uses 1."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("conf", self.conf), ("iou", self.iou)):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, found {value}")
+        if self.imgsz is not None and (self.imgsz < 32 or self.imgsz % 32):
+            near = max(32, round(self.imgsz / 32) * 32)
+            raise ValueError(f"imgsz must be a multiple of 32, found {self.imgsz}; try {near}")
+        if self.max_det < 1 or self.batch < 1:
+            raise ValueError(f"max_det and batch must be 1 or more, found {self.max_det} and {self.batch}")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """What is written, and where: DIR/NAME, then DIR/NAME2, DIR/NAME3 and so on."""
+
+    save: bool = False
+    """Write the annotated video."""
+    format: tuple[str, ...] = ("mot", "jsonl")
+    """Annotation files to write; none for no file at all."""
+    project: Path = Path("runs/track")
+    """Folder that the run's own folder is made in."""
+    name: str = "run"
+    """Name of the run's folder; a number is added when it is taken."""
+    progress: Literal["bar", "json", "none"] = "bar"
+    """How progress is shown: a bar for people, JSON lines for programs, or nothing."""

@@ -1,0 +1,103 @@
+"""The order: detect, track, analyse, draw. One frame in, one FrameResult out, no threads.
+
+`process` is deterministic: the same frames in the same order give the same results. `detect` keeps no state, so
+the Runner may call it for several frames at once; `follow` remembers and must see the frames in order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tracker.geometry import is_valid
+from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Tracker
+from tracker.types import Detections, Frame, FrameResult, Image
+
+__all__ = ["Pipeline", "Seen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the stateless half of the pipeline found in one frame."""
+
+    detections: Detections
+    rejected: int
+    seconds: float
+
+
+class Pipeline:
+    """A detector, a tracker and what stands around them, run in order on each frame."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        tracker: Tracker,
+        *,
+        embed: Embed | None = None,
+        estimate_motion: EstimateMotion | None = None,
+        label_pixels: LabelPixels | None = None,
+        analyse: Analyse | None = None,
+        draw: Draw | None = None,
+    ) -> None:
+        self.detector = detector
+        self.tracker = tracker
+        self._embed = embed
+        self._estimate_motion = estimate_motion
+        self._label_pixels = label_pixels
+        self._analyse = analyse
+        self._draw = draw
+
+    def process(self, frame: Frame) -> FrameResult:
+        """Everything about one frame. Frames of one source come in order."""
+        return self.follow(frame, self.detect([frame.image])[0])
+
+    def detect(self, images: Sequence[Image]) -> list[Seen]:
+        """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""
+        started = time.perf_counter()
+        found = []
+        for image, detections in zip(images, self.detector.detect(images), strict=True):
+            usable = is_valid(detections.boxes, detections.scores)
+            rejected = int(len(usable) - usable.sum())
+            kept = detections[usable] if rejected else detections
+            if self._embed is not None and len(kept):
+                kept = replace(kept, embeddings=self._embed(image, kept.boxes))
+            found.append((kept, rejected))
+        seconds = (time.perf_counter() - started) / max(len(found), 1)
+        return [Seen(kept, rejected, seconds) for kept, rejected in found]
+
+    def follow(self, frame: Frame, seen: Seen) -> FrameResult:
+        """Give the objects of the next frame their identities, then analyse and draw it."""
+        clock = _Clock()
+        motion = self._estimate_motion(frame.image) if self._estimate_motion else None
+        tracks = self.tracker.update(seen.detections, frame.time, motion)
+        clock.lap("track")
+        semantic = self._label_pixels(frame.image) if self._label_pixels else None
+        events = self._analyse(tracks, frame.time) if self._analyse else ()
+        clock.lap("analyse")
+        result = FrameResult(
+            frame=frame,
+            detections=seen.detections,
+            tracks=tracks,
+            labels=self.detector.labels,
+            semantic=semantic,
+            events=events,
+            timings=clock.laps,
+            rejected=seen.rejected,
+        )
+        canvas = self._draw(result) if self._draw else None
+        clock.lap("draw")
+        return replace(result, canvas=canvas, timings={"detect": seen.seconds, **clock.laps})
+
+
+class _Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
