@@ -1,0 +1,119 @@
+"""Building blocks that several networks share.
+
+`norm=False` builds a block whose convolution carries a bias in place of batch norm: the shape of a network whose
+batch norm has been folded away, either because it is exported or because its weights came from such a file.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+__all__ = ["Bottleneck", "ConvNormAct", "CrossStage", "DepthwiseSeparable", "SpatialPyramid", "fold_batch_norm"]
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, batch norm, SiLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, norm: bool = True
+    ) -> None:
+        super().__init__()
+        padding = (kernel - 1) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=not norm)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03) if norm else nn.Identity()
+        self.act = nn.SiLU(inplace=True)
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d i j"]:
+        return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
+
+
+class DepthwiseSeparable(nn.Sequential):
+    """A convolution per channel, then a 1 x 1 convolution across channels, each with its activation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, norm: bool = True) -> None:
+        super().__init__(
+            ConvNormAct(inputs, inputs, kernel, stride=stride, groups=inputs, norm=norm),
+            ConvNormAct(inputs, outputs, norm=norm),
+        )
+
+
+def spatial_conv(
+    inputs: int, outputs: int, *, stride: int = 1, depthwise: bool = False, norm: bool = True
+) -> nn.Module:
+    """A 3 x 3 convolution, whole or separable."""
+    if depthwise:
+        return DepthwiseSeparable(inputs, outputs, stride=stride, norm=norm)
+    return ConvNormAct(inputs, outputs, 3, stride=stride, norm=norm)
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, then 3 x 3, with the input added where `shortcut` says so."""
+
+    def __init__(self, channels: int, *, shortcut: bool, depthwise: bool, norm: bool = True) -> None:
+        super().__init__()
+        self.conv1 = ConvNormAct(channels, channels, norm=norm)
+        self.conv2 = spatial_conv(channels, channels, depthwise=depthwise, norm=norm)
+        self.shortcut = shortcut
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
+        y = self.conv2(self.conv1(x))
+        return y + x if self.shortcut else y  # type: ignore[no-any-return]
+
+
+class CrossStage(nn.Module):
+    """Half of the channels through bottlenecks, half around them, joined by a 1 x 1 (CSPNet, Wang et al., 2020)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, depth: int, *, shortcut: bool, depthwise: bool, norm: bool = True
+    ) -> None:
+        super().__init__()
+        hidden = outputs // 2
+        self.conv1 = ConvNormAct(inputs, hidden, norm=norm)
+        self.conv2 = ConvNormAct(inputs, hidden, norm=norm)
+        self.blocks = nn.Sequential(
+            *(Bottleneck(hidden, shortcut=shortcut, depthwise=depthwise, norm=norm) for _ in range(depth))
+        )
+        self.conv3 = ConvNormAct(2 * hidden, outputs, norm=norm)
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d h w"]:
+        return self.conv3(torch.cat((self.blocks(self.conv1(x)), self.conv2(x)), dim=1))  # type: ignore[no-any-return]
+
+
+class SpatialPyramid(nn.Module):
+    """Max pooling over 5, 9 and 13 pixels beside the input, joined by a 1 x 1 (SPP, He et al., 2014).
+
+    The wider windows are the 5-pixel pooling applied again, which gives the same values for less work.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, norm: bool = True) -> None:
+        super().__init__()
+        hidden = inputs // 2
+        self.conv1 = ConvNormAct(inputs, hidden, norm=norm)
+        self.pool = nn.MaxPool2d(5, stride=1, padding=2)
+        self.conv2 = ConvNormAct(4 * hidden, outputs, norm=norm)
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d h w"]:
+        x = self.conv1(x)
+        five = self.pool(x)
+        nine = self.pool(five)
+        return self.conv2(torch.cat((x, five, nine, self.pool(nine)), dim=1))  # type: ignore[no-any-return]
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """The same network with each batch norm folded into the convolution before it; changes `network` in place.
+
+    Equal in evaluation mode. Convolution and norm must stand next to each other in one module, as they do in
+    `ConvNormAct` (conv, norm) and in torchvision's networks (conv1, bn1, ...).
+    """
+    for module in network.modules():
+        names = list(module._modules)
+        for first, second in pairwise(names):
+            conv, norm = module._modules[first], module._modules[second]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                folded = nn.utils.fuse_conv_bn_eval(conv.eval(), norm.eval())
+                module._modules[first], module._modules[second] = folded, nn.Identity()
+    return network

@@ -1,0 +1,186 @@
+"""An anchor-based YOLO with masks: any backbone, a path aggregation neck, decoupled heads, prototype masks.
+
+Papers: YOLOv2 and v3 (Redmon and Farhadi, 2016 and 2018) for anchors; PANet (Liu et al., 2018) for the neck; YOLOX
+(Ge et al., 2021) for the decoupled head and the sizes; YOLACT (Bolya et al., 2019) for the masks.
+Where we differ: centres are linear in the cell (as YOLOX's) and may leave it; k anchors share one head whose last
+convolution gives k answers, so that an anchor-free head becomes ours by copying it k times and moving its size bias
+by log(stride / anchor); prototypes see the backbone's map at stride 4 besides the neck.
+
+Layout of the raw maps, which is also the layout of the exported ONNX file:
+
+    p3, p4, p5    float32 (b, k, 5 + c + m, h, w)    one per stride 8, 16, 32; h, w = image size / stride
+    prototypes    float32 (b, m, H / 4, W / 4)
+
+Channels of a map: tx, ty, tw, th, objectness, c classes, m mask coefficients, all raw. With the anchor (p_w, p_h)
+in pixels of the network's input (metadata `anchors`, one list of k pairs per level), for the cell in column i, row j:
+
+    centre x = (i + tx) * stride        width  = p_w * exp(tw)
+    centre y = (j + ty) * stride        height = p_h * exp(th)
+    score of class q = sigmoid(objectness) * sigmoid(class q)
+    mask logit at a point = sum over m of coefficient * prototype, the prototypes read bilinearly there
+                            (pixel centres: prototype cell (u, v) covers image pixels 4u..4u+4, 4v..4v+4)
+
+The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multiple of 32. Pad with 114.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracker.errors import ConfigError
+from tracker.nets.backbones import make_backbone
+from tracker.nets.layers import ConvNormAct, CrossStage, spatial_conv
+
+__all__ = ["NetworkConfig", "RawMaps", "YoloNet"]
+
+STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """All that is needed to build the network again."""
+
+    backbone: str = "cspdarknet_nano"
+    """Name in tracker.nets.backbones; must give maps at strides 8, 16 and 32."""
+    classes: int = 6
+    """Number of labels."""
+    anchors: int = 2
+    """Anchors per cell."""
+    coefficients: int = 24
+    """Prototype masks, and so mask coefficients per box."""
+    widths: tuple[int, int, int] = (64, 128, 256)
+    """Channels of the neck at strides 8, 16 and 32."""
+    head_width: int = 64
+    """Channels inside the heads."""
+    prototype_width: int = 48
+    """Channels inside the prototype branch."""
+    depth: int = 1
+    """Bottlenecks per stage of the neck."""
+    depthwise: bool = True
+    """Separable 3 x 3 convolutions in neck and heads."""
+    norm: bool = True
+    """Batch norm; without it convolutions carry biases, as in a file whose batch norm was folded."""
+
+
+class RawMaps(NamedTuple):
+    """What the network gives: nothing is decoded, no sigmoid taken."""
+
+    levels: tuple[Tensor, ...]
+    """(b, k, 5 + c + m, h, w) per stride."""
+    prototypes: Tensor
+    """(b, m, H / 4, W / 4)."""
+
+
+class Neck(nn.Module):
+    """Top-down, then bottom-up: each stride sees the others."""
+
+    def __init__(self, inputs: tuple[int, int, int], config: NetworkConfig) -> None:
+        super().__init__()
+        shallow, middle, deep = inputs
+        w3, w4, w5 = config.widths
+        depthwise, norm = config.depthwise, config.norm
+
+        def stage(channels: int, outputs: int) -> CrossStage:
+            return CrossStage(channels, outputs, config.depth, shortcut=False, depthwise=depthwise, norm=norm)
+
+        self.lateral5 = ConvNormAct(deep, w4, norm=norm)
+        self.down4 = stage(w4 + middle, w4)
+        self.lateral4 = ConvNormAct(w4, w3, norm=norm)
+        self.down3 = stage(w3 + shallow, w3)
+        self.step3 = spatial_conv(w3, w3, stride=2, depthwise=depthwise, norm=norm)
+        self.up4 = stage(2 * w3, w4)
+        self.step4 = spatial_conv(w4, w4, stride=2, depthwise=depthwise, norm=norm)
+        self.up5 = stage(2 * w4, w5)
+
+    def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        top = self.lateral5(deep)
+        x = self.down4(torch.cat((functional.interpolate(top, scale_factor=2.0), middle), dim=1))
+        waist = self.lateral4(x)
+        p3 = self.down3(torch.cat((functional.interpolate(waist, scale_factor=2.0), shallow), dim=1))
+        p4 = self.up4(torch.cat((self.step3(p3), waist), dim=1))
+        p5 = self.up5(torch.cat((self.step4(p4), top), dim=1))
+        return p3, p4, p5
+
+
+class Head(nn.Module):
+    """Boxes, objectness, classes and mask coefficients of one stride, k answers per cell."""
+
+    def __init__(self, inputs: int, config: NetworkConfig) -> None:
+        super().__init__()
+        width, norm, depthwise = config.head_width, config.norm, config.depthwise
+        self.anchors = config.anchors
+
+        def branch() -> nn.Sequential:
+            return nn.Sequential(*(spatial_conv(width, width, depthwise=depthwise, norm=norm) for _ in range(2)))
+
+        self.stem = ConvNormAct(inputs, width, norm=norm)
+        self.class_branch = branch()
+        self.box_branch = branch()
+        self.boxes = nn.Conv2d(width, config.anchors * 4, 1)
+        self.objectness = nn.Conv2d(width, config.anchors, 1)
+        self.classes = nn.Conv2d(width, config.anchors * config.classes, 1)
+        self.coefficients = nn.Conv2d(width, config.anchors * config.coefficients, 1)
+        for rare in (self.objectness, self.classes):
+            nn.init.constant_(rare.bias, -math.log(99.0))  # type: ignore[arg-type]
+        for fresh in (self.boxes, self.coefficients):
+            nn.init.normal_(fresh.weight, std=0.01)
+            nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Float32[Tensor, "b d h w"]) -> Float32[Tensor, "b k c h w"]:
+        x = self.stem(x)
+        of_class, of_box = self.class_branch(x), self.box_branch(x)
+        parts = (self.boxes(of_box), self.objectness(of_box), self.classes(of_class), self.coefficients(of_box))
+        return torch.cat([part.unflatten(1, (self.anchors, -1)) for part in parts], dim=2)
+
+
+class Prototypes(nn.Module):
+    """Masks that every box mixes its own from, at stride 4."""
+
+    def __init__(self, inputs: int, fine: int | None, config: NetworkConfig) -> None:
+        super().__init__()
+        width, norm = config.prototype_width, config.norm
+        self.coarse = ConvNormAct(inputs, width, norm=norm)
+        self.fine = None if fine is None else ConvNormAct(fine, width, norm=norm)
+        self.mix = nn.Sequential(*(spatial_conv(width, width, depthwise=config.depthwise, norm=norm) for _ in range(2)))
+        self.out = nn.Conv2d(width, config.coefficients, 1)
+
+    def forward(self, p3: Tensor, fine: Tensor | None) -> Float32[Tensor, "b m i j"]:
+        x = functional.interpolate(self.coarse(p3), scale_factor=2.0)
+        if self.fine is not None and fine is not None:
+            x = x + self.fine(fine)
+        return self.out(self.mix(x))  # type: ignore[no-any-return]
+
+
+class YoloNet(nn.Module):
+    """Images RGB 0..1 in, raw maps out; `nets.anchors.decode` makes boxes of them."""
+
+    strides = STRIDES
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = make_backbone(config.backbone, **({} if config.norm else {"norm": False}))
+        channels = dict(zip(self.backbone.strides, self.backbone.channels, strict=True))
+        missing = [stride for stride in STRIDES if stride not in channels]
+        if missing:
+            raise ConfigError(
+                f"backbone {config.backbone!r}: detection needs maps at strides 8, 16 and 32, it has "
+                f"{self.backbone.strides}. Take another backbone, such as cspdarknet_nano or resnet18."
+            )
+        c3, c4, c5 = (channels[stride] for stride in STRIDES)
+        self.neck = Neck((c3, c4, c5), config)
+        self.heads = nn.ModuleList(Head(width, config) for width in config.widths)
+        self.prototypes = Prototypes(config.widths[0], channels.get(4), config)
+
+    def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
+        maps = dict(zip(self.backbone.strides, self.backbone(images), strict=True))
+        levels = self.neck(*(maps[stride] for stride in STRIDES))
+        raw = tuple(head(level) for head, level in zip(self.heads, levels, strict=True))
+        return RawMaps(raw, self.prototypes(levels[0], maps.get(4)))

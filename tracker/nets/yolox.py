@@ -1,0 +1,114 @@
+"""Start from a published YOLOX nano: its convolutions become ours, box for box.
+
+YOLOX (Ge et al., 2021) predicts one box per cell, w = stride * exp(t_w). A head with k anchors contains that head:
+each anchor's answer is a copy whose size bias is moved by log(stride / anchor). So at step 0 our network finds
+exactly what the published one finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy import ndarray
+from onnx import numpy_helper
+from torch import nn
+
+from tracker.errors import CheckpointError
+from tracker.nets.anchors import Anchors
+from tracker.nets.yolo import Head, YoloNet
+
+__all__ = ["COCO_CLASSES", "copy_yolox"]
+
+COCO_CLASSES = {"person": 0, "bicycle": 1, "car": 2, "motorcycle": 3, "bus": 5, "truck": 7}
+"""Rows of the published class head, by label."""
+
+
+Convolution: TypeAlias = tuple[ndarray, ndarray]
+"""Weight and bias."""
+
+
+def read_convolutions(path: Path) -> list[Convolution]:
+    """(weight, bias) of each convolution in graph order."""
+    try:
+        graph = onnx.load(path).graph
+    except (DecodeError, OSError) as error:
+        raise CheckpointError(f"{path}: not an ONNX file ({error}).") from error
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = [tuple(values[name] for name in node.input[1:]) for node in graph.node if node.op_type == "Conv"]
+    if len(found) != 113 or any(len(pair) != 2 for pair in found):
+        raise CheckpointError(f"{path}: expected the 113 convolutions of YOLOX nano, found {len(found)}.")
+    return found  # type: ignore[return-value]
+
+
+def unfold_focus(weight: ndarray) -> ndarray:
+    """The 6 x 6 convolution on an RGB 0..1 image that equals the 3 x 3 one on four shifted BGR 0..255 copies."""
+    outputs = len(weight)
+    unfolded = np.zeros((outputs, 3, 6, 6), weight.dtype)
+    # the copies come as (row, column) offsets (0, 0), (1, 0), (0, 1), (1, 1)
+    for copy, (row, column) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+        unfolded[:, :, row::2, column::2] = weight[:, 3 * copy : 3 * copy + 3]
+    return unfolded[:, ::-1] * 255.0
+
+
+def copy_convolution(target: nn.Conv2d, weight: ndarray, bias: ndarray) -> None:
+    """Fill one convolution; shapes must agree."""
+    if target.bias is None or target.weight.shape != weight.shape:
+        raise CheckpointError(
+            f"a convolution of shape {tuple(target.weight.shape)} cannot take weights of shape {weight.shape}. "
+            "Build the network with backbone cspdarknet_nano and norm=False."
+        )
+    with torch.no_grad():
+        target.weight.copy_(torch.from_numpy(np.array(weight, np.float32)))
+        target.bias.copy_(torch.from_numpy(np.array(bias, np.float32)))
+
+
+def convolutions(module: nn.Module) -> Iterator[nn.Conv2d]:
+    """The convolutions in the order they were built, which is the published graph's order."""
+    return (part for part in module.modules() if isinstance(part, nn.Conv2d))
+
+
+def copy_answers(
+    head: Head,
+    of_class: Convolution,
+    of_box: Convolution,
+    of_object: Convolution,
+    classes: list[int],
+    shifts: list[tuple[float, float]],
+) -> None:
+    """Fill the last convolutions of one stride, repeated per anchor; `shifts` are stride / anchor, width and height."""
+    copies = len(shifts)
+    size_shift = np.concatenate([(0.0, 0.0, np.log(w), np.log(h)) for w, h in shifts]).astype(np.float32)
+    class_weight, class_bias = (part[classes] for part in of_class)
+    box_weight, box_bias = of_box
+    object_weight, object_bias = of_object
+    copy_convolution(head.classes, np.tile(class_weight, (copies, 1, 1, 1)), np.tile(class_bias, copies))
+    copy_convolution(head.boxes, np.tile(box_weight, (copies, 1, 1, 1)), np.tile(box_bias, copies) + size_shift)
+    copy_convolution(head.objectness, np.tile(object_weight, (copies, 1, 1, 1)), np.tile(object_bias, copies))
+
+
+def copy_yolox(network: YoloNet, path: Path, labels: tuple[str, ...], anchors: Anchors) -> None:
+    """Fill a cspdarknet_nano network without batch norm so that it detects what the file at `path` detects."""
+    unknown = [label for label in labels if label not in COCO_CLASSES]
+    if unknown:
+        raise CheckpointError(f"{path}: has no class {unknown[0]!r}. Known: {', '.join(COCO_CLASSES)}.")
+    source = iter(read_convolutions(path))
+    stem, *body = (*convolutions(network.backbone), *convolutions(network.neck))
+    stem_weight, stem_bias = next(source)
+    copy_convolution(stem, unfold_focus(stem_weight), stem_bias)
+    for convolution in body:
+        copy_convolution(convolution, *next(source))
+    classes = [COCO_CLASSES[label] for label in labels]
+    for head, stride, pairs in zip(network.heads, network.strides, anchors, strict=True):
+        assert isinstance(head, Head)
+        for convolution in (*convolutions(head.stem), *convolutions(head.class_branch)):
+            copy_convolution(convolution, *next(source))
+        of_class = next(source)
+        for convolution in convolutions(head.box_branch):
+            copy_convolution(convolution, *next(source))
+        copy_answers(head, of_class, next(source), next(source), classes, [(stride / w, stride / h) for w, h in pairs])
