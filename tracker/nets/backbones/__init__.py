@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from tracker.errors import ConfigError
-from tracker.nets.backbones.backbone import Backbone
+from tracker.nets.backbones.contract import Backbone
 
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
 

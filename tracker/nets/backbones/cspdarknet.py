@@ -12,7 +12,7 @@ from typing import ClassVar
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from tracker.nets.backbones.backbone import Backbone
+from tracker.nets.backbones.contract import Backbone
 from tracker.nets.layers import ConvNormAct, CrossStage, SpatialPyramid, spatial_conv
 
 __all__ = ["CSPDarknet", "cspdarknet_nano", "cspdarknet_small"]
