@@ -7,6 +7,7 @@ resolved lazily, so that asking for one network does not import the others. Impo
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from tracker.errors import ConfigError
@@ -15,16 +16,69 @@ from tracker.nets.backbones.contract import Backbone
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
 
 BACKBONES: dict[str, str] = {
+    "lenet5": "lenet:lenet5",
+    "alexnet": "alexnet:alexnet",
+    "vgg11": "vgg:vgg11",
+    "vgg13": "vgg:vgg13",
+    "vgg16": "vgg:vgg16",
+    "vgg16c": "vgg:vgg16c",
+    "vgg19": "vgg:vgg19",
+    "vgg11_bn": "vgg:vgg11_bn",
+    "vgg13_bn": "vgg:vgg13_bn",
+    "vgg16_bn": "vgg:vgg16_bn",
+    "vgg16c_bn": "vgg:vgg16c_bn",
+    "vgg19_bn": "vgg:vgg19_bn",
+    "nin": "nin:nin",
+    "googlenet": "googlenet:googlenet",
+    "resnet18": "resnet:resnet18",
+    "resnet34": "resnet:resnet34",
+    "resnet50": "resnet:resnet50",
+    "resnet101": "resnet:resnet101",
+    "resnet152": "resnet:resnet152",
+    "xception": "xception:xception",
+    "regnet_x_400mf": "regnet:regnet_x_400mf",
+    "regnet_x_800mf": "regnet:regnet_x_800mf",
+    "regnet_x_1_6gf": "regnet:regnet_x_1_6gf",
+    "regnet_x_3_2gf": "regnet:regnet_x_3_2gf",
+    "regnet_x_8gf": "regnet:regnet_x_8gf",
+    "regnet_x_16gf": "regnet:regnet_x_16gf",
+    "regnet_x_32gf": "regnet:regnet_x_32gf",
+    "regnet_y_400mf": "regnet:regnet_y_400mf",
+    "regnet_y_800mf": "regnet:regnet_y_800mf",
+    "regnet_y_1_6gf": "regnet:regnet_y_1_6gf",
+    "regnet_y_3_2gf": "regnet:regnet_y_3_2gf",
+    "regnet_y_8gf": "regnet:regnet_y_8gf",
+    "regnet_y_16gf": "regnet:regnet_y_16gf",
+    "regnet_y_32gf": "regnet:regnet_y_32gf",
+    "regnet_y_128gf": "regnet:regnet_y_128gf",
     "cspdarknet_nano": "cspdarknet:cspdarknet_nano",
     "cspdarknet_small": "cspdarknet:cspdarknet_small",
 }
 """Name -> 'file:constructor' in this package."""
 
+TIMM = "timm:"
 
-def make_backbone(name: str, **options: Any) -> Backbone:
-    """The backbone of that name with fresh weights; `options` go to its constructor."""
-    if name not in BACKBONES:
-        raise ConfigError(f"backbone: unknown name {name!r}. Known: {', '.join(sorted(BACKBONES))}.")
-    file, constructor = BACKBONES[name].split(":")
-    backbone: Backbone = getattr(import_module(f"tracker.nets.backbones.{file}"), constructor)(**options)
+
+def make_backbone(name: str, *, pretrained: Path | None = None, **options: Any) -> Backbone:
+    """The backbone of that name; `options` such as `in_channels` go to its constructor.
+
+    A name such as `timm:efficientnet_b0` takes any network of the timm library. `pretrained` is a state dict
+    (.safetensors, or .pth read without unpickling code) in torchvision's or timm's naming; without it the weights
+    are fresh. Raises ConfigError for an unknown name and CheckpointError for weights that do not fit.
+    """
+    backbone: Backbone
+    if name.startswith(TIMM):
+        from tracker.nets.backbones.from_timm import TimmBackbone
+
+        backbone = TimmBackbone(name.removeprefix(TIMM), **options)
+    elif name in BACKBONES:
+        file, constructor = BACKBONES[name].split(":")
+        backbone = getattr(import_module(f"{__name__}.{file}"), constructor)(**options)
+    else:
+        raise ConfigError(f"backbone: unknown name {name!r}. Known: {', '.join(sorted(BACKBONES))}, and timm:NAME.")
+    if pretrained is not None:
+        from tracker.nets.checkpoint import read_weights
+
+        state, _ = read_weights(pretrained)
+        backbone.load_published(state, where=str(pretrained))
     return backbone

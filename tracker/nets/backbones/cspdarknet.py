@@ -7,8 +7,6 @@ Where we differ: YOLOX's focus stem (four shifted half-size copies of the image,
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from jaxtyping import Float32
 from torch import Tensor, nn
 
@@ -29,8 +27,8 @@ class Stem(ConvNormAct):
 class CSPDarknet(Backbone):
     """A stem and four stages, at strides 4, 8, 16 and 32."""
 
-    mean: ClassVar[tuple[float, ...]] = (0.0, 0.0, 0.0)
-    std: ClassVar[tuple[float, ...]] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def __init__(self, width: int, depth: int, *, depthwise: bool, norm: bool = True) -> None:
         super().__init__()
