@@ -1,0 +1,117 @@
+"""The tracker's settings: one flat table from which every preset is a few lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["TrackerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """How detections become tracks. The defaults are the `default` preset."""
+
+    low_score: float = 0.1
+    """Detections scoring less are ignored."""
+    high_score: float = 0.5
+    """Detections from this score on take part in the first association; weaker ones only continue seen tracks."""
+    new_score: float = 0.6
+    """Lowest score of a detection that may start a track."""
+    new_max_overlap: float = 1.0
+    """A detection overlapping a track that found another detection beyond this IoU starts no track; 1 allows all."""
+
+    frame_rate: float = 0.0
+    """Frames per second at which noise per frame is meant; 0 measures it from the time stamps."""
+    filter: Literal["xyah", "xysr", "xywh"] = "xywh"
+    """What the motion filter follows: centre with aspect and height, area and aspect, or width and height."""
+    position_noise: float = 0.05
+    """Standard deviation of the position, per frame, as a share of the box's size."""
+    velocity_noise: float = 0.00625
+    """Standard deviation of the velocity, per frame, as a share of the box's size."""
+    measurement_noise: float = 1.0
+    """Factor on the standard deviation of measured boxes."""
+    score_adaptive_noise: bool = False
+    """Trust confident detections more: measurement noise shrinks with 1 - score (NSA)."""
+    reupdate: bool = False
+    """When a lost track is found, rerun its filter along the straight path it must have taken (OC-SORT)."""
+    freeze_lost_size: bool = False
+    """A track that is not seen keeps its size instead of continuing to grow or shrink."""
+    camera_motion: bool = True
+    """Whether estimated camera motion, when given, moves the tracks."""
+
+    similarity: Literal["iou", "giou", "height_iou"] = "iou"
+    """How the overlap of a predicted and a detected box is measured."""
+    buffer: float = 0.0
+    """Grow boxes by this share of their size on every side before comparing them."""
+    fuse_score: bool = True
+    """Multiply similarity in the first association by the detection's score."""
+    direction_weight: float = 0.0
+    """Weight of moving on in the same direction against overlap (OC-SORT's momentum)."""
+    direction_span: int = 3
+    """Frames over which the direction of a track is measured."""
+    class_penalty: float = 0.0
+    """Share of the similarity lost when classes differ; 1 forbids such matches."""
+    optimum: Literal["gated", "rejecting"] = "gated"
+    """Best sum above the gates, or SORT's best sum of all from which pairs below the gate are struck out."""
+    high_min_similarity: float = 0.2
+    """Lowest similarity for a match in the first association."""
+    overlap_lost: bool = True
+    """Whether tracks lost earlier than the last frame take part in the first association."""
+    low_match: bool = True
+    """Whether tracks seen in the last frame may be continued by low-score detections."""
+    low_min_similarity: float = 0.5
+    """Lowest similarity for a match with a low-score detection."""
+    tentative_separately: bool = True
+    """Match tentative tracks only with what the confirmed ones left over."""
+    tentative_min_similarity: float = 0.3
+    """Lowest similarity for a match of a tentative track, where they are matched separately."""
+    recover: bool = False
+    """Compare what is still unmatched with the boxes where tracks were last seen (OC-SORT)."""
+    recover_min_similarity: float = 0.3
+    """Lowest similarity for a recovery."""
+
+    appearance: Literal["none", "native", "reid"] = "none"
+    """What tells objects apart by their look: nothing, the detector's own features, or a re-identification network."""
+    cascade: bool = False
+    """Match by appearance first, tracks seen last before those lost for long (DeepSORT)."""
+    max_cosine_distance: float = 0.2
+    """Largest distance of two looks, 1 - cosine, that may be the same object."""
+    gallery: int = 100
+    """Looks remembered for a track."""
+    mahalanobis_gate: float = 9.4877
+    """Largest squared distance from where the filter expects the object for a match by appearance."""
+    appearance_weight: float = 0.0
+    """Weight of appearance against overlap in the first association, where no cascade is used."""
+
+    confirm_hits: int = 3
+    """Detections that confirm a track."""
+    confirm_in_a_row: bool = False
+    """A track is confirmed only while this many detections since the first, or since a gap, came in a row (SORT)."""
+    confirm_first_frames: int = 0
+    """In this many first frames every seen track counts as confirmed."""
+    instant_score: float = 2.0
+    """Detections from this score on start confirmed tracks; above 1 none does."""
+    max_coast_s: float = 1.0
+    """Seconds a confirmed track lives on unseen."""
+    tentative_coast_s: float = 0.0
+    """Seconds a tentative track lives on unseen."""
+
+    report: Literal["filter", "detection"] = "detection"
+    """Whether the box of a seen track is the filter's estimate or the detection itself."""
+    report_coast_s: float = 0.0
+    """Tracks unseen for at most this long are written and drawn too, where they are expected."""
+
+    def __post_init__(self) -> None:
+        for name in ("low_score", "high_score", "new_max_overlap", "class_penalty"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
+        for name in ("position_noise", "velocity_noise", "measurement_noise"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0, found {getattr(self, name)}")
+        for name in ("frame_rate", "max_coast_s", "tentative_coast_s", "report_coast_s", "buffer", "direction_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name in ("confirm_hits", "direction_span", "gallery"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")

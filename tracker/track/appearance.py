@@ -1,0 +1,89 @@
+"""What tracks looked like: the last few appearance vectors of each, compared only where motion allows a match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from numpy import ndarray
+
+__all__ = ["Galleries"]
+
+
+class Galleries:
+    """A ring of the latest unit vectors for every track, in the order of the track table.
+
+    Distances are 1 - cosine to the nearest vector of the ring (Wojke et al., ICIP 2017, eq. 2).
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._rings: Float32[ndarray, "n g d"] = np.empty((0, 0, 0), np.float32)
+        self._counts: Int64[ndarray, " n"] = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def keep(self, alive: Bool[ndarray, " n"]) -> None:
+        """Drop the galleries of tracks that are not alive."""
+        self._rings, self._counts = self._rings[alive], self._counts[alive]
+
+    def append(self, count: int) -> None:
+        """Add empty galleries for new tracks."""
+        self._rings = np.concatenate([self._rings, np.zeros((count, *self._rings.shape[1:]), np.float32)])
+        self._counts = np.concatenate([self._counts, np.zeros(count, np.int64)])
+
+    def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"]) -> None:
+        """Remember one more look of each of these tracks, forgetting the oldest where the ring is full."""
+        if len(rows) == 0:
+            return
+        self._make_room(int(self._counts[rows].max()) + 1, looks.shape[1])
+        self._rings[rows, self._counts[rows] % self.budget] = looks
+        self._counts[rows] += 1
+
+    def _make_room(self, length: int, width: int) -> None:
+        tracks, held, held_width = self._rings.shape
+        if held_width not in (0, width):
+            raise ValueError(f"appearance vectors: expected {held_width} values each, found {width}")
+        if held < min(length, self.budget) or held_width != width:
+            longer = min(self.budget, max(length, 2 * held, 4))
+            rings = np.zeros((tracks, longer, width), np.float32)
+            rings[:, :held, :held_width] = self._rings
+            self._rings = rings
+
+    def latest_distances(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
+        """Distance of each pair's look to the track's latest one alone: never less than `distances`."""
+        latest = self._rings[rows, (self._counts[rows] - 1) % self.budget]
+        cosine: ndarray = np.einsum("kd,kd->k", latest, looks[cols])
+        return _distance(cosine, self._counts[rows])
+
+    def distances(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
+        """Distance of each pair's look to the nearest one in the track's gallery; 1 while it is empty."""
+        cosine = np.full(len(rows), -np.inf)
+        order = rows.argsort(kind="stable")
+        sorted_rows = rows[order]
+        cuts = np.flatnonzero(np.diff(sorted_rows)) + 1
+        for members in np.split(order, cuts):
+            if len(members) == 0:
+                continue
+            row = rows[members[0]]
+            filled = min(int(self._counts[row]), self.budget)
+            if filled:
+                cosine[members] = (looks[cols[members]] @ self._rings[row, :filled].T).max(axis=1)
+        return _distance(cosine, self._counts[rows])
+
+    def state(self) -> dict[str, Any]:
+        """Copies of the rings."""
+        return {"rings": self._rings.copy(), "counts": self._counts.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take the rings that `state` gave."""
+        self._rings = np.array(state["rings"], np.float32)
+        self._counts = np.array(state["counts"], np.int64)
+
+
+def _distance(cosine: ndarray, counts: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:
+    distance: ndarray = np.where(counts > 0, 1.0 - cosine.astype(np.float64), 1.0)
+    return distance

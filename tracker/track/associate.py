@@ -1,0 +1,195 @@
+"""Who could be who: overlapping pairs without the full matrix, similarities of pairs, and the best assignment.
+
+Everything works on sparse candidate pairs (rows, cols, value). A pair that competes with no other is taken as it
+is; only what is ambiguous goes to scipy, so the cost grows with the crowding, not with the square of the objects.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "expand", "overlapping", "similarity"]
+
+Corners: TypeAlias = Float64[ndarray, "4 n"]
+"""xyxy boxes, coordinates first."""
+Pairs: TypeAlias = tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]
+Similarity: TypeAlias = Literal["iou", "giou", "height_iou"]
+
+DENSE_LIMIT = 4096
+"""Up to this many combinations all pairs are compared at once; above, boxes are swept along x."""
+SOLVE_WHOLE_LIMIT = 48
+"""Up to this many competing tracks one dense problem is solved; above, one for each connected group."""
+
+
+def expand(boxes: Corners, share: float) -> Corners:
+    """Boxes grown on every side by a share of their own width and height."""
+    margin = (boxes[2:] - boxes[:2]) * share
+    grown = boxes.copy()
+    grown[:2] -= margin
+    grown[2:] += margin
+    return grown
+
+
+def overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`."""
+    n, m = a.shape[1], b.shape[1]
+    if n * m <= DENSE_LIMIT:
+        apart = b[:2, None, :] < a[2:, :, None]
+        apart &= b[2:, None, :] > a[:2, :, None]
+        rows, cols = np.logical_and(apart[0], apart[1]).nonzero()
+        return rows, cols
+    order = b[0].argsort(kind="stable")
+    left, top, right, bottom = b.take(order, axis=1)
+    reach = float((right - left).max())
+    first = left.searchsorted(a[0] - reach)
+    counts = left.searchsorted(a[2]) - first
+    ends = counts.cumsum()
+    place = np.arange(ends[-1]) + (first - ends + counts).repeat(counts)
+    near = bottom.take(place) > a[1].repeat(counts)
+    near &= top.take(place) < a[3].repeat(counts)
+    near &= right.take(place) > a[0].repeat(counts)
+    chosen = near.nonzero()[0]
+    return np.arange(n).repeat(counts).take(chosen), order.take(place.take(chosen))
+
+
+def similarity(
+    kind: Similarity, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], rows: ndarray, cols: ndarray
+) -> Float64[ndarray, " k"]:
+    """How alike each pair of boxes is, 1 for equal ones.
+
+    iou: intersection over union. giou: the same less the share of the enclosing box neither covers (Rezatofighi
+    et al., 2019). height_iou: IoU times the IoU of the vertical extents, which tells people of different distance
+    apart (Yang et al., 2024).
+    """
+    first, second = a.take(rows, axis=1), b.take(cols, axis=1)
+    inner = np.minimum(first[2:], second[2:])
+    inner -= np.maximum(first[:2], second[:2])
+    np.maximum(inner, 0.0, out=inner)
+    intersection = inner[0] * inner[1]
+    size_a, size_b = first[2:] - first[:2], second[2:] - second[:2]
+    union = size_a[0] * size_a[1]
+    union += size_b[0] * size_b[1]
+    union -= intersection
+    overlap: ndarray = intersection / union
+    if kind == "height_iou":
+        overlap *= inner[1] / (size_a[1] + size_b[1] - inner[1])
+    elif kind == "giou":
+        width, height = np.maximum(first[2:], second[2:]) - np.minimum(first[:2], second[:2])
+        overlap -= 1.0 - union / (width * height)
+    return overlap
+
+
+def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"], shape: tuple[int, int]) -> Pairs:
+    """The one-to-one choice among the pairs with the largest sum of gains; pairs without gain are never chosen.
+
+    Equal to a full assignment where every other pair gains nothing, such as SORT's on IoU, or DeepSORT's and
+    ByteTrack's with gain = gate - cost.
+    """
+    useful = gains > 0
+    if not useful.all():
+        rows, cols, gains = rows[useful], cols[useful], gains[useful]
+    if len(rows) == 0:
+        return rows, cols
+    lonely = np.bincount(rows, minlength=shape[0]).take(rows) == 1
+    lonely &= np.bincount(cols, minlength=shape[1]).take(cols) == 1
+    competing = ~lonely
+    if not competing.any():
+        return rows, cols
+    solved_rows, solved_cols = _solve(rows[competing], cols[competing], gains[competing])
+    return np.concatenate([rows[lonely], solved_rows]), np.concatenate([cols[lonely], solved_cols])
+
+
+def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
+    row_names, row_places = np.unique(rows, return_inverse=True)
+    col_names, col_places = np.unique(cols, return_inverse=True)
+    if len(row_names) > SOLVE_WHOLE_LIMIT:
+        chosen = _solve_groups(row_places, col_places, gains, (len(row_names), len(col_names)))
+        return rows[chosen], cols[chosen]
+    table = np.zeros((len(row_names), len(col_names)))
+    table[row_places, col_places] = gains
+    i, j = linear_sum_assignment(table, maximize=True)
+    kept = table[i, j] > 0
+    return row_names[i[kept]], col_names[j[kept]]
+
+
+def _solve_groups(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
+    """Indices of the chosen pairs; each connected group of competing pairs is solved on its own."""
+    winners = _clear_winners(rows, cols, gains, shape)
+    taken_rows, taken_cols = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
+    taken_rows[rows[winners]] = True
+    taken_cols[cols[winners]] = True
+    left = np.flatnonzero(~(taken_rows[rows] | taken_cols[cols]))
+    if len(left) == 0:
+        return winners
+    rows, cols, gains = rows[left], cols[left], gains[left]
+    size = sum(shape)
+    graph = coo_array((np.ones(len(left), np.int8), (rows, cols + shape[0])), shape=(size, size))
+    _, labels = connected_components(graph, directed=False)
+    groups = labels[rows]
+    order = groups.argsort(kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    chosen = [winners]
+    for members in np.split(order, cuts):
+        if len(members) == 1:
+            chosen.append(left[members])
+            continue
+        row_names, i = np.unique(rows[members], return_inverse=True)
+        col_names, j = np.unique(cols[members], return_inverse=True)
+        table = np.zeros((len(row_names), len(col_names)))
+        table[i, j] = gains[members]
+        place = np.full(table.shape, -1)
+        place[i, j] = members
+        picked = place[linear_sum_assignment(table, maximize=True)]
+        chosen.append(left[picked[picked >= 0]])
+    return np.concatenate(chosen)
+
+
+def _clear_winners(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
+    """Pairs that gain more than the next best of their row and of their column together: every optimum has them."""
+    best_of_row, next_of_row = _best_two(rows, gains, shape[0])
+    best_of_col, next_of_col = _best_two(cols, gains, shape[1])
+    best = (gains == best_of_row[rows]) & (gains == best_of_col[cols])
+    return np.flatnonzero(best & (gains > next_of_row[rows] + next_of_col[cols]))
+
+
+def _best_two(names: ndarray, gains: ndarray, count: int) -> tuple[ndarray, ndarray]:
+    """The largest and second largest gain of each name, 0 where there is none."""
+    best, second = np.zeros(count), np.zeros(count)
+    order = np.lexsort((gains, names))
+    ranked, value = names[order], gains[order]
+    last = np.append(ranked[1:] != ranked[:-1], True)
+    best[ranked[last]] = value[last]
+    runner_up = np.append(last[1:] & ~last[:-1], False)
+    second[ranked[runner_up]] = value[runner_up]
+    return best, second
+
+
+def assign_then_reject(
+    rows: ndarray,
+    cols: ndarray,
+    values: Float64[ndarray, " k"],
+    shape: tuple[int, int],
+    *,
+    overlaps: Float64[ndarray, " k"],
+    threshold: float,
+) -> Pairs:
+    """SORT's rule: the assignment with the largest sum of values, from which overlaps below `threshold` are struck out.
+
+    As in SORT's own code, when the pairs above the threshold do not compete they are taken without an assignment.
+    """
+    above = overlaps > threshold
+    strong_rows, strong_cols = rows[above], cols[above]
+    if len(strong_rows) and np.bincount(strong_rows).max() == 1 and np.bincount(strong_cols).max() == 1:
+        return strong_rows, strong_cols
+    chosen_rows, chosen_cols = assign(rows, cols, values, shape)
+    accepted = overlaps >= threshold
+    width = shape[1]
+    kept = np.isin(chosen_rows * width + chosen_cols, rows[accepted] * width + cols[accepted])
+    return chosen_rows[kept], chosen_cols[kept]

@@ -1,0 +1,338 @@
+"""One tracker: births, confirmations, coasting and deaths over arrays; presets only choose its settings.
+
+SORT (Bewley et al., ICIP 2016), DeepSORT (Wojke et al., ICIP 2017), ByteTrack (Zhang et al., ECCV 2022), OC-SORT
+(Cao et al., CVPR 2023) and BoT-SORT (Aharon et al., 2022) are settings of this lifecycle and of the list of
+association stages in `stages.py`. Where we differ from all of them: durations are seconds, motion takes the true time
+between frames, and state lives in arrays over all tracks.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+from tracker.config.tracking import TrackerConfig
+from tracker.track.appearance import Galleries
+from tracker.track.kalman import BoxFilter
+from tracker.track.stages import Found, Matching, associate
+from tracker.track.table import TrackTable
+from tracker.types import Detections, Tracks, TrackState
+
+__all__ = ["TrackingEngine"]
+
+DEFAULT_INTERVAL = 1 / 30
+LONGEST_STEP = 300.0
+"""Nominal intervals a track is moved on at most: after a longer gap any position is as good as another."""
+LARGEST = 1e7
+"""Boxes reaching further out than this many pixels are garbage."""
+SMALLEST = 0.01
+"""So are boxes narrower or lower than this."""
+HICCUP = 4
+"""Nominal intervals a frame may be late before tracks due to end cannot match in it any more."""
+WARM_UP = 30
+"""Frames over which the nominal interval is measured, where no frame rate is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Time as the tracker counts it, and the nominal interval between frames."""
+
+    stamp: float | None = None
+    now: float = 0.0
+    frames: int = 0
+    interval: float = DEFAULT_INTERVAL
+    steps: tuple[float, ...] = ()
+
+
+class TrackingEngine:
+    """Gives detections lasting ids. Deterministic; one instance per source; ids start at 1 and are never reused."""
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._filter = BoxFilter(
+            self.config.filter,
+            position_weight=self.config.position_noise,
+            velocity_weight=self.config.velocity_noise,
+            measurement_weight=self.config.measurement_noise,
+        )
+        self._next_id = 1
+        self._classes: list[int] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every track and the clock; ids go on and are not reused."""
+        config = self.config
+        self._table = TrackTable(
+            direction_span=config.direction_span if config.direction_weight else 0, keeps_filter=config.reupdate
+        )
+        self._galleries = Galleries(config.gallery) if config.appearance != "none" else None
+        interval = 1 / config.frame_rate if config.frame_rate else DEFAULT_INTERVAL
+        self._clock = _Clock(interval=interval)
+        self._matching: Matching | None = None
+
+    def update(
+        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+    ) -> Tracks:
+        """Every live track at `time` seconds, ordered by id; see `reported` for those meant to be shown."""
+        found = self._clean(detections)
+        ratio = self._tick(time)
+        table = self._table
+        if len(table):
+            self._expire()
+            self._move(ratio, camera_motion)
+        self._matching = matching = associate(
+            found,
+            table,
+            self._filter,
+            self.config,
+            self._galleries,
+            seen_since=self._clock.now - self.config.max_coast_s - self._clock.interval / 4,
+        )
+        rows, cols = matching.pairs
+        self._continue(found, rows, cols)
+        detection_rows = np.full(len(table), -1, np.int64)
+        detection_rows[rows] = found.rows[cols]
+        alive = self._alive()
+        if not alive.all():
+            self._drop(alive)
+            detection_rows = detection_rows[alive]
+        born = self._start(found, matching)
+        return self._tracks(np.concatenate([detection_rows, found.rows[born]]) if len(born) else detection_rows)
+
+    def reported(self, tracks: Tracks) -> Bool[ndarray, " n"]:
+        """Which of the tracks that `update` gave are meant to be written and drawn.
+
+        Confirmed ones seen in this frame, and with `report_coast_s` those unseen for no longer than that.
+        """
+        shown: ndarray = tracks.states == TrackState.CONFIRMED
+        if self.config.report_coast_s:
+            limit = self.config.report_coast_s + self._clock.interval / 4
+            shown |= (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
+        return shown
+
+    def _clean(self, detections: Detections) -> Found:
+        boxes = np.array(detections.boxes.T, np.float64, order="C")
+        scores = detections.scores.astype(np.float64)
+        if len(scores):
+            with np.errstate(invalid="ignore", over="ignore"):
+                size = boxes[2:] - boxes[:2]
+                usable = size.min(axis=0) >= SMALLEST  # False for NaN
+                usable &= np.abs(boxes).max(axis=0) <= LARGEST
+                usable &= scores >= self.config.low_score
+            rows = usable.nonzero()[0]
+            boxes, scores = boxes.take(rows, axis=1), np.minimum(scores.take(rows), 1.0)
+        else:
+            rows = np.empty(0, np.int64)
+        looks = detections.embeddings if self._galleries is not None else None
+        if looks is not None:
+            looks = looks.take(rows, axis=0)
+            if not np.isfinite(looks).all():
+                looks = np.nan_to_num(looks, nan=0.0, posinf=0.0, neginf=0.0)
+        return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
+
+    def _places(self, class_ids: ndarray) -> Int64[ndarray, " n"]:
+        """The place of each class in the vote, in the order the classes were first met."""
+        if len(self._classes) == 1 and (class_ids == self._classes[0]).all():
+            return np.zeros(len(class_ids), np.int64)
+        known = self._classes
+        places = {class_id: place for place, class_id in enumerate(known)}
+        for class_id in class_ids.tolist():
+            if class_id not in places:
+                places[class_id] = len(known)
+                known.append(class_id)
+        if len(known) > len(self._table.votes):
+            self._table.add_classes(len(known))
+        return np.array([places[class_id] for class_id in class_ids.tolist()], np.int64)
+
+    def _tick(self, time: float) -> float:
+        """Advance the clock; the time since the last frame in nominal intervals.
+
+        A stamp that stands still, runs backwards or is no number counts as one nominal interval.
+        """
+        clock = self._clock
+        if clock.stamp is None:
+            self._clock = _Clock(float(time), 0.0, 1, clock.interval)
+            return 1.0
+        elapsed = float(time) - clock.stamp
+        if not 0 < elapsed < float("inf"):
+            elapsed = clock.interval
+        interval, steps = clock.interval, clock.steps
+        if not self.config.frame_rate and clock.frames <= WARM_UP:
+            steps = (*steps, elapsed)
+            measured = statistics.median_low(steps)
+            if abs(measured - interval) > 0.01 * interval:
+                self._table.filter = self._filter.rescale_time(self._table.filter, measured / interval)
+                interval = measured
+        stamp = float(time) if np.isfinite(time) else clock.stamp + elapsed
+        self._clock = _Clock(stamp, clock.now + elapsed, clock.frames + 1, interval, steps)
+        ratio = elapsed / interval
+        return 1.0 if abs(ratio - 1) < 1e-3 else min(ratio, LONGEST_STEP)
+
+    def _expire(self) -> None:
+        """Drop what could not have lived until now, before it may match."""
+        clock, config = self._clock, self.config
+        longest = max(config.max_coast_s, config.tentative_coast_s) + HICCUP * clock.interval
+        unseen = clock.now - self._table.seen
+        if unseen.max() > longest:
+            self._drop(unseen <= longest)
+
+    def _drop(self, alive: Bool[ndarray, " n"]) -> None:
+        self._table.keep(alive)
+        if self._galleries is not None:
+            self._galleries.keep(alive)
+
+    def _move(self, ratio: float, camera_motion: Float64[ndarray, "2 3"] | None) -> None:
+        table = self._table
+        if self.config.freeze_lost_size:
+            table.filter[1, 2:] *= table.missed == 0
+        table.filter = self._filter.predict(table.filter, ratio)
+        table.missed += 1
+        if camera_motion is not None and self.config.camera_motion and np.isfinite(camera_motion).all():
+            table.filter = self._filter.warp(table.filter, np.asarray(camera_motion, np.float64))
+
+    def _continue(self, found: Found, rows: Int64[ndarray, " k"], cols: Int64[ndarray, " k"]) -> None:
+        """Give the matched tracks their detections."""
+        table, config = self._table, self.config
+        if config.confirm_in_a_row and len(table):
+            table.streak[table.missed > 1] = 0
+        if len(rows) == 0:
+            table.pass_frame()
+            return
+        boxes, scores, places = found.boxes.take(cols, axis=1), found.scores.take(cols), found.class_places.take(cols)
+        z = self._filter.measure(boxes)
+        state = table.filter.take(rows, axis=2)
+        if config.reupdate:
+            state = self._along_straight_path(state, rows, z)
+        state = self._filter.update(state, z, scores if config.score_adaptive_noise else None)
+        table.filter[:, :, rows] = state
+        if config.reupdate:
+            table.filter_when_seen[:, :, rows] = state
+        if config.direction_weight:
+            centres = (boxes[:2] + boxes[2:]) / 2
+            table.head_for(rows, centres)
+            table.pass_frame()
+            table.past[-1][:, rows] = centres
+        table.observed[:, rows] = boxes
+        table.hits[rows] += 1
+        table.streak[rows] += 1
+        table.missed[rows] = 0
+        table.seen[rows] = self._clock.now
+        table.scores[rows] = scores
+        if len(table.votes) > 1:
+            table.votes[places, rows] += scores
+            table.class_places[rows] = table.votes[:, rows].argmax(axis=0)
+        if self._galleries is not None and found.looks is not None:
+            self._galleries.add(rows, found.looks[cols])
+        if config.confirm_in_a_row:
+            table.confirmed[:] = table.streak >= config.confirm_hits
+        else:
+            table.confirmed[rows] |= table.hits[rows] >= config.confirm_hits
+
+    def _along_straight_path(self, state: ndarray, rows: Int64[ndarray, " k"], z: Float64[ndarray, "4 k"]) -> ndarray:
+        """Predictions of tracks found after a gap, had they been seen all along on a straight path to here."""
+        table = self._table
+        gaps = table.missed[rows]
+        lost = np.flatnonzero(gaps > 1)
+        if len(lost) == 0:
+            return state
+        gap = gaps[lost]
+        replay = table.filter_when_seen[:, :, rows[lost]]
+        start = self._filter.measure(table.observed[:, rows[lost]])
+        for step in range(1, int(gap.max()) + 1):
+            going = gap >= step
+            moved = self._filter.predict(replay, 1.0)
+            seen = (step < gap) & going
+            passing = start + (z[:, lost] - start) * (step / gap)
+            replay = np.where(seen, self._filter.update(moved, passing), np.where(going, moved, replay))
+        state[:, :, lost] = replay
+        return state
+
+    def _alive(self) -> Bool[ndarray, " n"]:
+        table, config, clock = self._table, self.config, self._clock
+        slack = clock.interval / 4
+        unseen = clock.now - table.seen
+        sticky = table.confirmed if not config.confirm_in_a_row else np.ones_like(table.confirmed)
+        limit = np.where(sticky, config.max_coast_s + slack, config.tentative_coast_s + slack)
+        alive: ndarray = unseen <= limit
+        alive &= np.isfinite(table.filter[0]).all(axis=0)
+        return alive
+
+    def _start(self, found: Found, matching: Matching) -> Int64[ndarray, " b"]:
+        """Start tracks from what nobody claimed; the columns of `found` that did."""
+        config, table, clock = self.config, self._table, self._clock
+        free = matching.free_detections & (found.scores >= config.new_score)
+        born = free.nonzero()[0]
+        if len(born) == 0:
+            return born
+        boxes, scores = found.boxes.take(born, axis=1), found.scores.take(born)
+        ids = np.arange(self._next_id, self._next_id + len(born))
+        self._next_id += len(born)
+        confirmed = scores >= config.instant_score
+        confirmed |= clock.frames <= config.confirm_first_frames or config.confirm_hits <= 1
+        table.append(
+            self._filter.start(self._filter.measure(boxes)),
+            ids=ids,
+            confirmed=confirmed,
+            time=clock.now,
+            scores=scores,
+            boxes=boxes,
+            class_places=found.class_places.take(born),
+        )
+        if self._galleries is not None:
+            self._galleries.append(len(born))
+            if found.looks is not None:
+                self._galleries.add(np.arange(len(table) - len(born), len(table)), found.looks[born])
+        return born
+
+    def _tracks(self, detection_rows: Int64[ndarray, " n"]) -> Tracks:
+        table, config, clock = self._table, self.config, self._clock
+        if len(table) == 0:
+            return Tracks.empty()
+        boxes = self._filter.boxes(table.filter[0])
+        if config.report == "detection":
+            boxes = np.where(table.missed == 0, table.observed, boxes)
+        confirmed = table.confirmed
+        if clock.frames <= config.confirm_first_frames:
+            confirmed = np.ones_like(confirmed)
+        states = np.where(confirmed, np.where(table.missed == 0, TrackState.CONFIRMED, TrackState.COASTING), 0)
+        classes = np.array(self._classes, np.int32)
+        return Tracks(
+            ids=table.ids.copy(),
+            boxes=np.ascontiguousarray(boxes.T, np.float32),
+            velocities=(self._filter.velocities(table.filter) / clock.interval).T.astype(np.float32),
+            scores=table.scores.astype(np.float32),
+            class_ids=classes.take(table.class_places),
+            states=states.astype(np.uint8),
+            ages=(clock.now - table.born).astype(np.float32),
+            unseen=(clock.now - table.seen).astype(np.float32),
+            detection_rows=detection_rows.astype(np.int32),
+        )
+
+    def state(self) -> Mapping[str, Any]:
+        """All that is needed to go on later, as plain values and arrays."""
+        clock = self._clock
+        return {
+            "version": 1,
+            "next_id": self._next_id,
+            "classes": list(self._classes),
+            "clock": [clock.stamp, clock.now, clock.frames, clock.interval, list(clock.steps)],
+            "tracks": self._table.state(),
+            "galleries": self._galleries.state() if self._galleries is not None else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where the tracker that gave `state` stood; its settings must be the same."""
+        self.reset()
+        self._next_id = int(state["next_id"])
+        self._classes = [int(class_id) for class_id in state["classes"]]
+        stamp, now, frames, interval, steps = state["clock"]
+        self._clock = _Clock(stamp, now, frames, interval, tuple(steps))
+        self._table.restore(state["tracks"])
+        if self._galleries is not None and state["galleries"] is not None:
+            self._galleries.restore(state["galleries"])

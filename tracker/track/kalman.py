@@ -1,0 +1,253 @@
+"""One constant-velocity Kalman filter over all tracks at once, in the three box spaces trackers use.
+
+Wojke et al., ICIP 2017 (xyah: centre, aspect, height), Bewley et al., ICIP 2016 (xysr: centre, area, aspect) and
+Aharon et al., 2022 (xywh: centre, width, height). In all three every coordinate moves on its own: the transition
+couples a coordinate with its own velocity only and all noise is diagonal, so the 8 x 8 covariance is four 2 x 2
+blocks. We keep those blocks (variance, covariance with the velocity, velocity's variance) and nothing else, which
+is exact and turns matrix algebra into a few array operations. Where we differ: time is real. The papers' noise is
+per frame; here a step takes `ratio` nominal frame intervals, and one step of two intervals equals two steps of one.
+
+The state is one array (5, 4, n): position, velocity (per nominal interval), variance, covariance and velocity's
+variance, for four coordinates of n tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+__all__ = ["BoxFilter", "FilterState", "Space"]
+
+FilterState: TypeAlias = Float64[ndarray, "5 4 n"]
+Space: TypeAlias = Literal["xyah", "xysr", "xywh"]
+Rows = ndarray
+
+SMALLEST = 1e-3
+"""Sizes and aspects that a prediction drove below nothing are held here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Noise:
+    """Standard deviations squared: `scaled` times the squared box size, plus `fixed`."""
+
+    scaled: Float64[ndarray, "k 4 1"]
+    fixed: Float64[ndarray, "k 4 1"]
+
+
+class BoxFilter:
+    """The filter of one box space with the noise of its paper.
+
+    `position_weight` and `velocity_weight` are DeepSORT's: standard deviations as a share of the box's size.
+    SORT's xysr space has constant noise and ignores them; `measurement_weight` scales every space's measurement noise.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        position_weight: float = 1 / 20,
+        velocity_weight: float = 1 / 160,
+        measurement_weight: float = 1.0,
+    ) -> None:
+        self.space = space
+        self._size_rows = np.array([2, 3, 2, 3] if space == "xywh" else [3, 3, 3, 3])
+        self._process, self._initial, measured = _noises(space, position_weight, velocity_weight)
+        self._measured = _Noise(measured.scaled[0] * measurement_weight**2, measured.fixed[0] * measurement_weight**2)
+        self._depends_on_size = bool(self._process.scaled.any())
+        self._steps: dict[float, tuple[ndarray, _Noise]] = {}
+
+    def measure(self, boxes: Float64[ndarray, "4 n"]) -> Float64[ndarray, "4 n"]:
+        """What the filter observes of xyxy boxes, coordinates first."""
+        z = np.empty_like(boxes)
+        size = boxes[2:] - boxes[:2]
+        np.multiply(boxes[:2] + boxes[2:], 0.5, out=z[:2])
+        width, height = size
+        if self.space == "xywh":
+            z[2:] = size
+        elif self.space == "xyah":
+            np.divide(width, height, out=z[2])
+            z[3] = height
+        else:
+            np.multiply(width, height, out=z[2])
+            np.divide(width, height, out=z[3])
+        return z
+
+    def boxes(self, positions: Float64[ndarray, "4 n"]) -> Float64[ndarray, "4 n"]:
+        """The xyxy boxes of filter positions, coordinates first."""
+        half = np.empty((2, positions.shape[1]))
+        if self.space == "xywh":
+            np.multiply(positions[2:], 0.5, out=half)
+        elif self.space == "xyah":
+            np.multiply(positions[3], 0.5, out=half[1])
+            np.multiply(positions[2], half[1], out=half[0])
+        else:
+            width = np.sqrt(positions[2] * positions[3])
+            half[0] = width * 0.5
+            half[1] = positions[2] / width * 0.5
+        boxes = np.empty((4, positions.shape[1]))
+        np.subtract(positions[:2], half, out=boxes[:2])
+        np.add(positions[:2], half, out=boxes[2:])
+        return boxes
+
+    def start(self, z: Float64[ndarray, "4 n"]) -> FilterState:
+        """Fresh states at the measurements, at rest and unsure of their velocity."""
+        state = np.zeros((5, *z.shape))
+        state[0] = z
+        size = np.square(z[self._size_rows])
+        state[2] = self._initial.scaled[0] * size + self._initial.fixed[0]
+        state[4] = self._initial.scaled[1] * size + self._initial.fixed[1]
+        return state
+
+    def predict(self, state: FilterState, ratio: float) -> FilterState:
+        """The states `ratio` nominal frame intervals later."""
+        step = self._steps.get(ratio)
+        if step is None:
+            step = self._steps[ratio] = _step(self._process, ratio)
+            if len(self._steps) > 64:
+                self._steps = {ratio: step}
+        transition, noise = step
+        count = state.shape[2]
+        if self.space == "xysr":
+            vanishing = state[0, 2] + ratio * state[1, 2] <= 0
+            if vanishing.any():
+                state = state.copy()
+                state[1, 2, vanishing] = 0.0
+        moved: FilterState = (transition @ state.reshape(5, 4 * count)).reshape(5, 4, count)
+        if self._depends_on_size:
+            size = state[0][self._size_rows]
+            size *= size
+            moved[2:] += noise.scaled * size
+        moved[2:] += noise.fixed
+        floor = moved[0, 2:]
+        np.maximum(floor, SMALLEST, out=floor)
+        return moved
+
+    def measurement_variance(
+        self, state: FilterState, scores: Float64[ndarray, " n"] | None = None
+    ) -> Float64[ndarray, "4 n"]:
+        """Variance of what would be measured: the state's own and the measurement's.
+
+        With `scores` the measurement noise shrinks for confident detections (NSA, Du et al., 2021).
+        """
+        noise: ndarray
+        if self._depends_on_size:
+            noise = state[0][self._size_rows]
+            noise *= noise
+            noise *= self._measured.scaled
+            noise += self._measured.fixed
+        else:
+            noise = self._measured.fixed
+        if scores is not None:
+            noise = noise * (1.0 - scores)
+        total: ndarray = state[2] + noise
+        return total
+
+    def update(
+        self, state: FilterState, z: Float64[ndarray, "4 n"], scores: Float64[ndarray, " n"] | None = None
+    ) -> FilterState:
+        """The states after seeing `z`; `scores` as for `measurement_variance`."""
+        uncertainty = state[2:4]
+        gain = uncertainty / self.measurement_variance(state, scores)
+        updated: FilterState = state.copy()
+        updated[:2] += gain * (z - state[0])
+        updated[2:4] -= gain[0] * uncertainty
+        updated[4] -= gain[1] * uncertainty[1]
+        return updated
+
+    def gating_distance(
+        self, state: FilterState, z: Float64[ndarray, "4 n"], variance: Float64[ndarray, "4 n"] | None = None
+    ) -> Float64[ndarray, " n"]:
+        """Squared Mahalanobis distance of each track to the measurement in its column.
+
+        Compare with the 0.95 quantile of chi-square, 4 degrees of freedom: 9.4877. `variance` saves computing
+        `measurement_variance` again.
+        """
+        if variance is None:
+            variance = self.measurement_variance(state)
+        offset = z - state[0]
+        offset *= offset
+        offset /= variance
+        distance: ndarray = offset.sum(axis=0)
+        return distance
+
+    def rescale_time(self, state: FilterState, ratio: float) -> FilterState:
+        """The same states with velocities per an interval `ratio` times as long."""
+        factors = np.array([1.0, ratio, 1.0, ratio, ratio * ratio])
+        rescaled: FilterState = state * factors[:, None, None]
+        return rescaled
+
+    def velocities(self, state: FilterState) -> Float64[ndarray, "2 n"]:
+        """Velocity of the centre per nominal frame interval, x then y."""
+        return state[1, :2]
+
+    def warp(self, state: FilterState, affine: Float64[ndarray, "2 3"]) -> FilterState:
+        """The states as seen after the camera moved by `affine` (old pixels to new ones).
+
+        Centres and velocities follow the map; sizes and uncertainty follow its scale. A rotation mixes x and y
+        uncertainty, which the block form cannot hold; for the small turns between frames that is far below the noise.
+        """
+        linear, shift = affine[:, :2], affine[:, 2:]
+        zoom = float(np.sqrt(abs(np.linalg.det(linear))))
+        warped: FilterState = state.copy()
+        warped[0, :2] = linear @ state[0, :2] + shift
+        warped[1, :2] = linear @ state[1, :2]
+        warped[2:, :2] *= zoom * zoom
+        if self.space == "xywh":
+            warped[:2, 2:] *= zoom
+            warped[2:, 2:] *= zoom * zoom
+        elif self.space == "xyah":
+            warped[:2, 3] *= zoom
+            warped[2:, 3] *= zoom * zoom
+        else:
+            warped[:2, 2] *= zoom * zoom
+            warped[2:, 2] *= zoom**4
+        return warped
+
+
+def _column(*rows: tuple[float, float, float, float]) -> Float64[ndarray, "k 4 1"]:
+    return np.array(rows, np.float64)[:, :, None]
+
+
+def _noises(space: Space, position: float, velocity: float) -> tuple[_Noise, _Noise, _Noise]:
+    """Process, initial and measurement variances: rows position and velocity, columns the four coordinates."""
+    p, v = position**2, velocity**2
+    none = (0.0, 0.0, 0.0, 0.0)
+    if space == "xysr":
+        return (
+            _Noise(_column(none, none), _column((1, 1, 1, 1), (0.01, 0.01, 0.0001, 0))),
+            _Noise(_column(none, none), _column((10, 10, 10, 10), (10_000, 10_000, 10_000, 0))),
+            _Noise(_column(none), _column((1, 1, 10, 10))),
+        )
+    if space == "xywh":
+        return (
+            _Noise(_column((p, p, p, p), (v, v, v, v)), _column(none, none)),
+            _Noise(_column((4 * p,) * 4, (100 * v,) * 4), _column(none, none)),
+            _Noise(_column((p, p, p, p)), _column(none)),
+        )
+    return (
+        _Noise(_column((p, p, 0, p), (v, v, 0, v)), _column((0, 0, 1e-4, 0), (0, 0, 1e-10, 0))),
+        _Noise(
+            _column((4 * p, 4 * p, 0, 4 * p), (100 * v, 100 * v, 0, 100 * v)),
+            _column((0, 0, 1e-4, 0), (0, 0, 1e-10, 0)),
+        ),
+        _Noise(_column((p, p, 0, p)), _column((0, 0, 1e-2, 0))),
+    )
+
+
+def _step(process: _Noise, ratio: float) -> tuple[Float64[ndarray, "5 5"], _Noise]:
+    """Transition over `ratio` intervals and the noise gathered meanwhile, as sums of `ratio` single steps give."""
+    transition = np.eye(5)
+    transition[0, 1] = ratio
+    transition[2, 3], transition[2, 4], transition[3, 4] = 2 * ratio, ratio * ratio, ratio
+    first = ratio * (ratio - 1) / 2  # 0 + 1 + ... + (ratio - 1)
+    second = max(ratio * (ratio - 1) * (2 * ratio - 1) / 6, 0.0)  # the same of squares
+
+    def gathered(noise: Float64[ndarray, "2 4 1"]) -> Float64[ndarray, "3 4 1"]:
+        position, velocity = noise
+        return np.stack([ratio * position + second * velocity, first * velocity, ratio * velocity])
+
+    return transition, _Noise(gathered(process.scaled), gathered(process.fixed))

@@ -1,0 +1,202 @@
+"""Trackers by name or settings file: each preset a few settings, peers' parameter names understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tracker.config import build, nearest, read_toml
+from tracker.config.tracking import TrackerConfig
+from tracker.errors import ConfigError
+from tracker.track.engine import TrackingEngine
+
+__all__ = ["PRESETS", "make_tracker", "tracker_config"]
+
+FRAME_RATE = 30.0
+"""Rate at which peers' counts of frames become seconds, where none is given; their own defaults are meant for it."""
+
+_BYTETRACK: dict[str, Any] = {
+    "low_score": 0.1,
+    "high_score": 0.25,
+    "new_score": 0.25,
+    "filter": "xyah",
+    "freeze_lost_size": True,
+    "fuse_score": True,
+    "high_min_similarity": 0.2,
+    "low_min_similarity": 0.5,
+    "tentative_min_similarity": 0.3,
+    "confirm_hits": 2,
+    "confirm_first_frames": 1,
+    "track_buffer": 30,
+    "report": "filter",
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "sort": {
+        "low_score": 0.0,
+        "high_score": 0.0,
+        "new_score": 0.0,
+        "filter": "xysr",
+        "fuse_score": False,
+        "optimum": "rejecting",
+        "iou_threshold": 0.3,
+        "low_match": False,
+        "tentative_separately": False,
+        "min_hits": 3,
+        "confirm_in_a_row": True,
+        "max_age": 1,
+        "report": "filter",
+    },
+    "deepsort": {
+        "low_score": 0.0,
+        "high_score": 0.0,
+        "new_score": 0.0,
+        "filter": "xyah",
+        "appearance": "reid",
+        "cascade": True,
+        "max_cosine_distance": 0.2,
+        "nn_budget": 100,
+        "max_iou_distance": 0.7,
+        "fuse_score": False,
+        "overlap_lost": False,
+        "low_match": False,
+        "tentative_separately": False,
+        "n_init": 3,
+        "max_age": 30,
+        "report": "filter",
+        "report_coast_frames": 1,
+    },
+    "bytetrack": _BYTETRACK,
+    "botsort": {**_BYTETRACK, "filter": "xywh"},
+    "ocsort": {
+        "low_score": 0.0,
+        "high_score": 0.6,
+        "new_score": 0.6,
+        "filter": "xysr",
+        "fuse_score": False,
+        "direction_weight": 0.2,
+        "optimum": "rejecting",
+        "iou_threshold": 0.3,
+        "low_match": False,
+        "tentative_separately": False,
+        "recover": True,
+        "recover_min_similarity": 0.3,
+        "reupdate": True,
+        "min_hits": 3,
+        "confirm_in_a_row": True,
+        "max_age": 30,
+        "report": "detection",
+    },
+}
+
+
+def _renamed(name: str) -> Callable[[Any, float], dict[str, Any]]:
+    return lambda value, _rate: {name: value}
+
+
+def _frames(name: str) -> Callable[[Any, float], dict[str, Any]]:
+    return lambda value, rate: {name: value / rate}
+
+
+def _distance(name: str) -> Callable[[Any, float], dict[str, Any]]:
+    return lambda value, _rate: {name: 1 - value}
+
+
+def _min_hits(value: int, _rate: float) -> dict[str, Any]:
+    """SORT shows every track while no more frames than that have passed."""
+    return {"confirm_hits": value, "confirm_first_frames": value}
+
+
+ALIASES: dict[str, Callable[[Any, float], dict[str, Any]]] = {
+    "max_age": _frames("max_coast_s"),
+    "track_buffer": _frames("max_coast_s"),
+    "lost_track_buffer": _frames("max_coast_s"),
+    "report_coast_frames": _frames("report_coast_s"),
+    "n_init": _renamed("confirm_hits"),
+    "minimum_consecutive_frames": _renamed("confirm_hits"),
+    "min_hits": _min_hits,
+    "nn_budget": _renamed("gallery"),
+    "max_iou_distance": _distance("high_min_similarity"),
+    "iou_threshold": _renamed("high_min_similarity"),
+    "minimum_iou_threshold": _renamed("high_min_similarity"),
+    "match_thresh": _distance("high_min_similarity"),
+    "track_high_thresh": _renamed("high_score"),
+    "track_low_thresh": _renamed("low_score"),
+    "new_track_thresh": _renamed("new_score"),
+    "track_activation_threshold": _renamed("new_score"),
+    "high_conf_det_threshold": _renamed("high_score"),
+    "delta_t": _renamed("direction_span"),
+    "inertia": _renamed("direction_weight"),
+    "direction_consistency_weight": _renamed("direction_weight"),
+    "use_byte": _renamed("low_match"),
+    "min_confidence": _renamed("low_score"),
+}
+"""What users of other trackers call our settings."""
+
+
+def tracker_config(name: str, overrides: Mapping[str, Any]) -> TrackerConfig:
+    """The settings of a preset, or of a YAML or TOML file, with `overrides` on top.
+
+    Both understand our names and those of SORT, DeepSORT, ultralytics and roboflow trackers. A file may name the
+    preset it starts from as `tracker` or, like ultralytics, `tracker_type`. Raises ConfigError.
+    """
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml", ".toml"):
+        settings = dict(_read(path))
+        preset = str(settings.pop("tracker", settings.pop("tracker_type", "default")))
+        layers = [(f"preset {preset}", _preset(preset, str(path))), (str(path), settings)]
+    else:
+        layers = [(f"preset {name}", _preset(name, "--tracker"))]
+    layers.append(("tracker settings", dict(overrides)))
+    rate = next((settings["frame_rate"] for _, settings in reversed(layers) if settings.get("frame_rate")), FRAME_RATE)
+    config = TrackerConfig()
+    for where, settings in layers:
+        translated = _translate(settings, float(rate), where)
+        checked = build(TrackerConfig, translated, where)
+        config = replace(config, **{key: getattr(checked, key) for key in translated})
+    return config
+
+
+def make_tracker(name: str, overrides: Mapping[str, Any]) -> TrackingEngine:
+    """The tracker of `tracker_config(name, overrides)`, ready for its first frame."""
+    return TrackingEngine(tracker_config(name, overrides))
+
+
+def _preset(name: str, where: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        raise ConfigError(f"{where}: no tracker {name!r}; {nearest(name, PRESETS)}, or give a YAML or TOML file")
+    return PRESETS[name]
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if path.suffix.lower() == ".toml":
+        return read_toml(path)
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the tracker's settings: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a YAML file: {error}") from error
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{path}: expected settings as 'name: value' lines, found {type(settings).__name__}")
+    return settings
+
+
+def _translate(settings: Mapping[str, Any], rate: float, where: str) -> dict[str, Any]:
+    known = {field.name for field in fields(TrackerConfig)}
+    translated: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in known:
+            translated[key] = value
+            continue
+        if key not in ALIASES:
+            raise ConfigError(f"{where}: unknown setting {key!r}; {nearest(key, known | set(ALIASES))}")
+        if isinstance(value, bool) != (key == "use_byte") or not isinstance(value, int | float):
+            raise ConfigError(f"{where}: {key}: expected a number, found {value!r}")
+        translated |= ALIASES[key](value, rate)
+    return translated

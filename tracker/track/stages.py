@@ -1,0 +1,270 @@
+"""The association stages, in their one order: appearance cascade, high overlap, low overlap, tentative, recovery.
+
+Each stage sees the tracks and detections that the ones before left free, restricts the candidate pairs, turns their
+similarity into gains and hands them to the assignment. What was tried is kept for `explain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from numpy import ndarray
+
+from tracker.config.tracking import TrackerConfig
+from tracker.track.appearance import Galleries
+from tracker.track.associate import Pairs, assign, assign_then_reject, expand, overlapping, similarity
+from tracker.track.kalman import BoxFilter
+from tracker.track.table import TrackTable
+
+__all__ = ["Attempt", "Found", "Matching", "associate"]
+
+DEEPSORT_MARGIN = 1e-5
+"""DeepSORT's assignment counts a forbidden pair as this much worse than its gate, so a cost on the gate may match."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The usable detections of one frame, coordinates first."""
+
+    boxes: Float64[ndarray, "4 m"]
+    scores: Float64[ndarray, " m"]
+    class_places: Int64[ndarray, " m"]
+    looks: Float32[ndarray, "m d"] | None
+    rows: Int64[ndarray, " m"]
+    """Row of each in the frame's Detections."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """What one stage compared and chose; indices are those of the track table and of Found."""
+
+    stage: str
+    rows: Int64[ndarray, " k"]
+    cols: Int64[ndarray, " k"]
+    values: Float64[ndarray, " k"]
+    gate: float
+    chosen: Pairs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matching:
+    """Which track found which detection, and what is left for new tracks."""
+
+    pairs: Pairs
+    free_detections: Bool[ndarray, " m"]
+    attempts: tuple[Attempt, ...]
+
+
+class _Frame:
+    """What is still free while the stages run."""
+
+    def __init__(self, tracks: int, detections: int) -> None:
+        self.shape = (tracks, detections)
+        self.track_free = np.ones(tracks, bool)
+        self.detection_free = np.ones(detections, bool)
+        self.attempts: list[Attempt] = []
+
+    def take(self, stage: str, rows: ndarray, cols: ndarray, values: ndarray, gate: float, chosen: Pairs) -> None:
+        self.attempts.append(Attempt(stage, rows, cols, values, gate, chosen))
+        self.track_free[chosen[0]] = False
+        self.detection_free[chosen[1]] = False
+
+    def pairs(self) -> Pairs:
+        """All that the stages chose together."""
+        chosen = [attempt.chosen for attempt in self.attempts]
+        if len(chosen) == 1:
+            return chosen[0]
+        nothing = np.empty(0, np.int64)
+        rows = np.concatenate([nothing, *(rows for rows, _ in chosen)])
+        return rows, np.concatenate([nothing, *(cols for _, cols in chosen)])
+
+
+def associate(
+    found: Found,
+    table: TrackTable,
+    box_filter: BoxFilter,
+    config: TrackerConfig,
+    galleries: Galleries | None,
+    *,
+    seen_since: float,
+) -> Matching:
+    """Match predicted tracks with a frame's detections, stage by stage.
+
+    The cascade ends before tracks last seen earlier than `seen_since`.
+    """
+    frame = _Frame(len(table), len(found.scores))
+    if not frame.shape[0] or not frame.shape[1]:
+        return Matching(frame.pairs(), frame.detection_free & (found.scores >= config.high_score), ())
+    if config.cascade and galleries is not None and found.looks is not None:
+        _cascade(frame, found, table, box_filter, config, galleries, table.seen >= seen_since)
+    predicted = box_filter.boxes(table.filter[0])
+    rows, cols, overlap = _candidates(predicted, found, table, config)
+    _overlap_stages(frame, found, table, config, (rows, cols, overlap), galleries)
+    if config.recover:
+        _recover(frame, found, table, config)
+    free = frame.detection_free
+    if config.new_max_overlap < 1:
+        doubles = ~frame.track_free[rows] & (overlap > config.new_max_overlap)
+        free = free.copy()
+        free[cols[doubles]] = False
+    return Matching(frame.pairs(), free, tuple(frame.attempts))
+
+
+def _candidates(
+    predicted: Float64[ndarray, "4 n"], found: Found, table: TrackTable, config: TrackerConfig
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Overlapping pairs and their similarity, lessened where classes differ."""
+    boxes = found.boxes
+    if config.buffer:
+        predicted, boxes = expand(predicted, config.buffer), expand(boxes, config.buffer)
+    rows, cols = overlapping(predicted, boxes)
+    overlap = similarity(config.similarity, predicted, boxes, rows, cols)
+    if config.class_penalty and len(table.votes) > 1:
+        differs = table.class_places[rows] != found.class_places[cols]
+        overlap = np.where(differs, overlap * (1 - config.class_penalty), overlap)
+    return rows, cols, overlap
+
+
+def _overlap_stages(
+    frame: _Frame,
+    found: Found,
+    table: TrackTable,
+    config: TrackerConfig,
+    candidates: tuple[ndarray, ndarray, ndarray],
+    galleries: Galleries | None,
+) -> None:
+    rows, cols, overlap = candidates
+    high = found.scores >= config.high_score
+    seen_last = table.missed <= 1
+    confirmed = table.confirmed == 1
+    first = frame.track_free
+    if not config.overlap_lost:
+        first = first & (seen_last | ~confirmed)
+    if config.tentative_separately:
+        first = first & confirmed
+    values = overlap * found.scores.take(cols) if config.fuse_score else overlap
+    if config.direction_weight:
+        values = values + config.direction_weight * _same_direction(found, table, rows, cols)
+    if config.appearance_weight and galleries is not None and found.looks is not None:
+        values = _with_appearance(values, rows, cols, found.looks, galleries, config)
+    eligible = (first.take(rows) & (high & frame.detection_free).take(cols)).nonzero()[0]
+    _match(frame, "high", rows, cols, values, eligible, config, config.high_min_similarity, overlap)
+    if config.low_match and not high.all():
+        last = frame.track_free & seen_last & confirmed
+        eligible = (last.take(rows) & (~high).take(cols)).nonzero()[0]
+        _match(frame, "low", rows, cols, overlap, eligible, config, config.low_min_similarity, overlap)
+    if config.tentative_separately and not confirmed.all():
+        eligible = ((~confirmed).take(rows) & (high & frame.detection_free).take(cols)).nonzero()[0]
+        _match(frame, "tentative", rows, cols, values, eligible, config, config.tentative_min_similarity, overlap)
+    frame.detection_free &= high
+
+
+def _match(
+    frame: _Frame,
+    stage: str,
+    rows: ndarray,
+    cols: ndarray,
+    values: ndarray,
+    eligible: ndarray,
+    config: TrackerConfig,
+    gate: float,
+    overlap: ndarray,
+) -> None:
+    if len(eligible) == 0:
+        return
+    rows, cols, values = rows.take(eligible), cols.take(eligible), values.take(eligible)
+    if config.optimum == "rejecting":
+        chosen = assign_then_reject(rows, cols, values, frame.shape, overlaps=overlap.take(eligible), threshold=gate)
+    else:
+        margin = DEEPSORT_MARGIN if config.cascade else 0.0
+        chosen = assign(rows, cols, values - (gate - margin), frame.shape)
+    frame.take(stage, rows, cols, values, gate, chosen)
+
+
+def _cascade(
+    frame: _Frame,
+    found: Found,
+    table: TrackTable,
+    box_filter: BoxFilter,
+    config: TrackerConfig,
+    galleries: Galleries,
+    recent: Bool[ndarray, " n"],
+) -> None:
+    """DeepSORT's matching cascade: tracks seen last choose first, by look, within their Mahalanobis gates."""
+    assert found.looks is not None
+    members = np.flatnonzero((table.confirmed == 1) & recent)
+    if len(members) == 0:
+        return
+    state = table.filter[:, :, members]
+    variance = box_filter.measurement_variance(state)
+    z = box_filter.measure(found.boxes)
+    reach = np.sqrt(config.mahalanobis_gate * variance[:2])
+    region = np.concatenate([state[0, :2] - reach, state[0, :2] + reach])
+    rows, cols = overlapping(region, np.concatenate([z[:2], z[:2]]))
+    distance = box_filter.gating_distance(state[:, :, rows], z[:, cols], variance[:, rows])
+    near = (distance <= config.mahalanobis_gate).nonzero()[0]
+    rows, cols = members[rows[near]], cols[near]
+    if len(rows) == 0:
+        return
+    costs = _look_distances(rows, cols, found.looks, galleries, frame.shape, config.max_cosine_distance)
+    missed = table.missed[rows]
+    limit = config.max_cosine_distance
+    for level in np.unique(missed):
+        eligible = np.flatnonzero((missed == level) & frame.detection_free[cols] & (costs <= limit))
+        if len(eligible):
+            level_rows, level_cols, level_costs = rows[eligible], cols[eligible], costs[eligible]
+            chosen = assign(level_rows, level_cols, limit + DEEPSORT_MARGIN - level_costs, frame.shape)
+            frame.take("appearance", level_rows, level_cols, -level_costs, -limit, chosen)
+
+
+def _look_distances(
+    rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, shape: tuple[int, int], limit: float
+) -> Float64[ndarray, " k"]:
+    """Gallery distances, exact wherever they can change the outcome.
+
+    A pair without competitors whose latest look already passes needs no search through the whole gallery.
+    """
+    costs = galleries.latest_distances(rows, looks, cols)
+    lonely = np.bincount(rows, minlength=shape[0])[rows] == 1
+    lonely &= np.bincount(cols, minlength=shape[1])[cols] == 1
+    open_pairs = np.flatnonzero(~(lonely & (costs <= limit)))
+    if len(open_pairs):
+        costs[open_pairs] = galleries.distances(rows[open_pairs], looks, cols[open_pairs])
+    return costs
+
+
+def _with_appearance(
+    values: ndarray, rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, config: TrackerConfig
+) -> Float64[ndarray, " k"]:
+    """Overlap and look weighted; looks further apart than the gate count as nothing in common."""
+    likeness = 1.0 - galleries.distances(rows, looks, cols) / config.max_cosine_distance
+    weight = config.appearance_weight
+    blended: ndarray = (1 - weight) * values + weight * np.maximum(likeness, 0.0)
+    return blended
+
+
+def _same_direction(found: Found, table: TrackTable, rows: ndarray, cols: ndarray) -> Float64[ndarray, " k"]:
+    """From -0.5, straight back, to 0.5, straight on, times the score; 0 for tracks that never moved."""
+    centres = (found.boxes[:2] + found.boxes[2:]) / 2
+    step = centres[:, cols] - table.reference_centres()[:, rows]
+    heading = table.headings[:, rows]
+    length = np.sqrt((step * step).sum(axis=0)) + 1e-6
+    cosine = np.clip((step * heading).sum(axis=0) / length, -1, 1)
+    agreement = (0.5 - np.arccos(cosine) / np.pi) * found.scores[cols]
+    moved: ndarray = np.where(np.isnan(heading[0]), 0.0, agreement)
+    return moved
+
+
+def _recover(frame: _Frame, found: Found, table: TrackTable, config: TrackerConfig) -> None:
+    """OC-SORT's second chance: what is left over against where the tracks were last seen."""
+    tracks, detections = np.flatnonzero(frame.track_free), np.flatnonzero(frame.detection_free)
+    if not len(tracks) or not len(detections):
+        return
+    observed, boxes = table.observed[:, tracks], found.boxes[:, detections]
+    rows, cols = overlapping(observed, boxes)
+    values = similarity("iou", observed, boxes, rows, cols)
+    rows, cols = tracks[rows], detections[cols]
+    everything = np.arange(len(rows))
+    _match(frame, "recovery", rows, cols, values, everything, config, config.recover_min_similarity, values)
