@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tracker.geometry import is_valid
 from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Tracker
-from tracker.types import Detections, Frame, FrameResult, Image
+from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 
 __all__ = ["Pipeline", "Seen"]
 
@@ -27,12 +27,15 @@ class Seen:
 
 
 class Pipeline:
-    """A detector, a tracker and what stands around them, run in order on each frame."""
+    """A detector, a tracker and what stands around them, run in order on each frame.
+
+    Without a tracker each frame stands alone.
+    """
 
     def __init__(
         self,
         detector: Detector,
-        tracker: Tracker,
+        tracker: Tracker | None,
         *,
         embed: Embed | None = None,
         estimate_motion: EstimateMotion | None = None,
@@ -69,8 +72,10 @@ class Pipeline:
     def follow(self, frame: Frame, seen: Seen) -> FrameResult:
         """Give the objects of the next frame their identities, then analyse and draw it."""
         clock = _Clock()
-        motion = self._estimate_motion(frame.image) if self._estimate_motion else None
-        tracks = self.tracker.update(seen.detections, frame.time, motion)
+        tracks = Tracks.empty()
+        if self.tracker is not None:
+            motion = self._estimate_motion(frame.image) if self._estimate_motion else None
+            tracks = self.tracker.update(seen.detections, frame.time, motion)
         clock.lap("track")
         semantic = self._label_pixels(frame.image) if self._label_pixels else None
         events = self._analyse(tracks, frame.time) if self._analyse else ()

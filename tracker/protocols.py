@@ -38,6 +38,10 @@ class Detector(Protocol):
     """Images in, one Detections each out, in the same order."""
 
     labels: tuple[str, ...]
+    conf: float
+    """Score from which a detection counts; weaker ones may be given for the tracker's sake."""
+    engine: str
+    """Device and engine, for people to read."""
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
@@ -71,8 +75,8 @@ class Sink(Protocol):
         """Finish the output under its final name; safe to call twice."""
         ...
 
-    def abort(self) -> None:
-        """Let go after an error: what was written does not get its final name."""
+    def discard(self) -> None:
+        """Let go after an error: no annotation cut short gets its final name."""
         ...
 
 

@@ -284,18 +284,18 @@ class Runner:
                     self._done_frames += 1
                     self._recent.append(time.perf_counter())
         except BaseException:
-            self._abort_sinks()
+            self._discard_sinks()
             raise
         if self._error is not None:
-            self._abort_sinks()
+            self._discard_sinks()
         else:
             for sink in self._sinks:
                 sink.close()
         self._ended_at = time.perf_counter()
 
-    def _abort_sinks(self) -> None:
+    def _discard_sinks(self) -> None:
         for sink in self._sinks:
-            sink.abort()
+            sink.discard()
 
 
 def _row_of(batch: Future[list[Seen]], row: int) -> Future[Seen]:

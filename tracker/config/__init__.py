@@ -11,11 +11,13 @@ from tracker.config.schema import (
     to_mapping,
     to_toml,
 )
+from tracker.config.tracking import TrackerConfig
 
 __all__ = [
     "DetectorConfig",
     "OutputConfig",
     "SourceConfig",
+    "TrackerConfig",
     "assign",
     "build",
     "field_docs",

@@ -24,90 +24,17 @@ __all__ = ["COCO_LABELS", "OnnxDetector", "is_ultralytics_export"]
 
 FORMAT = "sightline-yolo/1"
 
-COCO_LABELS = tuple(
-    [
-        "person",
-        "bicycle",
-        "car",
-        "motorcycle",
-        "airplane",
-        "bus",
-        "train",
-        "truck",
-        "boat",
-        "traffic light",
-        "fire hydrant",
-        "stop sign",
-        "parking meter",
-        "bench",
-        "bird",
-        "cat",
-        "dog",
-        "horse",
-        "sheep",
-        "cow",
-        "elephant",
-        "bear",
-        "zebra",
-        "giraffe",
-        "backpack",
-        "umbrella",
-        "handbag",
-        "tie",
-        "suitcase",
-        "frisbee",
-        "skis",
-        "snowboard",
-        "sports ball",
-        "kite",
-        "baseball bat",
-        "baseball glove",
-        "skateboard",
-        "surfboard",
-        "tennis racket",
-        "bottle",
-        "wine glass",
-        "cup",
-        "fork",
-        "knife",
-        "spoon",
-        "bowl",
-        "banana",
-        "apple",
-        "sandwich",
-        "orange",
-        "broccoli",
-        "carrot",
-        "hot dog",
-        "pizza",
-        "donut",
-        "cake",
-        "chair",
-        "couch",
-        "potted plant",
-        "bed",
-        "dining table",
-        "toilet",
-        "tv",
-        "laptop",
-        "mouse",
-        "remote",
-        "keyboard",
-        "cell phone",
-        "microwave",
-        "oven",
-        "toaster",
-        "sink",
-        "refrigerator",
-        "book",
-        "clock",
-        "vase",
-        "scissors",
-        "teddy bear",
-        "hair drier",
-        "toothbrush",
-    ]
-)
+COCO_NAMES = """
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
+    backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball
+    bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork, knife,
+    spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
+    couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone,
+    microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
+    toothbrush
+"""
+COCO_LABELS = tuple(name.strip() for name in COCO_NAMES.split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +54,12 @@ class _Model:
 class OnnxDetector:
     """Detects with an ONNX file of ours (any input size in multiples of 32) or of YOLOX.
 
-    `threads` are those of one call; several calls may run at once. Raises CheckpointError for a file that is no
+    `threads` are those of one call; several calls may run at once. Detections below the threshold are given too,
+    down to `floor`. Raises CheckpointError for a file that is no
     such model, ConfigError for a class, size or device that does not fit.
     """
 
-    def __init__(self, path: Path, config: DetectorConfig, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0) -> None:
         self._session = _open(path, config.device, threads)
         model = _describe(path, self._session)
         self.labels = model.labels
@@ -139,7 +67,8 @@ class OnnxDetector:
         self._model = model
         self._masks = config.masks and model.layout is not None and model.layout.coefficients > 0
         self._classes: Int32[ndarray, " k"] | None = choose_classes(config.classes, self.labels)
-        self._conf = model.conf if config.conf is None else config.conf
+        self.conf = model.conf if config.conf is None else config.conf
+        self._floor = min(self.conf, floor)
         self._iou = model.iou if config.iou is None else config.iou
         self._max_det = config.max_det
         self._size = config.imgsz or model.imgsz
@@ -192,12 +121,12 @@ class OnnxDetector:
                 outputs["output"],
                 width=letterbox.width,
                 height=letterbox.height,
-                conf=self._conf,
+                conf=self._floor,
                 classes=self._classes,
             )
         else:
             maps = [outputs[f"p{level}"] for level in range(3, 3 + len(layout.strides))]
-            candidates = decode_anchors(maps, layout, conf=self._conf, classes=self._classes)
+            candidates = decode_anchors(maps, layout, conf=self._floor, classes=self._classes)
         return to_detections(
             suppress(candidates, iou=self._iou, max_det=self._max_det),
             letterbox,
@@ -271,7 +200,7 @@ def _describe_own(path: Path, metadata: dict[str, str]) -> _Model:
         return _Model(
             labels,
             imgsz=int(metadata["input_size"]),
-            conf=float(metadata["conf"]),
+            conf=float(metadata["confidence"]),
             iou=float(metadata["iou"]),
             layout=layout,
             fixed=None,

@@ -228,12 +228,10 @@ def cut_masks(
 def _best_class(
     chances: Float32[ndarray, "n q"], classes: Int32[ndarray, " k"] | None
 ) -> tuple[Int32[ndarray, " n"], Float32[ndarray, " n"]]:
-    if classes is None:
-        best = chances.argmax(axis=1)
-    else:
-        best = classes[chances[:, classes].argmax(axis=1)]
+    best = chances.argmax(axis=1) if classes is None else classes[chances[:, classes].argmax(axis=1)]
     return best.astype(np.int32), chances[np.arange(len(chances)), best]
 
 
 def _sigmoid(logits: Float32[ndarray, ...]) -> Float32[ndarray, ...]:
-    return np.float32(1) / (np.float32(1) + np.exp(-logits))
+    chances: ndarray = np.float32(1) / (np.float32(1) + np.exp(-logits))
+    return chances

@@ -30,7 +30,7 @@ MASK_SIZE = 64
 class UltralyticsDetector:
     """Detects with an ultralytics model file. Calls take turns: their predictor keeps state."""
 
-    def __init__(self, path: Path, config: DetectorConfig) -> None:
+    def __init__(self, path: Path, config: DetectorConfig, *, floor: float = 1.0) -> None:
         model = _load(path)
         if model.task not in ("detect", "segment"):
             raise CheckpointError(f"{path}: a model for {model.task!r}; use one that detects or segments")
@@ -41,6 +41,9 @@ class UltralyticsDetector:
         self._config = config
         self._segments = model.task == "segment" and config.masks
         self._turn = threading.Lock()
+        self.conf = 0.25 if config.conf is None else config.conf
+        self.engine = "ultralytics on torch"
+        self._floor = min(self.conf, floor)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes of each image in its own pixels, best score first."""
@@ -48,7 +51,7 @@ class UltralyticsDetector:
         with self._turn:
             results = self._model.predict(
                 [np.ascontiguousarray(image[..., ::-1]) for image in images],
-                conf=0.25 if config.conf is None else config.conf,
+                conf=self._floor,
                 iou=0.7 if config.iou is None else config.iou,
                 imgsz=config.imgsz or 640,
                 classes=None if self._classes is None else [int(index) for index in self._classes],

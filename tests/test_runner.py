@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tests.world import FakeSource, NoTracker, ScriptedDetector, World
+from tracker.pipeline import Pipeline
+from tracker.runner import Channel, Closed, Runner
+from tracker.types import FrameResult
+
+
+class Collector:
+    def __init__(self, *, fails_at: int | None = None, delay_s: float = 0.0) -> None:
+        self.indices: list[int] = []
+        self.counts: list[int] = []
+        self.closed = self.discarded = False
+        self._fails_at, self._delay_s = fails_at, delay_s
+
+    def write(self, result: FrameResult) -> None:
+        time.sleep(self._delay_s)
+        if result.frame.index == self._fails_at:
+            raise RuntimeError("the sink broke")
+        self.indices.append(result.frame.index)
+        self.counts.append(len(result.detections))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def discard(self) -> None:
+        self.discarded = True
+
+
+def make(
+    source: FakeSource, detector: ScriptedDetector, sink: Collector, *, batch: int = 1, workers: int = 1
+) -> Runner:
+    return Runner(source, Pipeline(detector, NoTracker()), [sink], batch=batch, workers=workers)
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (1, 3), (4, 1), (4, 2), (7, 2)])
+def test_a_file_loses_nothing_and_keeps_its_order(batch: int, workers: int) -> None:
+    source, detector, sink = FakeSource(), ScriptedDetector(), Collector()
+    progress = make(source, detector, sink, batch=batch, workers=workers).run()
+    assert sink.indices == list(range(source.world.count))
+    assert sink.counts == [len(source.world.detections(index)) for index in sink.indices]
+    assert sink.closed
+    assert not sink.discarded
+    assert (progress.frames, progress.dropped) == (source.world.count, 0)
+
+
+def test_batches_are_full_but_for_the_last() -> None:
+    source, detector = FakeSource(World(seconds=0.4)), ScriptedDetector()
+    make(source, detector, Collector(), batch=4).run()
+    assert detector.batches == [4, 4, 2]
+
+
+def test_live_input_takes_the_newest_frame_and_counts_what_it_left_out() -> None:
+    source = FakeSource(live=True)
+    sink = Collector()
+    progress = make(source, ScriptedDetector(delay_s=0.02), sink).run()
+    assert progress.dropped > 0
+    assert progress.frames + progress.dropped == source.world.count
+    assert sink.indices == sorted(sink.indices)
+    assert sink.indices[-1] == source.world.count - 1
+
+
+@pytest.mark.parametrize("stage", ["source", "detector", "sink"])
+def test_an_error_in_any_stage_reaches_the_caller_and_no_annotation_is_finished(stage: str) -> None:
+    source = FakeSource(fails_at=30 if stage == "source" else None)
+    detector = ScriptedDetector(fails_at=30 if stage == "detector" else None)
+    sink = Collector(fails_at=30 if stage == "sink" else None)
+    with pytest.raises(RuntimeError, match=f"the {stage} broke"):
+        make(source, detector, sink, batch=2, workers=2).run()
+    assert sink.discarded
+    assert not sink.closed
+    assert source.closed
+
+
+def test_stop_ends_every_thread_and_finishes_the_sinks() -> None:
+    sink = Collector()
+    source = FakeSource(World(seconds=400))
+    runner = make(source, ScriptedDetector(delay_s=0.005), sink)
+    runner.start()
+    while not sink.indices:
+        time.sleep(0.005)
+    runner.stop()
+    runner.wait()
+    assert not runner.running
+    assert sink.closed
+    assert sink.indices == list(range(len(sink.indices)))
+    assert len(sink.indices) < source.world.count
+
+
+def test_poll_gives_the_newest_result_once() -> None:
+    runner = make(FakeSource(World(seconds=0.4)), ScriptedDetector(), Collector())
+    runner.run()
+    result = runner.poll()
+    assert result is not None
+    assert result.frame.index == 9
+    assert runner.poll() is None
+
+
+def test_broken_boxes_are_dropped_and_counted() -> None:
+    source, sink = FakeSource(World(seconds=1)), Collector()
+    progress = make(source, ScriptedDetector(spoiled=True), sink).run()
+    assert progress.rejected == 4 * source.world.count
+    assert sink.counts == [len(source.world.detections(index)) for index in sink.indices]
+
+
+def test_a_full_channel_makes_its_producer_wait() -> None:
+    channel: Channel[int] = Channel(2)
+    channel.put(1)
+    channel.put(2)
+    waiting = threading.Thread(target=channel.put, args=(3,))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    assert channel.get() == 1
+    waiting.join()
+    channel.finish()
+    assert [channel.get(), channel.get()] == [2, 3]
+    with pytest.raises(Closed):
+        channel.get()
+
+
+def test_a_cancelled_channel_lets_both_sides_go() -> None:
+    channel: Channel[int] = Channel(1)
+    channel.put(1)
+    released = []
+
+    def produce() -> None:
+        with pytest.raises(Closed):
+            channel.put(2)
+        released.append(True)
+
+    waiting = threading.Thread(target=produce)
+    waiting.start()
+    channel.cancel()
+    waiting.join()
+    assert released
+    with pytest.raises(Closed):
+        channel.get()

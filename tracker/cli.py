@@ -1,0 +1,113 @@
+"""The command line: names of commands, options to settings, errors to one line and exit code 2.
+
+A command's own module is imported only when it is called, so that `track` starts without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from tracker.config import nearest
+from tracker.errors import ConfigError, TrackerError
+from tracker.runner import Runner
+
+__all__ = ["Show", "main"]
+
+Show = Callable[[Runner, str], None]
+"""Opens a window on a started runner, returns when the window closes or the run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    summary: str
+    modules: tuple[str, ...]
+    """Each has `add_parsers(subparsers)`."""
+
+
+COMMANDS = {
+    "demo": _Command("make a clip from two photographs, track it, write everything", ("tracker.commands.demo",)),
+    "track": _Command("follow people and vehicles in a file, camera or stream", ("tracker.commands.track",)),
+    "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
+    "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
+}
+
+
+def main(arguments: Sequence[str], show: Show | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 all went well; 2 it could not be done, with one line on stderr; 3 done, but the input was damaged;
+    130 interrupted. `show` opens the live window where there is one.
+    """
+    try:
+        return _run(list(arguments), show)
+    except TrackerError as error:
+        print(f"sightline: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sightline: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str], show: Show | None) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"sightline {version('sightline')}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise ConfigError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
+    parser = _Parser(prog="main.py", allow_abbrev=False)
+    subparsers = parser.add_subparsers(required=True, parser_class=_Parser)
+    for module in COMMANDS[name].modules:
+        importlib.import_module(module).add_parsers(subparsers)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="sightline: %(message)s", stream=sys.stderr)
+    options.show_window = show
+    code: int = options.run(options)
+    return code
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    head = ("usage: python main.py [COMMAND ...]", "", "Without a command the desktop app opens.", "")
+    return "\n".join([*head, *lines, "", "python main.py COMMAND --help tells its options."])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses with a ConfigError instead of printing usage, and names the nearest option."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options["allow_abbrev"] = False
+        super().__init__(*arguments, **options)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            raise ConfigError(self._explain(unknown[0], options))
+        return options
+
+    def _explain(self, unknown: str, options: Any) -> str:
+        if not unknown.startswith("-"):
+            return f"unexpected argument {unknown!r}; try --help"
+        known = getattr(options, "known_options", [])
+        return f"unknown option {unknown.partition('=')[0]}; {nearest(unknown.partition('=')[0], known)}"
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if not hasattr(options, "known_options"):
+            options.known_options = [name for name in self._option_string_actions if name.startswith("--")]
+        return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; try `python {self.prog} --help`")

@@ -1,0 +1,76 @@
+"""`demo`: make a clip from two real photographs, run the whole program on it, leave everything to look at."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from tracker import demo_clip
+from tracker.build import make_pipeline, make_runner
+from tracker.commands.options import add_settings_options, settings_from
+from tracker.commands.outputs import Tally, own_folder, table, write_settings
+from tracker.commands.track import Outputs, exit_code, open_sinks, track_source
+from tracker.errors import SinkError
+from tracker.types import Detections, FrameResult, Tracks
+from tracker.video import VideoSink, open_source
+
+__all__ = ["add_parsers", "make_clip"]
+
+PREVIEW_FRAME = 270
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `demo`."""
+    parser = subparsers.add_parser("demo", help="see the whole program at work", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), metavar="DIR", help="where results go")
+    add_settings_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def make_clip(path: Path) -> None:
+    """Write the clip of demo_clip as a video file."""
+    sink = VideoSink(path, rate=Fraction(demo_clip.RATE), time_base=Fraction(1, demo_clip.RATE * 512))
+    for frame in demo_clip.frames():
+        sink.write(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
+    sink.close()
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = settings_from(options, overlay__trails=True)
+    folder = own_folder(options.folder)
+    clip = folder / "clip.mp4"
+    make_clip(clip)
+    source = open_source(str(clip))
+    built = make_pipeline(settings, live=False, draw=True)
+    write_settings(folder, "demo", source.name, settings)
+    outputs = Outputs(
+        video=folder / "annotated.mp4", annotations={"mot": folder / "tracks.txt", "jsonl": folder / "tracks.jsonl"}
+    )
+    tally, preview = Tally(built.pipeline.detector.labels), _Preview(folder / "preview.png")
+    runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], batch=settings.detector.batch)
+    progress = track_source(runner, source, settings)
+    sys.stdout.write(table(progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
+    return exit_code(progress, source)
+
+
+class _Preview:
+    """One annotated frame as a picture."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, result: FrameResult) -> None:
+        if result.frame.index != PREVIEW_FRAME or result.canvas is None:
+            return
+        if not cv2.imwrite(str(self.path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
+            raise SinkError(f"{self.path}: cannot write the picture; check the folder's rights and free space")
+
+    def close(self) -> None:
+        """The picture is whole already."""
+
+    discard = close

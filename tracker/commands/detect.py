@@ -1,0 +1,95 @@
+"""`detect`: boxes and masks of single images as one JSON list, no tracking."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from tracker.build import make_detection_pipeline, make_runner
+from tracker.commands.options import add_detector_options, add_settings_options, settings_from
+from tracker.commands.outputs import own_folder
+from tracker.commands.progress import follow_run
+from tracker.errors import SinkError, SourceError
+from tracker.protocols import Sink
+from tracker.formats.detections_json import DetectionsJson
+from tracker.types import FrameResult
+from tracker.video import open_source
+
+__all__ = ["add_parsers"]
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `detect`."""
+    parser = subparsers.add_parser("detect", help="boxes and masks of single images", description=__doc__)
+    parser.add_argument("source", help="image, folder, 'glob' or video")
+    parser.add_argument("--out", type=Path, default=Path("detections.json"), metavar="FILE.json", help="the JSON list")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write each image with its boxes drawn")
+    add_detector_options(parser)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = settings_from(options, overlay__show="detections", overlay__colour_by="class")
+    source = open_source(options.source, vid_stride=settings.source.vid_stride)
+    try:
+        if source.live:
+            raise SourceError(f"{source.name}: detect looks at images and files; use `track` for live input")
+        built = make_detection_pipeline(settings, draw=options.draw is not None)
+        own_folder(options.out.parent)
+        rows = _Rows(DetectionsJson(options.out))
+        sinks: list[Sink] = [rows]
+        if options.draw is not None:
+            sinks.append(_Pictures(own_folder(options.draw)))
+        runner = make_runner(source, built, sinks, batch=settings.detector.batch)
+    except BaseException:
+        source.close()
+        raise
+    runner.start()
+    progress = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    if settings.output.progress != "json":
+        unreadable = f", {progress.damage} unreadable" if progress.damage else ""
+        sys.stdout.write(f"{progress.frames} images{unreadable}, {rows.count} objects: {options.out}\n")
+    return 3 if progress.damage else 0
+
+
+class _Rows:
+    """The JSON rows of every image."""
+
+    def __init__(self, file: DetectionsJson) -> None:
+        self._file = file
+        self.count = 0
+
+    def write(self, result: FrameResult) -> None:
+        height, width = result.frame.image.shape[:2]
+        self._file.add(Path(result.frame.source).stem, result.detections, result.labels, width=width, height=height)
+        self.count += len(result.detections)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.discard()
+
+
+class _Pictures:
+    """Every image with its boxes drawn, as JPEG."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, result: FrameResult) -> None:
+        if result.canvas is None:
+            return
+        path = self._folder / f"{Path(result.frame.source).stem}.jpg"
+        if not cv2.imwrite(str(path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
+            raise SinkError(f"{path}: cannot write the picture; check the folder's rights and free space")
+
+    def close(self) -> None:
+        """Every picture is whole already."""
+
+    discard = close

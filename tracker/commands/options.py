@@ -1,0 +1,109 @@
+"""Options that several commands share, and how they become settings: defaults < --config < options < --set.
+
+An option's help is the docstring of the setting it stands for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tracker.build import Settings, load_settings
+from tracker.config import DetectorConfig, OutputConfig, SourceConfig, assign, field_docs, parse_assignment, read_toml
+from tracker.overlay import OverlayConfig
+
+__all__ = [
+    "add_detector_options",
+    "add_output_options",
+    "add_settings_options",
+    "add_tracking_options",
+    "comma_list",
+    "settings_from",
+]
+
+SECTIONS = {
+    "detector": (DetectorConfig, ("model", "conf", "iou", "imgsz", "classes", "max_det", "device", "batch", "masks")),
+    "source": (SourceConfig, ("vid_stride",)),
+    "tracker": (None, ("tracker",)),
+    "overlay": (OverlayConfig, ("trails",)),
+    "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
+}
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """The parts of `a,b,c`."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def add_detector_options(parser: argparse.ArgumentParser) -> None:
+    """Which network, which classes, how sure."""
+    docs, group = field_docs(DetectorConfig), parser.add_argument_group("network")
+    for name, kind, metavar in (
+        ("model", str, "MODEL"),
+        ("conf", float, "SCORE"),
+        ("iou", float, "IOU"),
+        ("imgsz", int, "PIXELS"),
+        ("classes", comma_list, "A,B"),
+        ("max_det", int, "N"),
+        ("device", str, "DEVICE"),
+        ("batch", int, "N"),
+    ):
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=docs[name])
+    group.add_argument("--masks", action=argparse.BooleanOptionalAction, default=None, help=docs["masks"])
+
+
+def add_tracking_options(parser: argparse.ArgumentParser) -> None:
+    """How frames are read, followed and drawn."""
+    group = parser.add_argument_group("tracking")
+    help_text = (
+        "preset (default, sort, deepsort, bytetrack, botsort, ocsort), or a YAML or TOML file of tracker settings"
+    )
+    group.add_argument("--tracker", metavar="NAME", help=help_text)
+    group.add_argument("--vid-stride", type=int, metavar="N", help=field_docs(SourceConfig)["vid_stride"])
+    trails = field_docs(OverlayConfig)["trails"]
+    group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What is written, and where."""
+    docs, group = field_docs(OutputConfig), parser.add_argument_group("output")
+    group.add_argument("--save", action=argparse.BooleanOptionalAction, default=None, help=docs["save"])
+    group.add_argument("--format", type=comma_list, metavar="A,B", help=docs["format"])
+    group.add_argument("--project", metavar="DIR", help=docs["project"])
+    group.add_argument("--name", metavar="NAME", help=docs["name"])
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """Every other setting, and how progress is told."""
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file; the command config prints one")
+    any_setting = "any setting by its key, such as overlay.scale=2 or tracker.max_coast_s=3; may be repeated"
+    group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=any_setting)
+    progress = field_docs(OutputConfig)["progress"]
+    group.add_argument("--progress", choices=("bar", "json", "none"), help=progress)
+
+
+def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
+    """The settings a command was called with; `defaults` are this command's own, by `section__name`."""
+    tree: dict[str, Any] = {}
+    for name, value in defaults.items():
+        assign(tree, name.split("__"), value)
+    where = "command line"
+    if getattr(options, "config", None) is not None:
+        where = f"{options.config}, command line"
+        for section, values in read_toml(options.config).items():
+            if isinstance(values, dict):
+                for key, value in values.items():
+                    assign(tree, [section, key], value)
+            else:
+                tree[section] = values
+    for section, (_, names) in SECTIONS.items():
+        for name in names:
+            value = getattr(options, name, None)
+            if value is not None:
+                assign(tree, [section, "preset" if name == "tracker" else name], value)
+    for assignment in getattr(options, "set", []):
+        path, value = parse_assignment(assignment)
+        assign(tree, path, value)
+    return load_settings(tree, where)

@@ -1,0 +1,106 @@
+"""The folder of a run, the files in it, and what was found, told in a few lines."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from tracker.build import Settings
+from tracker.config import to_mapping
+from tracker.errors import SinkError
+from tracker.protocols import FrameSource
+from tracker.runner import Progress
+from tracker.types import FrameResult, TrackState
+
+__all__ = ["Tally", "new_folder", "own_folder", "safe_stem", "table", "write_settings"]
+
+
+def new_folder(project: Path, name: str) -> Path:
+    """A folder of its own for this run: project/name, or project/name2, name3 ... when that is taken."""
+    for number in itertools.count(1):
+        folder = project / (name if number == 1 else f"{name}{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir():
+                continue
+            raise SinkError(f"{folder}: a file stands where the run's folder should be; try another --name") from None
+        except OSError as error:
+            raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; try another --project") from error
+        return folder
+    raise AssertionError("counting never ends")
+
+
+def own_folder(folder: Path) -> Path:
+    """The folder itself, made when it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; try another place") from error
+    return folder
+
+
+def safe_stem(source: FrameSource) -> str:
+    """A file name, without suffix, for what a source is called."""
+    name = source.name if source.live else Path(source.name).stem
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "source"
+
+
+def write_settings(folder: Path, command: str, source: str, settings: Settings) -> None:
+    """The settings used, as args.yaml."""
+    tree = {"command": command, "source": source, **to_mapping(settings)}
+    path = folder / "args.yaml"
+    try:
+        path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: cannot write the settings: {error.strerror}; try another --project") from error
+
+
+class Tally:
+    """A sink that counts what was found: tracks by class, each by the class it was seen as most."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._classes: dict[int, Counter[int]] = {}
+
+    def write(self, result: FrameResult) -> None:
+        tracks = result.tracks
+        seen = (tracks.states == TrackState.CONFIRMED) & (tracks.unseen == 0)
+        for track, class_id in zip(tracks.ids[seen].tolist(), tracks.class_ids[seen].tolist(), strict=True):
+            self._classes.setdefault(track, Counter())[class_id] += 1
+
+    def close(self) -> None:
+        """Nothing to finish: the counts stay."""
+
+    discard = close
+
+    def tracks_by_class(self) -> dict[str, int]:
+        """Number of tracks per class name, most first."""
+        votes = Counter(counts.most_common(1)[0][0] for counts in self._classes.values())
+        return {self._labels[class_id]: count for class_id, count in votes.most_common()}
+
+
+def table(progress: Progress, tally: Tally, engine: str, files: Sequence[Path]) -> str:
+    """What a run did: frames, frames/s, tracks, classes, files written."""
+    by_class = tally.tracks_by_class()
+    classes = ", ".join(f"{name} {count}" for name, count in by_class.items()) or "none"
+    rate = progress.frames / progress.seconds if progress.seconds else np.nan
+    rows = [
+        ("frames", f"{progress.frames}" + (f" ({progress.dropped} dropped)" if progress.dropped else "")),
+        ("frames/s", f"{rate:.1f}"),
+        ("tracks", f"{sum(by_class.values())}"),
+        ("classes", classes),
+        ("engine", engine),
+    ]
+    if progress.rejected:
+        rows.append(("rejected", f"{progress.rejected} broken boxes of the network"))
+    if progress.damage:
+        rows.append(("damage", f"{progress.damage} places could not be decoded"))
+    rows += [("written" if index == 0 else "", str(path)) for index, path in enumerate(files)]
+    return "\n".join(f"{name:9} {value}" for name, value in rows)

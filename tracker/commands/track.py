@@ -1,0 +1,127 @@
+"""`track`: follow objects through a file, folder, camera or stream; write video and annotations, or show a window."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracker.build import Settings, annotation_sink, check_formats, make_pipeline, make_runner
+from tracker.commands.options import (
+    add_detector_options,
+    add_output_options,
+    add_settings_options,
+    add_tracking_options,
+    settings_from,
+)
+from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
+from tracker.commands.progress import follow_run
+from tracker.errors import ConfigError, SourceError
+from tracker.protocols import FrameSource, Sink
+from tracker.runner import Progress, Runner
+from tracker.video import VideoSink, open_source
+
+__all__ = ["Outputs", "add_parsers", "exit_code", "track_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the results of one source go; None where a result is not wanted."""
+
+    video: Path | None
+    annotations: dict[str, Path]
+    """File per format name."""
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them, the video first."""
+        return [path for path in (self.video, *self.annotations.values()) if path is not None]
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `track`."""
+    parser = subparsers.add_parser("track", help="follow people and vehicles", description=__doc__)
+    parser.add_argument("source", help="file, folder, 'glob', camera number or name, rtsp:// or http:// address")
+    parser.add_argument("--show", action="store_true", help="open a live window; q or Esc ends")
+    add_detector_options(parser)
+    add_tracking_options(parser)
+    add_output_options(parser)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = settings_from(options)
+    check_formats(settings.output.format)
+    if options.show and options.show_window is None:
+        raise ConfigError("--show: this door of the program has no window; start it as `python main.py track`")
+    source = open_source(options.source, vid_stride=settings.source.vid_stride)
+    try:
+        built = make_pipeline(settings, live=source.live, draw=settings.output.save or options.show)
+        folder = new_folder(settings.output.project, settings.output.name)
+        write_settings(folder, "track", source.name, settings)
+        stem = safe_stem(source)
+        outputs = Outputs(
+            video=folder / f"{stem}.mp4" if settings.output.save else None,
+            annotations={name: folder / f"{stem}.{suffix}" for name, suffix in check_formats(settings.output.format)},
+        )
+        tally = Tally(built.pipeline.detector.labels)
+        sinks = [*open_sinks(source, outputs), tally]
+        runner = make_runner(source, built, sinks, batch=settings.detector.batch)
+    except BaseException:
+        source.close()
+        raise
+    progress = _show(runner, source, options) if options.show else track_source(runner, source, settings)
+    if settings.output.progress != "json":
+        sys.stdout.write(table(progress, tally, built.engine, outputs.files) + "\n")
+    return exit_code(progress, source)
+
+
+def open_sinks(source: FrameSource, outputs: Outputs) -> list[Sink]:
+    """A sink for each wanted result."""
+    sinks: list[Sink] = []
+    if outputs.video is not None:
+        info = source.info
+        sinks.append(
+            VideoSink(
+                outputs.video,
+                rate=info.rate,
+                time_base=info.time_base,
+                audio_from=getattr(source, "path", None) if info.has_audio else None,
+                pixel_aspect=getattr(source, "pixel_aspect", None),
+            )
+        )
+    sinks += [annotation_sink(name, path) for name, path in outputs.annotations.items()]
+    return sinks
+
+
+def track_source(runner: Runner, source: FrameSource, settings: Settings) -> Progress:
+    """Run to the end, telling the progress. Raises SourceError when not one frame could be decoded."""
+    runner.start()
+    progress = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    if not progress.frames and not source.live:
+        raise SourceError(f"{source.name}: no frame could be decoded; the file is empty, damaged or encrypted")
+    return progress
+
+
+def _show(runner: Runner, source: FrameSource, options: argparse.Namespace) -> Progress:
+    runner.start()
+    try:
+        options.show_window(runner, source.name)
+    finally:
+        runner.stop()
+    return runner.wait()
+
+
+def exit_code(progress: Progress, source: FrameSource) -> int:
+    """0, or 3 with a line on stderr when parts of the input could not be decoded."""
+    if not progress.damage:
+        return 0
+    places = "1 place" if progress.damage == 1 else f"{progress.damage} places"
+    sys.stderr.write(
+        f"sightline: {source.name}: damaged in {places}; {progress.frames} frames were decoded and written, "
+        "what lies in the damage is missing\n"
+    )
+    return 3
