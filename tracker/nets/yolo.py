@@ -166,7 +166,8 @@ class YoloNet(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = make_backbone(config.backbone, **({} if config.norm else {"norm": False}))
+        name = config.backbone
+        self.backbone = make_backbone(name) if config.norm else make_backbone(name, norm=False)
         channels = dict(zip(self.backbone.strides, self.backbone.channels, strict=True))
         missing = [stride for stride in STRIDES if stride not in channels]
         if missing:

@@ -19,8 +19,8 @@ __all__ = ["CSPDarknet", "cspdarknet_nano", "cspdarknet_small"]
 class Stem(ConvNormAct):
     """The focus stem as one convolution: 6 x 6, stride 2."""
 
-    def __init__(self, outputs: int, *, norm: bool = True) -> None:
-        super().__init__(3, outputs, 6, stride=2, norm=norm)
+    def __init__(self, outputs: int, *, norm: bool = True, in_channels: int = 3) -> None:
+        super().__init__(in_channels, outputs, 6, stride=2, norm=norm)
         self.conv.padding = (2, 2)
 
 
@@ -30,11 +30,11 @@ class CSPDarknet(Backbone):
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
-    def __init__(self, width: int, depth: int, *, depthwise: bool, norm: bool = True) -> None:
+    def __init__(self, width: int, depth: int, *, depthwise: bool, norm: bool = True, in_channels: int = 3) -> None:
         super().__init__()
         self.strides = (4, 8, 16, 32)
         self.channels = (2 * width, 4 * width, 8 * width, 16 * width)
-        self.stem = Stem(width, norm=norm)
+        self.stem = Stem(width, norm=norm, in_channels=in_channels)
         stages: list[nn.Module] = []
         inputs = width
         for number, outputs in enumerate(self.channels):
@@ -59,11 +59,11 @@ class CSPDarknet(Backbone):
         return tuple(maps)
 
 
-def cspdarknet_nano(*, norm: bool = True) -> CSPDarknet:
+def cspdarknet_nano(*, norm: bool = True, in_channels: int = 3) -> CSPDarknet:
     """Width 16, depth 1, depthwise: 0.6 million parameters."""
-    return CSPDarknet(16, 1, depthwise=True, norm=norm)
+    return CSPDarknet(16, 1, depthwise=True, norm=norm, in_channels=in_channels)
 
 
-def cspdarknet_small(*, norm: bool = True) -> CSPDarknet:
+def cspdarknet_small(*, norm: bool = True, in_channels: int = 3) -> CSPDarknet:
     """Width 32, depth 1, whole convolutions: 4.2 million parameters."""
-    return CSPDarknet(32, 1, depthwise=False, norm=norm)
+    return CSPDarknet(32, 1, depthwise=False, norm=norm, in_channels=in_channels)

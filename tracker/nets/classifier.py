@@ -1,0 +1,116 @@
+"""A classifier on any backbone: the paper's own head, or global pooling, dropout and one dense layer.
+
+Global average pooling: Lin, Chen and Yan, "Network in Network", 2014. Dropout: Srivastava et al., 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from tracker.errors import CheckpointError, ConfigError
+from tracker.nets.backbones import Backbone, make_backbone
+from tracker.nets.saved import load_network
+
+__all__ = ["Classifier", "ClassifierConfig", "Normalize", "PooledHead", "load_classifier"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierConfig:
+    """All that is needed to build a classifier again."""
+
+    backbone: str = "resnet18"
+    """Name in tracker.nets.backbones, or timm:NAME."""
+    classes: int = 10
+    """Number of labels."""
+    head: Literal["paper", "pooled"] = "paper"
+    """The paper's own dense layers where it has any, or global pooling and one dense layer."""
+    dropout: float = 0.0
+    """Share of the head's inputs dropped while training."""
+    in_channels: int = 3
+    """1 for grey images, 3 for RGB."""
+
+
+class Normalize(nn.Module):
+    """RGB in 0..1 to what the weights were trained with, and back to grey where the network takes one channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
+        super().__init__()
+        if len(mean) != channels:
+            mean, std = [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
+        return (images - self.mean) / self.std
+
+
+class PooledHead(nn.Module):
+    """Global average pooling, dropout, one dense layer."""
+
+    def __init__(self, channels: int, classes: int, *, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, classes)
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, features: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b k"]:
+        logits: Tensor = self.fc(self.dropout(features.mean(dim=(2, 3))))
+        return logits
+
+
+class Classifier(nn.Module):
+    """Images in 0..1 in, one logit per class out."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone: Backbone = make_backbone(config.backbone, in_channels=config.in_channels)
+        self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=config.in_channels)
+        paper = self.backbone.paper_head(config.classes, dropout=config.dropout) if config.head == "paper" else None
+        if paper is None:
+            paper = PooledHead(self.backbone.channels[-1], config.classes, dropout=config.dropout)
+        self.head = paper
+
+    def forward(self, images: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b k"]:
+        logits: Tensor = self.head(self.backbone(self.normalize(images))[-1])
+        return logits
+
+    def load_published(self, state: Mapping[str, Tensor], *, where: str) -> None:
+        """Fill from a whole published classifier, such as torchvision's.
+
+        Its last dense layer is left aside when it tells other classes apart than ours; the dense layers before it
+        are taken where our head has them too. Raises CheckpointError when the features do not fit.
+        """
+        self.backbone.load_published(state, where=where)
+        expected = self.head.state_dict()
+        fitting = {name: value for name, value in state.items() if name in expected}
+        reshaped = [name for name, value in fitting.items() if value.shape != expected[name].shape]
+        last = list(expected)[-2:]  # weight and bias of the output layer
+        if any(name not in last for name in reshaped):
+            raise CheckpointError(f"{where}: {reshaped[0]} has another shape than this head. Try --head pooled.")
+        self.head.load_state_dict(
+            {name: value for name, value in fitting.items() if name not in reshaped}, strict=False
+        )
+
+
+def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    """The classifier in evaluation mode and its description, with `labels` and `image_size`."""
+    return load_network(path, kind="classifier", build=_build)
+
+
+def _build(description: Mapping[str, Any]) -> Classifier:
+    config = ClassifierConfig(**description["network"])
+    if config.classes != len(description["labels"]):
+        raise ConfigError(f"head has {config.classes} classes, labels list {len(description['labels'])}")
+    return Classifier(config)

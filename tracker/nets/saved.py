@@ -1,0 +1,52 @@
+"""Networks other than the detector as files: safetensors with a description that is enough to build them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors.torch import save_file
+from torch import nn
+
+from tracker.errors import CheckpointError, ConfigError
+from tracker.nets.checkpoint import read_weights, write_atomically
+
+__all__ = ["load_network", "save_network"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def save_network(path: Path, network: nn.Module, *, kind: str, description: Mapping[str, Any]) -> None:
+    """Write weights and description atomically; `kind` such as "classifier" is checked when loading."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    metadata = {"format": _format(kind), "description": json.dumps(dict(description))}
+    write_atomically(path, lambda temporary: save_file(weights, temporary, metadata))
+
+
+def load_network(
+    path: Path, *, kind: str, build: Callable[[Mapping[str, Any]], Network]
+) -> tuple[Network, dict[str, Any]]:
+    """The network that `build` makes from the file's description, with the file's weights, and the description.
+
+    Raises CheckpointError when the file is another kind of network, damaged, or does not fit its own description.
+    """
+    weights, metadata = read_weights(path)
+    found = metadata.get("format", "a file without description")
+    if found != _format(kind):
+        raise CheckpointError(f"{path}: expected {_format(kind)!r}, found {found!r}. Give a file that 'train' made.")
+    try:
+        description = json.loads(metadata["description"])
+        network = build(description)
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its description is missing or damaged ({error}). Train it again.") from error
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: weights do not fit the network it describes: {error}") from error
+    return network.eval(), description
+
+
+def _format(kind: str) -> str:
+    return f"sightline-{kind}/1"
