@@ -58,9 +58,7 @@ class World:
     def truth(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ids from 1, boxes and classes of who is in frame `index`."""
         moment = index / self.rate
-        here = [
-            (number, mover) for number, mover in enumerate(self.movers, 1) if mover.enters <= moment < mover.leaves
-        ]
+        here = [(number, mover) for number, mover in enumerate(self.movers, 1) if mover.enters <= moment < mover.leaves]
         ids = np.array([number for number, _ in here], np.int64)
         boxes = np.array([mover.box(moment) for _, mover in here], np.float32).reshape(-1, 4)
         return ids, boxes, np.array([mover.class_id for _, mover in here], np.int32)
