@@ -295,6 +295,7 @@ class TrackingEngine:
         if len(table) == 0:
             return Tracks.empty()
         boxes = self._filter.boxes(table.filter[0])
+        np.maximum(boxes[2:], boxes[:2], out=boxes[2:])
         if config.report == "detection":
             boxes = np.where(table.missed == 0, table.observed, boxes)
         confirmed = table.confirmed

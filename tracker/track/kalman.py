@@ -27,7 +27,7 @@ Space: TypeAlias = Literal["xyah", "xysr", "xywh"]
 Rows = ndarray
 
 SMALLEST = 1e-3
-"""Sizes and aspects that a prediction drove below nothing are held here."""
+"""Sizes that a prediction drove below nothing are held here; DeepSORT's xyah lets heights run through zero."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,8 +122,9 @@ class BoxFilter:
             size *= size
             moved[2:] += noise.scaled * size
         moved[2:] += noise.fixed
-        floor = moved[0, 2:]
-        np.maximum(floor, SMALLEST, out=floor)
+        if self.space != "xyah":
+            sizes = moved[0, 2:]
+            np.maximum(sizes, SMALLEST, out=sizes)
         return moved
 
     def measurement_variance(

@@ -1,0 +1,133 @@
+"""Sequences as MOTChallenge lays them out: <group>/<sequence>/{gt/gt.txt, det/det.txt, seqinfo.ini}, result rows."""
+
+from __future__ import annotations
+
+import configparser
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from tracker.errors import FormatError, SourceError
+from tracker.types import Detections, Tracks
+
+__all__ = ["MotRows", "Sequence", "detections_by_frame", "find_sequences", "read_rows", "result_lines"]
+
+FRAME_RATE = 30.0
+"""Frames per second where no seqinfo.ini tells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotRows:
+    """The rows of one MOT file in the order of their frames, boxes as xyxy."""
+
+    frames: Int64[ndarray, " n"]
+    ids: Int64[ndarray, " n"]
+    boxes: Float64[ndarray, "n 4"]
+    scores: Float64[ndarray, " n"]
+    """Column 7: a detection's score, or 0 for ground truth to be ignored."""
+    class_ids: Int64[ndarray, " n"]
+    """Column 8, 1 where the file has none; in MOT15 files, which have ten columns, it is no class."""
+    columns: int
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One sequence on disk."""
+
+    name: str
+    """Path below the folder searched, such as MOT15/TUD-Campus."""
+    folder: Path
+    frame_rate: float
+    length: int | None
+    """Number of frames, where seqinfo.ini tells."""
+
+    @property
+    def group(self) -> str:
+        """The folder the sequence stands in, '' for the one searched."""
+        return self.name.rpartition("/")[0]
+
+
+def find_sequences(folder: Path, inner: str) -> list[Sequence]:
+    """Every sequence below `folder` with the file `inner` (det/det.txt or gt/gt.txt), by name.
+
+    Raises SourceError when there is none.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder; expected one holding <sequence>/{inner}")
+    found = []
+    for path in sorted(folder.rglob(inner)):
+        sequence = path.parents[1]
+        rate, length = _read_info(sequence / "seqinfo.ini")
+        name = sequence.relative_to(folder).as_posix()
+        found.append(Sequence(sequence.name if name == "." else name, sequence, rate, length))
+    if not found:
+        raise SourceError(f"{folder}: found no <sequence>/{inner} below it")
+    return found
+
+
+def _read_info(path: Path) -> tuple[float, int | None]:
+    if not path.is_file():
+        return FRAME_RATE, None
+    parser = configparser.ConfigParser()
+    try:
+        parser.read(path, encoding="utf-8")
+        rate = parser.getfloat("Sequence", "frameRate", fallback=FRAME_RATE)
+        length = parser.getint("Sequence", "seqLength", fallback=0)
+    except (configparser.Error, ValueError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not a seqinfo.ini: {error}") from error
+    if not 0 < rate < float("inf"):
+        raise FormatError(f"{path}: frameRate: expected more than 0, found {rate}")
+    return rate, length or None
+
+
+def read_rows(path: Path) -> MotRows:
+    """The rows of a MOT file. Raises FormatError when it is missing or malformed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2) if text.strip() else np.empty((0, 9))
+    except OSError as error:
+        raise FormatError(f"{path}: cannot read it: {error.strerror}") from error
+    except ValueError as error:
+        raise FormatError(f"{path}: expected rows of comma-separated numbers: {error}") from error
+    rows, columns = table.shape
+    if columns < 6:
+        raise FormatError(f"{path}: expected rows 'frame,id,left,top,width,height,...', found {columns} columns")
+    table = table[table[:, 0].argsort(kind="stable")]
+    frames, ids, left, top, width, height = table[:, :6].T
+    if rows and (not np.isfinite(frames).all() or frames[0] < 1):
+        raise FormatError(f"{path}: frames count from 1, found {frames[0]:g}")
+    return MotRows(
+        frames=frames.astype(np.int64),
+        ids=ids.astype(np.int64),
+        boxes=np.stack([left, top, left + width, top + height], axis=1),
+        scores=table[:, 6] if columns > 6 else np.ones(rows),
+        class_ids=table[:, 7].astype(np.int64) if columns > 7 else np.ones(rows, np.int64),
+        columns=columns,
+    )
+
+
+def detections_by_frame(rows: MotRows, length: int | None) -> list[Detections]:
+    """The detections of each frame from 1 to `length`, or to the last one that has any."""
+    count = max(length or 0, int(rows.frames[-1]) if len(rows) else 0)
+    cuts = rows.frames.searchsorted(np.arange(1, count + 2))
+    boxes, scores = rows.boxes.astype(np.float32), rows.scores.astype(np.float32)
+    # Detection files carry no class a tracker could use: column 8 is a world coordinate or -1.
+    classes = np.zeros(len(rows), np.int32)
+    return [Detections(boxes[first:last], scores[first:last], classes[first:last]) for first, last in pairwise(cuts)]
+
+
+def result_lines(frame: int, tracks: Tracks) -> Iterable[str]:
+    """One MOT result row per track, boxes to three decimals."""
+    for track_id, (x1, y1, x2, y2), score in zip(
+        tracks.ids.tolist(), tracks.boxes.astype(np.float64).tolist(), tracks.scores.tolist(), strict=True
+    ):
+        yield f"{frame},{track_id},{x1:.3f},{y1:.3f},{x2 - x1:.3f},{y2 - y1:.3f},{score:.4f},-1,-1,-1\n"
