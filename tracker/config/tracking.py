@@ -37,6 +37,8 @@ class TrackerConfig:
     """When a lost track is found, rerun its filter along the straight path it must have taken (OC-SORT)."""
     freeze_lost_size: bool = False
     """A track that is not seen keeps its size instead of continuing to grow or shrink."""
+    coast_slowdown_s: float = 0.0
+    """A track that is not seen loses its speed with this time constant, in seconds; 0 keeps the speed."""
     camera_motion: bool = True
     """Whether estimated camera motion, when given, moves the tracks."""
 
@@ -109,7 +111,15 @@ class TrackerConfig:
         for name in ("position_noise", "velocity_noise", "measurement_noise"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, found {getattr(self, name)}")
-        for name in ("frame_rate", "max_coast_s", "tentative_coast_s", "report_coast_s", "buffer", "direction_weight"):
+        for name in (
+            "frame_rate",
+            "max_coast_s",
+            "tentative_coast_s",
+            "report_coast_s",
+            "buffer",
+            "direction_weight",
+            "coast_slowdown_s",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
         for name in ("confirm_hits", "direction_span", "gallery"):

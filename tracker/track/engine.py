@@ -8,6 +8,7 @@ between frames, and state lives in arrays over all tracks.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -191,6 +192,9 @@ class TrackingEngine:
         table = self._table
         if self.config.freeze_lost_size:
             table.filter[1, 2:] *= table.missed == 0
+        if self.config.coast_slowdown_s:
+            slowdown = math.exp(-ratio * self._clock.interval / self.config.coast_slowdown_s)
+            table.filter[1] *= np.where(table.missed == 0, 1.0, slowdown)
         table.filter = self._filter.predict(table.filter, ratio)
         table.missed += 1
         if camera_motion is not None and self.config.camera_motion and np.isfinite(camera_motion).all():
