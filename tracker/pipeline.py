@@ -7,11 +7,12 @@ the Runner may call it for several frames at once; `follow` remembers and must s
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tracker.geometry import is_valid
-from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Tracker
+from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Stateful, Tracker
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 
 __all__ = ["Pipeline", "Seen"]
@@ -54,6 +55,19 @@ class Pipeline:
     def process(self, frame: Frame) -> FrameResult:
         """Everything about one frame. Frames of one source come in order."""
         return self.follow(frame, self.detect([frame.image])[0])
+
+    def state(self) -> dict[str, Any]:
+        """All that `follow` remembers of earlier frames, by stage; to be taken between two frames."""
+        return {name: stage.state() for name, stage in self._stateful()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a pipeline with the same settings stood when it gave `state`."""
+        for name, stage in self._stateful():
+            stage.restore(state[name])
+
+    def _stateful(self) -> list[tuple[str, Stateful]]:
+        stages = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
+        return [(name, stage) for name, stage in stages.items() if isinstance(stage, Stateful)]
 
     def detect(self, images: Sequence[Image]) -> list[Seen]:
         """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
 from tracker.types import Detections, Event, Frame, FrameResult, Image, SourceInfo, Tracks
 
-__all__ = ["Analyse", "Detector", "Draw", "Embed", "EstimateMotion", "FrameSource", "LabelPixels", "Sink", "Tracker"]
+__all__ = [
+    "Analyse",
+    "Detector",
+    "Draw",
+    "Embed",
+    "EstimateMotion",
+    "FrameSource",
+    "LabelPixels",
+    "Sink",
+    "Stateful",
+    "Tracker",
+]
 
 
 class FrameSource(Protocol):
@@ -64,6 +75,17 @@ class Tracker(Protocol):
     def reset(self) -> None:
         """Forget every track; ids go on and are not reused."""
         ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A stage that remembers earlier frames and can go on from what it remembered."""
+
+    def state(self) -> Mapping[str, Any]:
+        """All that is needed to go on later, as plain values and arrays."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Sink(Protocol):
