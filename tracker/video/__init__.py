@@ -1,0 +1,14 @@
+"""Pictures in, pictures out: files, folders, cameras and streams become Frames; results become a video file.
+
+May import types, errors, protocols, geometry and config, never torch or Qt.
+"""
+
+from tracker.video.address import redact
+from tracker.video.camera_source import CameraSource
+from tracker.video.file_source import FileSource
+from tracker.video.image_source import ImageSource
+from tracker.video.open_source import open_source
+from tracker.video.stream_source import StreamSource
+from tracker.video.video_sink import VideoSink
+
+__all__ = ["CameraSource", "FileSource", "ImageSource", "StreamSource", "VideoSink", "open_source", "redact"]

@@ -1,0 +1,185 @@
+"""One pass over a video file: the container, its chosen stream, and decoded frames with their ticks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from tracker.errors import SourceError
+from tracker.types import SourceInfo
+from tracker.video.decoding import StreamDecoder, frame_rate, has_coded_order, nominal_step, use_threads
+from tracker.video.pixels import orientation
+
+__all__ = ["FileReader"]
+
+log = logging.getLogger(__name__)
+
+PROBE_LIMIT_S = 6.0
+PROMISE_TOLERANCE_S = 0.1
+STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+ENCRYPTED_TAGS = {"encv", "drmi"}
+
+
+class FileReader:
+    """An open video file, read once: from its start, or from a key packet."""
+
+    def __init__(self, path: Path, *, threads: int = 0, stream: int | None = None):
+        self.path = path
+        self.container = _open(path)
+        self.stop = False
+        """Set from any thread to end all iteration at the next packet."""
+        self._deadline: float | None = None
+        try:
+            self.stream = _choose_stream(self.container, path, stream)
+            use_threads(self.stream, threads)
+            self.decoder = StreamDecoder(self.container, self.stream)
+        except BaseException:
+            self.container.close()
+            raise
+        self.time_base = Fraction(self.stream.time_base or Fraction(1, 1000))
+        self.coded_order = has_coded_order(self.container)
+
+    def frames(self) -> Iterator[tuple[VideoFrame, int]]:
+        """Decoded frames in presentation order with their ticks."""
+        return self.decoder.frames(self.packets())
+
+    def frames_from(self, dts: int) -> Iterator[VideoFrame]:
+        """Frames from the key packet with decoding stamp `dts` on, its own first; none if seeking does not find it."""
+        self.decoder = StreamDecoder(self.container, self.stream, resumed=True)
+        try:
+            self.container.seek(dts, stream=self.stream)
+        except av.FFmpegError as error:
+            log.debug("%s: seeking to %d failed: %s", self.path, dts, error)
+            return
+        key: list[Packet[VideoStream]] = []
+        reached = False
+        for frame, _ in self.decoder.frames(self._packets_from(dts, key)):
+            reached = reached or frame.pts == key[0].pts
+            if reached:
+                yield frame
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """The stream's packets, going on after places that cannot be read, until the end or the probe's time limit."""
+        for packet in self.decoder.packets():
+            if self.stop or (self._deadline is not None and time.monotonic() > self._deadline):
+                return
+            yield packet
+
+    def first_frame(self, frames: Iterator[tuple[VideoFrame, int]]) -> tuple[VideoFrame, int]:
+        """The first of `frames`; SourceError when nothing decodes within a few seconds."""
+        self._deadline = time.monotonic() + PROBE_LIMIT_S
+        first = next(frames, None)
+        self._deadline = None
+        if first is None:
+            raise SourceError(
+                f"{self.path}: nothing in its {self.stream.codec_context.name} video stream decodes. It is encrypted, "
+                "damaged, or not the codec it claims to be; check that it plays, or convert it to H.264."
+            )
+        return first
+
+    def info(self, first: VideoFrame) -> SourceInfo:
+        """What the container and its first decoded frame tell."""
+        transpose, _, _ = orientation(first)
+        width, height = (first.height, first.width) if transpose else (first.width, first.height)
+        duration_s = None
+        if self.stream.duration is not None:
+            duration_s = float(self.stream.duration * self.time_base)
+        elif self.container.duration is not None:
+            duration_s = self.container.duration / av.time_base
+        return SourceInfo(
+            width=width,
+            height=height,
+            rate=frame_rate(self.stream),
+            frame_count=self.stream.frames or None,
+            duration_s=duration_s,
+            time_base=self.time_base,
+            has_audio=bool(self.container.streams.audio),
+        )
+
+    def pixel_aspect(self, first: VideoFrame) -> Fraction | None:
+        """Width to height of one pixel after turning upright, None where square or unknown."""
+        aspect = self.stream.sample_aspect_ratio
+        if not aspect or aspect == 1:
+            return None
+        transpose, _, _ = orientation(first)
+        return 1 / Fraction(aspect) if transpose else Fraction(aspect)
+
+    def missing_s(self, last_ticks: int) -> float:
+        """Seconds of video the container promised after the last frame, 0.0 if it kept its promise or made none."""
+        if self.stream.duration is None:
+            return 0.0
+        step = nominal_step(self.stream)
+        promised = self._start_ticks() + self.stream.duration
+        missing = float((promised - last_ticks - step) * self.time_base)
+        return missing if missing > float(step * self.time_base) + PROMISE_TOLERANCE_S else 0.0
+
+    def _start_ticks(self) -> int:
+        """Where the container's duration counts from: Matroska counts from 0, the others from the first frame."""
+        return 0 if "matroska" in self.container.format.name else self.stream.start_time or 0
+
+    def close(self) -> None:
+        self.container.close()
+
+    def _packets_from(self, dts: int, key: list[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        """Packets from the one stamped `dts`, which also goes into `key`; none if it is not met."""
+        for packet in self.packets():
+            if not key and packet.dts == dts and packet.size > 0:
+                key.append(packet)
+            if key:
+                yield packet
+            elif packet.dts is not None and packet.dts > dts:
+                return
+
+
+def _open(path: Path) -> InputContainer:
+    if not path.exists():
+        raise SourceError(f"{path}: no such file. Check the spelling; relative paths start at {Path.cwd()}.")
+    if not path.is_file():
+        raise SourceError(f"{path}: not a regular file. Give a video file, a folder of images, a camera or an address.")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty (0 bytes). Copy or record it again.")
+    try:
+        return av.open(str(path))
+    except PermissionError as error:
+        raise SourceError(f"{path}: not allowed to read it. Change its permissions, or copy it.") from error
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SourceError(
+            f"{path}: not a video this program can open ({reason}). It is another kind of file, or its header is "
+            "missing (a recording cut off before it was finished); check that it plays."
+        ) from error
+
+
+def _choose_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
+    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_PICTURES]
+    if chosen is not None:
+        streams = [stream for stream in streams if stream.index == chosen]
+    if not streams:
+        found = ", ".join(f"{stream.index}: {stream.type}" for stream in container.streams) or "none"
+        asked = "video stream" if chosen is None else f"video stream {chosen}"
+        raise SourceError(f"{path}: no {asked} in it (streams found: {found}). Choose another file.")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    if stream.codec_context is None:
+        raise SourceError(f"{path}: no decoder for the codec of its video stream. Convert it to H.264.")
+    if stream.codec_tag in ENCRYPTED_TAGS:
+        raise SourceError(f"{path}: the video is encrypted ({stream.codec_tag}). Use a copy without protection.")
+    if stream.width <= 0 or stream.height <= 0:
+        raise SourceError(
+            f"{path}: its video has no size (0 x 0): no picture header was found. The file is cut too short or "
+            "damaged; record or copy it again."
+        )
+    return stream

@@ -1,0 +1,216 @@
+"""A video file as Frames: true presentation times, upright pictures, frame-exact seeking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from threading import RLock
+
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from jaxtyping import Float64
+from numpy import ndarray
+
+from tracker.errors import SourceError
+from tracker.types import Frame
+from tracker.video.file_reader import FileReader
+from tracker.video.pixels import upright_rgb
+from tracker.video.seek_index import SeekIndex
+
+__all__ = ["FileSource"]
+
+log = logging.getLogger(__name__)
+
+LONGEST_WALK = 32
+"""Frames further ahead than this are sought, nearer ones reached by decoding on."""
+KEYS_TRIED = 3
+
+Picture = tuple[VideoFrame, int, int]
+
+
+class FileSource:
+    """Every frame of a video file, in order, with the container's own time stamps.
+
+    Opening decodes the first frame, so that a file of which nothing decodes is refused at once. Iterating starts at
+    the beginning, or once at the frame chosen by `seek`; `vid_stride` yields each n-th frame under its true index.
+    `stream` picks a video stream by its number in the container, by default the best one. `threads` are the
+    decoder's; 0 chooses by the number of cores.
+
+    After a full iteration `damage` also counts video that the container promised and did not hold.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path, *, vid_stride: int = 1, threads: int = 0, stream: int | None = None):
+        self.path = Path(path)
+        self.name = self.path.name
+        self.damage = 0
+        self._stride = max(1, vid_stride)
+        self._threads = threads
+        self._stream = stream
+        self._lock = RLock()
+        self._closed = False
+        self._readers: list[FileReader] = []
+        self._rgb = VideoReformatter()
+        self._start = 0
+        self._index: SeekIndex | None = None
+        self._seek_reader: FileReader | None = None
+        self._cursor: tuple[int, Iterator[Picture]] | None = None
+
+        self._probe: FileReader | None = self._open_reader()
+        self._probed_frames = self._probe.frames()
+        self._first = self._probe.first_frame(self._probed_frames)
+        self.info = self._probe.info(self._first[0])
+        self.pixel_aspect = self._probe.pixel_aspect(self._first[0])
+        self._time_base = self._probe.time_base
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, self._start = self._start, 0
+        pictures = self._pictures_from(start, self._open_reader()) if start else self._pictures()
+        while True:
+            with self._lock:
+                picture = None if self._closed else next(pictures, None)
+                if picture is None:
+                    return
+                if picture[1] % self._stride:
+                    continue
+                frame = self._frame(picture)
+            yield frame
+
+    def frame_at(self, index: int) -> Frame:
+        """The frame that iterating would number `index`; neighbours ahead of the last one come fastest."""
+        with self._lock:
+            self._check_index(index)
+            if self._cursor is None or not 0 <= index - self._cursor[0] <= LONGEST_WALK:
+                self._seek_reader = self._seek_reader or self._open_reader()
+                self._cursor = index, self._pictures_from(index, self._seek_reader)
+            for picture in self._cursor[1]:
+                self._cursor = picture[1] + 1, self._cursor[1]
+                if picture[1] == index:
+                    return self._frame(picture)
+        raise SourceError(f"{self.path}: frame {index} does not decode. Seek to another one.")
+
+    def seek(self, index: int) -> None:
+        """The next iteration starts at frame `index`."""
+        with self._lock:
+            self._check_index(index)
+            self._start = index
+
+    def seek_time(self, seconds: float) -> int:
+        """The next iteration starts at the frame shown at `seconds`, whose index is returned."""
+        with self._lock:
+            self._start = self.index_at(seconds)
+            return self._start
+
+    def index_at(self, seconds: float) -> int:
+        """Index of the frame shown at `seconds`; the first before the start, the last after the end."""
+        return self._seek_index().frame_shown_at(round(seconds / self._time_base))
+
+    def times(self) -> Float64[ndarray, " n"]:
+        """Presentation time of every frame in seconds; the first call reads the whole file's packets."""
+        ticks = self._seek_index().ticks
+        return ticks * self._time_base.numerator / self._time_base.denominator
+
+    def close(self) -> None:
+        self._closed = True
+        for reader in self._readers:
+            reader.stop = True
+        with self._lock:
+            self._cursor = None
+            for reader in self._readers:
+                reader.close()
+            self._readers.clear()
+
+    def _frame(self, picture: Picture) -> Frame:
+        decoded, index, ticks = picture
+        time = ticks * self._time_base.numerator / self._time_base.denominator
+        return Frame(upright_rgb(decoded, self._rgb), index, time, self.name)
+
+    def _open_reader(self) -> FileReader:
+        reader = FileReader(self.path, threads=self._threads, stream=self._stream)
+        self._readers.append(reader)
+        return reader
+
+    def _close_reader(self, reader: FileReader) -> None:
+        reader.close()
+        if reader in self._readers:
+            self._readers.remove(reader)
+
+    def _pictures(self) -> Iterator[Picture]:
+        """All pictures from the start, the first time with the reader and the frame that opening left behind."""
+        if self._probe is not None:
+            reader, frames, pending = self._probe, self._probed_frames, [self._first]
+            self._probe = None
+        else:
+            reader = self._open_reader()
+            frames, pending = reader.frames(), []
+        last_ticks, index = None, 0
+        try:
+            while found := pending.pop() if pending else next(frames, None):
+                decoded, last_ticks = found
+                self.damage = reader.decoder.damage
+                yield decoded, index, last_ticks
+                index += 1
+            self.damage = reader.decoder.damage
+            missing_s = 0.0 if last_ticks is None or reader.stop else reader.missing_s(last_ticks)
+            if missing_s > 0:
+                self.damage += 1
+                log.warning("%s ends %.2f s before its promised end: it was cut off or damaged.", self.name, missing_s)
+        finally:
+            self._close_reader(reader)
+
+    def _pictures_from(self, index: int, reader: FileReader) -> Iterator[Picture]:
+        """Pictures from `index` on, decoded from the nearest key packet that can be found."""
+        seek_index = self._seek_index()
+        ticks = seek_index.ticks.tolist()
+        for key in seek_index.keys_before(index)[:KEYS_TRIED]:
+            number = key.frame
+            for decoded in reader.frames_from(key.dts):
+                if number >= len(ticks):
+                    return
+                if not seek_index.by_decoding and decoded.pts != ticks[number]:
+                    log.info("%s: packets and frames do not match; decoding it once to number the frames.", self.name)
+                    self._index = self._decode_index()
+                    yield from self._pictures_from(max(index, number), reader)
+                    return
+                if number >= index:
+                    yield decoded, number, ticks[number]
+                number += 1
+            if number > index:
+                return
+        yield from self._walk_to(index)
+
+    def _walk_to(self, index: int) -> Iterator[Picture]:
+        reader = self._open_reader()
+        try:
+            for number, (decoded, ticks) in enumerate(reader.frames()):
+                if number >= index:
+                    yield decoded, number, ticks
+        finally:
+            self._close_reader(reader)
+
+    def _seek_index(self) -> SeekIndex:
+        with self._lock:
+            if self._index is None:
+                reader = self._open_reader()
+                try:
+                    found = None if self.damage else SeekIndex.from_packets(reader, self._first[1])
+                finally:
+                    self._close_reader(reader)
+                self._index = found or self._decode_index()
+            return self._index
+
+    def _decode_index(self) -> SeekIndex:
+        reader = self._open_reader()
+        try:
+            return SeekIndex.from_decoding(reader)
+        finally:
+            self._close_reader(reader)
+
+    def _check_index(self, index: int) -> None:
+        if self._closed:
+            raise SourceError(f"{self.path}: the source is closed. Open it again to seek.")
+        count = len(self._seek_index())
+        if not 0 <= index < count:
+            raise SourceError(f"{self.path}: no frame {index}, it has {count} (0 to {count - 1}).")

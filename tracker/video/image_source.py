@@ -1,0 +1,136 @@
+"""A folder, a glob or a list of images as Frames."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from glob import glob, has_magic
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tracker.errors import SourceError
+from tracker.types import Frame, Image, SourceInfo
+
+__all__ = ["IMAGE_SUFFIXES", "ImageSource", "natural_key", "read_image"]
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_TAIL = 4096
+
+
+class ImageSource:
+    """Images in natural order ("2.jpg" before "10.jpg"), turned upright by their EXIF orientation.
+
+    Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.
+    An image that cannot be read is skipped with a warning and counted in `damage`; its index stays unused, so that
+    index and file keep belonging together. A frame's `source` is its file's name.
+    """
+
+    live = False
+
+    def __init__(
+        self, images: str | Path | Sequence[str | Path], *, vid_stride: int = 1, rate: Fraction | float = Fraction(30)
+    ):
+        self.paths = _find(images)
+        self.name = _name_of(images)
+        self.damage = 0
+        self._stride = max(1, vid_stride)
+        self._rate = Fraction(rate).limit_denominator(100_000)
+        self._closed = False
+        height, width = self._first_image().shape[:2]
+        self.info = SourceInfo(
+            width=width,
+            height=height,
+            rate=self._rate,
+            frame_count=len(self.paths),
+            duration_s=float(len(self.paths) / self._rate),
+            time_base=1 / self._rate,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.damage = 0
+        for index, path in enumerate(self.paths):
+            if self._closed:
+                return
+            if index % self._stride:
+                continue
+            image, whole = read_image(path)
+            self.damage += not whole
+            if image is None:
+                log.warning("%s cannot be read as an image; skipped.", path)
+            else:
+                yield Frame(image, index, float(index / self._rate), path.name)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _first_image(self) -> Image:
+        for path in self.paths:
+            image, _ = read_image(path)
+            if image is not None:
+                return image
+        raise SourceError(f"{self.name}: none of its {len(self.paths)} images can be read. Check one in a viewer.")
+
+
+def read_image(path: Path) -> tuple[Image | None, bool]:
+    """The upright read-only RGB image, or None, and whether the file is whole."""
+    try:
+        content = path.read_bytes()
+        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except (OSError, cv2.error) as error:
+        log.debug("%s: %s", path, error)
+        return None, False
+    if bgr is None:
+        return None, False
+    image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    image.flags.writeable = False
+    cut = content.startswith(JPEG_START) and JPEG_END not in content[-JPEG_TAIL:]
+    return image, not cut
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Sorts numbers inside names by their value."""
+    parts = re.split(r"(\d+)", str(path).casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def _find(images: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    if not isinstance(images, (str, Path)):
+        return tuple(Path(image) for image in images)
+    path = Path(images)
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        inside = [entry for entry in path.iterdir() if entry.is_file()]
+    else:
+        inside = [
+            Path(match)
+            for match in glob(str(images), recursive=True)  # noqa: PTH207  (patterns may be absolute)
+            if Path(match).is_file()
+        ]
+    found = sorted((entry for entry in inside if entry.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
+    if not found:
+        where = "folder" if path.is_dir() else "pattern"
+        others = sorted({entry.suffix.lower() or "no suffix" for entry in inside})
+        holds = f"{len(inside)} other files ({', '.join(others[:5])})" if inside else "no file at all"
+        raise SourceError(
+            f"{images}: no images match this {where}, which holds {holds}. Expected one of "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}; videos are read one at a time, by their file name."
+        )
+    return tuple(found)
+
+
+def _name_of(images: str | Path | Sequence[str | Path]) -> str:
+    if not isinstance(images, (str, Path)):
+        return f"{len(images)} images"
+    path = Path(images)
+    if has_magic(str(images)) and not path.exists():
+        fixed = [part for part in path.parts if not has_magic(part)]
+        return fixed[-1] if fixed and fixed[-1] != path.anchor else "images"
+    return path.resolve().name or str(path)
