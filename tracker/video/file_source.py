@@ -15,7 +15,7 @@ from numpy import ndarray
 from tracker.errors import SourceError
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
-from tracker.video.pixels import upright_rgb
+from tracker.video.pixels import orientation, upright_rgb
 from tracker.video.seek_index import SeekIndex
 
 __all__ = ["FileSource"]
@@ -61,6 +61,7 @@ class FileSource:
         self._probe: FileReader | None = self._open_reader()
         self._probed_frames = self._probe.frames()
         self._first = self._probe.first_frame(self._probed_frames)
+        self._turn = orientation(self._first[0])
         self.info = self._probe.info(self._first[0])
         self.pixel_aspect = self._probe.pixel_aspect(self._first[0])
         self._time_base = self._probe.time_base
@@ -125,7 +126,7 @@ class FileSource:
     def _frame(self, picture: Picture) -> Frame:
         decoded, index, ticks = picture
         time = ticks * self._time_base.numerator / self._time_base.denominator
-        return Frame(upright_rgb(decoded, self._rgb), index, time, self.name)
+        return Frame(upright_rgb(decoded, self._rgb, self._turn), index, time, self.name)
 
     def _open_reader(self) -> FileReader:
         reader = FileReader(self.path, threads=self._threads, stream=self._stream)

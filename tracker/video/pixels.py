@@ -7,6 +7,9 @@ range and depth, where cv2 knows BT.601 in limited range only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
@@ -15,25 +18,23 @@ from av.video.reformatter import VideoReformatter
 
 from tracker.types import Image
 
-__all__ = ["apply_orientation", "orientation", "to_rgb", "upright_rgb"]
+__all__ = ["Orientation", "apply_orientation", "orientation", "to_rgb", "upright_rgb"]
 
 UPRIGHT = (False, False, False)
 Orientation = tuple[bool, bool, bool]
 
 
-def upright_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Image:
-    """The picture as it is meant to be seen: turned by its rotation metadata, contiguous read-only RGB."""
-    return apply_orientation(to_rgb(frame, reformatter), orientation(frame))
+def upright_rgb(frame: VideoFrame, reformatter: VideoReformatter, turn: Orientation) -> Image:
+    """The picture as it is meant to be seen: turned by its stream's `orientation`, contiguous read-only RGB."""
+    return apply_orientation(to_rgb(frame, reformatter), turn)
 
 
 def to_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Image:
     """The picture as contiguous, read-only RGB; `reformatter` keeps its tables from frame to frame."""
     plane = reformatter.reformat(frame, format="rgb24", threads=1).planes[0]
-    row_bytes = 3 * frame.width
-    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * frame.height].reshape(
-        frame.height, plane.line_size
-    )
-    image = np.ascontiguousarray(rows[:, :row_bytes]).reshape(frame.height, frame.width, 3)
+    size = plane.line_size * frame.height
+    rows = np.frombuffer(memoryview(plane), np.uint8, size).reshape(frame.height, plane.line_size)
+    image = np.ascontiguousarray(rows[:, : 3 * frame.width]).reshape(frame.height, frame.width, 3)
     image.flags.writeable = False
     return image
 
@@ -42,11 +43,13 @@ def orientation(frame: VideoFrame) -> Orientation:
     """How to turn the picture upright: (transpose, then flip left-right, then flip top-bottom).
 
     From the display matrix (nine 16.16 numbers; x' = a x + c y, y' = b x + d y); other angles than multiples of 90
-    degrees go to the nearest.
+    degrees go to the nearest. Ask it of a stream's first frame only: PyAV ties a frame whose side data was read into a
+    reference cycle, and pictures would pile up until the garbage collector comes by.
     """
-    if SideDataType.DISPLAYMATRIX not in frame.side_data:
+    side_data = cast(Mapping[Any, Any], frame.side_data)
+    if SideDataType.DISPLAYMATRIX not in side_data:
         return UPRIGHT
-    matrix = memoryview(frame.side_data[SideDataType.DISPLAYMATRIX])
+    matrix = memoryview(side_data[SideDataType.DISPLAYMATRIX])
     a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return False, a < 0, d < 0

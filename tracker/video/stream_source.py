@@ -76,7 +76,7 @@ class StreamSource:
                 index += 1
                 last_time, last_arrival = stamp + shift, time.monotonic()
                 if index % self._stride == 0:
-                    yield Frame(upright_rgb(picture, self._rgb), index, last_time, self.name)
+                    yield Frame(upright_rgb(picture, self._rgb, connection.turn), index, last_time, self.name)
             if self._stop.is_set() or not self._reconnect():
                 break
         self._drop_connection()
@@ -154,7 +154,8 @@ class _Connection:
             raise _NoPictureError(f"no picture came ({pump.failure or 'nothing in it decodes'})")
         self._first: tuple[VideoFrame, int] | None = first
         self._deadline = None
-        transpose, _, _ = orientation(first[0])
+        self.turn = orientation(first[0])
+        transpose, _, _ = self.turn
         size = (first[0].height, first[0].width) if transpose else (first[0].width, first[0].height)
         self.info = SourceInfo(
             width=size[0],
