@@ -189,13 +189,8 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
     tracker = settings.tracker
     if not settings.own_scores:
         tracker = replace(tracker, high_score=detector.conf, new_score=detector.conf)
-    motion = None
-    if tracker.camera_motion:
-        from tracker.track.camera_motion import CameraMotion
-
-        motion = CameraMotion()
     overlay = Overlay(settings.overlay) if draw else None
-    pipeline = Pipeline(detector, TrackingEngine(tracker), estimate_motion=motion, draw=overlay)
+    pipeline = Pipeline(detector, TrackingEngine(tracker), draw=overlay)
     return Built(pipeline, workers, detector.engine)
 
 

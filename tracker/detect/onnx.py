@@ -88,7 +88,7 @@ class OnnxDetector:
         sizes = dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes)
         for size in sizes:
             rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == size]
-            outputs = self._run([letterboxes[row].apply(images[row]) for row in rows])
+            outputs = self.run_network([letterboxes[row].apply(images[row]) for row in rows])
             for position, row in enumerate(rows):
                 own = {name: output[position] for name, output in outputs.items()}
                 height, width = images[row].shape[:2]
@@ -102,7 +102,8 @@ class OnnxDetector:
         fixed_height, fixed_width = self._model.fixed
         return Letterbox.inside(width, height, width=fixed_width, height=fixed_height)
 
-    def _run(self, canvases: list[UInt8[ndarray, "h w 3"]]) -> dict[str, Any]:
+    def run_network(self, canvases: list[UInt8[ndarray, "h w 3"]]) -> dict[str, Any]:
+        """The network's raw outputs, by name, for letterboxed canvases of one size."""
         if self._model.layout is None:
             # YOLOX was trained on BGR, 0 to 255, one image a call.
             planes = [np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1), np.float32) for canvas in canvases]
