@@ -7,25 +7,142 @@
      "segmentation": {"size": [1080, 1920], "counts": "..."}}], "events": [...]}
 
 (each on one line). `frame` counts decoded frames from 0. `time` is the container's time stamp in seconds with all
-its digits. `segmentation` is a COCO run-length code and present where the network gives masks. An event is
-`{"kind", "name", "time", "id", "class_id", "value"}`; `events` is left out where nothing happened. Frames without
-objects have their line too, so the time stamps are complete. Equal input gives equal bytes.
+its digits. `segmentation` is a COCO run-length code, or a list of outlines `[x1, y1, x2, y2, ...]`, and present where
+there is one. An event is `{"kind", "name", "time", "id", "class_id", "value"}`; `events` is left out where nothing
+happened. Frames without objects have their line too, so the time stamps are complete. Equal input gives equal bytes.
+
+Single images have `"width"`, `"height"` and `"image"` (the file name) in their line. An object outside any track has
+no `id`, one marked by hand no `score`; `"occluded": true` and `"keyframe": false` stand where they apply.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Segmentation
 from tracker.formats.atomic import AtomicText
+from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
 from tracker.formats.live import LiveObject, class_name, live_objects
 from tracker.types import Event, FrameResult
 
-__all__ = ["JsonlSink"]
+__all__ = ["JsonlSink", "read", "write"]
 
 FORMAT_NAME = "sightline-jsonl"
 VERSION = 1
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """All frames and objects; events belong to a run and are passed over. Raises FormatError with the line."""
+    texts = read_text(path).split("\n")
+    head = as_mapping(parse_json(texts[0], path), "line 1", path)
+    if head.get("format") != FORMAT_NAME:
+        Collector(path).refuse("line 1", f'expected {{"format": "{FORMAT_NAME}", ...}}, found {texts[0][:60]!r}')
+    version = as_int(head.get("version"), "line 1: version", path)
+    if version > VERSION:
+        Collector(path).refuse("line 1", f"version {version} is newer than {VERSION}; update the program")
+    labels = [as_text(name, "line 1: labels", path) for name in as_list(head.get("labels"), "line 1: labels", path)]
+    source = known.source or as_text(head.get("source", ""), "line 1: source", path)
+    rows = Collector(path, source=source, labels=labels)
+    width = as_int(head.get("width", 0), "line 1: width", path)
+    height = as_int(head.get("height", 0), "line 1: height", path)
+    seen: set[int] = set()
+    for line, text in enumerate(texts[1:], start=2):
+        if not text.strip():
+            continue
+        where = f"line {line}"
+        entry = as_mapping(parse_json(text, path, line=line), where, path)
+        index = as_int(entry.get("frame"), f"{where}: frame", path)
+        if index in seen:
+            rows.refuse(where, f"frame {index} stands twice")
+        seen.add(index)
+        time = entry.get("time")
+        rows.frame(
+            index,
+            where,
+            time=math.nan if time is None else as_number(time, f"{where}: time", path),
+            width=as_int(entry.get("width", width), f"{where}: width", path),
+            height=as_int(entry.get("height", height), f"{where}: height", path),
+            name=as_text(entry.get("image", ""), f"{where}: image", path),
+        )
+        for item in as_list(entry.get("objects"), f"{where}: objects", path):
+            _read_object(as_mapping(item, f"{where}: objects", path), rows, index, where)
+    return rows.finish()
+
+
+def _read_object(item: dict[str, Any], rows: Collector, frame: int, where: str) -> None:
+    path = rows.path
+    x1, y1, x2, y2 = (
+        as_number(edge, f"{where}: bbox", path) for edge in as_list(item.get("bbox"), f"{where}: bbox", path, length=4)
+    )
+    rows.add(
+        frame,
+        (x1, y1, x2, y2),
+        where,
+        class_id=rows.check_class_id(as_int(item.get("class_id"), f"{where}: class_id", path), where),
+        track_id=as_int(item.get("id", 0), f"{where}: id", path),
+        score=as_number(item["score"], f"{where}: score", path) if "score" in item else math.nan,
+        segmentation=segmentation_from_json(item.get("segmentation"), rows, where),
+        occluded=item.get("occluded") is True or item.get("state") == "coasting",
+        keyframe=item.get("keyframe") is not False,
+    )
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """The whole of the annotations."""
+    frames, objects, labels = annotations.frames, annotations.objects, annotations.labels
+    sizes = set(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True))
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    with AtomicText(path) as file:
+        file.write(dump_line(header(annotations.source, width, height, labels)))
+        for frame, rows in enumerate(annotations.rows_by_frame()):
+            line: dict[str, Any] = {"frame": int(frames.indices[frame])}
+            if not math.isnan(frames.times[frame]):
+                line["time"] = float(frames.times[frame])
+            own_size = int(frames.widths[frame]), int(frames.heights[frame])
+            if own_size != (width, height):
+                line["width"], line["height"] = own_size
+            if frames.names[frame]:
+                line["image"] = frames.names[frame]
+            line["objects"] = []
+            for row in rows:
+                class_id = int(objects.class_ids[row])
+                entry: dict[str, Any] = {"id": int(objects.track_ids[row])} if objects.track_ids[row] else {}
+                entry |= {"class": class_name(labels, class_id), "class_id": class_id}
+                entry["bbox"] = objects.boxes[row].tolist()
+                if not math.isnan(objects.scores[row]):
+                    entry["score"] = float(objects.scores[row])
+                if objects.occluded[row]:
+                    entry["occluded"] = True
+                if not objects.keyframes[row]:
+                    entry["keyframe"] = False
+                segmentation = objects.segmentations[row]
+                if segmentation is not None:
+                    entry["segmentation"] = segmentation_to_json(segmentation, own_size)
+                line["objects"].append(entry)
+            file.write(dump_line(line))
+
+
+def segmentation_to_json(segmentation: Segmentation, size: tuple[int, int]) -> Any:
+    """A code with the picture's size (width, height), or a list of outlines."""
+    if isinstance(segmentation, str):
+        width, height = size
+        return {"size": [height, width], "counts": segmentation}
+    return [list(outline) for outline in segmentation]
+
+
+def segmentation_from_json(value: Any, rows: Collector, where: str) -> Any:
+    """What `segmentation_to_json` made."""
+    path, where = rows.path, f"{where}: segmentation"
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return tuple(tuple(as_number(edge, where, path) for edge in as_list(one, where, path)) for one in value)
+    code = as_mapping(value, where, path)
+    size = [as_int(side, where, path) for side in as_list(code.get("size"), where, path, length=2)]
+    return {"size": size, "counts": as_text(code.get("counts"), where, path)}
 
 
 class JsonlSink:
@@ -44,26 +161,28 @@ class JsonlSink:
         frame = result.frame
         if not self._started:
             height, width = frame.image.shape[:2]
-            self._write_line(header(frame.source, width, height, result.labels))
+            self._size = width, height
+            self._file.write(dump_line(header(frame.source, width, height, result.labels)))
             self._started = True
         objects = [_object(item, result.labels) for item in live_objects(result, coasting=self._coasting)]
-        line: dict[str, Any] = {"frame": frame.index, "time": float(frame.time), "objects": objects}
+        line: dict[str, Any] = {"frame": frame.index, "time": float(frame.time)}
+        height, width = frame.image.shape[:2]
+        if (width, height) != self._size:
+            line |= {"width": width, "height": height}
+        line["objects"] = objects
         if result.events:
             line["events"] = [event_to_mapping(event) for event in result.events]
-        self._write_line(line)
+        self._file.write(dump_line(line))
 
     def close(self) -> None:
         """Give the file its name."""
         if not self._started and not self._file.closed:
-            self._write_line(header("", 0, 0, ()))
+            self._file.write(dump_line(header("", 0, 0, ())))
         self._file.close()
 
     def discard(self) -> None:
         """Throw the file away."""
         self._file.discard()
-
-    def _write_line(self, line: dict[str, Any]) -> None:
-        self._file.write(dump_line(line))
 
 
 def header(source: str, width: int, height: int, labels: tuple[str, ...]) -> dict[str, Any]:

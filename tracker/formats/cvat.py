@@ -1,0 +1,261 @@
+"""CVAT for video 1.1: one XML file of tracks, each with a shape per frame.
+
+    <track id="1" label="person" source="manual">
+      <box frame="0" keyframe="1" outside="0" occluded="0" xtl="10" ytl="20" xbr="30" ybr="60" z_order="0"/>
+
+`outside="1"` ends a visible stretch. Where two shapes of a stretch are frames apart, as in files made by hand, the
+boxes between are filled in linearly. An outline is a `<polygon>`, a mask CVAT's `<mask>`: run lengths of the box's
+rows. An object of several outlines is written as a mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from tracker.formats.annotations import (
+    NOTHING_KNOWN,
+    Annotations,
+    Collector,
+    Known,
+    Segmentation,
+    number,
+    tidy,
+)
+from tracker.formats.atomic import AtomicText
+from tracker.formats.files import to_float, to_int
+from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.outlines import to_window
+from tracker.formats.rle import Rle, window_to_rle
+from tracker.formats.xml_tree import Node, read_xml
+
+__all__ = ["read", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    frame: int
+    outside: bool
+    occluded: bool
+    keyframe: bool
+    box: tuple[float, float, float, float]
+    segmentation: Segmentation | Rle | None
+    line: int
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """All tracks. Raises FormatError with the line of what breaks the format."""
+    root = read_xml(path, "annotations")
+    meta = root.first("meta") or Node("meta", {}, root.line)
+    task = meta.first("task") or meta.first("job") or meta
+    declared = [node.words("name") for node in (task.first("labels") or task).all("label")]
+    rows = Collector(path, source=known.source or meta.words("source"), labels=declared or None)
+    where = f"line {meta.line}"
+    size = task.first("original_size") or meta.first("original_size") or Node("", {}, 0)
+    width = known.width or to_int(size.words("width") or "0", "width", path, where)
+    height = known.height or to_int(size.words("height") or "0", "height", path, where)
+    first = to_int(task.words("start_frame") or "0", "start_frame", path, where)
+    stop = task.words("stop_frame")
+    if stop:
+        last = to_int(stop, "stop_frame", path, where)
+        if not 0 <= last - first < 10_000_000:
+            rows.refuse(where, f"frames {first} to {last} are out of range")
+        for frame in range(first, last + 1):
+            rows.frame(frame, where, width=width, height=height)
+    if root.all("image"):
+        rows.refuse(f"line {root.all('image')[0].line}", "CVAT for images; export as 'CVAT for video 1.1'")
+    seen: set[int] = set()
+    for place, track in enumerate(root.all("track")):
+        where = f"line {track.line}"
+        track_id = to_int(track.attributes.get("id", str(place)), "track id", path, where)
+        if track_id in seen:
+            rows.refuse(where, f"track {track_id} stands twice")
+        seen.add(track_id)
+    raised = 1 if 0 in seen else 0
+    for place, track in enumerate(root.all("track")):
+        track_id = int(float(track.attributes.get("id", str(place)))) + raised
+        _read_track(track, track_id, rows, (width, height))
+    return rows.finish()
+
+
+def _read_track(track: Node, track_id: int, rows: Collector, size: tuple[int, int]) -> None:
+    where = f"line {track.line}"
+    class_id = rows.class_id(track.attributes.get("label", ""), where)
+    kinds = ("box", "polygon", "mask")
+    shapes = [_read_shape(node, rows, size) for node in track.children if node.tag in kinds]
+    shapes.sort(key=lambda shape: shape.frame)
+    for shape, following in zip(shapes, [*shapes[1:], None], strict=True):
+        where = f"line {shape.line}"
+        if following is not None and following.frame == shape.frame:
+            rows.refuse(where, f"track {track_id} stands twice in frame {shape.frame}")
+        if shape.outside:
+            continue
+        width, height = size
+        rows.frame(shape.frame, where, width=width, height=height)
+        rows.add(
+            shape.frame,
+            shape.box,
+            where,
+            class_id=class_id,
+            track_id=track_id,
+            segmentation=shape.segmentation,
+            occluded=shape.occluded,
+            keyframe=shape.keyframe,
+        )
+        if following is None:
+            continue
+        gap = following.frame - shape.frame
+        if gap > 1_000_000:
+            rows.refuse(where, f"the next shape of track {track_id} is {gap} frames away")
+        for step in range(1, gap):
+            share = 0.0 if following.outside else step / gap
+            box = [tidy(a + (b - a) * share) for a, b in zip(shape.box, following.box, strict=True)]
+            rows.frame(shape.frame + step, where, width=width, height=height)
+            rows.add(
+                shape.frame + step,
+                box,
+                where,
+                class_id=class_id,
+                track_id=track_id,
+                occluded=shape.occluded,
+                keyframe=False,
+            )
+
+
+def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
+    path, where = rows.path, f"line {node.line}"
+
+    def value(name: str) -> float:
+        if name not in node.attributes:
+            rows.refuse(where, f"<{node.tag}> without {name}")
+        return to_float(node.attributes[name], name, path, where)
+
+    def flag(name: str, default: str) -> bool:
+        text = node.attributes.get(name, default)
+        if text not in ("0", "1"):
+            rows.refuse(where, f"{name}: expected 0 or 1, found {text!r}")
+        return text == "1"
+
+    frame = to_int(node.attributes.get("frame", ""), "frame", path, where)
+    segmentation: Segmentation | Rle | None = None
+    if node.tag == "box":
+        box = (value("xtl"), value("ytl"), value("xbr"), value("ybr"))
+    elif node.tag == "polygon":
+        pairs = [pair.split(",") for pair in node.attributes.get("points", "").split(";")]
+        if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
+            rows.refuse(where, "points: expected three or more pairs x,y with ; between")
+        points = [to_float(cell, "points", path, where) for pair in pairs for cell in pair]
+        segmentation = (tuple(points),)
+        box = (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2]))
+    else:
+        left, top, wide, tall = (
+            to_int(node.attributes.get(n, ""), n, path, where) for n in ("left", "top", "width", "height")
+        )
+        box = (left, top, left + wide, top + tall)
+        if not flag("outside", "0"):
+            segmentation = _read_mask(node, (left, top, wide, tall), rows, size)
+    return _Shape(
+        frame, flag("outside", "0"), flag("occluded", "0"), flag("keyframe", "1"), box, segmentation, node.line
+    )
+
+
+def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, size: tuple[int, int]) -> Rle:
+    where, (left, top, wide, tall), (width, height) = f"line {node.line}", place, size
+    runs = [to_int(cell, "rle", rows.path, where) for cell in node.attributes.get("rle", "").split(",")]
+    inside_picture = (
+        left >= 0 and top >= 0 and wide >= 0 and tall >= 0 and left + wide <= width and top + tall <= height
+    )
+    if not inside_picture or min(runs) < 0 or sum(runs) != wide * tall:
+        rows.refuse(
+            where, f"rle: the run lengths do not fill {wide} x {tall} pixels inside the {width} x {height} picture"
+        )
+    values = np.arange(len(runs)) % 2 == 1
+    covered = np.repeat(values, runs).reshape(tall, wide)
+    return window_to_rle(covered, left=left, top=top, width=width, height=height)
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """One file; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
+    holds = Holds.TRACKS | Holds.CLASSES | Holds.MASKS | Holds.POLYGONS | Holds.OCCLUSION | Holds.KEYFRAMES
+    warn_of_losses(annotations, "CVAT", holds)
+    tracks = annotations.rows_by_track()
+    free = max(tracks, default=0)
+    for row in np.flatnonzero(annotations.objects.track_ids == 0).tolist():
+        free += 1
+        tracks[free] = [row]
+    with AtomicText(path) as file:
+        file.write("\n".join(_head(annotations)) + "\n")
+        for track_id, rows in tracks.items():
+            label = quoteattr(annotations.labels[annotations.objects.class_ids[rows[0]]])
+            file.write(f'  <track id="{track_id}" label={label} source="manual">\n')
+            file.write("".join(_track(annotations, rows)))
+            file.write("  </track>\n")
+        file.write("</annotations>\n")
+
+
+def _head(annotations: Annotations) -> list[str]:
+    frames = annotations.frames
+    count = len(frames)
+    first, last = (int(frames.indices[0]), int(frames.indices[-1])) if count else (0, -1)
+    width, height = (int(frames.widths[0]), int(frames.heights[0])) if count else (0, 0)
+    labels = [
+        f"        <label><name>{escape(name)}</name><attributes></attributes></label>" for name in annotations.labels
+    ]
+    span = [f"      <start_frame>{first}</start_frame>", f"      <stop_frame>{last}</stop_frame>"] if count else []
+    return [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        "<annotations>",
+        "  <version>1.1</version>",
+        "  <meta>",
+        "    <task>",
+        f"      <name>{escape(annotations.source)}</name>",
+        f"      <size>{last - first + 1}</size>",
+        "      <mode>interpolation</mode>",
+        *span,
+        "      <labels>",
+        *labels,
+        "      </labels>",
+        f"      <original_size><width>{width}</width><height>{height}</height></original_size>",
+        "    </task>",
+        f"    <source>{escape(annotations.source)}</source>",
+        "  </meta>",
+    ]
+
+
+def _track(annotations: Annotations, rows: list[int]) -> list[str]:
+    objects, frames = annotations.objects, annotations.frames
+    lines = []
+    last_frame = int(frames.indices[-1])
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        frame = int(frames.indices[objects.frames[row]])
+        size = int(frames.widths[objects.frames[row]]), int(frames.heights[objects.frames[row]])
+        state = f'keyframe="{int(objects.keyframes[row])}" outside="0" occluded="{int(objects.occluded[row])}"'
+        lines.append(_shape(objects.segmentations[row], objects.boxes[row].tolist(), size, frame, state))
+        next_frame = int(frames.indices[objects.frames[following]]) if following is not None else last_frame + 1
+        if next_frame > frame + 1:
+            state = f'keyframe="1" outside="1" occluded="{int(objects.occluded[row])}"'
+            lines.append(_shape(None, objects.boxes[row].tolist(), size, frame + 1, state))
+    return lines
+
+
+def _shape(segmentation: Segmentation | None, box: list[float], size: tuple[int, int], frame: int, state: str) -> str:
+    head = f'frame="{frame}" {state}'
+    width, height = size
+    if isinstance(segmentation, tuple) and len(segmentation) == 1:
+        xs, ys = segmentation[0][::2], segmentation[0][1::2]
+        points = ";".join(f"{number(x)},{number(y)}" for x, y in zip(xs, ys, strict=True))
+        return f'    <polygon {head} points="{points}" z_order="0"></polygon>\n'
+    if segmentation is not None and width:
+        (down, across), covered = to_window(segmentation, width=width, height=height)
+        flat = covered.ravel()
+        edges = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]]) if flat.size else [0, 0]
+        runs = np.diff(edges).tolist()
+        if flat.size and flat[0]:
+            runs.insert(0, 0)
+        place = f'left="{across.start}" top="{down.start}" width="{covered.shape[1]}" height="{covered.shape[0]}"'
+        return f'    <mask {head} rle="{", ".join(map(str, runs))}" {place} z_order="0"></mask>\n'
+    x1, y1, x2, y2 = (number(edge) for edge in box)
+    return f'    <box {head} xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}" z_order="0"></box>\n'

@@ -1,0 +1,79 @@
+"""KITTI tracking text: `frame id type truncated occluded alpha x1 y1 x2 y2 h w l x y z rotation [score]`.
+
+Frames and ids count from 0 in KITTI's own files; here a track id is written as it is, so that it stays recognisable,
+and read ids are raised by one only where the file has an id 0. `occluded` is 0 (visible) to 3 (unknown): 1 and 2 are
+read as hidden. What only a 3-D annotation knows is written as KITTI's "not known". A class name's blanks become
+underscores. `DontCare` regions (id -1) are objects without a track.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.atomic import AtomicText
+from tracker.formats.files import read_text, to_float, to_int
+from tracker.formats.losses import Holds, warn_of_losses
+
+__all__ = ["read", "write"]
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """The rows of a label or result file. Raises FormatError for a row that breaks the format."""
+    rows = Collector(path, source=known.source, labels=known.labels or None)
+    table = [
+        (f"line {line}", text.split())
+        for line, text in enumerate(read_text(path).splitlines(), start=1)
+        if text.strip()
+    ]
+    for where, cells in table:
+        if len(cells) not in (17, 18):
+            rows.refuse(where, f"expected 17 or 18 columns, found {len(cells)}")
+    ids = [to_int(cells[1], "id", path, where) for where, cells in table]
+    raised = 1 if 0 in ids else 0
+    for (where, cells), track_id in zip(table, ids, strict=True):
+        frame = to_int(cells[0], "frame", path, where)
+        occluded = to_int(cells[4], "occluded", path, where)
+        x1, y1, x2, y2 = (
+            to_float(cell, name, path, where)
+            for cell, name in zip(cells[6:10], ("left", "top", "right", "bottom"), strict=True)
+        )
+        if frame < 0:
+            rows.refuse(where, f"frames count from 0, found {frame}")
+        rows.frame(frame, where, width=known.width, height=known.height)
+        rows.add(
+            frame,
+            (x1, y1, x2, y2),
+            where,
+            class_id=rows.class_id(cells[2], where),
+            track_id=track_id + raised if track_id >= 0 else 0,
+            score=to_float(cells[17], "score", path, where) if len(cells) == 18 else math.nan,
+            occluded=occluded in (1, 2),
+        )
+    return rows.finish()
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """A label file, or a result file where objects have scores; a warning lists what it cannot hold."""
+    holds = Holds.TRACKS | Holds.CLASSES | Holds.SCORES | Holds.OCCLUSION | Holds.UNTRACKED
+    warn_of_losses(annotations, "KITTI text", holds)
+    objects, indices = annotations.objects, annotations.frames.indices.tolist()
+    names = ["_".join(name.split()) or "object" for name in annotations.labels]
+    columns = zip(
+        objects.frames.tolist(),
+        objects.track_ids.tolist(),
+        objects.class_ids.tolist(),
+        objects.occluded.tolist(),
+        objects.boxes.tolist(),
+        objects.scores.tolist(),
+        strict=True,
+    )
+    with AtomicText(path) as file:
+        for frame, track_id, class_id, occluded, box, score in columns:
+            corners = " ".join(number(edge) for edge in box)
+            confidence = "" if math.isnan(score) else f" {number(score, 4)}"
+            file.write(
+                f"{indices[frame]} {track_id or -1} {names[class_id]} 0 {int(occluded)} -10 {corners} "
+                f"-1 -1 -1 -1000 -1000 -1000 -10{confidence}\n"
+            )

@@ -1,0 +1,148 @@
+"""Label Studio video JSON: one task, one `videorectangle` result per track with a sequence of boxes.
+
+A box is in percent of the picture; frames count from 1 and `time` is in seconds. `enabled` false on a box ends the
+visible stretch with it; between two boxes of one stretch that are frames apart the tool interpolates, and so does
+reading. Sizes stand in `original_width` and `original_height`, as Label Studio has them for images.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracker.errors import FormatError
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, tidy
+from tracker.formats.atomic import AtomicText
+from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, read_json
+from tracker.formats.losses import Holds, warn_of_losses
+
+__all__ = ["read", "write"]
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """The tracks of a file with one task. Raises FormatError for one that breaks the format."""
+    content = read_json(path)
+    tasks = content if isinstance(content, list) else [content]
+    rows = Collector(path, source=known.source, labels=known.labels or None)
+    if len(tasks) != 1:
+        rows.refuse("file", f"expected one task, found {len(tasks)}; export videos one by one")
+    task = as_mapping(tasks[0], "task", path)
+    if not rows.source:
+        rows.source = as_text(as_mapping(task.get("data", {}), "data", path).get("video", ""), "data.video", path)
+    found = as_list(task.get("annotations", task.get("predictions")), "annotations", path)
+    track_id = 0
+    for number, annotation in enumerate(found):
+        results = as_mapping(annotation, f"annotations[{number}]", path).get("result")
+        for place, item in enumerate(as_list(results, f"annotations[{number}].result", path)):
+            where = f"annotations[{number}].result[{place}]"
+            result = as_mapping(item, where, path)
+            if result.get("type", "videorectangle") == "videorectangle":
+                track_id += 1
+                _read_track(result, rows, where, track_id, known)
+    return rows.finish()
+
+
+def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: Known) -> None:
+    path = rows.path
+    value = as_mapping(result.get("value"), f"{where}.value", path)
+    width = known.width or as_int(result.get("original_width", 0), f"{where}.original_width", path)
+    height = known.height or as_int(result.get("original_height", 0), f"{where}.original_height", path)
+    if not width or not height:
+        rows.refuse(where, "the picture's size is not known; give --size WxH")
+    names = as_list(value.get("labels", ["object"]), f"{where}.value.labels", path)
+    if len(names) != 1:
+        rows.refuse(where, f"expected one label, found {names}")
+    class_id = rows.class_id(as_text(names[0], f"{where}.value.labels", path), where)
+    meta = result.get("meta")
+    own = meta.get("track_id") if isinstance(meta, dict) else None
+    track_id = fallback_id if own is None else as_int(own, f"{where}.meta.track_id", path)
+    steps = []
+    for place, item in enumerate(as_list(value.get("sequence"), f"{where}.value.sequence", path)):
+        at = f"{where}.value.sequence[{place}]"
+        step = as_mapping(item, at, path)
+        frame = as_int(step.get("frame"), f"{at}.frame", path) - 1
+        if as_number(step.get("rotation", 0), f"{at}.rotation", path):
+            rows.refuse(at, "rotated boxes are not supported")
+        x, y, wide, tall = (
+            as_number(step.get(name), f"{at}.{name}", path) / 100 for name in ("x", "y", "width", "height")
+        )
+        box = [tidy(x * width), tidy(y * height), tidy((x + wide) * width), tidy((y + tall) * height)]
+        time = as_number(step["time"], f"{at}.time", path) if step.get("time") is not None else math.nan
+        steps.append((frame, box, time, step.get("enabled") is not False, step.get("auto") is not True, at))
+    steps.sort(key=lambda step: step[0])
+    for (frame, box, time, enabled, keyframe, at), following in zip(steps, [*steps[1:], None], strict=True):
+        rows.frame(frame, at, time=time, width=width, height=height)
+        rows.add(frame, box, at, class_id=class_id, track_id=track_id, keyframe=keyframe)
+        if following is None or not enabled:
+            continue
+        gap = following[0] - frame
+        if gap > 1_000_000:
+            rows.refuse(at, f"the next box is {gap} frames away")
+        for later in range(1, gap):
+            between = [tidy(a + (b - a) * later / gap) for a, b in zip(box, following[1], strict=True)]
+            rows.frame(frame + later, at, width=width, height=height)
+            rows.add(frame + later, between, at, class_id=class_id, track_id=track_id, keyframe=False)
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """One task; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
+    holds = Holds.TRACKS | Holds.CLASSES | Holds.TIMES | Holds.KEYFRAMES
+    warn_of_losses(annotations, "Label Studio", holds)
+    frames, objects = annotations.frames, annotations.objects
+    if (frames.widths[objects.frames] == 0).any():
+        raise FormatError("Label Studio needs the pictures' size; give --size WxH")
+    tracks = annotations.rows_by_track()
+    free = max(tracks, default=0)
+    for row in np.flatnonzero(objects.track_ids == 0).tolist():
+        free += 1
+        tracks[free] = [row]
+    results = [_track(annotations, track_id, rows) for track_id, rows in tracks.items()]
+    task = {"data": {"video": annotations.source}, "annotations": [{"result": results}]}
+    with AtomicText(path) as file:
+        file.write(json.dumps([task], ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def _track(annotations: Annotations, track_id: int, rows: list[int]) -> dict[str, Any]:
+    frames, objects = annotations.frames, annotations.objects
+    sequence = []
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        frame = int(objects.frames[row])
+        width, height = int(frames.widths[frame]), int(frames.heights[frame])
+        x1, y1, x2, y2 = objects.boxes[row].tolist()
+        index = int(frames.indices[frame])
+        goes_on = following is not None and int(frames.indices[objects.frames[following]]) == index + 1
+        step: dict[str, Any] = {"frame": index + 1, "enabled": goes_on, "rotation": 0}
+        step |= {"x": _percent(x1, width), "y": _percent(y1, height)}
+        step |= {"width": _percent(x2 - x1, width), "height": _percent(y2 - y1, height)}
+        if not math.isnan(frames.times[frame]):
+            step["time"] = float(frames.times[frame])
+        if not objects.keyframes[row]:
+            step["auto"] = True
+        sequence.append(step)
+    known_times = frames.times[np.isfinite(frames.times)]
+    value = {
+        "framesCount": int(frames.indices[-1]) + 1,
+        "duration": float(known_times[-1]) if len(known_times) else None,
+        "labels": [annotations.labels[objects.class_ids[rows[0]]]],
+        "sequence": sequence,
+    }
+    first = int(objects.frames[rows[0]])
+    return {
+        "id": f"track-{track_id}",
+        "type": "videorectangle",
+        "from_name": "box",
+        "to_name": "video",
+        "origin": "manual",
+        "original_width": int(frames.widths[first]),
+        "original_height": int(frames.heights[first]),
+        "meta": {"track_id": track_id},
+        "value": {name: entry for name, entry in value.items() if entry is not None},
+    }
+
+
+def _percent(value: float, whole: int) -> float:
+    return round(value / whole * 100, 10) + 0.0

@@ -1,0 +1,110 @@
+"""MOTS text: one mask per row, `frame id class height width run-lengths`, blanks between.
+
+Frames count from 1 as in MOTSChallenge, or from 0 as in KITTI MOTS: a file with a frame 0 is taken to be the latter.
+Class numbers are the ones of both benchmarks (1 car, 2 pedestrian, 10 ignored region) or those the user's labels give,
+counted from 1. The box of an object is that of its mask. Masks of one frame may not share a pixel: where they do,
+the object with the better score keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.atomic import AtomicText
+from tracker.formats.files import read_text, to_int
+from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.outlines import to_window
+from tracker.formats.rle import Rle, rle_to_window, window_to_rle
+
+__all__ = ["read", "write"]
+
+log = logging.getLogger(__name__)
+
+CLASSES = {1: "car", 2: "pedestrian", 10: "ignored region"}
+_NUMBERS = {"car": 1, "pedestrian": 2, "person": 2, "ignored region": 10}
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """The masks with their boxes. Raises FormatError for a row that breaks the format."""
+    rows = Collector(path, source=known.source)
+    classes = dict(enumerate(known.labels, start=1)) if known.labels else CLASSES
+    table = []
+    for line, text in enumerate(read_text(path).splitlines(), start=1):
+        cells = text.split()
+        if not cells:
+            continue
+        if len(cells) != 6:
+            rows.refuse(f"line {line}", f"expected 6 columns, found {len(cells)}")
+        names = ("frame", "id", "class", "height", "width")
+        where = f"line {line}"
+        table.append((where, [to_int(c, n, path, where) for c, n in zip(cells[:5], names, strict=True)], cells[5]))
+    first = 0 if any(values[0] == 0 for _, values, _ in table) else 1
+    for where, (frame, track_id, class_number, height, width), counts in table:
+        if class_number not in classes:
+            rows.refuse(where, f"unknown class {class_number}, expected one of {sorted(classes)}")
+        code: Rle = {"size": [height, width], "counts": counts}
+        index = frame - first
+        rows.frame(index, where, width=width, height=height)
+        rows.add(
+            index,
+            (0, 0, 0, 0),
+            where,
+            class_id=rows.class_id(classes[class_number], where),
+            track_id=track_id,
+            segmentation=code,
+        )
+    found = rows.finish()
+    for row, segmentation in enumerate(found.objects.segmentations):
+        assert isinstance(segmentation, str)
+        frame_row = found.objects.frames[row]
+        size = [int(found.frames.heights[frame_row]), int(found.frames.widths[frame_row])]
+        (down, across), _ = rle_to_window({"size": size, "counts": segmentation})
+        found.objects.boxes[row] = (across.start, down.start, across.stop, down.stop)
+    return found
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """The masks of tracked objects; a warning lists what it cannot hold, and how many rows have no mask."""
+    warn_of_losses(annotations, "MOTS text", Holds.TRACKS | Holds.CLASSES | Holds.MASKS)
+    objects, frames = annotations.objects, annotations.frames
+    numbers = _class_numbers(annotations.labels)
+    without = 0
+    with AtomicText(path) as file:
+        for frame, rows in enumerate(annotations.rows_by_frame()):
+            width, height = int(frames.widths[frame]), int(frames.heights[frame])
+            taken = np.zeros((height, width), bool)
+            lines = []
+            scores = objects.scores[rows.start : rows.stop]
+            for row in sorted(rows, key=lambda row: (-np.nan_to_num(scores[row - rows.start], nan=1.0), row)):
+                segmentation, track_id = objects.segmentations[row], int(objects.track_ids[row])
+                if segmentation is None or track_id == 0 or not width:
+                    without += 1
+                    continue
+                window, covered = to_window(segmentation, width=width, height=height)
+                own = covered & ~taken[window]
+                taken[window] |= covered
+                if not own.any():
+                    without += 1
+                    continue
+                down, across = window
+                code = window_to_rle(own, left=across.start, top=down.start, width=width, height=height)
+                class_number = numbers[int(objects.class_ids[row])]
+                index = int(frames.indices[frame]) + 1
+                text = f"{index} {track_id} {class_number} {height} {width} {code['counts']}\n"
+                lines.append((track_id, text))
+            file.write("".join(text for _, text in sorted(lines)))
+    if without:
+        log.warning("MOTS text: %d objects have no visible mask or no track id and are left out", without)
+
+
+def _class_numbers(labels: tuple[str, ...]) -> list[int]:
+    """The benchmarks' numbers where all labels are theirs, else 1, 2, ... in the labels' order."""
+    theirs = [_NUMBERS.get(name, 0) for name in labels]
+    unique = [one for one in theirs if one]
+    if all(theirs) and len(set(unique)) == len(theirs):
+        return theirs
+    return list(range(1, len(labels) + 1))

@@ -1,0 +1,112 @@
+"""Parquet: the CSV's columns with types; needs the extra `pip install "sightline[parquet]"`.
+
+What belongs to no object (source, labels, frames without objects) is JSON in the file's own metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import ConfigError, FormatError, SinkError
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json
+from tracker.formats.table import COLUMNS, add_row, table_rows
+
+__all__ = ["read", "write"]
+
+_KEY = b"sightline"
+_NEEDED = ("frame", "x1", "y1", "x2", "y2")
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError('Parquet needs pyarrow: pip install "sightline[parquet]"') from error
+    return pyarrow, pyarrow.parquet
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """All rows. Raises FormatError with the row of one that breaks the format."""
+    arrow, parquet = _library()
+    try:
+        table = parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise FormatError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
+    missing = [name for name in _NEEDED if name not in table.column_names]
+    if missing:
+        raise FormatError(f"{path}: expected the columns {', '.join(_NEEDED)}, found {', '.join(table.column_names)}")
+    meta = (table.schema.metadata or {}).get(_KEY, b"{}").decode("utf-8", "replace")
+    head = as_mapping(parse_json(meta, path), "metadata", path)
+    labels = [as_text(name, "labels", path) for name in as_list(head.get("labels", []), "labels", path)]
+    source = known.source or as_text(head.get("source", ""), "source", path)
+    rows = Collector(path, source=source, labels=known.labels or labels or None)
+    for entry in as_list(head.get("frames", []), "frames", path):
+        index, time, width, height, name = as_list(entry, "frames", path, length=5)
+        rows.frame(
+            as_int(index, "frames", path),
+            "frames",
+            time=math.nan if time is None else as_number(time, "frames", path),
+            width=as_int(width, "frames", path),
+            height=as_int(height, "frames", path),
+            name=as_text(name, "frames", path),
+        )
+    columns = {name: table.column(name).to_pylist() for name in COLUMNS if name in table.column_names}
+    nothing = [None] * table.num_rows
+    ordered = [columns.get(name, nothing) for name in COLUMNS]
+    for row, values in enumerate(zip(*ordered, strict=True)):
+        where = f"row {row + 1}"
+        named = {
+            name: _checked(name, value, f"{where}: {name}", path) for name, value in zip(COLUMNS, values, strict=True)
+        }
+        named["class"] = named["class"] or "object"
+        add_row(rows, tuple(named.values()), where)
+    return rows.finish()
+
+
+def _checked(name: str, value: Any, where: str, path: Path | str) -> Any:
+    """The value when it is of its column's kind; None is allowed where the column may be empty."""
+    if value is None and name not in _NEEDED:
+        return None
+    if name in ("frame", "width", "height", "track_id", "class_id"):
+        return as_int(value, where, path)
+    if name in ("image", "class", "segmentation"):
+        return as_text(value, where, path)
+    return value if name in ("occluded", "keyframe") else as_number(value, where, path)
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """The whole of the annotations; the file appears under its name complete or not at all."""
+    arrow, parquet = _library()
+    whole, real, text, truth = arrow.int64(), arrow.float64(), arrow.string(), arrow.bool_()
+    kinds = [whole, real, whole, whole, text, whole, whole, text, real, real, real, real, real, truth, truth, text]
+    frames = annotations.frames
+    told = [
+        [index, None if math.isnan(time) else time, width, height, name]
+        for index, time, width, height, name in zip(
+            frames.indices.tolist(),
+            frames.times.tolist(),
+            frames.widths.tolist(),
+            frames.heights.tolist(),
+            frames.names,
+            strict=True,
+        )
+    ]
+    head = {"version": 1, "source": annotations.source, "labels": annotations.labels, "frames": told}
+    fields = [arrow.field(name, kind) for name, kind in zip(COLUMNS, kinds, strict=True)]
+    schema = arrow.schema(fields, metadata={_KEY: json.dumps(head, ensure_ascii=False).encode()})
+    columns = list(zip(*table_rows(annotations), strict=True)) or [()] * len(COLUMNS)
+    arrays = [arrow.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), partial, compression="zstd")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SinkError(f"{target}: cannot be written: {error}. Choose another folder.") from error

@@ -1,0 +1,91 @@
+"""One row per object as plain values: what CSV and Parquet have in common."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from tracker.formats.annotations import Annotations, Collector
+from tracker.formats.files import parse_json
+from tracker.formats.jsonl import segmentation_from_json, segmentation_to_json
+
+__all__ = ["COLUMNS", "add_row", "table_rows"]
+
+COLUMNS = (
+    "frame",
+    "time",
+    "width",
+    "height",
+    "image",
+    "track_id",
+    "class_id",
+    "class",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "score",
+    "occluded",
+    "keyframe",
+    "segmentation",
+)
+
+
+def table_rows(annotations: Annotations) -> Iterator[tuple[Any, ...]]:
+    """The values of COLUMNS for each object; None where there is none."""
+    frames, objects = annotations.frames, annotations.objects
+    columns = zip(
+        objects.frames.tolist(),
+        objects.track_ids.tolist(),
+        objects.class_ids.tolist(),
+        objects.boxes.tolist(),
+        objects.scores.tolist(),
+        objects.occluded.tolist(),
+        objects.keyframes.tolist(),
+        objects.segmentations,
+        strict=True,
+    )
+    for frame, track_id, class_id, box, score, occluded, keyframe, segmentation in columns:
+        time, size = float(frames.times[frame]), (int(frames.widths[frame]), int(frames.heights[frame]))
+        mask = None if segmentation is None else json.dumps(segmentation_to_json(segmentation, size))
+        yield (
+            int(frames.indices[frame]),
+            None if math.isnan(time) else time,
+            *size,
+            frames.names[frame] or None,
+            track_id,
+            class_id,
+            annotations.labels[class_id],
+            *box,
+            None if math.isnan(score) else score,
+            occluded,
+            keyframe,
+            mask,
+        )
+
+
+def add_row(rows: Collector, values: tuple[Any, ...], where: str) -> None:
+    """Take one such row; the class is looked up by its name."""
+    (frame, time, width, height, image, track_id, _, name, x1, y1, x2, y2, score, occluded, keyframe, mask) = values
+    rows.frame(
+        frame,
+        where,
+        time=math.nan if time is None else time,
+        width=width or 0,
+        height=height or 0,
+        name=image or "",
+    )
+    segmentation = None if not mask else segmentation_from_json(parse_json(mask, rows.path), rows, where)
+    rows.add(
+        frame,
+        (x1, y1, x2, y2),
+        where,
+        class_id=rows.class_id(name, where),
+        track_id=track_id or 0,
+        score=math.nan if score is None else score,
+        segmentation=segmentation,
+        occluded=bool(occluded),
+        keyframe=keyframe is not False,
+    )

@@ -1,0 +1,105 @@
+"""Pascal VOC: a folder with one XML file per picture.
+
+Corners are written as continuous edges, as LabelImg and CVAT do, not as VOC's own pixel numbers counted from 1. Track
+ids stand in CVAT's `attributes`. Read are single files and folders, also of the layout `Annotations/*.xml`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.atomic import AtomicText
+from tracker.formats.files import to_float, to_int
+from tracker.formats.folder import files_in, frame_number, inside, new_folder
+from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.xml_tree import Node, read_xml
+
+__all__ = ["read", "write"]
+
+_VIDEO = "sightline video frame"
+"""Stands in `source/annotation` where a picture is a frame of a video, whose number its name ends in."""
+
+
+def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+    """All pictures of a folder, in the order of their names. Raises FormatError for a file that breaks the format."""
+    rows = Collector(path, source=known.source, labels=known.labels or None)
+    for place, file in enumerate(files_in(path, ".xml", subfolder="Annotations")):
+        rows.path = file
+        _read_file(read_xml(file, "annotation"), rows, place)
+    return rows.finish()
+
+
+def _read_file(root: Node, rows: Collector, place: int) -> None:
+    path, where = rows.path, f"line {root.line}"
+    width, height = (to_int(root.words("size", side) or "0", side, path, where) for side in ("width", "height"))
+    name, index = root.words("filename"), place
+    if name:
+        rows.safe_name(name, where)
+    if root.words("source", "annotation") == _VIDEO:
+        index = frame_number(name, rows, where)
+        rows.source = rows.source or root.words("source", "database")
+        name = ""
+    rows.frame(index, where, width=width, height=height, name=name)
+    for node in root.all("object"):
+        where = f"line {node.line}"
+        x1, y1, x2, y2 = (
+            to_float(node.words("bndbox", edge), edge, path, where) for edge in ("xmin", "ymin", "xmax", "ymax")
+        )
+        if not node.words("name"):
+            rows.refuse(where, "an object without a <name>")
+        attributes = node.first("attributes")
+        track_id = "0"
+        for attribute in attributes.all("attribute") if attributes else ():
+            if attribute.words("name") == "track_id":
+                track_id = attribute.words("value")
+        rows.add(
+            index,
+            (x1, y1, x2, y2),
+            where,
+            class_id=rows.class_id(node.words("name"), where),
+            track_id=to_int(track_id, "track_id", path, where),
+            occluded=node.words("occluded") == "1",
+        )
+
+
+def write(path: Path | str, annotations: Annotations) -> None:
+    """A folder with one file per picture, empty ones too; a warning lists what they cannot hold."""
+    holds = Holds.TRACKS | Holds.CLASSES | Holds.OCCLUSION | Holds.UNTRACKED
+    warn_of_losses(annotations, "Pascal VOC", holds)
+    folder = new_folder(path)
+    frames, objects = annotations.frames, annotations.objects
+    is_video = not any(frames.names)
+    origin = escape(annotations.source) if is_video else "Unknown"
+    origin = f"<database>{origin}</database>" + (f"<annotation>{_VIDEO}</annotation>" if is_video else "")
+    names = zip(annotations.file_names(".xml"), annotations.file_names(".jpg"), strict=True)
+    for frame, (rows, (name, image)) in enumerate(zip(annotations.rows_by_frame(), names, strict=True)):
+        width, height = int(frames.widths[frame]), int(frames.heights[frame])
+        lines = [
+            "<annotation>",
+            f"  <folder>{escape(folder.name)}</folder>",
+            f"  <filename>{escape(frames.names[frame] or image)}</filename>",
+            f"  <source>{origin}</source>",
+            f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+            "  <segmented>0</segmented>",
+        ]
+        for row in rows:
+            x1, y1, x2, y2 = (number(edge) for edge in objects.boxes[row].tolist())
+            track_id = int(objects.track_ids[row])
+            lines += [
+                "  <object>",
+                f"    <name>{escape(annotations.labels[objects.class_ids[row]])}</name>",
+                "    <pose>Unspecified</pose>",
+                "    <truncated>0</truncated>",
+                f"    <occluded>{int(objects.occluded[row])}</occluded>",
+                "    <difficult>0</difficult>",
+                f"    <bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>",
+            ]
+            if track_id:
+                value = f"<name>track_id</name><value>{track_id}</value>"
+                lines.append(f"    <attributes><attribute>{value}</attribute></attributes>")
+            lines.append("  </object>")
+        lines.append("</annotation>\n")
+        with AtomicText(inside(folder, name)) as file:
+            file.write("\n".join(lines))
