@@ -1,0 +1,121 @@
+"""What a teacher sees of the classes that a folder does not label."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+from tracker.geometry import iou
+from tracker.protocols import Detector
+from tracker.train.augment import Picture, Truth
+from tracker.train.data import DataSet, Sample, draw_box_masks
+from tracker.types import Detections
+
+__all__ = ["Teaching", "ask_teacher", "known_truth"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How a teacher's finds are used."""
+
+    believe: float = 0.4
+    """Finds of at least this score count as objects, weighed by their score."""
+    doubt: float = 0.08
+    """Weaker finds down to this score become regions where nothing is taught."""
+    size: int = 512
+    """Longest side at which the teacher looks."""
+    overlap: float = 0.5
+    """Finds that cover a labelled object more than this are dropped."""
+
+
+def ask_teacher(data: DataSet, teacher: Detector, cache: Path | None, *, batch: int = 8) -> dict[Path, Detections]:
+    """The teacher's finds on every image whose folder leaves classes unlabelled; kept in `cache` for the next run.
+
+    The teacher's labels must be the data's, in the same order.
+    """
+    single = {sample.path: sample for sample in data.samples}
+    asked = [sample for sample in single.values() if len(sample.labelled) < len(data.labels)]
+    key = hashlib.sha256("\n".join(str(sample.path) for sample in asked).encode()).hexdigest()[:16]
+    file = cache / f"teacher-{key}.npz" if cache is not None else None
+    if file is not None and file.is_file():
+        with np.load(file) as stored:
+            rows = {name: stored[name] for name in ("image", "boxes", "scores", "class_ids")}
+        return split_rows(asked, rows)
+    found: list[Detections] = []
+    for start in range(0, len(asked), batch):
+        found += teacher.detect([sample.read() for sample in asked[start : start + batch]])
+        if start % (batch * 32) == 0:
+            log.info("teacher: %d of %d images", start, len(asked))
+    rows = {
+        "image": np.repeat(np.arange(len(found)), [len(finds) for finds in found]),
+        "boxes": np.concatenate([finds.boxes for finds in found] or [np.empty((0, 4), np.float32)]),
+        "scores": np.concatenate([finds.scores for finds in found] or [np.empty(0, np.float32)]),
+        "class_ids": np.concatenate([finds.class_ids for finds in found] or [np.empty(0, np.int32)]),
+    }
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, **rows)
+    return split_rows(asked, rows)
+
+
+def split_rows(asked: Sequence[Sample], rows: dict[str, ndarray]) -> dict[Path, Detections]:
+    """One Detections per image again."""
+    whole = Detections(rows["boxes"], rows["scores"], rows["class_ids"])
+    edges = np.searchsorted(rows["image"], np.arange(len(asked) + 1))
+    return {sample.path: whole[slice(*edges[row : row + 2])] for row, sample in enumerate(asked)}
+
+
+def known_truth(
+    sample: Sample, data: DataSet, finds: Detections | None, teaching: Teaching, tables: tuple[ndarray, ndarray]
+) -> Truth:
+    """Labelled objects, believed finds and ignored regions of one image; `tables` is `data.targets()`."""
+    targets, class_weights = tables
+    masks, has_mask = draw_box_masks(sample)
+    ignored = np.empty((0, 4), np.float32)
+    if not sample.labelled:
+        ignored = np.array([[0, 0, sample.width, sample.height]], np.float32)
+    count = len(sample.boxes)
+    truth = Truth(
+        sample.boxes,
+        sample.boxes,
+        targets[sample.class_ids],
+        class_weights[sample.class_ids],
+        np.ones(count, np.float32),
+        masks,
+        has_mask,
+        ignored,
+    )
+    if finds is None or not len(finds):
+        return truth
+    finds = finds[~np.isin(finds.class_ids, sample.labelled)]
+    if count:
+        finds = finds[iou(finds.boxes, sample.boxes).max(axis=1) <= teaching.overlap]
+    believed = finds[finds.scores >= teaching.believe]
+    doubted = finds[(finds.scores < teaching.believe) & (finds.scores >= teaching.doubt)]
+    empty = np.zeros((len(believed), *masks.shape[1:]), np.uint8)
+    one_hot = np.eye(len(data.labels), dtype=np.float32)[believed.class_ids]
+    return truth.join(
+        Truth(
+            believed.boxes,
+            believed.boxes,
+            one_hot,
+            np.ones_like(one_hot),
+            believed.scores,
+            empty,
+            np.zeros(len(believed), bool),
+            doubted.boxes,
+        )
+    )
+
+
+def labelled_picture(sample: Sample, truth: Truth) -> Picture:
+    """The image with what is known of it."""
+    return Picture(sample.read(), truth)

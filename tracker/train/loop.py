@@ -1,0 +1,323 @@
+"""The training of a detector, as one loop to be read from top to bottom."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from tracker.config import DetectorConfig
+from tracker.detect.yolo import TorchDetector, find_device
+from tracker.errors import ConfigError
+from tracker.evaluate.detection import evaluate_detector
+from tracker.nets.anchors import anchor_fit, find_anchors, lay_grid
+from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.export import clone
+from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.yolox import copy_yolox
+from tracker.train.augment import AugmentConfig, Picture
+from tracker.train.batches import epoch_batches, to_device
+from tracker.train.data import DataSet, Sample, load_data
+from tracker.train.distil import Teaching, ask_teacher, known_truth
+from tracker.train.ema import ModelEma
+from tracker.train.losses import LossConfig, yolo_loss
+from tracker.train.ranks import Ranks
+from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from tracker.train.state import Progress, RunFolder, clean_mean
+
+__all__ = ["TrainConfig", "train_detector"]
+
+log = logging.getLogger(__name__)
+
+Pairs: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
+"""Anchor widths and heights per level."""
+
+YOLOX_ANCHORS: Pairs = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
+"""k-means of the default weights' training boxes at 512 pixels; mean best IoU 0.59, recall at ratio 4 0.997."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a detector is trained."""
+
+    data: Path
+    """data.yaml: path, train, val, names; labelled, groups and validation_share where needed."""
+    out: Path = Path("runs/detector")
+    """Folder for best, last, results.csv and pictures."""
+    start: str = ""
+    """Weights to start from: a .safetensors model of ours, or a YOLOX nano .onnx; empty starts afresh."""
+    teacher: str = ""
+    """Model asked for the classes that a folder does not label; empty takes no teacher."""
+    backbone: str = "cspdarknet_nano"
+    """Backbone of a fresh network."""
+    epochs: int = 50
+    """Times every image is used."""
+    max_minutes: float = 0.0
+    """Stop, fully annealed, after this many minutes; 0 for no limit."""
+    batch: int = 16
+    """Pictures per step, over all processes."""
+    sizes: tuple[int, ...] = (416,)
+    """Input sizes; each batch takes one at random."""
+    input_size: int = 416
+    """Size the network is evaluated at and shipped for."""
+    learning_rate: float = 1e-3
+    """Peak rate of the heads."""
+    neck_factor: float = 1.0
+    """Share of that rate for the neck."""
+    body_factor: float = 1.0
+    """Share of that rate for the backbone."""
+    fresh_factor: float = 1.0
+    """Factor for layers that `start` did not fill (masks, when it is a YOLOX file)."""
+    weight_decay: float = 0.02
+    """AdamW's, on weights only."""
+    warmup_steps: int = 200
+    """Steps over which the rate rises."""
+    final_factor: float = 0.02
+    """Share of the rate left at the end."""
+    clip: float = 10.0
+    """Largest norm of the gradient."""
+    average: float = 0.998
+    """Decay of the moving average of the weights."""
+    freeze: int = 0
+    """Epochs during which the backbone stays as it is."""
+    patience: int = 0
+    """Stop after this many evaluations without a better one; 0 never stops early."""
+    evaluate_minutes: float = 0.0
+    """Evaluate when this many minutes have passed; 0 evaluates after every epoch."""
+    evaluate_images: int = 0
+    """Images of the validation split looked at during training; 0 for all."""
+    seed: int = 0
+    """Of pictures and fresh weights."""
+    threads: int = 1
+    """Threads that make pictures."""
+    device: str = "auto"
+    """cpu, cuda or auto."""
+    mixed_precision: bool = True
+    """bfloat16 where the network multiplies."""
+    resume: bool = False
+    """Go on from `last` in `out`."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    teaching: Teaching = field(default_factory=Teaching)
+
+
+def train_detector(config: TrainConfig) -> Path:
+    """Train and return the path of the best weights."""
+    splits, check = load_data(config.data, keep_images=True)
+    if check.counts:
+        log.warning("%s: data check\n%s", config.data, check.report())
+    train, val = splits["train"], splits.get("val")
+    device = find_device(config.device)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    ranks = Ranks.join(device)
+    torch.manual_seed(config.seed)
+    network, card, fresh = start_network(config, train)
+    folder = RunFolder(config.out)
+    if ranks.first:
+        folder.write_config(config)
+    pictures = known_pictures(config, train, folder.path)
+    judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
+
+    network = network.to(device).to(memory_format=torch.channels_last).train()
+    factors = {"backbone": config.body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
+    groups = parameter_groups(
+        network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors
+    )
+    optimizer = torch.optim.AdamW(groups)
+    average = ModelEma(network, decay=config.average, warmup_steps=max(1, config.warmup_steps // 4))
+    progress = Progress()
+    if config.resume:
+        progress = folder.restore(network, average, optimizer)
+
+    steps_per_epoch = max(1, len(train.samples) // config.batch)
+    total = steps_per_epoch * config.epochs
+    grids = {
+        size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
+        for size in config.sizes
+    }
+    begun, judged_at = time.monotonic() - progress.seconds, time.monotonic()
+    finished = False
+    while progress.epoch < config.epochs and not finished:
+        network.backbone.requires_grad_(progress.epoch >= config.freeze)
+        batches = epoch_batches(
+            pictures.__getitem__,
+            len(pictures),
+            epoch=progress.epoch,
+            first_step=progress.step,
+            batch_size=config.batch,
+            sizes=config.sizes,
+            augment=config.augment,
+            seed=config.seed,
+            threads=config.threads,
+            rank=ranks.rank,
+            ranks=ranks.count,
+        )
+        for batch in batches:
+            step = progress.epoch * steps_per_epoch + progress.step
+            images, truths = to_device(batch, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
+                raw = network(images.contiguous(memory_format=torch.channels_last))
+            grid = grids[images.shape[-1]]
+            sums = yolo_loss(raw, truths, grid, config.losses, class_count=len(card.labels), seeds=batch.seeds)
+            minutes = (time.monotonic() - begun) / 60 if ranks.first else 0.0
+            answering, compared, minutes = ranks.add(sums.answering, sums.compared, minutes)
+            losses = sums.weighted(config.losses, answering, compared)
+            passed = max(step / total, float(minutes) / config.max_minutes if config.max_minutes else 0.0)
+            set_learning_rate(optimizer, rate(step, passed, config))
+            optimizer.zero_grad(set_to_none=True)
+            torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+            ranks.add_gradients(network.parameters())
+            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+            if math.isfinite(float(norm)):
+                optimizer.step()
+                average.update(network)
+                progress.broken_steps = 0
+            else:
+                progress.broken_steps += 1
+                log.warning("step %d: gradient is not finite, step left out", step)
+                if progress.broken_steps >= 20:
+                    raise ConfigError(
+                        f"{config.out}: 20 steps in a row without a finite gradient. Lower the learning rate and go on "
+                        f"with --resume from {folder.last}, which is sound."
+                    )
+            progress.step += 1
+            progress.seconds = time.monotonic() - begun
+            progress.add({name: float(value.detach()) * ranks.count for name, value in losses.items()})
+            finished = passed >= 1.0
+            if step % 20 == 0 and ranks.first:
+                report(step, total, passed, progress, float(answering), config.batch)
+            due = bool(config.evaluate_minutes) and time.monotonic() - judged_at > 60 * config.evaluate_minutes
+            if (finished or due) and ranks.first:
+                judge(config, average, card, judged, folder, progress)
+                folder.save(network, average, optimizer, card, progress)
+                judged_at = time.monotonic()
+            if finished:
+                break
+        else:
+            progress.epoch, progress.step = progress.epoch + 1, 0
+            if ranks.first and not config.evaluate_minutes:
+                judge(config, average, card, judged, folder, progress)
+            if ranks.first:
+                folder.save(network, average, optimizer, card, progress)
+            stale = float(ranks.first and 0 < config.patience <= progress.since_best)
+            finished = bool(ranks.add(stale)[0])
+    ranks.leave()
+    return folder.best
+
+
+def rate(step: int, passed: float, config: TrainConfig) -> float:
+    """Share of the peak rate: warm-up by steps, then a cosine over steps or time, whichever is further."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    return learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=config.final_factor)
+
+
+def start_network(config: TrainConfig, train: DataSet) -> tuple[YoloNet, ModelCard, list[str]]:
+    """(network, card, names of the parts that `start` did not fill)."""
+    if config.start.endswith(".onnx"):
+        anchors: Pairs = YOLOX_ANCHORS
+        network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
+        copy_yolox(network, Path(config.start), train.labels, anchors)
+        fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
+    elif config.start:
+        network, card = load_detector(Path(config.start))
+        if card.labels == train.labels:
+            return network, replace(card, input_size=config.input_size), []
+        raise ConfigError(f"{config.start}: knows {', '.join(card.labels)}; the data name {', '.join(train.labels)}.")
+    else:
+        network = YoloNet(NetworkConfig(backbone=config.backbone, classes=len(train.labels)))
+        anchors, fresh = fit_anchors(train, config.input_size, len(network.strides)), []
+    card = ModelCard(train.labels, anchors, coefficients=network.config.coefficients, input_size=config.input_size)
+    return network, card, fresh
+
+
+def known_pictures(config: TrainConfig, train: DataSet, cache: Path) -> list[Picture]:
+    """Every training image with what its labels and the teacher tell."""
+    finds = {}
+    if config.teacher:
+        teacher, card, _ = start_network(replace(config, start=config.teacher), train)
+        look = DetectorConfig(conf=config.teaching.doubt, imgsz=config.teaching.size, masks=False, device=config.device)
+        finds = ask_teacher(train, TorchDetector((teacher, card), look), cache)
+    tables = train.targets()
+    known = {
+        sample.path: Picture(sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables))
+        for sample in dict.fromkeys(train.samples)
+    }
+    return [known[sample.path] for sample in train.samples]
+
+
+def spread(samples: Sequence[Sample], count: int) -> tuple[Sample, ...]:
+    """At most `count` samples, evenly over all of them."""
+    if not count or count >= len(samples):
+        return tuple(samples)
+    return tuple(samples[row * len(samples) // count] for row in range(count))
+
+
+def judge(
+    config: TrainConfig,
+    average: ModelEma,
+    card: ModelCard,
+    judged: DataSet | None,
+    folder: RunFolder,
+    progress: Progress,
+) -> None:
+    """Evaluate the averaged weights, note the result, and keep the weights when they are the best so far."""
+    assert isinstance(average.module, YoloNet)
+    row: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "minutes": progress.seconds / 60}
+    row |= {f"loss_{name}": value for name, value in progress.means().items()}
+    score = 0.0
+    if judged is not None:
+        look = DetectorConfig(conf=0.02, imgsz=config.input_size, device=config.device)
+        detector = TorchDetector((clone(average.module), card), look)
+        boxes, masks = evaluate_detector(detector, judged)
+        for label in card.labels:
+            row |= {f"ap_{label}": boxes[label].ap, f"ap50_{label}": boxes[label].ap50}
+            row |= {f"mask_ap50_{label}": masks[label].ap50, f"mask_ap75_{label}": masks[label].ap75}
+        score = clean_mean([part.ap for part in boxes.values()]) + 0.5 * clean_mean(
+            [part.ap for part in masks.values()]
+        )
+        row["score"] = score
+    folder.note(row)
+    log.info("evaluated: %s", "  ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    progress.clear()
+    if score > progress.best or judged is None:
+        progress.best, progress.since_best = score, 0
+        save_detector(folder.best, average.module, card)
+    else:
+        progress.since_best += 1
+
+
+def report(step: int, total: int, passed: float, progress: Progress, answering: float, pictures: int) -> None:
+    """One line of progress: losses, time left, speed."""
+    left = progress.seconds * (1 - passed) / passed / 60 if passed else 0.0
+    parts = "  ".join(f"{name} {value:.3f}" for name, value in progress.means().items())
+    log.info(
+        "epoch %d  step %d/%d  %s  anchors %.0f  %.1f images/s  %.0f min left",
+        progress.epoch,
+        step,
+        total,
+        parts,
+        answering,
+        pictures * (step + 1) / max(progress.seconds, 1e-6),
+        left,
+    )
+
+
+def fit_anchors(train: DataSet, size: int, levels: int, *, each: int = 2) -> Pairs:
+    """Anchors found in the training boxes at the input size, smallest to the first level; logs how well they fit."""
+    sizes = np.concatenate([(s.boxes[:, 2:] - s.boxes[:, :2]) * (size / max(s.width, s.height)) for s in train.samples])
+    found = find_anchors(sizes, levels * each)
+    iou, recall = anchor_fit(sizes, found)
+    log.info("anchors %s: mean best IoU %.3f, recall at ratio 4 %.3f", found.round(1).tolist(), iou, recall)
+    pairs = [(float(width), float(height)) for width, height in found.round(1)]
+    return tuple(tuple(pairs[level * each : (level + 1) * each]) for level in range(levels))

@@ -1,0 +1,182 @@
+"""What the raw maps should have been, as one number per concern.
+
+Boxes: CIoU (Zheng et al., 2020). Objectness and classes: binary cross-entropy, class targets scaled by the IoU
+reached (YOLOX). Masks: cross-entropy and dice inside the box. Where we differ from YOLACT: the prototypes are read
+bilinearly on a fixed grid over the (slightly moved) box, just as masks are read when the network is used, so small
+and large objects count alike and the edge is learned finer than a prototype cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from torch.nn import functional
+
+from tracker.nets.anchors import AnchorGrid, decode, flatten
+from tracker.nets.masks import box_points, read_masks
+from tracker.nets.yolo import RawMaps
+from tracker.train.assign import assign
+
+__all__ = ["LossConfig", "LossSums", "TruthTensors", "ciou", "yolo_loss"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """How much each concern counts."""
+
+    box: float = 5.0
+    """CIoU of answering anchors."""
+    objectness: float = 1.0
+    """Answering or silent."""
+    classes: float = 1.0
+    """Class of answering anchors."""
+    mask: float = 2.0
+    """Cross-entropy and dice of masks."""
+    mask_grid: int = 28
+    """Points per side at which a mask is compared."""
+    masks_per_image: int = 32
+    """At most this many answering anchors of an image have their mask compared."""
+
+
+class TruthTensors(NamedTuple):
+    """augment.Truth on the device."""
+
+    boxes: Float32[Tensor, "n 4"]
+    full_boxes: Float32[Tensor, "n 4"]
+    classes: Float32[Tensor, "n c"]
+    class_weights: Float32[Tensor, "n c"]
+    weights: Float32[Tensor, " n"]
+    masks: Tensor
+    has_mask: Tensor
+    ignored: Float32[Tensor, "r 4"]
+
+
+class LossSums(NamedTuple):
+    """Sums over the batch and what to divide them by; sums of several processes may be added."""
+
+    box: Tensor
+    objectness: Tensor
+    classes: Tensor
+    mask: Tensor
+    answering: Tensor
+    """Anchors that answer for an object, weighed."""
+    compared: Tensor
+    """Masks compared."""
+
+    def weighted(self, config: LossConfig, answering: Tensor, compared: Tensor) -> dict[str, Tensor]:
+        """The losses whose sum is minimised; the counts are those of the whole batch over all processes."""
+        anchors, masks = answering.clamp(min=1.0), compared.clamp(min=1.0)
+        return {
+            "box": config.box * self.box / anchors,
+            "objectness": config.objectness * self.objectness / anchors,
+            "classes": config.classes * self.classes / anchors,
+            "mask": config.mask * self.mask / masks,
+        }
+
+
+def ciou(a: Float32[Tensor, "n 4"], b: Float32[Tensor, "n 4"]) -> Float32[Tensor, " n"]:
+    """Complete IoU of box pairs: overlap, centre distance and aspect; 1 for equal boxes."""
+    ax1, ay1, ax2, ay2 = a.unbind(-1)
+    bx1, by1, bx2, by2 = b.unbind(-1)
+    aw, ah, bw, bh = ax2 - ax1, ay2 - ay1, bx2 - bx1, by2 - by1
+    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)
+    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
+    shared = width * height
+    iou = shared / (aw * ah + bw * bh - shared + 1e-7)
+    hull_width = torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)
+    hull_height = torch.maximum(ay2, by2) - torch.minimum(ay1, by1)
+    apart = ((ax1 + ax2 - bx1 - bx2) ** 2 + (ay1 + ay2 - by1 - by2) ** 2) / 4
+    shape = 4 / torch.pi**2 * ((bw / (bh + 1e-7)).atan() - (aw / (ah + 1e-7)).atan()) ** 2
+    with torch.no_grad():
+        alpha = shape / (1 - iou + shape + 1e-7)
+    return iou - apart / (hull_width**2 + hull_height**2 + 1e-7) - alpha * shape
+
+
+def target_masks(masks: Tensor, full_boxes: Tensor, points: Tensor) -> Float32[Tensor, "n g g"]:
+    """Coverage 0..1 at the points; 0 outside the object's box."""
+    x1, y1, x2, y2 = (edge[:, None, None] for edge in full_boxes.unbind(-1))
+    x, y = points.unbind(-1)
+    where = torch.stack(((x - x1) / (x2 - x1) * 2 - 1, (y - y1) / (y2 - y1) * 2 - 1), dim=-1)
+    return functional.grid_sample(masks[:, None].float() / 255, where, align_corners=False)[:, 0]
+
+
+def mask_loss(logits: Float32[Tensor, "n g g"], target: Float32[Tensor, "n g g"]) -> Float32[Tensor, " n"]:
+    """Cross-entropy plus dice, per object."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(1, 2))
+    covered = logits.sigmoid()
+    overlap = (covered * target).sum(dim=(1, 2))
+    dice = 1 - (2 * overlap + 1) / ((covered**2).sum(dim=(1, 2)) + (target**2).sum(dim=(1, 2)) + 1)
+    return entropy + dice
+
+
+def yolo_loss(
+    raw: RawMaps,
+    truths: Sequence[TruthTensors],
+    grid: AnchorGrid,
+    config: LossConfig,
+    *,
+    class_count: int,
+    seeds: Sequence[int],
+) -> LossSums:
+    """Losses of a batch; `seeds`, one per image, decide which masks are compared and how their boxes are moved."""
+    flat = flatten([level.float() for level in raw.levels])
+    parts = [4, 1, class_count, flat.shape[-1] - 5 - class_count]
+    offsets, objectness, classes, coefficients = torch.split(flat, parts, dim=-1)
+    objectness = objectness[..., 0]
+    boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
+    none = flat.new_zeros(())
+    box, voice, kind, mask, answering = none, none, none, none, none
+    mask = mask + 0.0 * (raw.prototypes.float().sum() + flat.sum())  # every weight has a gradient, even without objects
+    compared = 0
+    for row, (truth, seed) in enumerate(zip(truths, seeds, strict=True)):
+        match = assign(
+            boxes[row].detach(),
+            objectness[row],
+            classes[row],
+            grid,
+            truth.boxes,
+            truth.classes,
+            truth.class_weights,
+            truth.ignored,
+        )
+        weights = truth.weights[match.objects]
+        target = torch.zeros_like(objectness[row])
+        target[match.anchors] = 1.0
+        weight = match.silent.to(target)
+        weight[match.anchors] = weights
+        voice = voice + binary_entropy(objectness[row], target, weight)
+        answering = answering + weights.sum()
+        fit = ciou(boxes[row, match.anchors], truth.boxes[match.objects])
+        box = box + ((1 - fit) * weights).sum()
+        wanted = truth.classes[match.objects] * match.ious[:, None]
+        class_weights = truth.class_weights[match.objects] * weights[:, None]
+        kind = kind + binary_entropy(classes[row, match.anchors], wanted, class_weights)
+        outlined = truth.has_mask[match.objects].nonzero()[:, 0]
+        anchors, objects, moves = choose_masks(match.anchors[outlined], match.objects[outlined], config, seed)
+        if not len(anchors):
+            continue
+        window = truth.boxes[objects]
+        window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
+        points = box_points(window, config.mask_grid)
+        logits = read_masks(raw.prototypes[row].float(), coefficients[row, anchors], points)
+        mask = mask + mask_loss(logits, target_masks(truth.masks[objects], truth.full_boxes[objects], points)).sum()
+        compared += len(anchors)
+    return LossSums(box, voice, kind, mask, answering, flat.new_tensor(float(compared)))
+
+
+def binary_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sum of the binary cross-entropy."""
+    return functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
+
+
+def choose_masks(anchors: Tensor, objects: Tensor, config: LossConfig, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """At most `masks_per_image` of the answering anchors, with a small random move of each box edge."""
+    generator = torch.Generator().manual_seed(seed)
+    some = torch.randperm(len(anchors), generator=generator)[: config.masks_per_image].to(anchors.device)
+    moves = (torch.rand((len(some), 4), generator=generator) - 0.5) * 0.2
+    return anchors[some], objects[some], moves.to(anchors.device)

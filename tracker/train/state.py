@@ -1,0 +1,123 @@
+"""What a run leaves on disk: weights, everything needed to go on, and a table of how it went."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tracker.errors import CheckpointError
+from tracker.nets.checkpoint import ModelCard, save_detector, write_atomically
+from tracker.nets.yolo import YoloNet
+from tracker.train.ema import ModelEma
+
+__all__ = ["Progress", "RunFolder"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps done of this epoch."""
+    seconds: float = 0.0
+    """Spent so far, over all resumptions."""
+    best: float = -1.0
+    """Best score of an evaluation."""
+    since_best: int = 0
+    """Evaluations since then."""
+    broken_steps: int = 0
+    """Steps in a row without a finite gradient."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """Losses added up since the last evaluation."""
+    counted: int = 0
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        """Take one step's losses into the mean."""
+        for name, value in losses.items():
+            if math.isfinite(value):
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counted += 1
+
+    def means(self) -> dict[str, float]:
+        return {name: value / max(self.counted, 1) for name, value in self.sums.items()}
+
+    def clear(self) -> None:
+        self.sums, self.counted = {}, 0
+
+
+class RunFolder:
+    """The folder of one run: best.safetensors, last.safetensors, last.state.pt, results.csv, config.json."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.best = path / "best.safetensors"
+        self.last = path / "last.safetensors"
+        self.state = path / "last.state.pt"
+        self.results = path / "results.csv"
+
+    def write_config(self, config: Any) -> None:
+        text = json.dumps(asdict(config), indent=2, default=str)
+        write_atomically(self.path / "config.json", lambda temporary: temporary.write_text(text))
+
+    def save(
+        self, network: YoloNet, average: ModelEma, optimizer: Optimizer, card: ModelCard, progress: Progress
+    ) -> None:
+        """Write `last`, unless the weights are no longer finite: then the one before stays."""
+        if not all(bool(value.isfinite().all()) for value in average.module.state_dict().values()):
+            log.error("%s: weights are not finite, the last finite checkpoint is kept", self.path)
+            return
+        module = average.module
+        assert isinstance(module, YoloNet)
+        save_detector(self.last, module, card)
+        content = {
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "progress": asdict(progress),
+        }
+        write_atomically(self.state, lambda temporary: torch.save(content, temporary))
+
+    def restore(self, network: nn.Module, average: ModelEma, optimizer: Optimizer) -> Progress:
+        """Put everything back as it was saved."""
+        if not self.state.is_file():
+            raise CheckpointError(f"{self.state}: no such file, nothing to resume. Start the run without --resume.")
+        try:
+            content = torch.load(self.state, map_location="cpu", weights_only=True)
+            network.load_state_dict(content["network"])
+            average.load_state_dict(content["average"])
+            optimizer.load_state_dict(content["optimizer"])
+            return Progress(**content["progress"])
+        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.state}: does not fit this run ({error}). Resume with the options the run was started with."
+            ) from error
+
+    def note(self, row: Mapping[str, float | int]) -> None:
+        """Append one line to results.csv; the first one writes the header."""
+        new = not self.results.is_file()
+        with self.results.open("a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def clean_mean(values: Sequence[float]) -> float:
+    """Mean of the numbers that are numbers; 0 without any."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else 0.0
