@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
 from torch import Tensor, nn
 
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.backbones import Backbone, make_backbone
 from tracker.nets.saved import load_network
 
-__all__ = ["Classifier", "ClassifierConfig", "Normalize", "PooledHead", "load_classifier"]
+__all__ = ["Classifier", "ClassifierConfig", "Normalize", "PooledHead", "classify", "load_classifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,17 @@ class Classifier(nn.Module):
         self.head.load_state_dict(
             {name: value for name, value in fitting.items() if name not in reshaped}, strict=False
         )
+
+
+@torch.inference_mode()
+def classify(network: nn.Module, images: UInt8[ndarray, "n c h w"], *, batch: int = 256) -> Float32[ndarray, "n k"]:
+    """The probability of each class for each image, by a network in evaluation mode."""
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(images), batch):
+        some = torch.from_numpy(images[start : start + batch]).to(device).float() / 255
+        parts.append(network(some).float().softmax(dim=1).cpu().numpy())
+    return np.concatenate(parts)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:

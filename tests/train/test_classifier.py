@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy import ndarray
+
+from tracker.errors import ConfigError
+from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
+from tracker.train import classifier_command
+from tracker.train.classifier import ClassifierTraining, train_classifier
+from tracker.train.fit import FitConfig
+from tracker.train.labelled_images import LabelledImages
+
+
+def stripes(count: int, *, size: int = 28, seed: int = 0) -> LabelledImages:
+    """Images with a bright bar: upright is class 0, lying is class 1."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 60, (count, 1, size, size), np.uint8)
+    labels = random.integers(0, 2, count)
+    for image, label in zip(images, labels, strict=True):
+        place = random.integers(4, size - 6)
+        if label == 0:
+            image[:, :, place : place + 3] = 220
+        else:
+            image[:, place : place + 3, :] = 220
+    return LabelledImages(images, labels.astype(np.int64), ("upright", "lying"))
+
+
+def error(network_path: Path, data: LabelledImages) -> float:
+    network, _ = load_classifier(network_path)
+    told: ndarray = classify(network, data.images).argmax(axis=1)
+    return float((told != data.labels).mean())
+
+
+def test_lenet_learns_what_it_is_shown_and_its_file_tells_the_labels(tmp_path: Path) -> None:
+    config = ClassifierTraining(
+        network=ClassifierConfig(backbone="lenet5"),
+        batch=32,
+        fit=FitConfig(epochs=6, learning_rate=5e-3, average=0.9, device="cpu"),
+    )
+    result = train_classifier(config, stripes(256), stripes(64, seed=1), tmp_path, report=lambda _: None)
+    assert error(result.best, stripes(100, seed=2)) < 0.05
+    _, description = load_classifier(result.best)
+    assert description["labels"] == ["upright", "lying"]
+    assert description["image_size"] == 28
+    assert description["accuracy"]["error"] == result.measures["error"]
+
+
+def test_validation_data_with_other_classes_is_refused(tmp_path: Path) -> None:
+    other = LabelledImages(np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.int64), ("cat",))
+    with pytest.raises(ConfigError, match="validation data has classes cat, training data upright, lying"):
+        train_classifier(ClassifierTraining(), stripes(8), other, tmp_path, report=lambda _: None)
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    classifier_command.add_parser(parser.add_subparsers())
+    options = parser.parse_args(["classifier", *arguments])
+    code: int = options.run(options)
+    return code
+
+
+def test_the_command_trains_tells_progress_and_measures_on_test_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, data in (("train", stripes(160)), ("test", stripes(50, seed=3))):
+        np.savez(tmp_path / f"{name}.npz", images=data.images[:, 0], labels=data.labels)
+    data, test, out = (str(tmp_path / name) for name in ("train.npz", "test.npz", "run"))
+    options = ["--backbone", "lenet5", "--data", data, "--test", test, "--out", out, "--epochs", "2", "--batch", "32"]
+    assert run(*options, "--augment", "none", "--device", "cpu") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("160 images of 2 classes")
+    assert lines[1].startswith("epoch 1/2")
+    assert "test error" in lines[-1]
+    assert run(*options, "--augment", "none", "--device", "cpu", "--resume") == 0
+    assert not any(line.startswith("epoch") for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_lenet_reaches_the_papers_error_on_mnist(
+    tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, test = (str(shared / f"data/mnist-{part}.npz") for part in ("train", "test"))
+    assert run("--backbone", "lenet5", "--data", data, "--test", test, "--out", str(tmp_path)) == 0
+    found = capsys.readouterr().out.splitlines()[-1]
+    assert float(found.split()[2]) < 1.0, found

@@ -1,0 +1,111 @@
+"""Training of a classifier on images with one label each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracker.errors import ConfigError
+from tracker.evaluate.classification import report_classification
+from tracker.nets.checkpoint import read_weights
+from tracker.nets.classifier import Classifier, ClassifierConfig, classify
+from tracker.nets.saved import save_network
+from tracker.train.fit import FitConfig, FitResult, choose_device, fit
+from tracker.train.labelled_images import AugmentImages, LabelledImages, augment_images, split
+
+__all__ = ["ClassifierTraining", "train_classifier"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierTraining:
+    """How a classifier is trained."""
+
+    network: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """Which network; its classes and channels come from the data."""
+    pretrained: Path | None = None
+    """Published weights of the backbone (torchvision's or timm's), head included where it fits."""
+    batch: int = 128
+    """Images per step."""
+    label_smoothing: float = 0.0
+    """Share of the truth spread over all classes."""
+    validation_share: float = 0.1
+    """Share of the training data set aside where there is no validation data."""
+    augment: AugmentImages = field(default_factory=AugmentImages)
+    """How training images are moved and changed."""
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+class _Batch(NamedTuple):
+    images: Float32[Tensor, "b c h w"]
+    labels: Int64[Tensor, " b"]
+
+
+class _ClassifierTask:
+    def __init__(self, config: ClassifierTraining, train: LabelledImages, val: LabelledImages | None) -> None:
+        self.config, self.val, self.names = config, val, train.names
+        self.device = choose_device(config.fit.device)
+        self.images = torch.from_numpy(train.images).to(self.device)
+        self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.steps = max(1, math.ceil(len(train) / config.batch))
+
+    def batches(self, epoch: int) -> Iterator[_Batch]:
+        generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(self.labels), generator=generator)
+        for rows in order.to(self.device).tensor_split(self.steps):
+            yield _Batch(augment_images(self.images[rows], self.config.augment, generator), self.labels[rows])
+
+    def losses(self, network: nn.Module, batch: _Batch) -> Mapping[str, Tensor]:
+        logits = network(batch.images)
+        smoothing = self.config.label_smoothing
+        return {"cross_entropy": functional.cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)}
+
+    def measure(self, network: nn.Module) -> Mapping[str, float]:
+        if self.val is None:
+            return {}
+        told = classify(network, self.val.images, batch=4 * self.config.batch).argmax(axis=1)
+        report = report_classification(self.val.labels, told, classes=len(self.names))
+        return {"score": report.accuracy, "error": report.error}
+
+    def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
+        assert isinstance(network, Classifier)
+        height = self.images.shape[-1]
+        description = {
+            "network": asdict(network.config),
+            "labels": list(self.names),
+            "image_size": height,
+            "training": {key: value for key, value in asdict(self.config.fit).items() if key != "resume"},
+            "accuracy": dict(measures),
+        }
+        save_network(path, network, kind="classifier", description=description)
+
+
+def train_classifier(
+    config: ClassifierTraining,
+    train: LabelledImages,
+    val: LabelledImages | None,
+    out: Path,
+    *,
+    report: Callable[[str], None],
+) -> FitResult:
+    """Train on `train`, judge on `val` (or on a share of `train`), leave the files in `out`.
+
+    `report` takes one line per epoch.
+    """
+    if val is None and config.validation_share > 0:
+        train, val = split(train, config.validation_share, seed=config.fit.seed)
+    if val is not None and val.names != train.names:
+        raise ConfigError(f"validation data has classes {', '.join(val.names)}, training data {', '.join(train.names)}")
+    torch.manual_seed(config.fit.seed)
+    network = Classifier(replace(config.network, classes=len(train.names), in_channels=train.images.shape[1]))
+    if config.pretrained is not None:
+        state, _ = read_weights(config.pretrained)
+        network.load_published(state, where=str(config.pretrained))
+    return fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)

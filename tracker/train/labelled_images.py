@@ -1,0 +1,193 @@
+"""Images with one label each: an .npz with `images` and `labels`, or a folder with one folder per class.
+
+Everything is decoded once, when it is loaded: what cannot be read is listed and skipped then, not met in the last
+epoch. Images stay in memory as bytes at the size the network takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from numpy import ndarray
+from torch import Tensor
+from torch.nn import functional
+
+from tracker.errors import FormatError
+
+__all__ = ["AugmentImages", "LabelledImages", "augment_images", "load_labelled_images", "split"]
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImages:
+    """Images of one size, and what each shows."""
+
+    images: UInt8[ndarray, "n c h w"]
+    labels: Int64[ndarray, " n"]
+    names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Files that could not be read, and why."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Int64[ndarray, " k"] | slice) -> LabelledImages:
+        return LabelledImages(self.images[rows], self.labels[rows], self.names, self.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentImages:
+    """How far a training image may be moved and changed."""
+
+    rotate: float = 0.0
+    """Degrees, either way."""
+    scale: float = 0.0
+    """0.1 makes it up to a tenth larger or smaller."""
+    shift: float = 0.0
+    """Share of the side, either way."""
+    flip: bool = False
+    """Mirror every second image."""
+    colour: float = 0.0
+    """0.2 changes brightness and contrast by up to a fifth."""
+
+
+def load_labelled_images(
+    path: Path, *, size: int | None = None, names: Sequence[str] | None = None, grey: bool = False
+) -> LabelledImages:
+    """The images of an .npz file or of a folder per class, as squares of `size` pixels.
+
+    Without `size` those of an .npz stay as they are and those of a folder become 224 pixels: shorter side to size,
+    centre cut out. `names` asks for these classes in this order (those of the training data); an unknown class is
+    refused with a FormatError, as is a file that is neither or holds nothing usable.
+    """
+    if path.is_dir():
+        return _load_folder(path, size or 224, names, grey=grey)
+    if path.suffix == ".npz" and path.is_file():
+        return _load_npz(path, size, names)
+    raise FormatError(
+        f"{path}: expected an .npz file with 'images' and 'labels', or a folder with one folder per class"
+    )
+
+
+def split(data: LabelledImages, share: float, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """(training, validation): `share` of each class set aside."""
+    order = np.random.default_rng(seed).permutation(len(data))
+    aside = np.zeros(len(data), bool)
+    for label in range(len(data.names)):
+        rows = order[data.labels[order] == label]
+        aside[rows[: round(share * len(rows))]] = True
+    return data[np.flatnonzero(~aside)], data[np.flatnonzero(aside)]
+
+
+def augment_images(
+    images: UInt8[Tensor, "b c h w"], config: AugmentImages, generator: torch.Generator
+) -> Float32[Tensor, "b c h w"]:
+    """The images in 0..1, each moved and changed at random, on the device they are on.
+
+    `generator` is one of the CPU, so that a GPU draws the same numbers.
+    """
+    count = len(images)
+
+    def draw(limit: float) -> Tensor:
+        return (2 * torch.rand(count, generator=generator) - 1) * limit
+
+    result = images.float() / 255
+    angle, zoom = torch.deg2rad(draw(config.rotate)), 1 + draw(config.scale)
+    shift_x, shift_y = draw(2 * config.shift), draw(2 * config.shift)
+    mirror = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float() if config.flip else torch.ones(count)
+    if config.rotate or config.scale or config.shift or config.flip:
+        rows = (
+            torch.stack((mirror * angle.cos() / zoom, -angle.sin() / zoom, shift_x), dim=1),
+            torch.stack((mirror * angle.sin() / zoom, angle.cos() / zoom, shift_y), dim=1),
+        )
+        affine = torch.stack(rows, dim=1).to(result)
+        grid = functional.affine_grid(affine, list(result.shape), align_corners=False)
+        result = functional.grid_sample(result, grid, padding_mode="border", align_corners=False)
+    if config.colour:
+        brightness, contrast = 1 + draw(config.colour).to(result), 1 + draw(config.colour).to(result)
+        mean = result.mean(dim=(1, 2, 3), keepdim=True)
+        result = (result - mean) * contrast.view(-1, 1, 1, 1) + mean * brightness.view(-1, 1, 1, 1)
+        result = result.clamp(0, 1)
+    return result
+
+
+def _load_npz(path: Path, size: int | None, names: Sequence[str] | None) -> LabelledImages:
+    try:
+        with path.open("rb") as file, np.load(file) as content:
+            found = set(content.files)
+            if not {"images", "labels"} <= found:
+                raise FormatError(f"{path}: expected arrays 'images' and 'labels', found {', '.join(sorted(found))}")
+            images, labels = content["images"], content["labels"]
+            known = [str(name) for name in content["names"]] if "names" in found else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: not a whole .npz file ({error}); copy or download it again") from error
+    grey = images.ndim == 3
+    if images.dtype != np.uint8 or not (grey or (images.ndim == 4 and images.shape[3] in (1, 3))):
+        raise FormatError(
+            f"{path}: expected images uint8 (n, h, w) or (n, h, w, 3), found {images.dtype} {images.shape}"
+        )
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or len(labels) == 0:
+        raise FormatError(f"{path}: expected {len(images)} whole-number labels, found {labels.dtype} {labels.shape}")
+    names = tuple(names or known or (str(number) for number in range(int(labels.max()) + 1)))
+    if labels.min() < 0 or labels.max() >= len(names):
+        raise FormatError(f"{path}: labels run from {labels.min()} to {labels.max()}, there are {len(names)} classes")
+    if size is not None and images.shape[1:3] != (size, size):
+        images = np.stack([_square(image, size) for image in images])
+    channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    return LabelledImages(np.ascontiguousarray(channels_first), labels.astype(np.int64), names)
+
+
+def _load_folder(path: Path, size: int, names: Sequence[str] | None, *, grey: bool) -> LabelledImages:
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    classes = tuple(names) if names is not None else tuple(each.name for each in folders)
+    unknown = [each.name for each in folders if each.name not in classes]
+    if unknown:
+        raise FormatError(f"{path}: unknown class {unknown[0]!r}; the training data has {', '.join(classes)}")
+    files = [
+        (file, classes.index(folder.name))
+        for folder in folders
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in SUFFIXES
+    ]
+    with ThreadPoolExecutor() as pool:
+        images = list(pool.map(lambda each: _read(each[0], size, grey=grey), files))
+    kept = [(image, label) for image, (_, label) in zip(images, files, strict=True) if image is not None]
+    skipped = tuple(
+        f"{file}: cannot be decoded" for image, (file, _) in zip(images, files, strict=True) if image is None
+    )
+    for line in skipped:
+        log.warning("%s; skipped", line)
+    if not kept:
+        raise FormatError(f"{path}: no readable image in any of its {len(folders)} folders; expected CLASS/IMAGE.jpg")
+    stacked = np.stack([image for image, _ in kept])
+    channels_first = stacked[:, None] if grey else stacked.transpose(0, 3, 1, 2)
+    labels = np.array([label for _, label in kept], np.int64)
+    return LabelledImages(np.ascontiguousarray(channels_first), labels, classes, skipped)
+
+
+def _read(file: Path, size: int, *, grey: bool) -> UInt8[ndarray, ...] | None:
+    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
+    return None if image is None else _square(image, size)
+
+
+def _square(image: UInt8[ndarray, ...], size: int) -> UInt8[ndarray, ...]:
+    """Shorter side to `size`, centre cut out."""
+    height, width = image.shape[:2]
+    factor = size / min(height, width)
+    wanted = max(size, round(width * factor)), max(size, round(height * factor))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(image, wanted, interpolation=method)
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    return np.asarray(resized[top : top + size, left : left + size], np.uint8)
