@@ -1,0 +1,27 @@
+"""One SQLite file per recording: written while it is read, resumed after any kill, corrected with undo.
+
+May import geometry, config, types and errors. `schema.py` documents the tables.
+"""
+
+from tracker.store.edits import Edit, RecordingEditor
+from tracker.store.reader import Recording, TrackSummary
+from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.schema import SCHEMA_VERSION
+from tracker.store.state import pack_state, unpack_state
+from tracker.store.writer import Checkpoint, RecordingWriter
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Checkpoint",
+    "Edit",
+    "Observations",
+    "Origin",
+    "RecordedEvent",
+    "Recording",
+    "RecordingEditor",
+    "RecordingInfo",
+    "RecordingWriter",
+    "TrackSummary",
+    "pack_state",
+    "unpack_state",
+]

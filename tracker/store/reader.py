@@ -1,0 +1,240 @@
+"""Reading a recording: by frame, time and track in milliseconds, also while it is being written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from tracker.errors import FormatError
+from tracker.store.rows import Observations, RecordedEvent, RecordingInfo
+from tracker.store.schema import connect
+from tracker.types import Event
+
+__all__ = ["Recording", "Stretch", "TrackSummary"]
+
+COLUMNS = "frame, track, class, score, x1, y1, x2, y2, origin"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """One track at a glance."""
+
+    track_id: int
+    class_id: int
+    """What it was last taken for."""
+    first_frame: int
+    last_frame: int
+    observations: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Some successive frames with all that was seen in them."""
+
+    frames: Int64[ndarray, " f"]
+    times: Float64[ndarray, " f"]
+    observations: Observations
+
+    def by_frame(self) -> Iterator[tuple[int, float, Observations]]:
+        """Each frame's index, time and objects."""
+        edges = np.searchsorted(self.observations.frames, self.frames)
+        ends = np.searchsorted(self.observations.frames, self.frames, side="right")
+        for frame, time, start, end in zip(
+            self.frames.tolist(), self.times.tolist(), edges.tolist(), ends.tolist(), strict=True
+        ):
+            yield frame, time, self.observations[start:end]
+
+
+class Recording:
+    """A recording open for reading, as it stands after all edits. Each question sees the last whole commit.
+
+    Raises FormatError for a file that is no recording, is damaged, or was made by a newer version.
+    """
+
+    writes = False
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._connection = connect(self.path, write=self.writes)
+        try:
+            self._reload()
+        except (KeyError, ValueError, FormatError) as error:
+            self.close()
+            raise FormatError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
+
+    def _reload(self) -> None:
+        self.info = RecordingInfo.from_json(dict(self._query("SELECT key, value FROM info")))
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the source was read to its end and the rows are final."""
+        return bool(self.note("stage") == "complete")
+
+    def note(self, key: str) -> Any:
+        """A value kept with the recording, None where there is none."""
+        rows = self._query("SELECT value FROM info WHERE key = ?", (key,))
+        return json.loads(rows[0][0]) if rows else None
+
+    @property
+    def last_frame(self) -> int:
+        """Index of the last frame written, -1 where there is none yet."""
+        frame: int = self._query("SELECT coalesce(max(frame), -1) FROM frames")[0][0]
+        return frame
+
+    def frame_count(self) -> int:
+        """Number of frames written; with a stride it is less than the last index."""
+        count: int = self._query("SELECT count(*) FROM frames")[0][0]
+        return count
+
+    def observation_count(self) -> int:
+        """Number of rows over all tracks."""
+        count: int = self._query("SELECT coalesce(sum(observations), 0) FROM tracks")[0][0]
+        return count
+
+    def edit_count(self) -> int:
+        """Number of edits that are not undone."""
+        count: int = self._query("SELECT count(*) FROM edits WHERE undone = 0")[0][0]
+        return count
+
+    def time_of(self, frame: int) -> float:
+        """Presentation time of a frame in seconds. Raises FormatError for one that was not recorded."""
+        rows = self._query("SELECT time FROM frames WHERE frame = ?", (frame,))
+        if not rows:
+            raise FormatError(f"{self.path}: no frame {frame}; the last one recorded is {self.last_frame}")
+        time: float = rows[0][0]
+        return time
+
+    def frame_shown_at(self, seconds: float) -> int:
+        """The last frame whose time has come, the first one before that."""
+        rows = self._query("SELECT frame FROM frames WHERE time <= ? ORDER BY time DESC LIMIT 1", (seconds,))
+        rows = rows or self._query("SELECT frame FROM frames ORDER BY frame LIMIT 1")
+        if not rows:
+            raise FormatError(f"{self.path}: no frame is recorded yet")
+        frame: int = rows[0][0]
+        return frame
+
+    def frame_times(
+        self, first: int = 0, last: int | None = None
+    ) -> tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]:
+        """Indices and times of the frames from `first` to `last`, both included."""
+        rows = self._query(
+            "SELECT frame, time FROM frames WHERE frame BETWEEN ? AND ? ORDER BY frame", (first, _end(last))
+        )
+        table = np.array(rows, np.float64).reshape(-1, 2)
+        frames, times = table.T
+        return frames.astype(np.int64), times
+
+    def observations_in(self, first: int, last: int | None = None, *, masks: bool = False) -> Observations:
+        """What was seen from frame `first` to `last`, both included; without `last` in the one frame."""
+        span = (first, first if last is None else last)
+        rows = self._query(
+            f"SELECT {COLUMNS} FROM observations WHERE frame BETWEEN ? AND ? ORDER BY frame, track", span
+        )
+        if not masks:
+            return Observations.from_stored(rows)
+        found = self._query("SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ?", span)
+        return _with_masks(rows, found)
+
+    def tentative(self, *, masks: bool = False) -> Observations:
+        """What was seen of tracks before they were confirmed; there only until the recording is finished."""
+        rows = self._query(f"SELECT {COLUMNS} FROM tentative ORDER BY frame, track")
+        if not masks:
+            return Observations.from_stored(rows)
+        join = "SELECT frame, track, counts FROM masks JOIN tentative USING (frame, track)"
+        return _with_masks(rows, self._query(join))
+
+    def observations_of(self, *track_ids: int, masks: bool = False) -> Observations:
+        """All that was seen of some tracks, ordered by frame, then track."""
+        chosen = f"track IN ({', '.join('?' * len(track_ids))})"
+        rows = self._query(f"SELECT {COLUMNS} FROM observations WHERE {chosen} ORDER BY frame, track", track_ids)
+        if not masks or not rows:
+            return Observations.from_stored(rows, [None] * len(rows) if masks else None)
+        found = self._query(
+            f"SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ? AND {chosen}",
+            (rows[0][0], rows[-1][0], *track_ids),
+        )
+        return _with_masks(rows, found)
+
+    def stretches(self, *, frames: int = 512, masks: bool = False) -> Iterator[Stretch]:
+        """The whole recording in order, some frames at a time, so that memory does not grow with its length."""
+        start = 0
+        while True:
+            rows = self._query(
+                "SELECT frame, time FROM frames WHERE frame >= ? ORDER BY frame LIMIT ?", (start, frames)
+            )
+            if not rows:
+                return
+            indices = np.array([frame for frame, _ in rows], np.int64)
+            times = np.array([time for _, time in rows], np.float64)
+            last = int(indices[-1])
+            yield Stretch(indices, times, self.observations_in(int(indices[0]), last, masks=masks))
+            start = last + 1
+
+    def tracks(self) -> list[TrackSummary]:
+        """All tracks by ascending id."""
+        rows = self._query("SELECT track, class, first_frame, last_frame, observations FROM tracks ORDER BY track")
+        return [TrackSummary(*row) for row in rows]
+
+    def track(self, track_id: int) -> TrackSummary:
+        """One track. Raises FormatError where there is none of that id."""
+        rows = self._query(
+            "SELECT track, class, first_frame, last_frame, observations FROM tracks WHERE track = ?", (track_id,)
+        )
+        if not rows:
+            raise FormatError(f"{self.path}: no track {track_id}; the command report lists those there are")
+        return TrackSummary(*rows[0])
+
+    def events(self, first: int = 0, last: int | None = None) -> list[RecordedEvent]:
+        """What the rules noticed from frame `first` to `last`, both included, in order."""
+        rows = self._query(
+            "SELECT frame, kind, name, time, track, class, value FROM events WHERE frame BETWEEN ? AND ? "
+            "ORDER BY frame, event",
+            (first, _end(last)),
+        )
+        return [RecordedEvent(frame, Event(*event)) for frame, *event in rows]
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Questions inside see one and the same commit, however much is written meanwhile."""
+        self._query("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
+
+    def _query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise FormatError(f"{self.path}: cannot be read: {error}. Restore it from a copy.") from error
+
+
+def _end(last: int | None) -> int:
+    return 2**62 if last is None else last
+
+
+def _with_masks(rows: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> Observations:
+    counts = {(frame, track): text for frame, track, text in found}
+    return Observations.from_stored(rows, [counts.get((row[0], row[1])) for row in rows])

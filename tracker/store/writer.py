@@ -1,0 +1,189 @@
+"""Writing a recording: rows in batches, each batch in one transaction with the state to go on from."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tracker.errors import FormatError, SinkError
+from tracker.store.rows import Observations, RecordedEvent, RecordingInfo
+from tracker.store.schema import connect, create, refuse_write, remove, transaction
+from tracker.store.state import pack_state, unpack_state
+from tracker.types import Event
+
+__all__ = ["Checkpoint", "RecordingWriter", "insert_events", "insert_observations"]
+
+NO_FRAME = -1
+INSERT_OBSERVATION = "INSERT INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_TENTATIVE = INSERT_OBSERVATION.replace("observations", "tentative")
+INSERT_MASK = "INSERT INTO masks VALUES (?, ?, ?)"
+INSERT_EVENT = "INSERT INTO events (frame, kind, name, time, track, class, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+GROW_TRACK = """
+INSERT INTO tracks VALUES (?1, ?2, ?3, ?3, 1) ON CONFLICT (track) DO UPDATE SET
+class = excluded.class, last_frame = excluded.last_frame, observations = observations + 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a recording can be taken up again."""
+
+    frame: int
+    """Last frame whose rows are written, -1 before the first."""
+    state: Mapping[str, Any]
+    """What the stages remembered after that frame; empty before the first."""
+
+
+class RecordingWriter:
+    """Adds frames to a recording; what `commit` has written survives any kill.
+
+    Only the writer that opened the recording last may write: an earlier one, in a process thought dead, gets a
+    SinkError at its next commit instead of mixing its rows in.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, info: RecordingInfo) -> None:
+        self.path = path
+        self.info = info
+        self._connection = connection
+        self._token = secrets.token_hex(8)
+        self._frames: list[tuple[int, float]] = []
+        self._observations: list[Observations] = []
+        self._tentative: list[Observations] = []
+        self._events: list[RecordedEvent] = []
+
+    @classmethod
+    def create(cls, path: Path, info: RecordingInfo) -> Self:
+        """A recording of its own, without frames; it appears under its name whole, in place of any other there."""
+        unborn = path.with_name(path.name + ".new")
+        connection = create(unborn)
+        try:
+            connection.executemany(
+                "INSERT INTO info VALUES (?, ?)", [*info.to_json().items(), ("stage", '"recording"')]
+            )
+            state = pack_state({})
+            connection.execute("INSERT INTO checkpoint VALUES (0, '', ?, ?)", (NO_FRAME, state))
+            connection.execute("COMMIT")
+            connection.close()
+            remove(path)
+            unborn.replace(path)
+        except (sqlite3.Error, OSError) as error:
+            raise refuse_write(path, error) from error
+        finally:
+            connection.close()
+        return cls.resume(path)
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """A recording taken up again; its `checkpoint` tells where. Raises FormatError where it is none."""
+        connection = connect(path, write=True)
+        try:
+            info = RecordingInfo.from_json(dict(connection.execute("SELECT key, value FROM info").fetchall()))
+            writer = cls(path, connection, info)
+            with transaction(connection, path):
+                connection.execute("UPDATE checkpoint SET writer = ?", (writer._token,))
+        except (sqlite3.Error, KeyError, ValueError) as error:
+            connection.close()
+            raise FormatError(f"{path}: damaged: {error}. Annotate again with --overwrite.") from error
+        return writer
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The last one written."""
+        frame, state = self._connection.execute("SELECT frame, state FROM checkpoint").fetchone()
+        return Checkpoint(frame, unpack_state(state))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the recording was finished."""
+        stage: str = self._connection.execute("SELECT value FROM info WHERE key = 'stage'").fetchone()[0]
+        return stage == '"complete"'
+
+    def add(
+        self,
+        frame: int,
+        time: float,
+        observations: Observations,
+        events: Sequence[Event] = (),
+        tentative: Observations | None = None,
+    ) -> None:
+        """Take the next frame; it is on disk after the next `commit`."""
+        self._frames.append((frame, float(time)))
+        self._observations.append(observations)
+        if tentative is not None:
+            self._tentative.append(tentative)
+        self._events += [RecordedEvent(frame, event) for event in events]
+
+    def commit(self, state: Mapping[str, Any]) -> None:
+        """Write what was added together with what the stages remember now, both or neither."""
+        if not self._frames:
+            return
+        connection = self._connection
+        packed = pack_state(state)
+        with transaction(connection, self.path):
+            self._check_writer()
+            connection.executemany("INSERT INTO frames VALUES (?, ?)", self._frames)
+            for observations in self._observations:
+                insert_observations(connection, observations)
+            for observations in self._tentative:
+                connection.executemany(INSERT_TENTATIVE, observations.to_stored())
+                connection.executemany(INSERT_MASK, observations.stored_masks())
+            insert_events(connection, self._events)
+            connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
+        self._frames, self._observations, self._tentative, self._events = [], [], [], []
+
+    def complete_with(
+        self, rows: Iterable[Observations] | None, events: Iterable[RecordedEvent] = (), **notes: Any
+    ) -> None:
+        """Finish the recording, with other rows and their events in place of those written where `rows` is given.
+
+        `notes` are kept as info: plain values by name.
+        """
+        connection = self._connection
+        with transaction(connection, self.path):
+            self._check_writer()
+            connection.execute("DELETE FROM tentative")
+            if rows is not None:
+                for name in ("observations", "masks", "tracks", "events"):
+                    connection.execute(f"DELETE FROM {name}")
+                for observations in rows:
+                    insert_observations(connection, observations)
+                insert_events(connection, events)
+            values = {"stage": "complete", **notes}
+            connection.executemany(
+                "INSERT OR REPLACE INTO info VALUES (?, ?)",
+                [(key, json.dumps(value, ensure_ascii=False, sort_keys=True)) for key, value in values.items()],
+            )
+
+    def close(self) -> None:
+        """Let go of the file; frames added since the last commit are not kept."""
+        self._connection.close()
+
+    def _check_writer(self) -> None:
+        (writer,) = self._connection.execute("SELECT writer FROM checkpoint").fetchone()
+        if writer != self._token:
+            raise SinkError(f"{self.path}: another run has taken over this recording. Let that one finish.")
+
+
+def insert_observations(connection: sqlite3.Connection, observations: Observations) -> None:
+    """Write rows and make their tracks reach to them; frames come in order."""
+    connection.executemany(INSERT_OBSERVATION, observations.to_stored())
+    connection.executemany(INSERT_MASK, observations.stored_masks())
+    columns = (observations.tracks.tolist(), observations.class_ids.tolist(), observations.frames.tolist())
+    connection.executemany(GROW_TRACK, zip(*columns, strict=True))
+
+
+def insert_events(connection: sqlite3.Connection, events: Iterable[RecordedEvent]) -> None:
+    """Write events in their order."""
+    connection.executemany(
+        INSERT_EVENT,
+        [
+            (row.frame, event.kind, event.name, event.time, event.track_id, event.class_id, event.value)
+            for row in events
+            for event in (row.event,)
+        ],
+    )
