@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -12,12 +14,14 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from tracker.video.completeness import GapWatch, is_contiguous
 from tracker.video.stamps import CodedOrderStamps, PresentationStamps, Stamps
 
 __all__ = ["StreamDecoder", "frame_rate", "has_coded_order", "nominal_step", "use_threads"]
 
 MOST_THREADS = 4
 MOST_READ_FAILURES = 32
+MOST_IN_FLIGHT = 32
 HIGHEST_RATE = 1000
 RATELESS_STEP_S = Fraction(1, 25)
 CODED_ORDER_FORMATS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu", "vvc"}
@@ -70,6 +74,11 @@ class StreamDecoder:
         time_base = Fraction(stream.time_base or Fraction(1, 1000))
         step = nominal_step(stream)
         coded_order = has_coded_order(container)
+        contiguous = is_contiguous(container)
+        self._gaps = GapWatch(stream.index, step) if contiguous else None
+        self._streams = list(container.streams) if contiguous else [stream]
+        self._recent: deque[int | None] = deque(maxlen=MOST_IN_FLIGHT)
+        self.last_key_dts: int | None = None
         self._stamps: Stamps = CodedOrderStamps(step) if coded_order else PresentationStamps(time_base, step)
 
     def frames(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[VideoFrame, int]]:
@@ -77,35 +86,36 @@ class StreamDecoder:
         for packet in packets:
             if packet.size == 0:
                 continue
+            if packet.is_keyframe:
+                self.last_key_dts = packet.dts
+            self._recent.append(packet.pts)
             self._stamps.tag(packet)
             if packet.is_corrupt:
                 self._note_damage()
             yield from self._decode(packet)
-        while True:
-            try:
-                left = self._stream.codec_context.decode(None)
-            except av.EOFError:
-                return
-            except av.FFmpegError:
-                self._note_damage()
-                continue
-            for frame in left:
-                yield frame, self._stamps.stamp(frame)
+        yield from self._decode(None)
+
+    def unseen_after(self, ticks: int) -> bool:
+        """Whether packets to be shown after `ticks` were sent to the decoder lately."""
+        return any(stamp is not None and stamp > ticks for stamp in self._recent)
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """The stream's packets to the end of the file, going on after places that cannot be read."""
         failures = 0
         while failures < MOST_READ_FAILURES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._container.demux(*self._streams):
                     failures = 0
-                    yield packet
+                    if self._gaps is not None and self._gaps.misses_before(packet):
+                        self._note_damage()
+                    if packet.stream.index == self._stream.index:
+                        yield cast("Packet[VideoStream]", packet)
                 return
             except av.FFmpegError:
                 self._note_damage()
                 failures += 1
 
-    def _decode(self, packet: Packet[VideoStream]) -> Iterator[tuple[VideoFrame, int]]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[tuple[VideoFrame, int]]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from tracker.errors import SourceError
 from tracker.types import SourceInfo
+from tracker.video.completeness import is_contiguous, is_cut_off
 from tracker.video.decoding import StreamDecoder, frame_rate, has_coded_order, nominal_step, use_threads
 from tracker.video.pixels import orientation
 
@@ -51,7 +52,12 @@ class FileReader:
 
     def frames(self) -> Iterator[tuple[VideoFrame, int]]:
         """Decoded frames in presentation order with their ticks."""
-        return self.decoder.frames(self.packets())
+        last: int | None = None
+        for frame, ticks in self.decoder.frames(self.packets()):
+            yield frame, ticks
+            last = ticks
+        if last is not None and not self.coded_order and not self.stop and self.decoder.unseen_after(last):
+            yield from self._tail(last)
 
     def frames_from(self, dts: int) -> Iterator[VideoFrame]:
         """Frames from the key packet with decoding stamp `dts` on, its own first; none if seeking does not find it."""
@@ -114,14 +120,15 @@ class FileReader:
         transpose, _, _ = orientation(first)
         return 1 / Fraction(aspect) if transpose else Fraction(aspect)
 
-    def missing_s(self, last_ticks: int) -> float:
-        """Seconds of video the container promised after the last frame, 0.0 if it kept its promise or made none."""
+    def lacks_after(self, last_ticks: int) -> bool:
+        """Whether the container promised more than a file whose last frame is at `last_ticks`."""
+        if is_cut_off(self.path):
+            return True
         if self.stream.duration is None:
-            return 0.0
+            return False
         step = nominal_step(self.stream)
-        promised = self._start_ticks() + self.stream.duration
-        missing = float((promised - last_ticks - step) * self.time_base)
-        return missing if missing > float(step * self.time_base) + PROMISE_TOLERANCE_S else 0.0
+        missing_s = float((self._start_ticks() + self.stream.duration - last_ticks - step) * self.time_base)
+        return missing_s > float(step * self.time_base) + PROMISE_TOLERANCE_S
 
     def _start_ticks(self) -> int:
         """Where the container's duration counts from: Matroska counts from 0, the others from the first frame."""
@@ -129,6 +136,19 @@ class FileReader:
 
     def close(self) -> None:
         self.container.close()
+
+    def _tail(self, last: int) -> Iterator[tuple[VideoFrame, int]]:
+        """Frames after `last`, decoded once more by one thread.
+
+        Where the last packets are damaged, a decoder with several threads drops the good frames it still holds.
+        """
+        threads = self.stream.codec_context.thread_count
+        if threads > 1 and self.decoder.last_key_dts is not None:
+            reader = FileReader(self.path, threads=1, stream=self.stream.index)
+            for frame in reader.frames_from(self.decoder.last_key_dts):
+                if frame.pts is not None and frame.pts > last:
+                    yield frame, frame.pts
+            reader.close()
 
     def _packets_from(self, dts: int, key: list[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
         """Packets from the one stamped `dts`, which also goes into `key`; none if it is not met."""
@@ -171,7 +191,7 @@ def _choose_stream(container: InputContainer, path: Path, chosen: int | None) ->
     best = container.streams.best("video")
     stream = best if best in streams else streams[0]
     for other in container.streams:
-        if other.index != stream.index:
+        if other.index != stream.index and not is_contiguous(container):
             other.discard = Discard.all
     if stream.codec_context is None:
         raise SourceError(f"{path}: no decoder for the codec of its video stream. Convert it to H.264.")

@@ -60,10 +60,11 @@ class FileSource:
 
         self._probe: FileReader | None = self._open_reader()
         self._probed_frames = self._probe.frames()
-        self._first = self._probe.first_frame(self._probed_frames)
+        self._first: tuple[VideoFrame, int] | None = self._probe.first_frame(self._probed_frames)
         self._turn = orientation(self._first[0])
         self.info = self._probe.info(self._first[0])
         self.pixel_aspect = self._probe.pixel_aspect(self._first[0])
+        self._first_ticks = self._first[1]
         self._time_base = self._probe.time_base
 
     def __iter__(self) -> Iterator[Frame]:
@@ -142,7 +143,7 @@ class FileSource:
         """All pictures from the start, the first time with the reader and the frame that opening left behind."""
         if self._probe is not None:
             reader, frames, pending = self._probe, self._probed_frames, [self._first]
-            self._probe = None
+            self._probe = self._first = None
         else:
             reader = self._open_reader()
             frames, pending = reader.frames(), []
@@ -154,10 +155,9 @@ class FileSource:
                 yield decoded, index, last_ticks
                 index += 1
             self.damage = reader.decoder.damage
-            missing_s = 0.0 if last_ticks is None or reader.stop else reader.missing_s(last_ticks)
-            if missing_s > 0:
+            if last_ticks is not None and not reader.stop and reader.lacks_after(last_ticks):
                 self.damage += 1
-                log.warning("%s ends %.2f s before its promised end: it was cut off or damaged.", self.name, missing_s)
+                log.warning("%s ends before its promised end: it was cut off or damaged.", self.name)
         finally:
             self._close_reader(reader)
 
@@ -196,7 +196,7 @@ class FileSource:
             if self._index is None:
                 reader = self._open_reader()
                 try:
-                    found = None if self.damage else SeekIndex.from_packets(reader, self._first[1])
+                    found = None if self.damage else SeekIndex.from_packets(reader, self._first_ticks)
                 finally:
                     self._close_reader(reader)
                 self._index = found or self._decode_index()

@@ -76,11 +76,12 @@ class SeekIndex:
         """From decoding the whole file once: slower, and right also for damaged files and for coded-order stamps."""
         dts_of: dict[int | None, int] = {}
         ticks: list[int] = []
-        keys: list[tuple[int, int]] = []
+        shown: list[tuple[int, int | None]] = []
         for frame, shown_at in reader.decoder.frames(_noting_keys(reader.packets(), dts_of)):
-            if frame.key_frame and frame.pts in dts_of:
-                keys.append((len(ticks), dts_of[frame.pts]))
+            if frame.key_frame:
+                shown.append((len(ticks), frame.pts))
             ticks.append(shown_at)
+        keys = [(index, dts_of[stamp]) for index, stamp in shown if stamp in dts_of]
         return cls(np.array(ticks, np.int64), _ascending(keys), True)
 
 
