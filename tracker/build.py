@@ -102,7 +102,7 @@ def make_detector(config: DetectorConfig, *, threads: int, floor: float = 1.0) -
     """
     device = default_device() if config.device == "auto" else config.device
     if device not in ("cpu", "mps") and not device.startswith("cuda"):
-        raise ConfigError(f"--device {device}: {nearest(device, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps'))}")
+        raise ConfigError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
     path = _find_model(config.model, torch=device != "cpu")
     if path.suffix == ".onnx":
         if path.is_file() and is_ultralytics_export(path):

@@ -54,7 +54,7 @@ def safe_stem(source: FrameSource) -> str:
 
 def write_settings(folder: Path, command: str, source: str, settings: Settings) -> None:
     """The settings used, as args.yaml."""
-    tree = {"command": command, "source": source, **to_mapping(settings)}
+    tree = {"command": command, "input": source, **to_mapping(settings)}
     path = folder / "args.yaml"
     try:
         path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -116,6 +116,15 @@ class VideoSink:
         finally:
             self._abandon()
 
+    def discard(self) -> None:
+        """Let go after an error elsewhere: the frames written so far stay playable, an empty file is removed."""
+        if self._closed:
+            return
+        nothing = self._container is None
+        self._abandon()
+        if nothing:
+            self.path.unlink(missing_ok=True)
+
     def _claim_path(self) -> None:
         """Refuse before any work is done what cannot be written."""
         if self.path.suffix.lower() not in SUFFIXES:
