@@ -40,7 +40,7 @@ CLASSES = (
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     """The rows of a result, ground truth or detection file. Raises FormatError for a row that breaks the format."""
     labels = known.labels or CLASSES
-    rows = Collector(path, source=known.source)
+    rows = Collector(path, source=known.source, labels=known.labels or None)
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         if not text.strip():
             continue

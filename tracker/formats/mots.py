@@ -30,8 +30,8 @@ _NUMBERS = {"car": 1, "pedestrian": 2, "person": 2, "ignored region": 10}
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     """The masks with their boxes. Raises FormatError for a row that breaks the format."""
-    rows = Collector(path, source=known.source)
-    classes = dict(enumerate(known.labels, start=1)) if known.labels else CLASSES
+    rows = Collector(path, source=known.source, labels=known.labels or None)
+    classes = dict(zip(_class_numbers(known.labels), known.labels, strict=True)) if known.labels else CLASSES
     table = []
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         cells = text.split()

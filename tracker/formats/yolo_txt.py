@@ -150,7 +150,7 @@ def write(path: Path | str, annotations: Annotations, *, track_ids: bool = False
         raise FormatError("YOLO text needs the pictures' size; give --size WxH")
     folder = new_folder(path)
     sizes = sorted(set(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True)))
-    settings: dict[str, Any] = {"path": ".", "train": "images", "val": "images"}
+    settings: dict[str, Any] = {"train": "images", "val": "images"}
     settings |= {"names": dict(enumerate(annotations.labels)), "source": annotations.source}
     if len(sizes) == 1:
         settings["size"] = list(sizes[0])
