@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tracker.commands.convert import add_parsers
+from tracker.errors import ConfigError, FormatError, SinkError
+from tracker.formats.jsonl import read as read_jsonl
+
+ROWS = "1,1,10,20,30,40,0.9,-1,-1,-1\n2,1,12,20,30,40,0.8,-1,-1,-1\n2,2,50,60,10,10,0.7,-1,-1,-1\n"
+
+
+def convert(*arguments: str) -> int:
+    """Run the command as the command line does."""
+    parser = argparse.ArgumentParser()
+    add_parsers(parser.add_subparsers())
+    options = parser.parse_args(["convert", *arguments])
+    code: int = options.run(options)
+    return code
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> str:
+    """A small MOT file."""
+    path = tmp_path / "rows.txt"
+    path.write_text(ROWS)
+    return str(path)
+
+
+def test_rows_survive_a_chain_of_formats(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ("--size", "320x240")
+    chain = ["mot", "coco", "jsonl", "parquet", "kitti", "csv", "mot"]
+    source = rows
+    for before, after in itertools.pairwise(chain):
+        target = str(tmp_path / f"out.{after}")
+        convert(source, "--from", before, "--to", after, "--out", target, *size)
+        source = target
+    assert (tmp_path / "out.mot").read_text().splitlines() == [
+        "1,1,10.00,20.00,30.00,40.00,0.9000,-1,-1,-1",
+        "2,1,12.00,20.00,30.00,40.00,0.8000,-1,-1,-1",
+        "2,2,50.00,60.00,10.00,10.00,0.7000,-1,-1,-1",
+    ]
+    assert "2 frames, 3 objects, 2 tracks" in capsys.readouterr().out
+
+
+def test_the_user_names_size_and_classes(rows: str, tmp_path: Path) -> None:
+    arguments = ("--size", "320x240", "--classes", "person")
+    convert(rows, "--from", "mot", "--to", "coco", "--out", str(tmp_path / "out.json"), *arguments)
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["categories"] == [{"id": 1, "name": "person"}]
+    assert content["images"][0]["width"] == 320
+
+
+def test_yolo_without_a_size_says_what_to_give(rows: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="--size WxH"):
+        convert(rows, "--from", "mot", "--to", "yolo", "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_empty_is_not_written_into(rows: str, tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="not empty"):
+        convert(rows, "--from", "mot", "--to", "voc", "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--from", "mott", "--to", "coco"), ("--from", "mot", "--to", "coco", "--size", "big")],
+)
+def test_wrong_options_are_refused(rows: str, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError):
+        convert(rows, "--out", str(tmp_path / "out"), *arguments)
+
+
+@pytest.mark.shared
+def test_the_video_gives_size_times_and_pictures(rows: str, tmp_path: Path, shared: Path) -> None:
+    video = str(shared / "data" / "video" / "cctv.mp4")
+    convert(rows, "--from", "mot", "--to", "jsonl", "--out", str(tmp_path / "out.jsonl"), "--video", video)
+    found = read_jsonl(tmp_path / "out.jsonl")
+    assert np.isfinite(found.frames.times).all()
+    assert found.frames.times[1] > found.frames.times[0] == 0
+    convert(rows, "--from", "mot", "--to", "yolo", "--out", str(tmp_path / "set"), "--video", video)
+    picture = cv2.imread(str(tmp_path / "set" / "images" / "cctv_000002.jpg"))
+    assert picture.shape[:2] == (found.frames.heights[0], found.frames.widths[0])
+    assert (tmp_path / "set" / "labels" / "cctv_000002.txt").exists()
+    assert len(list((tmp_path / "set" / "images").iterdir())) == 2
