@@ -29,17 +29,20 @@ class AudioCopy:
     """All audio tracks of `path`, added to `output`, handed out in step with the video.
 
     Packets are copied as they are, under their own stamps; where the output format cannot hold the codec the track
-    is encoded anew as AAC. Audio that cannot be read ends early with a warning; it never stops the video.
+    is encoded anew as AAC. Packets before `not_before_s` are left out, for formats without negative stamps. Audio that
+    cannot be read ends early with a warning; it never stops the video.
     """
 
-    def __init__(self, path: Path, output: OutputContainer, first_video_time: float):
+    def __init__(
+        self, path: Path, output: OutputContainer, first_video_time: float, *, not_before_s: float = float("-inf")
+    ):
         self._path = path
         self._input: InputContainer | None = None
         self._early: deque[Packet[Any]] = deque()
         self._packets: Iterator[Packet[Any]] = iter(())
         self._tracks: dict[int, _CopiedTrack | _EncodedTrack] = {}
         self._video_end_s: float | None = None
-        self._not_before_s = float("-inf")
+        self._not_before_s = not_before_s
         try:
             self._input = av.open(str(path.absolute()))
         except (av.FFmpegError, OSError) as error:

@@ -78,7 +78,7 @@ class StreamDecoder:
         self._gaps = GapWatch(stream.index, step) if contiguous else None
         self._streams = list(container.streams) if contiguous else [stream]
         self._recent: deque[int | None] = deque(maxlen=MOST_IN_FLIGHT)
-        self.last_key_dts: int | None = None
+        self.last_key_pts: int | None = None
         self._stamps: Stamps = CodedOrderStamps(step) if coded_order else PresentationStamps(time_base, step)
 
     def frames(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[VideoFrame, int]]:
@@ -87,7 +87,7 @@ class StreamDecoder:
             if packet.size == 0:
                 continue
             if packet.is_keyframe:
-                self.last_key_dts = packet.dts
+                self.last_key_pts = packet.pts
             self._recent.append(packet.pts)
             self._stamps.tag(packet)
             if packet.is_corrupt:

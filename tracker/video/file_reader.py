@@ -59,17 +59,17 @@ class FileReader:
         if last is not None and not self.coded_order and not self.stop and self.decoder.unseen_after(last):
             yield from self._tail(last)
 
-    def frames_from(self, dts: int) -> Iterator[VideoFrame]:
-        """Frames from the key packet with decoding stamp `dts` on, its own first; none if seeking does not find it."""
+    def frames_from(self, key_stamp: int) -> Iterator[VideoFrame]:
+        """Frames from the key packet with this stamp on, its own first; none if seeking does not find it."""
         self.decoder = StreamDecoder(self.container, self.stream, resumed=True)
         try:
-            self.container.seek(dts, stream=self.stream)
+            self.container.seek(key_stamp, stream=self.stream)
         except av.FFmpegError as error:
-            log.debug("%s: seeking to %d failed: %s", self.path, dts, error)
+            log.debug("%s: seeking to %d failed: %s", self.path, key_stamp, error)
             return
         key: list[Packet[VideoStream]] = []
         reached = False
-        for frame, _ in self.decoder.frames(self._packets_from(dts, key)):
+        for frame, _ in self.decoder.frames(self._packets_from(key_stamp, key)):
             reached = reached or frame.pts == key[0].pts
             if reached:
                 yield frame
@@ -143,22 +143,28 @@ class FileReader:
         Where the last packets are damaged, a decoder with several threads drops the good frames it still holds.
         """
         threads = self.stream.codec_context.thread_count
-        if threads > 1 and self.decoder.last_key_dts is not None:
+        if threads > 1 and self.decoder.last_key_pts is not None:
             reader = FileReader(self.path, threads=1, stream=self.stream.index)
-            for frame in reader.frames_from(self.decoder.last_key_dts):
+            for frame in reader.frames_from(self.decoder.last_key_pts):
                 if frame.pts is not None and frame.pts > last:
                     yield frame, frame.pts
             reader.close()
 
-    def _packets_from(self, dts: int, key: list[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-        """Packets from the one stamped `dts`, which also goes into `key`; none if it is not met."""
+    def stamp(self, packet: Packet[VideoStream]) -> int | None:
+        """The stamp that a packet is sought by: of presentation where the container knows it, else of decoding."""
+        return packet.dts if self.coded_order else packet.pts
+
+    def _packets_from(self, key_stamp: int, key: list[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        """Packets from the key packet with this stamp, which also goes into `key`; none if it is not met."""
         for packet in self.packets():
-            if not key and packet.dts == dts and packet.size > 0:
-                key.append(packet)
+            stamp = self.stamp(packet)
+            if not key and packet.is_keyframe and stamp is not None and packet.size > 0:
+                if stamp > key_stamp:
+                    return
+                if stamp == key_stamp:
+                    key.append(packet)
             if key:
                 yield packet
-            elif packet.dts is not None and packet.dts > dts:
-                return
 
 
 def _open(path: Path) -> InputContainer:

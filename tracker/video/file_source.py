@@ -167,7 +167,7 @@ class FileSource:
         ticks = seek_index.ticks.tolist()
         for key in seek_index.keys_before(index)[:KEYS_TRIED]:
             number = key.frame
-            for decoded in reader.frames_from(key.dts):
+            for decoded in reader.frames_from(key.stamp):
                 if number >= len(ticks):
                     return
                 if not seek_index.by_decoding and decoded.pts != ticks[number]:

@@ -20,6 +20,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from numpy import ndarray
 
 from tracker.errors import SinkError
 from tracker.types import FrameResult, Image
@@ -89,7 +91,7 @@ class VideoSink:
                 ticks = max(ticks, self._last_ticks + 1)
             self._last_ticks = ticks
             self._ticks.append(ticks)
-            picture = VideoFrame.from_numpy_buffer(_to_yuv(image, stream.width, stream.height), format="yuv420p")
+            picture = _to_yuv(image, stream.width, stream.height)
             picture.pts = self.frames_written
             picture.time_base = 1 / self._rate
             self._mux(stream.encode(picture))
@@ -159,16 +161,17 @@ class VideoSink:
         stream.time_base = self._time_base
         self._stream = stream
         if self._audio_from is not None:
-            self._audio = AudioCopy(self._audio_from, self._container, first_time)
+            self._audio = AudioCopy(
+                self._audio_from, self._container, first_time, not_before_s=0.0 if self._matroska else float("-inf")
+            )
         return stream
 
     def _muxer_options(self) -> dict[str, str]:
         options = {"flush_packets": "1", "max_interleave_delta": str(FRAGMENT_MS * 1000)}
         if self._matroska:
             return options | {"cluster_time_limit": str(FRAGMENT_MS)}
-        kind = "empty_moov+default_base_moof" if self._live else "hybrid_fragmented+delay_moov"
         return options | {
-            "movflags": f"{kind}+frag_discont",
+            "movflags": "delay_moov+" + ("default_base_moof" if self._live else "hybrid_fragmented"),
             "frag_duration": str(FRAGMENT_MS * 1000),
             "movie_timescale": str(_mp4_timescale(self._time_base)),
         }
@@ -219,14 +222,17 @@ def _mp4_timescale(time_base: Fraction) -> int:
     return timescale
 
 
-def _to_yuv(image: Image, width: int, height: int) -> np.ndarray:
+def _to_yuv(image: Image, width: int, height: int) -> VideoFrame:
     """The picture as planar 4:2:0, BT.601 in limited range, of exactly the given even size."""
-    if abs(image.shape[1] - width) > 1 or abs(image.shape[0] - height) > 1:
+    missing_rows, missing_columns = height - image.shape[0], width - image.shape[1]
+    if not (0 <= missing_rows <= 1 and 0 <= missing_columns <= 1):
         image = _fit(image, width, height)
-    if image.shape[:2] != (height, width):
-        missing_rows, missing_columns = height - image.shape[0], width - image.shape[1]
+    elif missing_rows or missing_columns:
         image = cv2.copyMakeBorder(image, 0, missing_rows, 0, missing_columns, cv2.BORDER_REPLICATE)
-    return cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+    planes: UInt8[ndarray, "rows width"] = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
+    if height % 4:  # PyAV shares only arrays whose chroma planes fill whole rows
+        return VideoFrame.from_ndarray(planes, format="yuv420p")
+    return VideoFrame.from_numpy_buffer(planes, format="yuv420p")
 
 
 def _fit(image: Image, width: int, height: int) -> np.ndarray:
