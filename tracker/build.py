@@ -18,6 +18,7 @@ from tracker.overlay import Overlay, OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import Detector, FrameSource, Sink
 from tracker.runner import Runner
+from tracker.track.camera_motion import CameraMotion
 from tracker.track.engine import TrackingEngine
 from tracker.track.presets import tracker_config
 
@@ -190,7 +191,8 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
     if not settings.own_scores:
         tracker = replace(tracker, high_score=detector.conf, new_score=detector.conf)
     overlay = Overlay(settings.overlay) if draw else None
-    pipeline = Pipeline(detector, TrackingEngine(tracker), draw=overlay)
+    motion = CameraMotion() if tracker.camera_motion else None
+    pipeline = Pipeline(detector, TrackingEngine(tracker), estimate_motion=motion, draw=overlay)
     return Built(pipeline, workers, detector.engine)
 
 

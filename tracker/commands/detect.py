@@ -14,8 +14,8 @@ from tracker.commands.options import add_detector_options, add_settings_options,
 from tracker.commands.outputs import own_folder
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
-from tracker.protocols import Sink
 from tracker.formats.detections_json import DetectionsJson
+from tracker.protocols import Sink
 from tracker.types import FrameResult
 from tracker.video import open_source
 
