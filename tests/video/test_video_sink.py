@@ -184,7 +184,7 @@ def test_without_x264_mpeg4_is_written(tmp_path: Path) -> None:
         ("clip.avi", "libmp3lame", "mp3float"),
         ("clip.ts", "aac", "aac"),  # ADTS frames
         ("clip.mov", "pcm_s16le", "pcm_s16le"),
-        ("clip.mkv", "pcm_mulaw", "aac"),  # MP4 cannot hold it
+        ("clip.mov", "pcm_mulaw", "aac"),  # MP4 cannot hold it
     ],
 )
 def test_audio_is_copied_or_encoded_anew_in_step(tmp_path: Path, clip: str, audio: str, kept: str) -> None:

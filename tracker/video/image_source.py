@@ -29,7 +29,8 @@ class ImageSource:
 
     Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.
     An image that cannot be read is skipped with a warning and counted in `damage`; its index stays unused, so that
-    index and file keep belonging together. A frame's `source` is its file's name.
+    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and counted. A frame's
+    `source` is its file's name.
     """
 
     live = False
@@ -82,6 +83,9 @@ def read_image(path: Path) -> tuple[Image | None, bool]:
     """The upright read-only RGB image, or None, and whether the file is whole."""
     try:
         content = path.read_bytes()
+        cut = content.startswith(JPEG_START) and JPEG_END not in content[-JPEG_TAIL:]
+        if cut:
+            content += JPEG_END  # without an end OpenCV refuses also what can be decoded
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except (OSError, cv2.error) as error:
         log.debug("%s: %s", path, error)
@@ -90,7 +94,6 @@ def read_image(path: Path) -> tuple[Image | None, bool]:
         return None, False
     image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     image.flags.writeable = False
-    cut = content.startswith(JPEG_START) and JPEG_END not in content[-JPEG_TAIL:]
     return image, not cut
 
 

@@ -1,0 +1,94 @@
+"""Colours against the standards' own formulas; orientation against all eight ways to hold a camera."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import VideoReformatter
+
+from tracker.types import Image
+from tracker.video.pixels import apply_orientation, to_rgb
+
+LUMA_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593), 2: (0.299, 0.114)}
+LIMITED, FULL = 1, 2
+
+
+def by_the_standard(y: np.ndarray, cb: np.ndarray, cr: np.ndarray, space: int, value_range: int) -> np.ndarray:
+    """RGB 0..255 from 8-bit Y'CbCr: ITU-R BT.601, BT.709 and BT.2020 state it alike, with other luma weights."""
+    red, blue = LUMA_WEIGHTS[space]
+    if value_range == LIMITED:
+        luma, chroma_scale = (y - 16) * 255 / 219, 255 / 224
+    else:
+        luma, chroma_scale = y.astype(float), 1.0
+    b = luma + 2 * (1 - blue) * (cb - 128) * chroma_scale
+    r = luma + 2 * (1 - red) * (cr - 128) * chroma_scale
+    g = (luma - red * r - blue * b) / (1 - red - blue)
+    return np.clip(np.stack([r, g, b], -1), 0, 255)
+
+
+def colour_chart(bits: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Planes of 4:2:0 blocks 8 pixels wide, with values that stay mostly inside RGB."""
+    random = np.random.default_rng(seed)
+    luma = random.integers(50, 200, (8, 16))
+    chroma = random.integers(90, 166, (2, 8, 16))
+    scale = 1 << (bits - 8)
+    y = np.kron(luma * scale, np.ones((8, 8), int))
+    cb, cr = (np.kron(plane * scale, np.ones((4, 4), int)) for plane in chroma)
+    return y, cb, cr
+
+
+def frame_of(y: np.ndarray, cb: np.ndarray, cr: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    frame = av.VideoFrame(y.shape[1], y.shape[0], pixel_format)
+    for plane, values in zip(frame.planes, (y, cb, cr), strict=True):
+        dtype = np.uint16 if "10" in pixel_format else np.uint8
+        rows = np.zeros((plane.height, plane.line_size // dtype().itemsize), dtype)
+        rows[:, : values.shape[1]] = values
+        plane.update(rows.tobytes())
+    return frame
+
+
+@pytest.mark.parametrize("space", [1, 2, 5, 6, 9])
+@pytest.mark.parametrize("value_range", [LIMITED, FULL])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+def test_colours_follow_the_streams_matrix_and_range(space: int, value_range: int, pixel_format: str) -> None:
+    bits = 10 if "10" in pixel_format else 8
+    planes = colour_chart(bits)
+    frame = frame_of(*planes, pixel_format)
+    frame.colorspace, frame.color_range = space, value_range
+    image = to_rgb(frame, VideoReformatter())
+    y, cb, cr = (plane / (1 << (bits - 8)) for plane in planes)
+    expected = by_the_standard(y, cb.repeat(2, 0).repeat(2, 1), cr.repeat(2, 0).repeat(2, 1), space, value_range)
+    difference = np.abs(image - expected)[2::8, 2::8]  # inside the blocks
+    assert difference.mean() < 2.2  # swscale rounds down
+    assert difference.max() <= 4
+
+
+def test_a_stream_that_does_not_tell_is_read_as_bt601_in_limited_range() -> None:
+    frame = frame_of(*colour_chart(8), "yuv420p")
+    plain = to_rgb(frame, VideoReformatter())
+    frame.colorspace, frame.color_range = 6, LIMITED
+    assert np.array_equal(plain, to_rgb(frame, VideoReformatter()))
+
+
+@pytest.mark.parametrize("width", [2, 16, 17, 161, 640])
+def test_any_width_comes_out_contiguous_and_read_only(width: int) -> None:
+    frame = av.VideoFrame(width, 9, "yuv444p")
+    image = to_rgb(frame, VideoReformatter())
+    assert image.shape == (9, width, 3)
+    assert image.flags.c_contiguous
+    assert not image.flags.writeable
+
+
+@pytest.mark.parametrize("orientation", list(product([False, True], repeat=3)))
+def test_each_orientation_is_a_transpose_then_flips(orientation: tuple[bool, bool, bool]) -> None:
+    image: Image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    transpose, left_right, top_bottom = orientation
+    expected = image.transpose(1, 0, 2) if transpose else image
+    expected = expected[:, ::-1] if left_right else expected
+    expected = expected[::-1] if top_bottom else expected
+    turned = apply_orientation(image, orientation)
+    assert np.array_equal(turned, expected)
+    assert turned.flags.c_contiguous
