@@ -15,7 +15,7 @@ from tracker.store.reader import Recording
 from tracker.store.rows import Observations, Origin, RecordedEvent
 from tracker.store.schema import transaction
 from tracker.store.state import pack_state, unpack_state
-from tracker.store.writer import INSERT_MASK, INSERT_OBSERVATION, insert_events
+from tracker.store.writer import INSERT_MASK, INSERT_OBSERVATION, MOST_SEEN_CLASS, insert_events
 
 __all__ = ["Edit", "RecordingEditor", "Recount"]
 
@@ -241,10 +241,11 @@ class RecordingEditor(Recording):
         for track in concerned:
             connection.execute("DELETE FROM tracks WHERE track = ?", (track,))
             connection.execute(
-                "INSERT INTO tracks SELECT track, (SELECT class FROM observations WHERE track = ?1 ORDER BY frame DESC "
-                "LIMIT 1), min(frame), max(frame), count(*) FROM observations WHERE track = ?1 GROUP BY track",
+                "INSERT INTO tracks SELECT track, class, min(frame), max(frame), count(*) FROM observations "
+                "WHERE track = ? GROUP BY track",
                 (track,),
             )
+            connection.execute(f"UPDATE tracks SET class = ({MOST_SEEN_CLASS}) WHERE track = ?", (track,))
             connection.execute("DELETE FROM events WHERE track = ?", (track,))
         revision = (self.note("revision") or 0) + 1
         self._keep_note("revision", revision)

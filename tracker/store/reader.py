@@ -31,7 +31,7 @@ class TrackSummary:
 
     track_id: int
     class_id: int
-    """What it was last taken for."""
+    """What it was taken for most often; until the recording is finished, what it was last taken for."""
     first_frame: int
     last_frame: int
     observations: int
@@ -111,6 +111,11 @@ class Recording:
     def observation_count(self) -> int:
         """Number of rows over all tracks."""
         count: int = self._query("SELECT coalesce(sum(observations), 0) FROM tracks")[0][0]
+        return count
+
+    def event_count(self) -> int:
+        """Number of events."""
+        count: int = self._query("SELECT count(*) FROM events")[0][0]
         return count
 
     def edit_count(self) -> int:

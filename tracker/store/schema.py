@@ -8,7 +8,7 @@
                                         1 filled in between others, 2 set by a person
     tentative     as observations       rows of tracks not confirmed in that frame, kept until refinement has seen them
     masks         frame, track, counts  COCO compressed run lengths over the whole picture
-    tracks        track, ...            first and last frame, number of observations, class it was last taken for
+    tracks        track, ...            first and last frame, number of observations, class it was taken for most often
     events        frame, kind, name ... what the rules noticed, with the true time
     edits         edit, kind, ...       corrections in order; `undone` ones can be redone; `change` holds the rows
                                         taken away and put in their place, so that both ways are exact
@@ -181,13 +181,17 @@ def _version(path: Path) -> int:
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     errors = []
-    for mode in ("mode=rw",) if write else ("mode=ro", "immutable=1"):  # the last reads from a folder without rights
+    # Readers too may open the file for writing: only so the last of them can tidy up what WAL keeps beside it.
+    # "immutable" reads from a folder without rights.
+    for mode in ("mode=rw",) if write else ("mode=rw", "mode=ro", "immutable=1"):
         try:
             connection = sqlite3.connect(
                 f"{address}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if not write:
+                    connection.execute("PRAGMA query_only = ON")
             except BaseException:
                 connection.close()
                 raise

@@ -23,6 +23,10 @@ INSERT_OBSERVATION = "INSERT INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 INSERT_TENTATIVE = INSERT_OBSERVATION.replace("observations", "tentative")
 INSERT_MASK = "INSERT INTO masks VALUES (?, ?, ?)"
 INSERT_EVENT = "INSERT INTO events (frame, kind, name, time, track, class, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+MOST_SEEN_CLASS = """
+SELECT class FROM observations WHERE observations.track = tracks.track GROUP BY class
+ORDER BY count(*) DESC, min(frame) LIMIT 1
+"""
 GROW_TRACK = """
 INSERT INTO tracks VALUES (?1, ?2, ?3, ?3, 1) ON CONFLICT (track) DO UPDATE SET
 class = excluded.class, last_frame = excluded.last_frame, observations = observations + 1
@@ -139,7 +143,7 @@ class RecordingWriter:
     def complete_with(
         self, rows: Iterable[Observations] | None, events: Iterable[RecordedEvent] = (), **notes: Any
     ) -> None:
-        """Finish the recording, with other rows and their events in place of those written where `rows` is given.
+        """Finish the recording with its last events, or with other rows and all their events where `rows` is given.
 
         `notes` are kept as info: plain values by name.
         """
@@ -152,7 +156,9 @@ class RecordingWriter:
                     connection.execute(f"DELETE FROM {name}")
                 for observations in rows:
                     insert_observations(connection, observations)
-                insert_events(connection, events)
+            insert_events(connection, events)
+            if not self.complete or rows is not None:
+                connection.execute(f"UPDATE tracks SET class = ({MOST_SEEN_CLASS})")
             values = {"stage": "complete", **notes}
             connection.executemany(
                 "INSERT OR REPLACE INTO info VALUES (?, ?)",

@@ -1,0 +1,169 @@
+"""A recording in the formats others read: what a live run would have written, after all edits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracker.batch.recorder import as_tracks
+from tracker.errors import SinkError
+from tracker.formats import find_format
+from tracker.formats.annotations import Annotations, Frames, Objects
+from tracker.formats.atomic import AtomicText
+from tracker.formats.jsonl import dump_line, event_to_mapping, header
+from tracker.formats.live import class_name
+from tracker.formats.mot import MotSink
+from tracker.store import Observations, Origin, Recording
+from tracker.types import Detections, Event, Frame, FrameResult
+
+__all__ = ["export", "export_suffix", "to_annotations", "to_results"]
+
+PLAIN_SUFFIX = {"mot", "coco", "jsonl", "cvat", "csv", "parquet"}
+"""Formats that need no more than the suffix to tell their files from those of other formats."""
+
+
+def export_suffix(name: str) -> str:
+    """What a recording's file in that format is called behind the recording's name; a folder for some formats."""
+    suffix = find_format(name).suffix
+    return suffix if name in PLAIN_SUFFIX else f".{name}{suffix}"
+
+
+def export(recording: Recording, name: str, path: Path) -> None:
+    """Write the recording in the named format; file or folder appear whole, in place of older ones.
+
+    MOT text and JSON Lines are to the byte what their live sinks write, and are written frame by frame.
+    """
+    with recording.snapshot():
+        if name == "mot":
+            _write_mot(recording, path)
+        elif name == "jsonl":
+            _write_jsonl(recording, path)
+        elif find_format(name).suffix:
+            find_format(name).load().write(path, to_annotations(recording))
+        else:
+            _write_folder(recording, name, path)
+
+
+def to_annotations(recording: Recording) -> Annotations:
+    """The common form between formats."""
+    stretches = list(recording.stretches(masks=True))
+    rows = [stretch.observations for stretch in stretches] or [Observations.empty()]
+    indices = np.concatenate([np.empty(0, np.int64), *(stretch.frames for stretch in stretches)])
+    seen_in = np.concatenate([part.frames for part in rows])
+    origins = np.concatenate([part.origins for part in rows])
+    masks = [mask for part in rows for mask in part.masks or ()]
+    info, count = recording.info, len(indices)
+    return Annotations(
+        source=str(info.source.get("name", "")),
+        labels=info.labels,
+        frames=Frames(
+            indices=indices,
+            times=np.concatenate([np.empty(0), *(stretch.times for stretch in stretches)]),
+            widths=np.full(count, info.width, np.int32),
+            heights=np.full(count, info.height, np.int32),
+            names=("",) * count,
+        ),
+        objects=Objects(
+            frames=np.searchsorted(indices, seen_in).astype(np.int64),
+            track_ids=np.concatenate([part.tracks for part in rows]),
+            class_ids=np.concatenate([part.class_ids for part in rows]),
+            boxes=np.concatenate([part.boxes for part in rows]),
+            scores=np.concatenate([part.scores for part in rows]),
+            segmentations=tuple(masks),
+            occluded=np.zeros(len(seen_in), bool),
+            keyframes=origins != Origin.FILLED,
+        ),
+    )
+
+
+def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
+    """Frame by frame the rows, and the result a live run would have given, with an empty picture and no masks."""
+    info = recording.info
+    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (info.height, info.width, 3))
+    name = str(info.source.get("name", ""))
+    for stretch in recording.stretches(masks=True):
+        events = _events_by_frame(recording, int(stretch.frames[0]), int(stretch.frames[-1]))
+        for index, time, rows in stretch.by_frame():
+            tracks = as_tracks(rows)
+            detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
+            frame = Frame(blank, index, time, name)
+            yield rows, FrameResult(frame, detections, tracks, info.labels, events=tuple(events.get(index, ())))
+
+
+def _events_by_frame(recording: Recording, first: int, last: int) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = {}
+    for row in recording.events(first, last):
+        events.setdefault(row.frame, []).append(row.event)
+    return events
+
+
+def _write_mot(recording: Recording, path: Path) -> None:
+    sink = MotSink(path)
+    try:
+        for _, result in to_results(recording):
+            sink.write(result)
+        sink.close()
+    finally:
+        sink.discard()
+
+
+def _write_jsonl(recording: Recording, path: Path) -> None:
+    info = recording.info
+    with AtomicText(path) as file:
+        file.write(dump_line(header(str(info.source.get("name", "")), info.width, info.height, info.labels)))
+        for rows, result in to_results(recording):
+            line: dict[str, Any] = {"frame": result.frame.index, "time": result.frame.time}
+            line["objects"] = list(_jsonl_objects(rows, recording))
+            if result.events:
+                line["events"] = [event_to_mapping(event) for event in result.events]
+            file.write(dump_line(line))
+
+
+def _jsonl_objects(rows: Observations, recording: Recording) -> Iterator[dict[str, Any]]:
+    info = recording.info
+    columns = zip(
+        rows.tracks.tolist(),
+        rows.class_ids.tolist(),
+        rows.boxes.tolist(),
+        rows.scores.tolist(),
+        rows.origins.tolist(),
+        rows.masks or [None] * len(rows),
+        strict=True,
+    )
+    for track_id, class_id, box, score, origin, counts in columns:
+        entry: dict[str, Any] = {
+            "id": track_id,
+            "class": class_name(info.labels, class_id),
+            "class_id": class_id,
+            "bbox": box,
+            "score": score,
+            "state": "confirmed",
+        }
+        if origin == Origin.FILLED:
+            entry["keyframe"] = False
+        if counts is not None:
+            entry["segmentation"] = {"size": [info.height, info.width], "counts": counts}
+        yield entry
+
+
+def _write_folder(recording: Recording, name: str, path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    old = path.with_name(path.name + ".old")
+    try:
+        for leftover in (partial, old):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+        find_format(name).load().write(partial, to_annotations(recording))
+        if path.exists():
+            path.replace(old)
+        partial.replace(path)
+        if old.exists():
+            shutil.rmtree(old)
+    except OSError as error:
+        raise SinkError(
+            f"{path}: cannot be written: {error.strerror}. Free some space or choose another --out."
+        ) from error

@@ -1,0 +1,175 @@
+"""`annotate`: whole archives into stores and annotation files, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tracker.batch.jobs import Job, find_jobs
+from tracker.batch.plan import Orders, make_plan, network_identity
+from tracker.batch.recording_run import FileReport
+from tracker.batch.rules import read_rules
+from tracker.batch.summary import exit_code, summary_table, write_summary
+from tracker.batch.workers import Doing, annotate_all
+from tracker.commands.options import (
+    add_detector_options,
+    add_settings_options,
+    add_tracking_options,
+    comma_list,
+    settings_from,
+)
+from tracker.commands.outputs import own_folder
+from tracker.errors import ConfigError, TrackerError
+from tracker.formats import FORMATS, find_format
+
+__all__ = ["add_parsers"]
+
+SUMMARY = "summary.json"
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `annotate`."""
+    parser = subparsers.add_parser("annotate", help="annotate whole archives", description=__doc__)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="video, folder of videos, folder of images")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for all results")
+    parser.add_argument(
+        "--format", type=comma_list, metavar="A,B", help=f"annotation files to write: {', '.join(FORMATS)}"
+    )
+    refine = "go over each finished recording once more: link fragments, fill gaps, smooth"
+    parser.add_argument("--refine", action=argparse.BooleanOptionalAction, default=False, help=refine)
+    parser.add_argument(
+        "--save", action=argparse.BooleanOptionalAction, default=None, help="write annotated videos too"
+    )
+    parser.add_argument("--rules", type=Path, metavar="FILE.toml", help="lines and zones to count at")
+    parser.add_argument("--recursive", action="store_true", help="look into subfolders too")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="recordings in work at a time")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, corrections made by hand are lost")
+    parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    add_detector_options(parser)
+    add_tracking_options(parser)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    orders = orders_from(options)
+    if options.workers < 1:
+        raise ConfigError(f"--workers {options.workers}: expected 1 or more")
+    jobs = find_jobs(options.paths, options.out, recursive=options.recursive)
+    if options.dry_run:
+        return _tell_plans(jobs, orders)
+    own_folder(options.out)
+    started = time.perf_counter()
+    display = _display(orders.settings.output.progress, jobs, options.workers)
+    try:
+        reports = annotate_all(jobs, orders, workers=options.workers, listen=display.hear)
+    finally:
+        display.close()
+    seconds = time.perf_counter() - started
+    write_summary(options.out / SUMMARY, reports, seconds)
+    if orders.settings.output.progress != "json":
+        sys.stdout.write(summary_table(reports, seconds) + "\n")
+    for report in reports:
+        if report.status == "failed":
+            sys.stderr.write(f"sightline: {report.name}: {report.note}\n")
+    return exit_code(reports)
+
+
+def orders_from(options: argparse.Namespace) -> Orders:
+    """What the command line wants of every recording. Raises ConfigError for what does not exist or fit together."""
+    settings = settings_from(options)
+    for name in settings.output.format:
+        find_format(name)
+    if settings.output.save and settings.overlay.blur_classes:
+        raise ConfigError(
+            "--save with overlay.blur_classes: the video is drawn from the recording, which leaves out what the "
+            "tracker was not sure of, so some would stay visible. Use `track --save` for videos with hidden classes."
+        )
+    rules = read_rules(options.rules) if options.rules is not None else ""
+    return Orders(settings, refine=options.refine, rules=rules, overwrite=options.overwrite)
+
+
+def _tell_plans(jobs: Sequence[Job], orders: Orders) -> int:
+    network = network_identity(orders.settings.detector)
+    failed = 0
+    for job in jobs:
+        try:
+            plan = make_plan(job, orders, network)
+            line = f"{plan.action}: {plan.reason}"
+        except TrackerError as error:
+            failed += 1
+            line = f"fail: {error}"
+        sys.stdout.write(f"{job.name}  {line}\n")
+    return 0 if not failed else 2 if failed == len(jobs) else 3
+
+
+def _display(style: str, jobs: Sequence[Job], workers: int) -> Any:
+    return _Bars(jobs, workers) if style == "bar" else _JsonLines(jobs) if style == "json" else _Nothing()
+
+
+class _Nothing:
+    def hear(self, told: Doing | FileReport | None) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Nothing to take away."""
+
+
+class _Bars:
+    """One bar over all recordings, and one for each worker; a line for each recording that failed."""
+
+    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+        quiet = not sys.stderr.isatty()
+        self._all = tqdm(total=len(jobs), desc="all", unit=" files", dynamic_ncols=True, leave=False, disable=quiet)
+        self._bars = [
+            tqdm(position=1 + row, unit=" frames", dynamic_ncols=True, leave=False, disable=quiet)
+            for row in range(min(workers, len(jobs)))
+        ]
+        self._at: list[tuple[str, str]] = [("", "")] * len(self._bars)
+
+    def hear(self, told: Doing | FileReport | None) -> None:
+        if isinstance(told, FileReport):
+            self._all.update(1)
+            if told.status == "failed":
+                self._all.write(f"{told.name}: {told.note}", file=sys.stderr)
+        elif told is not None:
+            bar = self._bars[told.worker]
+            if self._at[told.worker] != (told.name, told.stage):
+                self._at[told.worker] = (told.name, told.stage)
+                bar.reset(total=told.total)
+                bar.set_description_str(told.name if told.stage == "reading" else f"{told.name} ({told.stage})")
+            bar.update(told.done - bar.n)
+
+    def close(self) -> None:
+        for bar in (*reversed(self._bars), self._all):
+            bar.close()
+
+
+class _JsonLines:
+    """One object a line, for programs."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._left = len(jobs)
+
+    def hear(self, told: Doing | FileReport | None) -> None:
+        if told is None:
+            return
+        if isinstance(told, FileReport):
+            self._left -= 1
+            row = {"file": told.name, "status": told.status, "note": told.note, "frames": told.frames}
+            row["files_left"] = self._left
+        else:
+            row = {"file": told.name, "worker": told.worker, "stage": told.stage, "frames": told.done}
+            row["total"] = told.total
+        sys.stdout.write(json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Every line is whole already."""
