@@ -1,12 +1,14 @@
-"""The door: no arguments open the desktop app, anything else is the command line."""
+"""The door: no arguments, files or addresses open the desktop app, anything else is the command line."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tracker.errors import ConfigError
 from tracker.runner import Runner
+from tracker.video.address import is_address
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,19 +16,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     from tracker import cli
 
+    if all(argument not in cli.COMMANDS and _names_a_source(argument) for argument in arguments):
+        try:
+            return _open_app(arguments)
+        except ConfigError as error:
+            print(f"sightline: {error}", file=sys.stderr)
+            return 2
     return cli.main(arguments, show=_show)
+
+
+def _names_a_source(argument: str) -> bool:
+    return not argument.startswith("-") and (is_address(argument) or Path(argument).exists())
+
+
+def _open_app(paths: Sequence[str]) -> int:
+    try:
+        from gui.app import main as open_app
+    except ImportError as error:
+        raise ConfigError(_missing(error)) from error
+    return open_app(paths)
 
 
 def _show(runner: Runner, title: str) -> None:
     try:
         from gui.live_window import show
     except ImportError as error:
-        raise ConfigError(
-            f"the window cannot open: {error}. Install PyQt6 (pip install pyqt6) and, on Debian or Ubuntu, "
-            "apt install libegl1 libxkbcommon0 libdbus-1-3; without a window leave out --show"
-        ) from error
+        raise ConfigError(_missing(error)) from error
 
     show(runner, title)
+
+
+def _missing(error: ImportError) -> str:
+    return (
+        f"the window cannot open: {error}. Install PyQt6 (pip install pyqt6) and, on Debian or Ubuntu, "
+        "apt install libegl1 libxkbcommon0 libdbus-1-3; without a window use the command line, without --show"
+    )
 
 
 if __name__ == "__main__":

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
+from typing import cast
 
 import numpy as np
 from PyQt6.QtCore import QRectF, QSize, Qt, QTimer
 from PyQt6.QtGui import QCloseEvent, QImage, QKeyEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from tracker.errors import ConfigError
+from gui.display import application
 from tracker.runner import Runner
 from tracker.types import Image
 
 __all__ = ["LiveWindow", "application", "show"]
 
 POLL_MS = 16
-
-
-def application() -> QApplication:
-    """The Qt application, made on first use. Raises ConfigError where there is no display to open a window on."""
-    existing = QApplication.instance()
-    if isinstance(existing, QApplication):
-        return existing
-    # OpenCV points Qt to the plugins of its own, older Qt; they would break PyQt's.
-    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
-        if "cv2" in os.environ.get(name, ""):
-            del os.environ[name]
-    unset = not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("QT_QPA_PLATFORM"))
-    if sys.platform.startswith("linux") and unset:
-        raise ConfigError(
-            "no display: neither DISPLAY nor WAYLAND_DISPLAY is set. Start it in a desktop session, or without a "
-            "window: leave out --show and use --save"
-        )
-    return QApplication(sys.argv[:1])
 
 
 def show(runner: Runner, title: str) -> None:
@@ -72,7 +53,8 @@ class LiveWindow(QWidget):
             first = self._picture is None
             self._pixels = np.ascontiguousarray(result.frame.image if result.canvas is None else result.canvas)
             height, width = self._pixels.shape[:2]
-            self._picture = QImage(self._pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+            memory = cast(bytes, self._pixels.data)  # Qt takes any buffer
+            self._picture = QImage(memory, width, height, 3 * width, QImage.Format.Format_RGB888)
             if first:
                 self._fit(width, height)
             progress = self._runner.progress()

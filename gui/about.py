@@ -1,0 +1,54 @@
+"""What this program is, its version, and the licences of what it stands on."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTextBrowser, QVBoxLayout, QWidget
+
+__all__ = ["About"]
+
+PARTS = {
+    "PyQt6": "GPL-3.0", "av": "BSD-3-Clause; FFmpeg under LGPL or GPL", "numpy": "BSD-3-Clause",
+    "scipy": "BSD-3-Clause", "opencv-python": "Apache-2.0", "onnxruntime": "MIT", "torch": "BSD-3-Clause", "ultralytics": "AGPL-3.0",
+    "safetensors": "Apache-2.0", "pyqtgraph": "MIT",
+}  # fmt: skip
+
+
+class About(QDialog):
+    """Version and licences."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("About Sightline"))
+        title = QLabel("Sightline")
+        title.setProperty("role", "title")
+        words = QLabel(
+            self.tr(
+                "Version {0}. Free software under the GNU Affero General Public License, version 3 or later: you may "
+                "use, study, share and change it; a changed version you offer over a network must be offered with its "
+                "source."
+            ).format(_version("sightline") or "0")
+        )
+        words.setWordWrap(True)
+        parts = QTextBrowser()
+        parts.setAccessibleName(self.tr("Licences"))
+        rows = "".join(
+            f"<tr><td>{name}&nbsp;&nbsp;</td><td>{_version(name)}&nbsp;&nbsp;</td><td>{licence}</td></tr>"
+            for name, licence in PARTS.items()
+            if _version(name)
+        )
+        parts.setHtml(f"<p>{self.tr('It stands on:')}</p><table>{rows}</table>")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        for widget in (title, words, parts, buttons):
+            layout.addWidget(widget)
+        self.resize(520, 420)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

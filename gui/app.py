@@ -1,0 +1,54 @@
+"""Starts the desktop app: the application, its theme and its window."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+from PyQt6.QtCore import QTimer
+
+from gui.display import application
+from gui.preferences import Preferences
+from gui.theme import THEMES, apply_theme
+from gui.window import Window
+
+__all__ = ["main"]
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.001
+"""How long a worker in Python code may keep the window waiting; the interpreter's own 5 ms add up over workers."""
+
+
+def main(paths: Sequence[str] = ()) -> int:
+    """Open the window with these files and addresses; the process's exit code once it is closed."""
+    logging.basicConfig(level=logging.WARNING, format="sightline: %(message)s", stream=sys.stderr)
+    app = application()
+    app.setOrganizationName("Sightline")
+    app.setApplicationName("Sightline")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    preferences = Preferences()
+    theme = preferences.text("theme", "system")
+    apply_theme(app, next((known for known in THEMES if known == theme), "system"))
+    window = Window(preferences)
+    sys.excepthook = lambda kind, error, trace: _report(window, kind, error, trace)
+    window.show()
+    QTimer.singleShot(0, lambda: window.open_all(paths))
+    previous = signal.signal(signal.SIGINT, lambda *_: window.quit())
+    heartbeat = QTimer()  # lets Python see Ctrl-C while Qt waits
+    heartbeat.timeout.connect(lambda: None)
+    heartbeat.start(200)
+    try:
+        return app.exec()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        sys.excepthook = sys.__excepthook__
+
+
+def _report(window: Window, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error nobody expected: kept in the log, told in the status line, the window lives on."""
+    log.error("unexpected error", exc_info=(kind, error, trace))
+    window.say(f"{kind.__name__}: {error}")

@@ -1,0 +1,93 @@
+"""The Qt application, or in plain words what is missing to have one."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import PyQt6
+from PyQt6.QtWidgets import QApplication
+
+from tracker.errors import ConfigError
+
+__all__ = ["application"]
+
+PACKAGES = {
+    "libxcb-cursor": "libxcb-cursor0",
+    "libxcb-icccm": "libxcb-icccm4",
+    "libxcb-keysyms": "libxcb-keysyms1",
+    "libxcb-image": "libxcb-image0",
+    "libxcb-render-util": "libxcb-render-util0",
+    "libxcb-xkb": "libxcb-xkb1",
+    "libxcb-shape": "libxcb-shape0",
+    "libxkbcommon-x11": "libxkbcommon-x11-0",
+    "libxkbcommon": "libxkbcommon0",
+    "libEGL": "libegl1",
+    "libGL": "libgl1",
+    "libdbus": "libdbus-1-3",
+    "libfontconfig": "libfontconfig1",
+}
+WITHOUT = "Without a window use the command line: `python main.py track FILE --save`, without --show"
+
+
+def application() -> QApplication:
+    """The Qt application, made on first use.
+
+    Raises ConfigError, naming what is missing and what to install, where there is no display to open a window on.
+    Qt itself would end the process.
+    """
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    # OpenCV points Qt to the plugins of its own, older Qt; they would break PyQt's.
+    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
+        if "cv2" in os.environ.get(name, ""):
+            del os.environ[name]
+    if sys.platform.startswith("linux"):
+        _check_display()
+    return QApplication(sys.argv[:1])
+
+
+def _check_display() -> None:
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    if platform and not platform.startswith("xcb"):
+        return
+    if os.environ.get("WAYLAND_DISPLAY") and not platform:
+        return
+    display = os.environ.get("DISPLAY")
+    if not display:
+        raise ConfigError(
+            f"no display: neither DISPLAY nor WAYLAND_DISPLAY is set. Start it in a desktop session. {WITHOUT}"
+        )
+    plugin = Path(PyQt6.__file__).parent / "Qt6" / "plugins" / "platforms" / "libqxcb.so"
+    if plugin.is_file():
+        try:
+            ctypes.CDLL(str(plugin))
+        except OSError as error:
+            raise ConfigError(_missing(str(error))) from error
+    if not _answers():
+        raise ConfigError(f"no display: DISPLAY is {display!r}, but nothing answers there or it refuses. {WITHOUT}")
+
+
+def _missing(message: str) -> str:
+    library = message.partition(":")[0].strip()
+    known = next((package for name, package in PACKAGES.items() if library.startswith(f"{name}.")), "")
+    install = f"install it, on Debian or Ubuntu: apt install {known}" if known else "install the package it is in"
+    return f"the window cannot open: the system library {library} is missing; {install}. {WITHOUT}"
+
+
+def _answers() -> bool:
+    """Whether the X server that DISPLAY names takes connections."""
+    try:
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError:
+        return True
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
+    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(None, None)
+    failed = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    return not failed

@@ -1,0 +1,159 @@
+"""The network at work for all live sources: loaded and exchanged off the window's thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from gui.live_stages import SharedDetector, live_detector, tracker_settings
+from gui.work import Background
+from tracker.build import Settings, load_settings
+from tracker.config import TrackerConfig, assign, to_mapping
+from tracker.errors import ConfigError
+from tracker.protocols import Detector
+
+__all__ = ["Engine"]
+
+LoadDetector = Callable[[Settings], Detector]
+
+
+def load_detector(settings: Settings) -> Detector:
+    """The detector of the settings with all cores for each frame."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return live_detector(settings.detector, settings.tracker, threads=cores)
+
+
+class Engine(QObject):
+    """Settings and detector that all live sources share."""
+
+    ready = pyqtSignal()
+    """A detector is there, the first or another one."""
+    changed = pyqtSignal()
+    """Settings, engine or problem are not what they were."""
+
+    def __init__(
+        self,
+        background: Background,
+        tree: Mapping[str, Any] | None = None,
+        *,
+        load: LoadDetector = load_detector,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._background = background
+        self._load = load
+        self._tree: dict[str, Any] = {}
+        self._loaded: Settings | None = None
+        self.settings = Settings()
+        if tree:
+            self._adopt(dict(tree))
+        self.detector: SharedDetector | None = None
+        self.loading = False
+        self.problem = ""
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The settings changed from their defaults, as `load_settings` reads them."""
+        return self._tree
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes of the present network."""
+        return self.detector.labels if self.detector is not None else ()
+
+    def start(self) -> None:
+        """Load the network unless it is loaded already."""
+        if self._loaded is None or self.problem:
+            self._reload()
+
+    def change(self, key: str, value: Any) -> None:
+        """Use another value for a setting such as `detector.conf`; None is the default again.
+
+        Raises ConfigError when it does not fit; nothing is changed then.
+        """
+        tree = {section: dict(values) for section, values in self._tree.items()}
+        *section, name = key.split(".")
+        if value is None:
+            tree.get(section[0], {}).pop(name, None)
+        else:
+            assign(tree, key.split("."), value)
+        self._adopt(tree)
+        if self._loaded is not None and self._loaded.detector != self.settings.detector:
+            self._reload()
+        self.changed.emit()
+
+    def replace_all(self, tree: Mapping[str, Any]) -> None:
+        """Use all these settings. Raises ConfigError when they do not fit."""
+        self._adopt({section: dict(values) for section, values in tree.items()})
+        if self._loaded is not None and self._loaded.detector != self.settings.detector:
+            self._reload()
+        self.changed.emit()
+
+    def tracker(self) -> TrackerConfig:
+        """The tracker's settings that go with the present network."""
+        conf = self.detector.conf if self.detector is not None else self.settings.detector.conf
+        return tracker_settings(self.settings, 0.5 if conf is None else conf)
+
+    def describe(self) -> str:
+        """Which device and engine are used, and why."""
+        if self.problem:
+            return self.problem
+        if self.detector is None:
+            return self.tr("Network is loading") if self.loading else self.tr("No network loaded")
+        asked = self.settings.detector.device
+        if asked != "auto":
+            why = self.tr("chosen in the settings: {0}").format(asked)
+        elif "CPU" in self.detector.engine or "cpu" in self.detector.engine:
+            why = self.tr("no NVIDIA GPU answers")
+        else:
+            why = self.tr("fastest device found")
+        return f"{self.detector.engine} \N{EM DASH} {why}"
+
+    def _adopt(self, tree: dict[str, Any]) -> None:
+        self.settings = load_settings(tree, "settings")
+        self._tree = tree
+
+    def _reload(self) -> None:
+        wanted = self.settings
+        self._loaded = wanted
+        self.loading = True
+        self._background.drop_waiting("network")
+        self._background.run(
+            lambda: self._load(wanted),
+            lambda detector: self._arrived(detector, wanted),
+            lambda error: self._failed(error, wanted),
+            lane="network",
+        )
+
+    def _arrived(self, detector: Detector, wanted: Settings) -> None:
+        if wanted is not self._loaded:
+            return
+        self.loading, self.problem = False, ""
+        if self.detector is None:
+            self.detector = SharedDetector(detector)
+        else:
+            self.detector.exchange(detector)
+        self.ready.emit()
+        self.changed.emit()
+
+    def _failed(self, error: Exception, wanted: Settings) -> None:
+        if wanted is self._loaded:
+            self.loading, self.problem = False, str(error)
+            self.changed.emit()
+
+
+def is_valid_setting(tree: Mapping[str, Any]) -> str:
+    """What is wrong with these settings, empty where nothing is."""
+    try:
+        load_settings(tree, "settings")
+    except ConfigError as error:
+        return str(error).partition(": ")[2] or str(error)
+    return ""
+
+
+def defaults() -> dict[str, Any]:
+    """Every setting with its default."""
+    return to_mapping(Settings())

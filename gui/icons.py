@@ -1,0 +1,91 @@
+"""The app's own icons: strokes on a grid of 24, drawn in the colour of the text around them."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QByteArray, QRectF, QSize, Qt
+from PyQt6.QtGui import QIcon, QPainter, QPalette, QPixmap
+from PyQt6.QtSvg import QSvgRenderer
+from PyQt6.QtWidgets import QApplication
+
+__all__ = ["icon"]
+
+RED = "#d55e00"
+# fmt: off
+SHAPES = {
+    "play": '<path d="M7 4.5v15l12-7.5z" fill="C"/>',
+    "pause": '<path d="M7 5h3.6v14H7zM13.4 5H17v14h-3.6z" fill="C" stroke="none"/>',
+    "step-back": '<path d="M18 5v14L8 12zM6 5v14"/>',
+    "step": '<path d="M6 5v14l10-7zM18 5v14"/>',
+    "record": f'<circle cx="12" cy="12" r="6.5" fill="{RED}" stroke="none"/>',
+    "stop": '<rect x="6" y="6" width="12" height="12" rx="1.5" fill="C" stroke="none"/>',
+    "snapshot": '<path d="M4 8h3.5L9 5.5h6L16.5 8H20v11H4z"/><circle cx="12" cy="13.2" r="3.6"/>',
+    "line": '<path d="M5 19L19 5"/><circle cx="5" cy="19" r="2" fill="C"/><circle cx="19" cy="5" r="2" fill="C"/>',
+    "zone": '<path d="M5 8l8-4 7 6-4 9-10 0z"/>',
+    "blur": '<path d="M5 5h4v4H5zM13 5h4v4h-4zM9 9h4v4H9zM5 13h4v4H5zM13 13h4v4h-4z" fill="C" stroke="none"/>',
+    "pointer": '<path d="M6 4l12 8.5-5.5 1L9.5 19z"/>',
+    "home": '<path d="M4 11.5L12 4l8 7.5M6.5 10v9.5h11V10"/>',
+    "grid": '<path d="M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z"/>',
+    "film": (
+        '<rect x="4" y="5" width="16" height="14" rx="1.5"/>'
+        '<path d="M8 5v14M16 5v14M4 9.7h4M4 14.3h4M16 9.7h4M16 14.3h4"/>'
+    ),
+    "network": (
+        '<circle cx="5" cy="7" r="2"/><circle cx="5" cy="17" r="2"/><circle cx="12" cy="12" r="2"/>'
+        '<circle cx="19" cy="12" r="2"/><path d="M7 8l3.4 2.8M7 16l3.4-2.8M14 12h3"/>'
+    ),
+    "file": '<path d="M6 3.5h8l4 4.5v12.5H6zM14 3.5V8h4"/>',
+    "folder": '<path d="M3.5 6h6l2 2.5h9v10h-17z"/>',
+    "stream": (
+        '<circle cx="6" cy="18" r="1.8" fill="C"/><path d="M4.5 11.5a8 8 0 0 1 8 8M4.5 5.5a14 14 0 0 1 14 14"/>'
+    ),
+    "camera": '<rect x="3.5" y="7" width="11.5" height="10" rx="1.5"/><path d="M15 11l5.5-3v8L15 13z"/>',
+    "close": '<path d="M6 6l12 12M18 6L6 18"/>',
+    "undo": '<path d="M8.5 5L4.5 9l4 4M4.5 9H14a5 5 0 0 1 0 10H9"/>',
+    "redo": '<path d="M15.5 5l4 4-4 4M19.5 9H10a5 5 0 0 0 0 10h5"/>',
+    "merge": '<path d="M5 5c0 5 7 3 7 8v6M19 5c0 5-7 3-7 8M9.2 16.5L12 19.5l2.8-3"/>',
+    "split": '<path d="M12 4v5c0 5-6 4-6 10M12 9c0 5 6 4 6 10M3.5 16.5L6 19.5l2.5-3M15.5 16.5l2.500 3 2.5-3"/>',
+    "trash": '<path d="M5 7h14M10 7V4.500h4V7M7 7l1 12.500h8L17 7M10.500 10.500v6M13.500 10.500v6"/>',
+    "tag": '<path d="M4 4.500h8L20 12.500l-7.500 7.500-8.500-8z"/><circle cx="8.500" cy="8.800" r="1.300" fill="C"/>',
+    "export": '<path d="M12 15V4M8 8l4-4 4 4M5 14v5.500h14V14"/>',
+    "box": '<path d="M5 7h14v11H5zM12 10v5M9.500 12.500h5"/>',
+    "loop": (
+        '<path d="M5 12V9.500a2.500 2.500 0 0 1 2.500-2.500H18M15 4l3 3-3 3'
+        'M19 12v2.500a2.500 2.500 0 0 1-2.500 2.500H6M9 20l-3-3 3-3"/>'
+    ),
+    "full": '<path d="M4.500 9V4.500H9M15 4.500h4.500V9M19.500 15v4.500H15M9 19.500H4.500V15"/>',
+    "retry": '<path d="M19 12a7 7 0 1 1-2-5M17.500 3v4.300h-4.300"/>',
+    "heat": (
+        '<circle cx="12" cy="12" r="2.200" fill="C"/><circle cx="12" cy="12" r="5"/>'
+        '<circle cx="12" cy="12" r="8.500"/>'
+    ),
+    "alert": '<path d="M12 4l9 15.500H3zM12 10v4.500M12 16.700v.3"/>',
+    "clip": (
+        '<rect x="3.500" y="6" width="17" height="12" rx="1.500"/><path d="M10 9.200v5.600l4.800-2.800z" fill="C"/>'
+    ),
+    "person": '<circle cx="12" cy="8" r="3.500"/><path d="M5 20c.5-5 3-7 7-7s6.500 2 7 7"/>',
+}
+
+
+def icon(name: str) -> QIcon:
+    """The icon in the application's present text colour, sharp up to 48 pixels."""
+    palette = QApplication.palette()
+    drawn = QIcon()
+    for mode, group in (
+        (QIcon.Mode.Normal, QPalette.ColorGroup.Active),
+        (QIcon.Mode.Disabled, QPalette.ColorGroup.Disabled),
+    ):
+        colour = palette.color(group, QPalette.ColorRole.ButtonText).name()
+        drawn.addPixmap(_pixmap(name, colour), mode)
+    return drawn
+
+
+def _pixmap(name: str, colour: str, *, side: int = 48) -> QPixmap:
+    frame = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke-width="1.7" '
+    text = f'{frame}stroke="{colour}" stroke-linejoin="round" stroke-linecap="round">{SHAPES[name]}</svg>'
+    renderer = QSvgRenderer(QByteArray(text.replace('"C"', f'"{colour}"').encode()))
+    pixmap = QPixmap(QSize(side, side))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    renderer.render(painter, QRectF(0, 0, side, side))
+    painter.end()
+    return pixmap

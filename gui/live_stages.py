@@ -1,0 +1,112 @@
+"""Stages whose settings change while they run: one detector for all sources, trackers that keep their ids."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxtyping import Float64
+from numpy import ndarray
+
+from tracker.build import Settings, make_detector
+from tracker.config import DetectorConfig, TrackerConfig
+from tracker.protocols import Detector
+from tracker.track.engine import TrackingEngine
+from tracker.types import Detections, Image, Tracks
+
+__all__ = ["LiveTracker", "SharedDetector", "live_detector", "tracker_settings"]
+
+SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery")
+"""Settings that decide what a track remembers: when one changes, tracks begin anew."""
+
+
+class SharedDetector:
+    """One detector for many sources, each served in the order in which they asked; it may be exchanged at any time."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._turn = threading.Condition()
+        self._queue: deque[object] = deque()
+        self.exchange(detector)
+
+    def exchange(self, detector: Detector) -> None:
+        """Go on with another detector from the next frame on."""
+        self._detector = detector
+        self.labels = detector.labels
+        self.conf = detector.conf
+        self.engine = detector.engine
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Objects in each image, when it is this caller's turn."""
+        ticket = object()
+        with self._turn:
+            self._queue.append(ticket)
+            while self._queue[0] is not ticket:
+                self._turn.wait()
+        try:
+            return self._detector.detect(images)
+        finally:
+            with self._turn:
+                self._queue.popleft()
+                self._turn.notify_all()
+
+
+class LiveTracker:
+    """A tracking engine whose settings may change between two frames; ids go on, tracks too where they can."""
+
+    def __init__(self, config: TrackerConfig) -> None:
+        self._engine = TrackingEngine(config)
+        self._lock = threading.Lock()
+        self._pending: TrackerConfig | None = None
+
+    def change(self, config: TrackerConfig) -> None:
+        """Use these settings from the next frame on."""
+        with self._lock:
+            self._pending = config
+
+    @property
+    def engine(self) -> TrackingEngine:
+        """The engine now at work."""
+        return self._engine
+
+    def update(
+        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+    ) -> Tracks:
+        with self._lock:
+            pending, self._pending = self._pending, None
+        if pending is not None and pending != self._engine.config:
+            self._engine = _changed(self._engine, pending)
+        return self._engine.update(detections, time, camera_motion)
+
+    def state(self) -> Mapping[str, Any]:
+        return self._engine.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._engine.restore(state)
+
+    def reset(self) -> None:
+        """Forget every track; ids go on and are not reused."""
+        self._engine.reset()
+
+
+def _changed(engine: TrackingEngine, config: TrackerConfig) -> TrackingEngine:
+    changed = TrackingEngine(config)
+    state = engine.state()
+    if any(getattr(engine.config, name) != getattr(config, name) for name in SHAPING):
+        state = {**changed.state(), "next_id": state["next_id"]}
+    changed.restore(state)
+    return changed
+
+
+def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: int) -> Detector:
+    """The detector of the settings, also giving what the tracker can still use."""
+    return make_detector(config, threads=threads, floor=tracker.low_score)
+
+
+def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:
+    """The tracker's settings with the network's own threshold where they leave it open."""
+    if settings.own_scores:
+        return settings.tracker
+    return replace(settings.tracker, high_score=conf, new_score=conf)

@@ -1,0 +1,324 @@
+"""One live source: where Qt meets a Runner. Threads fill slots, `poll` empties them; no thread touches a widget."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from gui.counting import LiveCounts
+from gui.engine import Engine
+from gui.interaction import Shape
+from gui.live_source import WatchedSource
+from gui.live_stages import LiveTracker
+from gui.picture import Picture, Picturer
+from gui.recorder import ClipKeeper, Recorder, save_snapshot
+from gui.work import Background
+from tracker.errors import TrackerError
+from tracker.overlay import OverlayConfig
+from tracker.pipeline import Pipeline
+from tracker.protocols import FrameSource
+from tracker.runner import Progress, Runner
+from tracker.types import Event, FrameResult
+from tracker.video import open_source
+from tracker.video.address import is_address, redact
+
+__all__ = ["Notice", "Session", "SessionState"]
+
+SILENT_S = 2.0
+THUMBNAIL = (112, 84)
+STILL_WIDTH = 960
+STOP_S = 1.5
+
+OpenSource = Callable[[str], FrameSource]
+
+
+class SessionState(Enum):
+    """Where a live source stands."""
+
+    OPENING = "opening"
+    LIVE = "live"
+    SILENT = "silent"
+    ENDED = "ended"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notice:
+    """An event with what it looked like."""
+
+    source: str
+    event: Event
+    label: str
+    at: float
+    """Clock time in seconds since the epoch."""
+    thumbnail: UInt8[ndarray, "h w 4"]
+    still: UInt8[ndarray, "h w 4"]
+    clip: Path | None
+
+
+class Session(QObject):
+    """A source that is opened, run, shown, recorded and closed without ever holding up the window."""
+
+    pictured = pyqtSignal()
+    changed = pyqtSignal()
+    noticed = pyqtSignal(object)
+
+    def __init__(
+        self,
+        spec: str,
+        engine: Engine,
+        background: Background,
+        folder: Callable[[], Path],
+        *,
+        loop: bool = False,
+        open_source: OpenSource = open_source,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.spec = spec
+        self.name = redact(spec) if is_address(spec) else (Path(spec).name or spec)
+        self.state = SessionState.OPENING
+        self.message = ""
+        self.picture: Picture | None = None
+        self.shown_age_s: float | None = None
+        self.shapes: list[Shape] = []
+        self.counts = LiveCounts()
+        self._engine = engine
+        self._background = background
+        self._folder = folder
+        self._loop = loop
+        self._open_source = open_source
+        self._source: WatchedSource | None = None
+        self._runner: Runner | None = None
+        self._tracker: LiveTracker | None = None
+        self._lock = threading.Lock()
+        self._waiting: Picture | None = None
+        self._latest: FrameResult | None = None
+        self._notices: deque[Notice] = deque()
+        self._size: tuple[int, int] | None = (640, 360)
+        self._picturer = Picturer(engine.settings.overlay, self._read_at)
+        self.recorder = Recorder(self.name, engine.settings.overlay)
+        self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
+        engine.ready.connect(self._begin)
+        engine.changed.connect(self.configure)
+        self.open()
+
+    # life
+
+    def open(self) -> None:
+        """Open the source, again after it failed or ended."""
+        self._set_state(SessionState.OPENING, self.tr("Opening {0}").format(self.name))
+        self._runner = self._source = None
+        spec = self.spec
+        self._background.run(lambda: self._open_source(spec), self._opened, self._open_failed)
+        self._engine.start()
+
+    def close(self) -> None:
+        """End soon: recordings are finished on the runner's own threads."""
+        self.state = SessionState.CLOSED
+        if self._runner is not None:
+            self._runner.stop()
+        elif self._source is not None:
+            self._source.close()
+        self.recorder.stop()
+
+    def wait(self, timeout_s: float = STOP_S) -> bool:
+        """Whether all of its threads have ended by then."""
+        if self._runner is None:
+            return True
+        try:
+            self._runner.wait(timeout_s)
+        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+            self.message = str(error)
+        return not self._runner.running
+
+    def poll(self) -> None:
+        """Take what the threads left; called by a timer."""
+        with self._lock:
+            picture, self._waiting = self._waiting, None
+        if picture is not None:
+            self.picture = picture
+            self.shown_age_s = picture.age_s()
+            self.pictured.emit()
+        while self._notices:
+            self.noticed.emit(self._notices.popleft())
+        if self._runner is None or self.state in (SessionState.CLOSED, SessionState.FAILED, SessionState.ENDED):
+            return
+        if not self._runner.running:
+            self._ended()
+        elif self._source is not None and self._source.silent_s() > SILENT_S:
+            text = self.tr("No picture for {0} s, trying to come back").format(int(self._source.silent_s()))
+            self._set_state(SessionState.SILENT, text)
+        elif self.state is not SessionState.LIVE and self.picture is not None:
+            self._set_state(SessionState.LIVE, "")
+
+    # what the window asks for
+
+    def show_at(self, size: tuple[int, int] | None) -> None:
+        """Make pictures of this size; None while nobody looks."""
+        self._size = size
+        self._picturer.fit(size)
+
+    def progress(self) -> Progress | None:
+        """How the run goes; None before it began."""
+        return self._runner.progress() if self._runner is not None else None
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the source's frames."""
+        if self._source is None:
+            return None
+        return self._source.info.width, self._source.info.height
+
+    @property
+    def latest(self) -> FrameResult | None:
+        """The newest whole result."""
+        return self._latest
+
+    def explain(self, track_id: int) -> str:
+        """Why the tracker sees this track as it does, in words; empty where it cannot tell."""
+        engine = self._tracker.engine if self._tracker is not None else None
+        explain = getattr(engine, "explain", None)
+        picture = self.picture
+        if explain is None or picture is None:
+            return ""
+        tracks = picture.result.tracks
+        rows = tracks.detection_rows[tracks.ids == track_id].tolist()
+        return str(explain(rows[0])) if rows and rows[0] >= 0 else ""
+
+    def configure(self) -> None:
+        """Draw, hide and track by the settings as they are now."""
+        overlay = self.overlay_config()
+        self._picturer.configure(overlay)
+        self.recorder.configure(overlay)
+        self.clips.configure(overlay)
+        if self._tracker is not None:
+            self._tracker.change(self._engine.tracker())
+
+    def use_shapes(self, shapes: list[Shape]) -> None:
+        """Count by these lines and zones and hide these regions."""
+        self.shapes = list(shapes)
+        self.counts.use_shapes(self.shapes)
+        self.configure()
+
+    def overlay_config(self) -> OverlayConfig:
+        """What is drawn on this source: the settings, and its own hidden regions."""
+        config = self._engine.settings.overlay
+        size = self.frame_size
+        hidden = [shape.points for shape in self.shapes if shape.kind == "blur"]
+        if not hidden or size is None:
+            return config
+        width, height = size
+        regions = [(x1 / width, y1 / height, x2 / width, y2 / height) for (x1, y1), (x2, y2) in hidden]
+        return replace(config, blur_regions=(*config.blur_regions, *regions))
+
+    def record(self, *, annotated: bool, raw: bool) -> None:
+        """Begin to record. Raises SinkError where that cannot be."""
+        self.recorder.start(self._folder(), annotated=annotated, raw=raw)
+        self.changed.emit()
+
+    def stop_recording(self) -> list[Path]:
+        """End the recording and give its files."""
+        files = self.recorder.stop()
+        self.changed.emit()
+        return files
+
+    def snapshot(self, done: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
+        """Save the newest frame with its overlay; `done` is given the file."""
+        result, config, folder = self._latest, self.overlay_config(), self._folder()
+        if result is not None:
+            self._background.run(lambda: save_snapshot(result, config, folder, self.name), done, failed)
+
+    # on the window's thread
+
+    def _opened(self, source: FrameSource) -> None:
+        if self.state is SessionState.CLOSED:
+            source.close()
+            return
+        self.name = source.name
+        self._source = WatchedSource(source, loop=self._loop)
+        self._begin()
+
+    def _open_failed(self, error: Exception) -> None:
+        if self.state is not SessionState.CLOSED:
+            self._set_state(SessionState.FAILED, str(error))
+
+    def _begin(self) -> None:
+        detector, source = self._engine.detector, self._source
+        if detector is None or source is None or self._runner is not None or self.state is SessionState.CLOSED:
+            if detector is not None and self._tracker is not None:
+                self._tracker.change(self._engine.tracker())
+            return
+        self._tracker = LiveTracker(self._engine.tracker())
+        self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
+        self.counts.use_shapes(self.shapes)
+        self.configure()
+        self._picturer.fit(self._size)
+        pipeline = Pipeline(detector, self._tracker, analyse=self.counts)
+        self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
+        self._runner.start()
+
+    def _ended(self) -> None:
+        assert self._runner is not None
+        try:
+            self._runner.wait(0.0)
+        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+            self._set_state(SessionState.FAILED, str(error) if isinstance(error, TrackerError) else repr(error))
+        else:
+            self._set_state(SessionState.ENDED, self.tr("Ended"))
+
+    def _set_state(self, state: SessionState, message: str) -> None:
+        if (state, message) != (self.state, self.message):
+            self.state, self.message = state, message
+            self.changed.emit()
+
+    # on the runner's threads
+
+    def _read_at(self, index: int) -> float | None:
+        return self._source.read_at(index) if self._source is not None else None
+
+    def _took(self, result: FrameResult) -> None:
+        self._latest = result
+        picture = self._picturer(result)
+        if picture is not None:
+            with self._lock:
+                self._waiting = picture
+        for event in result.events:
+            self._notices.append(self._notice(event, result, picture))
+
+    def _notice(self, event: Event, result: FrameResult, picture: Picture | None) -> Notice:
+        image = result.frame.image if picture is None else picture.pixels
+        scale = image.shape[1] / max(1, result.frame.image.shape[1])
+        boxes = result.tracks.boxes[result.tracks.ids == event.track_id]
+        still = image if picture is not None else cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)
+        if still.shape[1] > STILL_WIDTH:
+            still = cv2.resize(still, (STILL_WIDTH, round(still.shape[0] * STILL_WIDTH / still.shape[1])))
+            scale *= STILL_WIDTH / image.shape[1]
+        label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
+        crop = _crop(still, boxes[0] * scale if len(boxes) else None)
+        return Notice(self.name, event, label, time.time(), crop, still, self.clips.current)
+
+
+def _crop(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """The surroundings of a box in the shape of a thumbnail, or all of the picture."""
+    height, width = image.shape[:2]
+    if box is not None and np.isfinite(box).all():
+        x1, y1, x2, y2 = box.tolist()
+        high = max((y2 - y1) * 1.3, (x2 - x1) * 1.3 * THUMBNAIL[1] / THUMBNAIL[0], 24)
+        wide = high * THUMBNAIL[0] / THUMBNAIL[1]
+        left = min(max((x1 + x2 - wide) / 2, 0), max(width - wide, 0))
+        top = min(max((y1 + y2 - high) / 2, 0), max(height - high, 0))
+        image = image[int(top) : int(top + high) + 1, int(left) : int(left + wide) + 1]
+    return cv2.resize(np.ascontiguousarray(image), THUMBNAIL, interpolation=cv2.INTER_AREA)

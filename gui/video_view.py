@@ -1,0 +1,428 @@
+"""Paints the newest picture with zoom and pan, and lets lines, zones, hidden regions and boxes be drawn on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import (
+    QColor,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PyQt6.QtWidgets import QWidget
+
+from gui.drawing import paint_box, paint_message, paint_shape
+from gui.interaction import (
+    Box,
+    Hit,
+    Point,
+    Shape,
+    View,
+    box_at,
+    drag_box,
+    drag_shape,
+    handle_at,
+    insert_point,
+    remove_point,
+    shape_at,
+    tidy_box,
+)
+from gui.picture import Picture
+
+__all__ = ["Tool", "VideoView", "to_image"]
+
+Tool: TypeAlias = Literal["look", "line", "zone", "blur", "box"]
+REACH = 9.0
+BACKGROUND = "#0d0f11"
+NO_SIZE = (16.0, 9.0)
+
+
+def to_image(pixels: np.ndarray) -> QImage:
+    """A Qt image over the same memory; the array must outlive it."""
+    height, width = pixels.shape[:2]
+    memory = cast(bytes, pixels.data)  # Qt takes any buffer
+    return QImage(memory, width, height, pixels.strides[0], QImage.Format.Format_RGB32)
+
+
+class VideoView(QWidget):
+    """One picture with what is drawn on it. Emits what the user does; changes nothing itself."""
+
+    resized = pyqtSignal()
+    clicked_track = pyqtSignal(int)
+    """The id below a click, 0 beside all."""
+    hovered_track = pyqtSignal(int)
+    activated = pyqtSignal()
+    """A double click."""
+    shapes_changed = pyqtSignal(list)
+    box_drawn = pyqtSignal(tuple)
+    box_moved = pyqtSignal(int, tuple)
+    tool_done = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumSize(QSize(120, 68))
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAccessibleName(self.tr("Picture"))
+        self._picture: Picture | None = None
+        self._image: QImage | None = None
+        self._frame_size: tuple[float, float] = NO_SIZE
+        self._zoom, self._centre = 1.0, (0.5, 0.5)
+        self._shapes: list[Shape] = []
+        self._tool: Tool = "look"
+        self._drawn: list[Point] = []
+        self._pointer: Point = (0.0, 0.0)
+        self._grip: tuple[Hit, Shape, Point] | None = None
+        self._box_grip: tuple[int, int, Box, Point] | None = None
+        self._dragged_box: Box | None = None
+        self._pan_from: QPointF | None = None
+        self._hovered = 0
+        self._message = ""
+        self.selected: frozenset[int] = frozenset()
+        self.editable = False
+        """Whether boxes of the selected track can be moved."""
+        self.draws_shapes = True
+
+    # what is shown
+
+    @property
+    def picture(self) -> Picture | None:
+        """What is painted now."""
+        return self._picture
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """Lines, zones and hidden regions."""
+        return list(self._shapes)
+
+    @property
+    def tool(self) -> Tool:
+        """What the pointer does."""
+        return self._tool
+
+    def show_picture(self, picture: Picture | None) -> None:
+        """Paint this from now on."""
+        self._picture = picture
+        self._image = None if picture is None else to_image(picture.pixels)
+        if picture is not None:
+            self._frame_size = picture.frame_size
+        self.update()
+
+    def show_message(self, text: str) -> None:
+        """Words over the picture, such as why there is none."""
+        if text != self._message:
+            self._message = text
+            self.update()
+
+    def show_shapes(self, shapes: Sequence[Shape]) -> None:
+        """The shapes to draw and to edit."""
+        self._shapes = list(shapes)
+        self._grip = None
+        self.update()
+
+    def use_tool(self, tool: Tool) -> None:
+        """What the next clicks draw."""
+        self._tool = tool
+        self._drawn = []
+        self.setCursor(Qt.CursorShape.ArrowCursor if tool == "look" else Qt.CursorShape.CrossCursor)
+        self.update()
+
+    def select(self, track_ids: Sequence[int]) -> None:
+        """Mark these tracks."""
+        self.selected = frozenset(track_ids)
+        self._dragged_box = None
+        self.update()
+
+    def view(self) -> View:
+        """How the frame lies in this widget."""
+        return View(self.width(), self.height(), *self._frame_size, self._zoom, self._centre)
+
+    def wanted_size(self) -> tuple[int, int]:
+        """Pixels a picture needs to be sharp here."""
+        ratio = self.devicePixelRatioF() * self._zoom
+        return round(self.width() * ratio), round(self.height() * ratio)
+
+    def reset_zoom(self) -> None:
+        """Show the whole frame."""
+        self._zoom, self._centre = 1.0, (0.5, 0.5)
+        self.resized.emit()
+        self.update()
+
+    # Qt
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """The picture, then what is drawn over it."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(BACKGROUND))
+        view = self.view()
+        if self._image is not None:
+            target = QRectF(*view.target)
+            ratio = self.devicePixelRatioF()
+            same = abs(target.width() * ratio - self._image.width()) < 1.5
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not same and self._zoom < 6)
+            if same and ratio == 1:
+                painter.drawImage(QPointF(round(target.left()), round(target.top())), self._image)
+            else:
+                painter.drawImage(target, self._image)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_selection(painter, view)
+        if self.draws_shapes:
+            touched = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
+            for number, shape in enumerate(self._shapes):
+                paint_shape(painter, shape, view, touched=touched is not None and touched.shape == number)
+        self._paint_unfinished(painter, view)
+        if self._message:
+            paint_message(painter, QRectF(self.rect()), self._message)
+        painter.end()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Ask for pictures of the new size."""
+        super().resizeEvent(event)
+        self.resized.emit()
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Zoom at the pointer."""
+        if event is None or self._picture is None:
+            return
+        at = event.position()
+        view = self.view().zoomed(1.2 ** (event.angleDelta().y() / 120), (at.x(), at.y()))
+        self._keep(view)
+        self.resized.emit()
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Begin to draw, drag or pan."""
+        if event is None:
+            return
+        self.setFocus()
+        view = self.view()
+        at = (event.position().x(), event.position().y())
+        point = view.to_frame(at)
+        if event.button() == Qt.MouseButton.MiddleButton or (
+            event.button() == Qt.MouseButton.LeftButton and event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        ):
+            self._pan_from = event.position()
+        elif event.button() == Qt.MouseButton.RightButton:
+            self._press_right(point, view)
+        elif event.button() == Qt.MouseButton.LeftButton:
+            self._press_left(point, view)
+        self.update()
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Drag, pan or hover."""
+        if event is None:
+            return
+        at = event.position()
+        self._pointer = (at.x(), at.y())
+        view = self.view()
+        point = view.to_frame(self._pointer)
+        if self._pan_from is not None:
+            self._keep(view.panned(at.x() - self._pan_from.x(), at.y() - self._pan_from.y()))
+            self._pan_from = at
+        elif self._grip is not None:
+            hit, shape, start = self._grip
+            moved = drag_shape(shape, hit, (point[0] - start[0], point[1] - start[1]), self._frame_size)
+            self._shapes[hit.shape] = moved
+        elif self._box_grip is not None:
+            _, handle, box, start = self._box_grip
+            self._dragged_box = drag_box(box, handle, (point[0] - start[0], point[1] - start[1]))
+        else:
+            self._hover(point)
+        self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Finish what was dragged."""
+        if event is None:
+            return
+        self._pan_from = None
+        if self._grip is not None:
+            hit, shape, _ = self._grip
+            self._grip = None
+            if self._shapes[hit.shape] != shape:
+                self.shapes_changed.emit(self.shapes)
+        elif self._box_grip is not None:
+            track_id, _, box, _ = self._box_grip
+            moved, self._box_grip, self._dragged_box = self._dragged_box, None, None
+            tidy = None if moved is None else tidy_box(moved, self._frame_size)
+            if tidy is not None and tidy != box:
+                self.box_moved.emit(track_id, tidy)
+        elif self._tool in ("blur", "box") and len(self._drawn) == 1:
+            self._finish_rectangle(self.view().to_frame((event.position().x(), event.position().y())))
+        self.update()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Close a zone, add a point to an edge, or ask for the large view."""
+        if event is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if self._tool == "zone":
+            self._finish_zone()
+            return
+        view = self.view()
+        point = view.to_frame((event.position().x(), event.position().y()))
+        hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
+        if self._tool == "look" and hit is not None and hit.point is None and self._shapes[hit.shape].kind == "zone":
+            self._grip = None
+            self._shapes[hit.shape] = insert_point(self._shapes[hit.shape], point)
+            self.shapes_changed.emit(self.shapes)
+        elif self._tool == "look":
+            self.activated.emit()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Escape gives up a drawing, Return closes a zone, Delete removes the shape below the pointer."""
+        if event is None:
+            return
+        if event.key() == Qt.Key.Key_Escape and self._tool != "look":
+            self.use_tool("look")
+            self.tool_done.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._tool == "zone":
+            self._finish_zone()
+        elif event.key() == Qt.Key.Key_Delete and self._delete_touched():
+            self.shapes_changed.emit(self.shapes)
+        else:
+            super().keyPressEvent(event)
+            return
+        self.update()
+
+    # drawing and dragging
+
+    def _press_left(self, point: Point, view: View) -> None:
+        if self._tool == "line":
+            self._drawn.append(point)
+            if len(self._drawn) == 2:
+                self._finish(Shape("line", self._free_name("line"), tuple(self._drawn)))
+        elif self._tool == "zone":
+            closes = len(self._drawn) >= 3 and _near(self._drawn[0], point, REACH / view.scale)
+            if closes:
+                self._finish_zone()
+            else:
+                self._drawn.append(point)
+        elif self._tool in ("blur", "box"):
+            self._drawn = [point]
+        else:
+            self._press_look(point, view)
+
+    def _press_look(self, point: Point, view: View) -> None:
+        hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
+        inside_only = (
+            hit is not None
+            and hit.point is None
+            and self._shapes[hit.shape].kind == "zone"
+            and self._row_at(point) is not None
+        )
+        if hit is not None and not inside_only:
+            self._grip = (hit, self._shapes[hit.shape], point)
+            return
+        if self.editable and self._take_box(point, view):
+            return
+        row = self._row_at(point)
+        self.clicked_track.emit(0 if row is None or self._picture is None else self._id_of(row))
+
+    def _press_right(self, point: Point, view: View) -> None:
+        if self._tool == "zone":
+            self._finish_zone()
+            return
+        hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
+        if hit is not None and hit.point is not None:
+            shorter = remove_point(self._shapes[hit.shape], hit.point)
+            if shorter != self._shapes[hit.shape]:
+                self._shapes[hit.shape] = shorter
+                self.shapes_changed.emit(self.shapes)
+
+    def _take_box(self, point: Point, view: View) -> bool:
+        if self._picture is None or len(self.selected) != 1:
+            return False
+        tracks = self._picture.result.tracks
+        for track_id, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            if track_id in self.selected:
+                handle = handle_at((x1, y1, x2, y2), point, reach=REACH / view.scale)
+                if handle is not None:
+                    self._box_grip = (track_id, handle, (x1, y1, x2, y2), point)
+                    return True
+        return False
+
+    def _hover(self, point: Point) -> None:
+        row = self._row_at(point)
+        track_id = 0 if row is None or self._picture is None else self._id_of(row)
+        if track_id != self._hovered:
+            self._hovered = track_id
+            self.hovered_track.emit(track_id)
+
+    def _row_at(self, point: Point) -> int | None:
+        return None if self._picture is None else box_at(self._picture.result.tracks.boxes, point)
+
+    def _id_of(self, row: int) -> int:
+        assert self._picture is not None
+        return int(self._picture.result.tracks.ids[row])
+
+    def _finish_zone(self) -> None:
+        if len(self._drawn) >= 3:
+            self._finish(Shape("zone", self._free_name("zone"), tuple(self._drawn)))
+
+    def _finish_rectangle(self, end: Point) -> None:
+        (x1, y1), (x2, y2) = self._drawn[0], end
+        tidy = tidy_box((x1, y1, x2, y2), self._frame_size, least=4)
+        self._drawn = []
+        if tidy is None:
+            return
+        if self._tool == "blur":
+            left, top, right, bottom = tidy
+            self._finish(Shape("blur", self._free_name("hidden"), ((left, top), (right, bottom))))
+        else:
+            self.use_tool("look")
+            self.tool_done.emit()
+            self.box_drawn.emit(tidy)
+
+    def _finish(self, shape: Shape) -> None:
+        self._shapes.append(shape)
+        self.use_tool("look")
+        self.tool_done.emit()
+        self.shapes_changed.emit(self.shapes)
+
+    def _delete_touched(self) -> bool:
+        view = self.view()
+        hit = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
+        if hit is None or not self.draws_shapes:
+            return False
+        del self._shapes[hit.shape]
+        return True
+
+    def _free_name(self, word: str) -> str:
+        taken = {shape.name for shape in self._shapes}
+        return next(name for number in range(1, len(taken) + 2) if (name := f"{word} {number}") not in taken)
+
+    def _keep(self, view: View) -> None:
+        self._zoom, self._centre = view.zoom, view.centre
+        self.update()
+
+    def _paint_selection(self, painter: QPainter, view: View) -> None:
+        if self._picture is None or not self.selected:
+            return
+        tracks = self._picture.result.tracks
+        for track_id, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            if track_id in self.selected:
+                shown = self._dragged_box if self._dragged_box is not None and self._box_grip is not None else box
+                paint_box(painter, tuple(shown), view, handles=self.editable and len(self.selected) == 1)
+
+    def _paint_unfinished(self, painter: QPainter, view: View) -> None:
+        if not self._drawn:
+            return
+        end = view.to_frame(self._pointer)
+        if self._tool in ("blur", "box"):
+            (x1, y1), (x2, y2) = self._drawn[0], end
+            paint_box(painter, (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), view, handles=False)
+        else:
+            kind: Literal["line", "zone"] = "line" if self._tool == "line" else "zone"
+            paint_shape(painter, Shape(kind, "", (*self._drawn, end)), view, touched=True)
+
+
+def _near(first: Point, second: Point, reach: float) -> bool:
+    return abs(first[0] - second[0]) <= reach and abs(first[1] - second[1]) <= reach
