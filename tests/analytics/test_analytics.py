@@ -188,6 +188,14 @@ def test_the_heat_map_adds_up_the_time_spent() -> None:
     assert (painted[450, 600] == 128).all()
 
 
+def test_lines_and_zones_are_drawn_with_their_numbers() -> None:
+    rules = Rules(line=GATE.line, zone=(ZoneRule("square", SQUARE),))
+    analytics, _ = run(rules, walk([(300.0, 200.0)] * 3))
+    line, zone = analytics.figures()
+    assert line == ((START, END), False, "gate  in 0  out 0")
+    assert zone == (SQUARE, True, "square  1")
+
+
 def test_rules_grow_with_the_picture() -> None:
     rules = Rules(size=(320, 240), line=(LineRule("gate", (50, 120), (250, 120)),))
     analytics, _ = run(rules, walk([(300.0, 300.0 - 10 * step) for step in range(13)]))

@@ -128,11 +128,19 @@ def draw_hidden() -> Image:
     return Overlay(config)(replace(result, frame=replace(result.frame, image=textured)))
 
 
+def draw_figures() -> Image:
+    """A line and a zone with their numbers under the boxes."""
+    line = (((60.0, 240.0), (430.0, 190.0)), False, "gate  in 3  out 1")
+    zone = (((250.0, 20.0), (470.0, 30.0), (440.0, 170.0), (260.0, 160.0)), True, "платформа  2")
+    return Overlay(OverlayConfig(masks=False), figures=lambda: [line, zone])(crowd(480, 270))
+
+
 SCENES: dict[str, Callable[[], Image]] = {
     "masks": draw_masks,
     "trails": draw_trails,
     "detections": draw_detections,
     "hidden": draw_hidden,
+    "figures": draw_figures,
 }
 
 if __name__ == "__main__":

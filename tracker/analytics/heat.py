@@ -41,11 +41,13 @@ class HeatMap:
     def paint(self, image: Image, *, opacity: float = 0.6) -> Image:
         """The picture with the map on it; cells without any time stay as they are."""
         height, width = image.shape[:2]
-        strength = np.log1p(self.seconds / max(float(self.seconds.max()), 1e-9) * 20) / np.log1p(20)
-        smooth = cv2.GaussianBlur(strength.astype(np.float32), (0, 0), 1.0)
+        strength = np.sqrt(self.seconds).astype(np.float32)  # or one who waits would outshine all who pass
+        smooth = cv2.GaussianBlur(strength, (0, 0), 1.0)
+        smooth = smooth / max(float(smooth.max()), 1e-9)
         smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-        colours = cv2.applyColorMap(np.rint(smooth * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
-        weight = (opacity * np.minimum(smooth * 4, 1))[:, :, None]
+        shades = np.rint(64 + smooth * 191).astype(np.uint8)  # from purple on: black would look like shade
+        colours = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[:, :, ::-1]
+        weight = (opacity * np.minimum(smooth * 5, 1))[:, :, None]
         painted: Image = np.rint(image * (1 - weight) + colours * weight).astype(np.uint8)
         return painted
 

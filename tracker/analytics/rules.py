@@ -91,7 +91,7 @@ class ZoneRule:
     """Limits of their own for some classes."""
     hysteresis: float = 0.1
     """How far across the border an object must get, in sizes of its box, to have entered or left."""
-    lost_s: float = 2.0
+    lost_s: float = 1.0
     """Seconds after which an object that is no longer seen has left."""
 
     def __post_init__(self) -> None:

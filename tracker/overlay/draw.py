@@ -7,19 +7,22 @@ Sizes follow the picture's shorter side, so that 360p and 4K look alike.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from tracker.overlay import shapes
-from tracker.overlay.palette import PALETTE, Colour, colour_of
+from tracker.overlay.palette import PALETTE, WHITE, Colour, colour_of
 from tracker.overlay.shapes import Corners
 from tracker.overlay.text import Pen, Tag, draw_tag, place_tag, printable
 from tracker.types import FrameResult, Image, Tracks, TrackState
 
-__all__ = ["Overlay", "OverlayConfig"]
+__all__ = ["Figure", "Overlay", "OverlayConfig"]
+
+Figure: TypeAlias = tuple[tuple[tuple[float, float], ...], bool, str]
+"""Something of the scene rather than of an object: its points, whether they close, and its text."""
 
 _LEAST_STEP = 2
 """Line widths a trail must grow by before a new point is kept: standing objects then cost nothing."""
@@ -103,8 +106,12 @@ class Overlay:
     A jump back in time forgets what came after it, so a player may seek.
     """
 
-    def __init__(self, config: OverlayConfig | None = None) -> None:
+    def __init__(
+        self, config: OverlayConfig | None = None, figures: Callable[[], Sequence[Figure]] | None = None
+    ) -> None:
+        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` tells them."""
         self.config = config or OverlayConfig()
+        self._figures = figures
         self._trails: dict[int, deque[tuple[float, float, float]]] = {}
         self._pen: Pen | None = None
 
@@ -136,7 +143,8 @@ class Overlay:
             for item in shown:
                 paint = shapes.draw_dashed_box if item.dashed else shapes.draw_box
                 paint(canvas, item.corners, item.colour, line=line)
-        self._draw_tags(shown, canvas, line, self._pen)
+        placed = self._draw_figures(canvas, line, self._pen) if self._figures is not None else []
+        self._draw_tags(shown, placed, canvas, line, self._pen)
 
     def reset(self) -> None:
         """Forget all trails."""
@@ -265,9 +273,26 @@ class Overlay:
             faded = (now - times) / max(length_s, 1e-9)
             shapes.draw_trail(canvas, np.stack([xs, ys], axis=1), faded, colour_of(number), line=line)
 
-    def _draw_tags(self, shown: Sequence[_Shown], canvas: Image, line: int, pen: Pen) -> None:
+    def _draw_figures(self, canvas: Image, line: int, pen: Pen) -> list[Tag]:
+        """Lines and zones in white, their tags at their middle or first corner."""
+        assert self._figures is not None
+        tags = []
+        width, height = shapes.size_of(canvas)
+        for points, closed, text in self._figures():
+            shapes.draw_figure(canvas, points, WHITE, closed=closed, line=line)
+            text = printable(text)
+            if not text:
+                continue
+            x, y = points[0] if closed else (np.array(points[0]) + points[-1]) / 2
+            wide = pen.width(text)
+            left = min(max(round(x) - (0 if closed else wide // 2), 0), max(width - wide, 0))
+            top = min(max(round(y) - pen.height // 2, 0), max(height - pen.height, 0))
+            tags.append(Tag(text, WHITE, left, top, wide, pen.height))
+        return tags
+
+    def _draw_tags(self, shown: Sequence[_Shown], placed: list[Tag], canvas: Image, line: int, pen: Pen) -> None:
+        """Tags of objects, out of the way of those already placed."""
         frame_size = shapes.size_of(canvas)
-        placed: list[Tag] = []
         for item in reversed(shown):  # small objects have the least room around them: they choose first
             if item.texts:
                 tag = place_tag(
