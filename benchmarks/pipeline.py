@@ -78,7 +78,7 @@ def _compare(clip: Path, settings: Settings, folder: Path) -> None:
         usual.append(_rate(len(canvases), lambda: [all_threads.run_network([canvas]) for canvas in canvases]))
         with ThreadPoolExecutor(built.workers) as pool:
             most.append(
-                _rate(len(canvases), lambda: list(pool.map(lambda canvas: one_thread.run_network([canvas]), canvases)))  # noqa: B023
+                _rate(len(canvases), lambda: list(pool.map(lambda canvas: one_thread.run_network([canvas]), canvases)))
             )
         whole.append(_whole_rate(clip, settings, folder / f"run{number}"))
     bare, ceiling, rate = statistics.median(usual), statistics.median(most), statistics.median(whole)

@@ -269,7 +269,8 @@ def test_the_default_path_needs_no_torch_and_little_memory(photographs: Path, tm
         import resource, sys
         sys.path.insert(0, {str(ROOT)!r})
         import main
-        code = main.main(["track", {str(photographs)!r}, "--save", "--project", {str(tmp_path)!r}, "--progress", "none"])
+        quiet = ("--project", {str(tmp_path)!r}, "--progress", "none")
+        code = main.main(["track", {str(photographs)!r}, "--save", *quiet])
         heavy = [name for name in ("torch", "ultralytics", "PyQt6", "ray", "matplotlib") if name in sys.modules]
         print("REPORT", code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, *heavy)
     """
@@ -307,6 +308,14 @@ def test_detect_writes_rows_of_every_image(tmp_path: Path, capsys: pytest.Captur
         assert row["segmentation"]["size"] == [tall, wide]
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"bus.jpg", "zidane.jpg"}
     assert "2 images" in capsys.readouterr().out
+
+
+def test_detect_numbers_the_frames_of_a_video(photographs: Path, tmp_path: Path) -> None:
+    arguments = ("--out", tmp_path / "preds.json", "--progress", "none", "--vid-stride", 90, "--no-masks")
+    assert run("detect", photographs, *arguments) == 0
+    rows = json.loads((tmp_path / "preds.json").read_text())
+    assert {row["image"] for row in rows} == {"street_000000", "street_000090", "street_000180", "street_000270"}
+    assert not any("segmentation" in row for row in rows)
 
 
 def test_help_names_every_command_and_every_option_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from tracker.build import make_detection_pipeline, make_runner
-from tracker.commands.options import add_detector_options, add_settings_options, settings_from
+from tracker.commands.options import add_detector_options, add_settings_options, add_source_options, settings_from
 from tracker.commands.outputs import own_folder
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.formats.detections_json import DetectionsJson
-from tracker.protocols import Sink
-from tracker.types import FrameResult
-from tracker.video import open_source
+from tracker.protocols import FrameSource, Sink
+from tracker.types import Frame, FrameResult
+from tracker.video import ImageSource, open_source
 
 __all__ = ["add_parsers"]
 
@@ -28,6 +29,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("source", help="image, folder, 'glob' or video")
     parser.add_argument("--out", type=Path, default=Path("detections.json"), metavar="FILE.json", help="the JSON list")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write each image with its boxes drawn")
+    add_source_options(parser)
     add_detector_options(parser)
     add_settings_options(parser)
     parser.set_defaults(run=_run)
@@ -41,10 +43,10 @@ def _run(options: argparse.Namespace) -> int:
             raise SourceError(f"{source.name}: detect looks at images and files; use `track` for live input")
         built = make_detection_pipeline(settings, draw=options.draw is not None)
         own_folder(options.out.parent)
-        rows = _Rows(DetectionsJson(options.out))
+        rows = _Rows(DetectionsJson(options.out), _names(source))
         sinks: list[Sink] = [rows]
         if options.draw is not None:
-            sinks.append(_Pictures(own_folder(options.draw)))
+            sinks.append(_Pictures(own_folder(options.draw), _names(source)))
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)
     except BaseException:
         source.close()
@@ -57,16 +59,24 @@ def _run(options: argparse.Namespace) -> int:
     return 3 if progress.damage else 0
 
 
+def _names(source: FrameSource) -> Callable[[Frame], str]:
+    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0."""
+    if isinstance(source, ImageSource):
+        return lambda frame: Path(frame.source).stem
+    return lambda frame: f"{Path(source.name).stem}_{frame.index:06d}"
+
+
 class _Rows:
     """The JSON rows of every image."""
 
-    def __init__(self, file: DetectionsJson) -> None:
+    def __init__(self, file: DetectionsJson, name: Callable[[Frame], str]) -> None:
         self._file = file
+        self._name = name
         self.count = 0
 
     def write(self, result: FrameResult) -> None:
         height, width = result.frame.image.shape[:2]
-        self._file.add(Path(result.frame.source).stem, result.detections, result.labels, width=width, height=height)
+        self._file.add(self._name(result.frame), result.detections, result.labels, width=width, height=height)
         self.count += len(result.detections)
 
     def close(self) -> None:
@@ -79,13 +89,14 @@ class _Rows:
 class _Pictures:
     """Every image with its boxes drawn, as JPEG."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: Callable[[Frame], str]) -> None:
         self._folder = folder
+        self._name = name
 
     def write(self, result: FrameResult) -> None:
         if result.canvas is None:
             return
-        path = self._folder / f"{Path(result.frame.source).stem}.jpg"
+        path = self._folder / f"{self._name(result.frame)}.jpg"
         if not cv2.imwrite(str(path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
             raise SinkError(f"{path}: cannot write the picture; check the folder's rights and free space")
 

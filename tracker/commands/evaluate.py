@@ -9,8 +9,7 @@ from tracker.evaluate import tracking_commands
 
 __all__ = ["add_parsers"]
 
-KINDS = (
-)
+KINDS: tuple[str, ...] = ()
 
 
 def add_parsers(subparsers: Any) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "add_detector_options",
     "add_output_options",
     "add_settings_options",
+    "add_source_options",
     "add_tracking_options",
     "comma_list",
     "settings_from",
@@ -53,14 +54,18 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--masks", action=argparse.BooleanOptionalAction, default=None, help=docs["masks"])
 
 
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """How frames are read."""
+    parser.add_argument("--vid-stride", type=int, metavar="N", help=field_docs(SourceConfig)["vid_stride"])
+
+
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:
-    """How frames are read, followed and drawn."""
+    """How objects are followed and drawn."""
     group = parser.add_argument_group("tracking")
     help_text = (
         "preset (default, sort, deepsort, bytetrack, botsort, ocsort), or a YAML or TOML file of tracker settings"
     )
     group.add_argument("--tracker", metavar="NAME", help=help_text)
-    group.add_argument("--vid-stride", type=int, metavar="N", help=field_docs(SourceConfig)["vid_stride"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
 

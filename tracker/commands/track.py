@@ -13,6 +13,7 @@ from tracker.commands.options import (
     add_detector_options,
     add_output_options,
     add_settings_options,
+    add_source_options,
     add_tracking_options,
     settings_from,
 )
@@ -45,6 +46,7 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser("track", help="follow people and vehicles", description=__doc__)
     parser.add_argument("source", help="file, folder, 'glob', camera number or name, rtsp:// or http:// address")
     parser.add_argument("--show", action="store_true", help="open a live window; q or Esc ends")
+    add_source_options(parser)
     add_detector_options(parser)
     add_tracking_options(parser)
     add_output_options(parser)

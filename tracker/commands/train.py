@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["add_parsers"]
 
-KINDS = (
+KINDS: tuple[str, ...] = (
     "tracker.train.classifier_command",
     "tracker.train.segmentation_command",
 )
