@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError, SourceError
@@ -115,14 +115,24 @@ def read_rows(path: Path) -> MotRows:
     )
 
 
-def detections_by_frame(rows: MotRows, length: int | None) -> list[Detections]:
-    """The detections of each frame from 1 to `length`, or to the last one that has any."""
+def detections_by_frame(
+    rows: MotRows, length: int | None, looks: Float32[ndarray, "n d"] | None = None
+) -> list[Detections]:
+    """The detections of each frame from 1 to `length`, or to the last one that has any; `looks` go with the rows."""
     count = max(length or 0, int(rows.frames[-1]) if len(rows) else 0)
     cuts = rows.frames.searchsorted(np.arange(1, count + 2))
     boxes, scores = rows.boxes.astype(np.float32), rows.scores.astype(np.float32)
     # Detection files carry no class a tracker could use: column 8 is a world coordinate or -1.
     classes = np.zeros(len(rows), np.int32)
-    return [Detections(boxes[first:last], scores[first:last], classes[first:last]) for first, last in pairwise(cuts)]
+    return [
+        Detections(
+            boxes[first:last],
+            scores[first:last],
+            classes[first:last],
+            embeddings=None if looks is None else looks[first:last],
+        )
+        for first, last in pairwise(cuts)
+    ]
 
 
 def result_lines(frame: int, tracks: Tracks) -> Iterable[str]:

@@ -1,0 +1,166 @@
+"""Which fragments of tracks are one object: costs of all possible links, and the best choice among them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, Int64
+from numpy import ndarray
+
+from tracker.track.associate import assign
+
+__all__ = ["Fragments", "LinkConfig", "link_fragments"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """When two fragments are one object.
+
+    The log-odds of a pair are `base` less each difference times its weight; weights are a logistic regression on
+    which ends belonged together in the MOT15, MOT17-02 and KITTI sequences we measure with.
+    """
+
+    min_log_odds: float = -1.0
+    """Pairs less likely than this are not linked; 0 is as likely as not."""
+    longest_gap_s: float = 4.0
+    """Fragments further apart in time are not linked."""
+    span_s: float = 0.6
+    """Seconds at the end of a fragment that its motion is measured on."""
+    steadiness_s: float = 2.0
+    """Speed is believed to last about this long."""
+    base: float = -2.1
+    """Log-odds of two ends one box height apart, no time between, of equal size."""
+    offset_weight: float = 1.8
+    """For the logarithm of the distance from where motion leads, in box heights."""
+    gap_weight: float = 0.35
+    """For the logarithm of the gap in seconds."""
+    height_weight: float = 1.5
+    """For the absolute logarithm of the ratio of heights."""
+    width_weight: float = 0.8
+    """For the absolute logarithm of the ratio of widths."""
+    look_weight: float = 8.0
+    """For the cosine distance of the looks, where there are any, above `look_typical`."""
+    look_typical: float = 0.25
+    """Cosine distance at which looks speak neither for nor against a link."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fragments:
+    """The two ends of every fragment: when, where, how large, how fast, what it looked like."""
+
+    start: Float64[ndarray, " n"]
+    end: Float64[ndarray, " n"]
+    first: Float64[ndarray, "n 4"]
+    """Centre, width and height at the start, fitted over the span."""
+    last: Float64[ndarray, "n 4"]
+    first_speed: Float64[ndarray, "n 2"]
+    """Pixels per second of the centre."""
+    last_speed: Float64[ndarray, "n 2"]
+    class_ids: Int32[ndarray, " n"]
+    looks: Float32[ndarray, "n d"] | None
+
+    @classmethod
+    def of(
+        cls,
+        times: Float64[ndarray, " r"],
+        fragments: Int64[ndarray, " r"],
+        boxes: Float64[ndarray, "r 4"],
+        class_ids: Int32[ndarray, " r"],
+        looks: Float32[ndarray, "r d"] | None,
+        *,
+        span_s: float,
+    ) -> Fragments:
+        """The ends of fragments 0 to n - 1, from the rows of all of them in order of time."""
+        order = fragments.argsort(kind="stable")
+        cuts = np.flatnonzero(np.diff(fragments[order])) + 1
+        members = np.split(order, cuts)
+        start = np.array([times[rows[0]] for rows in members])
+        end = np.array([times[rows[-1]] for rows in members])
+        x1, y1, x2, y2 = boxes.T
+        shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
+        heads = [_end_of(times[rows], shapes[rows], times[rows[0]], span_s) for rows in members]
+        tails = [_end_of(times[rows], shapes[rows], times[rows[-1]], span_s) for rows in members]
+        mean_looks = None
+        if looks is not None:
+            mean_looks = np.stack([looks[rows].mean(axis=0) for rows in members])
+            mean_looks /= np.maximum(np.linalg.norm(mean_looks, axis=1, keepdims=True), 1e-9)
+        return cls(
+            start,
+            end,
+            np.array([shape for shape, _ in heads]),
+            np.array([shape for shape, _ in tails]),
+            np.array([speed for _, speed in heads]),
+            np.array([speed for _, speed in tails]),
+            np.array([np.bincount(class_ids[rows]).argmax() for rows in members], np.int32),
+            mean_looks,
+        )
+
+
+def _end_of(
+    times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float
+) -> tuple[Float64[ndarray, " 4"], Float64[ndarray, " 2"]]:
+    """Shape and speed at one end: a straight line through the rows within the span."""
+    near = np.abs(times - at) <= span_s
+    when, shape = times[near] - at, shapes[near]
+    mean, middle = shape.mean(axis=0), float(when.mean())
+    spread = float(((when - middle) ** 2).sum())
+    if len(when) < 3 or spread <= 0:
+        return shapes[np.abs(times - at).argmin()], np.zeros(2)
+    slope = ((when - middle)[:, None] * (shape - mean)).sum(axis=0) / spread
+    return mean - slope * middle, slope[:2]
+
+
+def link_fragments(
+    fragments: Fragments, config: LinkConfig
+) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " k"], Float64[ndarray, " k"]]:
+    """The links chosen: the fragment before, the one after, and their log-odds.
+
+    Each fragment has at most one before and one after it; the choice has the largest sum of odds above the limit.
+    """
+    before, after = _candidates(fragments, config)
+    odds = _log_odds(fragments, before, after, config)
+    good = odds > config.min_log_odds
+    before, after, odds = before[good], after[good], odds[good]
+    count = len(fragments.start)
+    chosen_before, chosen_after = assign(before, after, odds - config.min_log_odds, (count, count))
+    table = dict(zip((before * count + after).tolist(), odds.tolist(), strict=True))
+    chosen_odds = np.array([table[key] for key in (chosen_before * count + chosen_after).tolist()], np.float64)
+    return chosen_before, chosen_after, chosen_odds
+
+
+def _candidates(fragments: Fragments, config: LinkConfig) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]:
+    """Every pair in which one ends before the other starts, and not too long before."""
+    order = fragments.start.argsort(kind="stable")
+    starts = fragments.start[order]
+    low = starts.searchsorted(fragments.end, side="right")
+    high = np.maximum(starts.searchsorted(fragments.end + config.longest_gap_s, side="right"), low)
+    counts = high - low
+    place = np.arange(counts.sum()) + np.repeat(low - (counts.cumsum() - counts), counts)
+    before, after = np.repeat(np.arange(len(starts)), counts), order[place]
+    same = fragments.class_ids[before] == fragments.class_ids[after]
+    return before[same], after[same]
+
+
+def _log_odds(
+    fragments: Fragments, before: Int64[ndarray, " k"], after: Int64[ndarray, " k"], config: LinkConfig
+) -> Float64[ndarray, " k"]:
+    gap = fragments.start[after] - fragments.end[before]
+    last, first = fragments.last[before], fragments.first[after]
+    reach = (config.steadiness_s * (1 - np.exp(-gap / config.steadiness_s)))[:, None]
+    ahead = last[:, :2] + fragments.last_speed[before] * reach - first[:, :2]
+    back = first[:, :2] - fragments.first_speed[after] * reach - last[:, :2]
+    _, _, last_width, last_height = np.maximum(last, 1.0).T
+    _, _, first_width, first_height = np.maximum(first, 1.0).T
+    offset = np.sqrt(((ahead**2).sum(axis=1) + (back**2).sum(axis=1)) / (2 * last_height * first_height))
+    odds: ndarray = (
+        config.base
+        - config.offset_weight * np.log(offset + 0.2)
+        - config.gap_weight * np.log(gap + 0.1)
+        - config.height_weight * np.abs(np.log(last_height / first_height))
+        - config.width_weight * np.abs(np.log(last_width / first_width))
+    )
+    if fragments.looks is not None:
+        distance = 1 - (fragments.looks[before] * fragments.looks[after]).sum(axis=1)
+        odds = odds - config.look_weight * (distance - config.look_typical)
+    return odds
