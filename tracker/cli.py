@@ -74,7 +74,7 @@ def _run(arguments: list[str], show: Show | None) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        raise ConfigError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
+        raise ConfigError(f"{name!r} is neither a command nor an existing file; {nearest(name, COMMANDS)}")
     parser = _Parser(prog="main.py", allow_abbrev=False)
     subparsers = parser.add_subparsers(required=True, parser_class=_Parser)
     for module in COMMANDS[name].modules:

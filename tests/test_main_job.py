@@ -1,0 +1,63 @@
+"""The whole program on real footage with a known truth: PETS09-S2L1 as vtest.avi, at 0.625 of its size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trackeval.metrics import HOTA, Identity
+
+from tests.evaluate.test_tracking import trackeval_mot
+from tests.track.conftest import mot  # noqa: F401
+from tracker.build import load_settings, make_pipeline
+from tracker.evaluate.mot_files import read_rows
+from tracker.formats.mot import MotSink
+from tracker.geometry import iou
+from tracker.video import open_source
+
+pytestmark = pytest.mark.shared
+SEQUENCE, SCALE = "PETS09-S2L1", 0.625
+
+
+def hits(found: np.ndarray, truth: np.ndarray) -> int:
+    """Boxes, best score first, that take a true box of their own at IoU 0.5."""
+    if not len(found) or not len(truth):
+        return 0
+    overlap, count = iou(found, truth), 0
+    for row in overlap:
+        best = int(row.argmax())
+        if row[best] >= 0.5:
+            overlap[:, best] = -1.0
+            count += 1
+    return count
+
+
+def test_people_are_found_and_keep_their_identity(shared: Path, mot: Path, tmp_path: Path) -> None:  # noqa: F811
+    truth = read_rows(mot / "MOT15" / SEQUENCE / "gt" / "gt.txt")
+    boxes = (truth.boxes * SCALE).astype(np.float32)
+    settings = load_settings({"detector": {"imgsz": 640, "classes": ["person"], "masks": False}}, "test")
+    pipeline = make_pipeline(settings, live=False, draw=False).pipeline
+    result = tmp_path / f"{SEQUENCE}.txt"
+    sink = MotSink(result)
+    right = found = frames = 0
+    for frame in open_source(str(shared / "data/video/vtest.avi")):
+        told = pipeline.process(frame)
+        sink.write(told)
+        sure = told.detections[told.detections.scores >= pipeline.detector.conf]
+        right += hits(sure.boxes, boxes[truth.frames == frame.index + 1])
+        found, frames = found + len(sure), frames + 1
+    sink.close()
+    assert right / len(truth) >= 0.8
+    assert right / found >= 0.8
+
+    folder = tmp_path / "truth" / SEQUENCE / "gt"
+    folder.mkdir(parents=True)
+    rows = np.loadtxt(mot / "MOT15" / SEQUENCE / "gt" / "gt.txt", delimiter=",")
+    rows[:, 2:6] *= SCALE
+    np.savetxt(folder / "gt.txt", rows, delimiter=",", fmt="%g")
+    judged = trackeval_mot(tmp_path / "truth", SEQUENCE, result, frames, "MOT15")
+    raw = judged.get_raw_seq_data("tracker", SEQUENCE)
+    data = judged.get_preprocessed_seq_data(raw, "pedestrian")
+    assert HOTA({"PRINT_CONFIG": False}).eval_sequence(data)["HOTA"].mean() >= 0.45
+    assert Identity({"PRINT_CONFIG": False}).eval_sequence(data)["IDF1"] >= 0.58
