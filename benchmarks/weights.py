@@ -1,6 +1,6 @@
 """The default network beside YOLOX nano: on our validation split, on vtest.avi, and in time on one thread.
 
-`python -m benchmarks.weights [--model MODEL] [--peer yolox_nano.onnx] [--data weights/data.yaml]`
+`python -m benchmarks.weights [--model MODEL] [--peer FILE] [--truth gt.txt] [--manifest weights/manifest.toml]`
 
 The peer's file takes 416 pixels only, so it runs here as the network it is copied into before any training, whose
 finds equal its own (a test holds them to that); its time is that of the file. Average precision is pycocotools', each
@@ -10,6 +10,8 @@ image judged only for what its folder labels. `overhead cars` are those of the f
 from __future__ import annotations
 
 import argparse
+import hashlib
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -56,22 +58,41 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "weights" / "data.yaml")
     parser.add_argument("--vtest", type=Path, default=SHARED / "video" / "vtest.avi")
     parser.add_argument("--truth", type=Path, help="gt.txt of PETS09-S2L1; without it vtest.avi is left out")
+    parser.add_argument("--manifest", type=Path, help="file whose tables sha256 and measured are written anew")
     options = parser.parse_args()
     data = load_data(options.data)[0]["val"]
     print(f"{len(data.samples)} validation images")
-    print(f"{'':34}{'ours':>8}{'peer':>8}{'':>4}")
+    print(f"{'':34}{'ours':>8}{'peer':>8}{'':>8}")
+    measured: dict[str, float] = {"validation_images": len(data.samples)}
     for size in (416, 640):
         look = DetectorConfig(model=options.model, conf=0.01, imgsz=size, device="cpu")
         both = make_detector(look, threads=2), peer_detector(options.peer, data.labels, look)
         for row in compare(both, data):
             print(f"{f'{row.name} at {size}':34}{row.ours:8.1f}{row.peer:8.1f}{row.ours - row.peer:+8.1f}")
+            measured[f"{row.name} at {size}"] = round(row.ours, 1)
+            if math.isfinite(row.peer):
+                measured[f"{row.name} at {size}, YOLOX nano"] = round(row.peer, 1)
     if options.truth is not None:
         for size in (416, 640):
             recall, precision, conf = on_video(options.model, size, options.vtest, options.truth)
             print(f"vtest.avi at {size}, threshold {conf:.2f}: recall {recall:.3f}  precision {precision:.3f}")
+            measured |= {f"vtest recall at {size}": round(recall, 3), f"vtest precision at {size}": round(precision, 3)}
     path = embedded_networks()["sightline-nano"] if options.model == "auto" else Path(options.model)
-    print(f"time of one thread at 416 over the peer's: {latency_ratio(path, options.peer):.2f}")
+    ratio = latency_ratio(path, options.peer)
+    print(f"time of one thread at 416 over the peer's: {ratio:.2f}")
     print(f"size of the file: {path.stat().st_size / 1e6:.1f} MB")
+    measured["time of one thread at 416 over YOLOX nano's"] = round(ratio, 2)
+    if options.manifest is not None:
+        write_manifest(options.manifest, path, measured)
+
+
+def write_manifest(manifest: Path, model: Path, measured: dict[str, float]) -> None:
+    """Everything above the table `sha256` stays; that table and `measured` are written anew."""
+    head = manifest.read_text().partition("[sha256]")[0]
+    files = (model, model.with_suffix(".safetensors"))
+    sums = [f'"{file.name}" = "{hashlib.sha256(file.read_bytes()).hexdigest()}"' for file in files]
+    figures = [f'"{name}" = {value}' for name, value in measured.items()]
+    manifest.write_text("\n".join([f"{head}[sha256]", *sums, "", "[measured]", *figures, ""]))
 
 
 def peer_detector(path: Path, labels: tuple[str, ...], look: DetectorConfig) -> TorchDetector:
