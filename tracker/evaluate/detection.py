@@ -19,9 +19,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tracker.evaluate.truth import DataSet, Outline, Sample
 from tracker.geometry import paste_mask
 from tracker.protocols import Detector
-from tracker.train.data import DataSet, Sample
 from tracker.types import Detections
 
 __all__ = ["ClassPrecision", "average_precision", "detect_all", "evaluate_detector", "one_person_masks"]
@@ -151,9 +151,9 @@ def class_precision(
     )
 
 
-def draw_outline(outline: ndarray, width: int, height: int) -> Bool[ndarray, "h w"]:
-    """The pixels inside a polygon, rasterised as pycocotools does."""
-    parts = coco_mask.frPyObjects([outline.astype(float).ravel().tolist()], height, width)
+def draw_outline(outline: Outline, width: int, height: int) -> Bool[ndarray, "h w"]:
+    """The pixels inside polygons, rasterised as pycocotools does."""
+    parts = coco_mask.frPyObjects([part.astype(float).ravel().tolist() for part in outline], height, width)
     return np.asarray(coco_mask.decode(coco_mask.merge(parts)), bool)
 
 

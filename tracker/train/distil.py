@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from tracker.evaluate.truth import DataSet, Sample
 from tracker.geometry import iou
+from tracker.nets.checkpoint import write_atomically
 from tracker.protocols import Detector
-from tracker.train.augment import Picture, Truth
-from tracker.train.data import DataSet, Sample, draw_box_masks
+from tracker.train.augment import Truth
+from tracker.train.data import draw_box_masks
 from tracker.types import Detections
 
 __all__ = ["Teaching", "ask_teacher", "known_truth"]
@@ -61,9 +63,14 @@ def ask_teacher(data: DataSet, teacher: Detector, cache: Path | None, *, batch: 
         "class_ids": np.concatenate([finds.class_ids for finds in found] or [np.empty(0, np.int32)]),
     }
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, **rows)
+        write_atomically(file, lambda temporary: save_rows(temporary, rows))
     return split_rows(asked, rows)
+
+
+def save_rows(path: Path, rows: dict[str, ndarray]) -> None:
+    """Write the arrays to exactly this path."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **rows)
 
 
 def split_rows(asked: Sequence[Sample], rows: dict[str, ndarray]) -> dict[Path, Detections]:
@@ -79,7 +86,7 @@ def known_truth(
     """Labelled objects, believed finds and ignored regions of one image; `tables` is `data.targets()`."""
     targets, class_weights = tables
     masks, has_mask = draw_box_masks(sample)
-    ignored = np.empty((0, 4), np.float32)
+    ignored = sample.ignored
     if not sample.labelled:
         ignored = np.array([[0, 0, sample.width, sample.height]], np.float32)
     count = len(sample.boxes)
@@ -114,8 +121,3 @@ def known_truth(
             doubted.boxes,
         )
     )
-
-
-def labelled_picture(sample: Sample, truth: Truth) -> Picture:
-    """The image with what is known of it."""
-    return Picture(sample.read(), truth)

@@ -19,6 +19,7 @@ from tracker.config import DetectorConfig
 from tracker.detect.yolo import TorchDetector, find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.detection import evaluate_detector
+from tracker.evaluate.truth import DataSet, Sample
 from tracker.nets.anchors import anchor_fit, find_anchors, lay_grid
 from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.export import clone
@@ -26,7 +27,7 @@ from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox
 from tracker.train.augment import AugmentConfig, Picture
 from tracker.train.batches import epoch_batches, to_device
-from tracker.train.data import DataSet, Sample, load_data
+from tracker.train.data import load_data
 from tracker.train.distil import Teaching, ask_teacher, known_truth
 from tracker.train.ema import ModelEma
 from tracker.train.losses import LossConfig, yolo_loss
@@ -125,7 +126,7 @@ def train_detector(config: TrainConfig) -> Path:
     folder = RunFolder(config.out)
     if ranks.first:
         folder.write_config(config)
-    pictures = known_pictures(config, train, folder.path)
+    pictures = known_pictures(config, train, folder.path, ranks)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -192,7 +193,7 @@ def train_detector(config: TrainConfig) -> Path:
                     )
             progress.step += 1
             progress.seconds = time.monotonic() - begun
-            progress.add({name: float(value.detach()) * ranks.count for name, value in losses.items()})
+            progress.add(dict(zip(losses, ranks.add(*losses.values()).tolist(), strict=True)))
             finished = passed >= 1.0
             if step % 20 == 0 and ranks.first:
                 report(step, total, passed, progress, float(answering), config.batch)
@@ -205,7 +206,7 @@ def train_detector(config: TrainConfig) -> Path:
                 break
         else:
             progress.epoch, progress.step = progress.epoch + 1, 0
-            if ranks.first and not config.evaluate_minutes:
+            if ranks.first and (not config.evaluate_minutes or progress.epoch == config.epochs):
                 judge(config, average, card, judged, folder, progress)
             if ranks.first:
                 folder.save(network, average, optimizer, card, progress)
@@ -241,13 +242,17 @@ def start_network(config: TrainConfig, train: DataSet) -> tuple[YoloNet, ModelCa
     return network, card, fresh
 
 
-def known_pictures(config: TrainConfig, train: DataSet, cache: Path) -> list[Picture]:
-    """Every training image with what its labels and the teacher tell."""
+def known_pictures(config: TrainConfig, train: DataSet, cache: Path, ranks: Ranks) -> list[Picture]:
+    """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
     finds = {}
     if config.teacher:
+        if not ranks.first:
+            ranks.wait()
         teacher, card, _ = start_network(replace(config, start=config.teacher), train)
         look = DetectorConfig(conf=config.teaching.doubt, imgsz=config.teaching.size, masks=False, device=config.device)
         finds = ask_teacher(train, TorchDetector((teacher, card), look), cache)
+        if ranks.first:
+            ranks.wait()
     tables = train.targets()
     known = {
         sample.path: Picture(sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables))

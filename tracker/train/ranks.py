@@ -38,6 +38,11 @@ class Ranks:
         """Whether this process writes files."""
         return self.rank == 0
 
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            distributed.barrier()
+
     def leave(self) -> None:
         """Part from the others."""
         if self.count > 1:

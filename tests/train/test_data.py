@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from tests.train.shapes import write_shapes
+from tracker.errors import ConfigError
+from tracker.train.data import MASK_SIZE, draw_box_masks, load_data, set_aside
+
+
+def write(folder: Path, name: str, rows: str = "", *, shade: int = 0) -> None:
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    picture = np.full((40, 60, 3), shade, np.uint8)
+    cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
+    (folder / "labels" / f"{name}.txt").write_text(rows)
+
+
+def describe(folder: Path, **keys: object) -> Path:
+    path = folder / "data.yaml"
+    path.write_text(yaml.safe_dump({"path": ".", "train": "images", "names": ["cat", "dog"], **keys}))
+    return path
+
+
+def test_boxes_and_polygons_become_pixels(tmp_path: Path) -> None:
+    write(tmp_path, "a", "0 0.5 0.5 0.5 0.25\n1 0.1 0.1 0.9 0.1 0.9 0.5\n")
+    splits, check = load_data(describe(tmp_path))
+    (sample,) = splits["train"].samples
+    np.testing.assert_allclose(sample.boxes, [[15, 15, 45, 25], [6, 4, 54, 20]], atol=1e-4)
+    assert sample.class_ids.tolist() == [0, 1]
+    assert sample.polygons[0] is None
+    assert sample.polygons[1] is not None
+    assert not check.counts
+
+
+def test_whatever_cannot_be_used_is_counted_and_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "a", "0 0.5 0.5 0.5 0.5\n7 0.5 0.5 0.1 0.1\n0 2.5 2.5 0.1 0.1\ncat 1 2 3 4\n0 0.5 0.5\n")
+    write(tmp_path, "b", "1 0.9 0.5 0.5 0.5\n", shade=9)
+    (tmp_path / "images" / "c.png").write_bytes(b"no picture")
+    (tmp_path / "list.txt").write_text("images/a.png\nimages/b.png\nimages/c.png\nimages/gone.png\nimages/a.png\n")
+    splits, check = load_data(describe(tmp_path, train="list.txt"))
+    assert len(splits["train"].samples) == 2
+    assert len(splits["train"].samples[0].boxes) == 1
+    assert check.counts == {
+        "wrong class number, row skipped": 1,
+        "empty box or box outside the image, skipped": 1,
+        "row that is not numbers, skipped": 1,
+        "row of a wrong length, skipped": 1,
+        "box reaching outside the image, clipped": 1,
+        "image cannot be decoded, skipped": 1,
+        "missing image, skipped": 1,
+        "image twice in train, skipped": 1,
+    }
+    assert "labels/a.txt:2" in check.report()
+
+
+def test_an_image_of_the_validation_split_is_not_trained_on(tmp_path: Path) -> None:
+    write(tmp_path / "one", "a")
+    write(tmp_path / "one", "b", shade=5)
+    write(tmp_path / "two", "copy", shade=5)
+    splits, check = load_data(describe(tmp_path, train="one/images", val="two/images"))
+    assert [sample.path.name for sample in splits["train"].samples] == ["a.png"]
+    assert check.counts == {"image of val again in train, skipped": 1}
+
+
+def test_a_share_set_aside_hangs_on_the_name_alone(tmp_path: Path) -> None:
+    for number in range(30):
+        write(tmp_path, f"n{number}", shade=number)
+    splits, _ = load_data(describe(tmp_path, validation_share=0.3))
+    names = {split: {sample.path.name for sample in data.samples} for split, data in splits.items()}
+    assert names["train"] | names["val"] == {f"n{number}.png" for number in range(30)}
+    assert names["val"] == {name for name in names["train"] | names["val"] if set_aside(name, 0.3)}
+    assert 3 <= len(names["val"]) <= 16
+
+
+def test_each_folder_tells_what_it_labels(tmp_path: Path) -> None:
+    write(tmp_path / "a", "x")
+    write(tmp_path / "b", "y", shade=3)
+    write(tmp_path / "c", "z", shade=4)
+    labelled = {"a/images": ["dog"], "b/images": []}
+    splits, _ = load_data(describe(tmp_path, train=["a/images", "b/images", "c/images"], labelled=labelled))
+    assert [sample.labelled for sample in splits["train"].samples] == [(1,), (), (0, 1)]
+
+
+def test_a_group_leaves_its_members_untold(tmp_path: Path) -> None:
+    write(tmp_path, "x", "2 0.5 0.5 0.5 0.5\n")
+    splits, _ = load_data(describe(tmp_path, names=["cat", "dog", "pet", "car"], groups={"pet": ["cat", "dog"]}))
+    data = splits["train"]
+    assert data.labels == ("cat", "dog", "car")
+    target, weight = data.targets()
+    assert target[2].tolist() == [0, 0, 0]
+    assert weight[2].tolist() == [0, 0, 1]
+    assert target[3].tolist() == [0, 0, 1]
+
+
+def test_repeated_folders_come_more_often_in_training_only(tmp_path: Path) -> None:
+    write(tmp_path / "a", "x")
+    write(tmp_path / "b", "y", shade=3)
+    splits, _ = load_data(describe(tmp_path, train="a/images", val="b/images", repeat={"a/images": 3, "b/images": 2}))
+    assert len(splits["train"].samples) == 3
+    assert len(splits["val"].samples) == 1
+
+
+def coco(folder: Path) -> Path:
+    write(folder, "a")
+    write(folder, "b", shade=7)
+    outline = [[6, 4, 54, 4, 54, 20], [10, 10, 20, 10, 20, 30]]
+    content = {
+        "images": [{"id": 4, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}],
+        "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}],
+        "annotations": [
+            {"image_id": 4, "category_id": 18, "bbox": [6, 4, 48, 26], "segmentation": outline, "iscrowd": 0},
+            {"image_id": 4, "category_id": 17, "bbox": [0, 0, 30, 30], "iscrowd": 1, "segmentation": {"counts": "x"}},
+            {"image_id": 9, "category_id": 99, "bbox": [1, 1, 3, 3]},
+        ],
+    }
+    (folder / "instances.json").write_text(json.dumps(content))
+    return folder / "instances.json"
+
+
+def test_a_coco_file_gives_boxes_outlines_and_ignored_crowds(tmp_path: Path) -> None:
+    coco(tmp_path)
+    splits, check = load_data(describe(tmp_path, train="instances.json"))
+    first, second = splits["train"].samples
+    np.testing.assert_allclose(first.boxes, [[6, 4, 54, 30]])
+    assert first.class_ids.tolist() == [1]
+    assert first.polygons[0] is not None
+    assert len(first.polygons[0]) == 2
+    np.testing.assert_allclose(first.ignored, [[0, 0, 30, 30]])
+    assert len(second.boxes) == 0
+    assert check.counts == {"annotation of an unknown image or class, skipped": 1}
+
+
+def test_a_coco_file_alone_names_its_classes(tmp_path: Path) -> None:
+    splits, _ = load_data(coco(tmp_path))
+    assert splits["train"].labels == ("cat", "dog")
+
+
+def test_one_split_for_both_is_taken_at_its_word(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    splits, check = load_data(describe(tmp_path, val="images"))
+    assert len(splits["train"].samples) == len(splits["val"].samples) == 1
+    assert check.counts == {"split used for training and for validation alike": 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"labelled": {"images": ["horse"]}}, "horse"),
+        ({"groups": {"dog": ["wolf"]}}, "wolf"),
+        ({"train": "nowhere"}, "nowhere"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, keys: dict[str, object], message: str) -> None:
+    write(tmp_path, "x")
+    with pytest.raises(ConfigError, match=message):
+        load_data(describe(tmp_path, **keys))
+
+
+def test_a_split_without_any_usable_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match="cannot be decoded"):
+        load_data(describe(tmp_path))
+
+
+def test_outlines_fill_their_boxes(tmp_path: Path) -> None:
+    splits, _ = load_data(write_shapes(tmp_path / "s", images=6))
+    for sample in splits["train"].samples:
+        masks, has_mask = draw_box_masks(sample)
+        assert has_mask.all()
+        share = masks.mean(axis=(1, 2)) / 255
+        expected = np.where(sample.class_ids == 0, np.pi / 4, 1.0)
+        np.testing.assert_allclose(share, expected, atol=0.03)
+        assert masks.shape[1:] == (MASK_SIZE, MASK_SIZE)

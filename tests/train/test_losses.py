@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import complete_box_iou
+
+from tracker.nets.anchors import lay_grid
+from tracker.nets.masks import box_points, read_masks
+from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.train.assign import assign, pair_iou
+from tracker.train.losses import LossConfig, TruthTensors, ciou, target_masks, yolo_loss
+
+ANCHORS = (((12.0, 12.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
+STRIDES = (8, 16, 32)
+
+
+def random_boxes(rng: np.random.Generator, count: int) -> torch.Tensor:
+    low = rng.uniform(0, 100, (count, 2))
+    return torch.from_numpy(np.concatenate((low, low + rng.uniform(5, 80, (count, 2))), axis=1)).float()
+
+
+def truth_of(boxes: torch.Tensor, classes: int = 2, *, ignored: torch.Tensor | None = None) -> TruthTensors:
+    count = len(boxes)
+    return TruthTensors(
+        boxes,
+        boxes,
+        torch.eye(classes)[torch.zeros(count, dtype=torch.long)],
+        torch.ones(count, classes),
+        torch.ones(count),
+        torch.full((count, 64, 64), 255, dtype=torch.uint8),
+        torch.ones(count, dtype=torch.bool),
+        torch.zeros(0, 4) if ignored is None else ignored,
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31))
+def test_ciou_equals_torchvision(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = random_boxes(rng, 8), random_boxes(rng, 8)
+    torch.testing.assert_close(ciou(a, b), complete_box_iou(a, b).diagonal(), atol=1e-5, rtol=1e-4)
+
+
+def test_pair_iou_counts_overlap_and_cover() -> None:
+    iou, cover = pair_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [2.0, 2, 4, 4]]))
+    torch.testing.assert_close(iou, torch.tensor([[1 / 3, 0.04]]))
+    torch.testing.assert_close(cover, torch.tensor([[0.5, 1.0]]))
+
+
+def predictions(grid: object, boxes: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Random predictions around the anchors."""
+    torch.manual_seed(seed)
+    columns, rows, strides, widths, heights = grid  # type: ignore[misc]
+    x, y = (columns + 0.5) * strides, (rows + 0.5) * strides
+    half = torch.stack((widths, heights), dim=1) / 2
+    centre = torch.stack((x, y), dim=1)
+    return torch.cat((centre - half, centre + half), dim=1), torch.randn(len(x)), torch.randn(len(x), 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 12))
+def test_each_object_is_answered_and_no_anchor_answers_twice(seed: int, count: int) -> None:
+    grid = lay_grid([(20, 20), (10, 10), (5, 5)], ANCHORS, STRIDES)
+    rng = np.random.default_rng(seed)
+    low = np.stack(np.meshgrid(np.arange(4) * 40, np.arange(3) * 40), axis=-1).reshape(-1, 2)[:count] + 2
+    boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(8, 36, low.shape)), axis=1)).float()
+    truth = truth_of(boxes)
+    match = assign(
+        *predictions(grid, boxes, seed % 1000), grid, truth.boxes, truth.classes, truth.class_weights, truth.ignored
+    )
+    assert sorted(set(match.objects.tolist())) == list(range(len(boxes)))
+    assert len(set(match.anchors.tolist())) == len(match.anchors)
+    assert not match.silent[match.anchors].any()
+    assert int((~match.silent).sum()) == len(match.anchors)
+
+
+def test_nothing_is_taught_inside_ignored_regions() -> None:
+    grid = lay_grid([(20, 20), (10, 10), (5, 5)], ANCHORS, STRIDES)
+    none = truth_of(torch.zeros(0, 4), ignored=torch.tensor([[0.0, 0.0, 80.0, 160.0]]))
+    boxes, objectness, classes = predictions(grid, none.boxes)
+    match = assign(boxes, objectness, classes, grid, none.boxes, none.classes, none.class_weights, none.ignored)
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    assert not match.silent[(x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
+    assert match.silent[x1 > 80].all()
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_the_loss_of_any_batch_is_finite_and_reaches_every_weight(empty: bool) -> None:
+    torch.manual_seed(0)
+    network = YoloNet(NetworkConfig(classes=2, coefficients=4)).train()
+    raw = network(torch.rand(2, 3, 128, 128))
+    grid = lay_grid([(16, 16), (8, 8), (4, 4)], ANCHORS, STRIDES)
+    boxes = torch.zeros(0, 4) if empty else torch.tensor([[10.0, 10, 50, 60], [70.0, 20, 120, 120]])
+    sums = yolo_loss(raw, [truth_of(boxes)] * 2, grid, LossConfig(), class_count=2, seeds=[1, 2])
+    losses = sums.weighted(LossConfig(), sums.answering, sums.compared)
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    assert bool(total.isfinite())
+    assert all(weight.grad is not None and bool(weight.grad.isfinite().all()) for weight in network.parameters())
+    assert (float(sums.answering) == 0) == empty
+
+
+def test_masks_read_at_box_points_are_the_mixed_prototypes() -> None:
+    columns = torch.arange(20.0) * 4 + 2
+    slope = columns.expand(20, 20)
+    prototypes = torch.stack((slope, slope.T))
+    points = box_points(torch.tensor([[8.0, 20.0, 40.0, 60.0]]), 8)
+    logits = read_masks(prototypes, torch.tensor([[1.0, 2.0]]), points)
+    x, y = points.unbind(-1)
+    torch.testing.assert_close(logits, x + 2 * y, atol=1e-3, rtol=1e-4)
+
+
+def test_a_target_mask_is_read_in_its_own_box() -> None:
+    masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    masks[:, :, 32:] = 255
+    box = torch.tensor([[10.0, 10.0, 50.0, 90.0]])
+    target = target_masks(masks, box, box_points(torch.tensor([[0.0, 10.0, 60.0, 90.0]]), 60))[0]
+    assert float(target[:, :29].max()) < 0.01
+    assert float(target[:, 31:49].min()) > 0.99
+    assert float(target[:, 51:].max()) < 0.01

@@ -1,0 +1,74 @@
+"""What a detector is taught and judged by: images with their labelled objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from tracker.errors import FormatError
+from tracker.types import Image
+
+__all__ = ["DataSet", "Outline", "Sample"]
+
+Outline: TypeAlias = tuple[Float32[ndarray, "p 2"], ...]
+"""Polygons whose union is one object."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image's truth, in pixels of that image."""
+
+    path: Path
+    width: int
+    height: int
+    boxes: Float32[ndarray, "n 4"]
+    class_ids: Int64[ndarray, " n"]
+    """Numbers in the file's `names`, groups included."""
+    polygons: tuple[Outline | None, ...]
+    """Outline of each object where the file gives one."""
+    labelled: tuple[int, ...]
+    """Classes that the image's folder labels."""
+    ignored: Float32[ndarray, "r 4"]
+    """Crowds and the like: neither objects nor background."""
+    image: Image | None = None
+    """The decoded picture where it is kept in memory."""
+
+    def read(self) -> Image:
+        """The picture, RGB."""
+        if self.image is not None:
+            return self.image
+        picture = cv2.imread(str(self.path), cv2.IMREAD_COLOR_RGB)
+        if picture is None:
+            raise FormatError(f"{self.path}: the image can no longer be read. Run the data check again.")
+        return picture
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """The samples of one split and what their class numbers mean."""
+
+    samples: tuple[Sample, ...]
+    labels: tuple[str, ...]
+    """The classes a network learns; groups are not among them."""
+    names: tuple[str, ...]
+    """What class numbers in the label files mean."""
+    groups: Mapping[str, tuple[str, ...]]
+
+    def targets(self) -> tuple[Float32[ndarray, "names classes"], Float32[ndarray, "names classes"]]:
+        """Per name: the class target, and the weight of each class in the loss (0 for the members of a group)."""
+        target = np.zeros((len(self.names), len(self.labels)), np.float32)
+        weight = np.ones_like(target)
+        for row, name in enumerate(self.names):
+            if name in self.groups:
+                members = [self.labels.index(member) for member in self.groups[name]]
+                weight[row, members] = 0.0
+            else:
+                target[row, self.labels.index(name)] = 1.0
+        return target, weight
