@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tracker.errors import CheckpointError
+from tracker.nets.checkpoint import ModelCard, load_detector, read_weights, save_detector
+from tracker.nets.yolo import NetworkConfig, YoloNet
+
+ANCHORS = (((10.0, 12.0),), ((30.0, 40.0),), ((90.0, 100.0),))
+CARD = ModelCard(
+    ("cat", "dog"), ANCHORS, coefficients=4, input_size=320, training={"epochs": 3}, accuracy={"ap_cat": 0.5}
+)
+
+
+def small() -> YoloNet:
+    torch.manual_seed(0)
+    return YoloNet(NetworkConfig(classes=2, anchors=1, coefficients=4)).eval()
+
+
+def test_a_saved_network_comes_back_with_its_card(tmp_path: Path) -> None:
+    network = small()
+    save_detector(tmp_path / "a.safetensors", network, CARD)
+    again, card = load_detector(tmp_path / "a.safetensors")
+    assert card == CARD
+    assert again.config == network.config
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+
+
+def test_a_truncated_file_says_so(tmp_path: Path) -> None:
+    save_detector(tmp_path / "a.safetensors", small(), CARD)
+    content = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "a.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_detector(tmp_path / "a.safetensors")
+
+
+def test_a_foreign_file_says_what_was_expected(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match="sightline-yolo/1"):
+        load_detector(tmp_path / "b.safetensors")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    network = small()
+    save_detector(tmp_path / "a.safetensors", network, CARD)
+    weights, metadata = read_weights(tmp_path / "a.safetensors")
+    del weights["backbone.stem.conv.weight"]
+    save_file(weights, tmp_path / "c.safetensors", metadata)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_detector(tmp_path / "c.safetensors")
+
+
+def test_labels_must_match_the_head(tmp_path: Path) -> None:
+    save_detector(tmp_path / "a.safetensors", small(), CARD)
+    weights, metadata = read_weights(tmp_path / "a.safetensors")
+    save_file(weights, tmp_path / "d.safetensors", {**metadata, "labels": '["cat"]'})
+    with pytest.raises(CheckpointError, match="2 classes, labels list 1"):
+        load_detector(tmp_path / "d.safetensors")
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2), "hook": Path("/tmp")}, tmp_path / "e.pt")
+    with pytest.raises(CheckpointError, match="state dict"):
+        read_weights(tmp_path / "e.pt")
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_detector(tmp_path / "none.safetensors")

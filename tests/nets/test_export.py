@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from tracker.config import DetectorConfig
+from tracker.detect.onnx import OnnxDetector
+from tracker.detect.yolo import TorchDetector
+from tracker.nets.checkpoint import ModelCard
+from tracker.nets.export import export_onnx
+from tracker.nets.yolo import NetworkConfig, YoloNet
+
+ANCHORS = (((10.0, 12.0), (20.0, 14.0)), ((30.0, 40.0), (50.0, 30.0)), ((90.0, 100.0), (120.0, 60.0)))
+CARD = ModelCard(("cat", "dog"), ANCHORS, coefficients=4, input_size=128, confidence=0.2, iou=0.5)
+
+
+def lively() -> YoloNet:
+    """A network whose batch norm has seen pictures and whose scores are not all small."""
+    torch.manual_seed(3)
+    network = YoloNet(NetworkConfig(classes=2, coefficients=4)).train()
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.rand(2, 3, 96, 96))
+        for head in network.heads:
+            head.objectness.weight.mul_(8.0)
+            head.objectness.bias.fill_(-0.5)
+            head.classes.weight.mul_(8.0)
+            head.classes.bias.fill_(0.5)
+    return network.eval()
+
+
+def test_onnx_gives_the_same_maps_at_any_size_and_batch(tmp_path: Path) -> None:
+    network = lively()
+    export_onnx(tmp_path / "a.onnx", network, CARD)
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    rng = np.random.default_rng(0)
+    for batch, height, width in ((1, 64, 96), (3, 128, 32)):
+        pixels = rng.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            raw = network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+        for ours, theirs in zip((*raw.levels, raw.prototypes), session.run(None, {"images": pixels}), strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=2e-3, rtol=1e-3)
+
+
+def test_onnx_and_torch_detect_the_same(tmp_path: Path) -> None:
+    network = lively()
+    export_onnx(tmp_path / "a.onnx", network, CARD)
+    image = np.random.default_rng(1).integers(0, 256, (100, 150, 3), dtype=np.uint8)
+    look = DetectorConfig(device="cpu", iou=1.0, max_det=10_000)  # nothing suppressed: ties would fall either way
+    (ours,) = TorchDetector((network, CARD), look).detect([image])
+    onnx = OnnxDetector(tmp_path / "a.onnx", look)
+    (theirs,) = onnx.detect([image])
+    assert onnx.labels == CARD.labels
+    assert len(ours) == len(theirs) > 0
+    assert ours.masks is not None
+    assert theirs.masks is not None
+    box_apart = np.abs(ours.boxes[:, None] - theirs.boxes[None]).max(axis=2)
+    score_apart = np.abs(ours.scores[:, None] - theirs.scores[None])
+    twins = np.where(score_apart < 1e-3, box_apart, np.inf).argmin(axis=1)  # equal scores may come in another order
+    rows = np.arange(len(ours))
+    assert box_apart[rows, twins].max() <= 0.5
+    assert score_apart[rows, twins].max() <= 1e-3
+    assert np.abs(ours.masks.astype(int) - theirs.masks[twins]).max() <= 16
+
+
+def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    network = lively()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    export_onnx(tmp_path / "a.onnx", network, CARD)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracker.errors import ConfigError
+from tracker.nets.layers import SpatialPyramid, fold_batch_norm
+from tracker.nets.yolo import NetworkConfig, YoloNet
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3))
+def test_maps_follow_the_size_of_the_image(batch: int, rows: int, columns: int) -> None:
+    network = YoloNet(NetworkConfig(anchors=3, classes=2, coefficients=5)).eval()
+    with torch.inference_mode():
+        raw = network(torch.rand(batch, 3, 32 * rows, 32 * columns))
+    for level, stride in zip(raw.levels, (8, 16, 32), strict=True):
+        assert level.shape == (batch, 3, 5 + 2 + 5, 32 * rows // stride, 32 * columns // stride)
+    assert raw.prototypes.shape == (batch, 5, 8 * rows, 8 * columns)
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    network = YoloNet(NetworkConfig()).train()
+    raw = network(torch.rand(2, 3, 64, 64))
+    (sum(level.square().mean() for level in raw.levels) + raw.prototypes.square().mean()).backward()
+    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+def test_a_backbone_without_the_three_strides_is_refused() -> None:
+    with pytest.raises(ConfigError, match="strides 8, 16 and 32"):
+        YoloNet(NetworkConfig(backbone="lenet5"))
+
+
+def test_an_unknown_backbone_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="resnet_18"):
+        YoloNet(NetworkConfig(backbone="resnet_18"))
+
+
+def test_folding_batch_norm_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = YoloNet(NetworkConfig())
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.rand(2, 3, 64, 64))
+    network.eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        before = network(image)
+        folded = fold_batch_norm(network)
+        after = folded(image)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    for one, other in zip((*before.levels, before.prototypes), (*after.levels, after.prototypes), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_chained_pooling_equals_the_wide_windows() -> None:
+    torch.manual_seed(0)
+    pyramid = SpatialPyramid(8, 8).eval()
+    image = torch.rand(1, 8, 15, 17)
+    with torch.inference_mode():
+        x = pyramid.conv1(image)
+        pools = [torch.nn.functional.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13)]
+        expected = pyramid.conv2(torch.cat((x, *pools), dim=1))
+        assert torch.equal(pyramid(image), expected)
