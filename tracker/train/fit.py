@@ -120,7 +120,7 @@ def fit(
     folder = RunFolder(out)
     network = network.to(device)
     _freeze(network, frozen=False)
-    factors = {"backbone": config.body_factor}
+    factors = {"backbone": config.body_factor, "network.backbone": config.body_factor}
     groups = parameter_groups(
         network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors
     )

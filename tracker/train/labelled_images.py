@@ -23,7 +23,15 @@ from torch.nn import functional
 
 from tracker.errors import FormatError
 
-__all__ = ["AugmentImages", "LabelledImages", "augment_images", "load_labelled_images", "split"]
+__all__ = [
+    "AugmentImages",
+    "LabelledImages",
+    "augment_images",
+    "change_colours",
+    "load_labelled_images",
+    "random_grid",
+    "split",
+]
 
 log = logging.getLogger(__name__)
 
@@ -98,29 +106,47 @@ def augment_images(
 
     `generator` is one of the CPU, so that a GPU draws the same numbers.
     """
-    count = len(images)
-
-    def draw(limit: float) -> Tensor:
-        return (2 * torch.rand(count, generator=generator) - 1) * limit
-
     result = images.float() / 255
-    angle, zoom = torch.deg2rad(draw(config.rotate)), 1 + draw(config.scale)
-    shift_x, shift_y = draw(2 * config.shift), draw(2 * config.shift)
-    mirror = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float() if config.flip else torch.ones(count)
-    if config.rotate or config.scale or config.shift or config.flip:
-        rows = (
-            torch.stack((mirror * angle.cos() / zoom, -angle.sin() / zoom, shift_x), dim=1),
-            torch.stack((mirror * angle.sin() / zoom, angle.cos() / zoom, shift_y), dim=1),
-        )
-        affine = torch.stack(rows, dim=1).to(result)
-        grid = functional.affine_grid(affine, list(result.shape), align_corners=False)
-        result = functional.grid_sample(result, grid, padding_mode="border", align_corners=False)
-    if config.colour:
-        brightness, contrast = 1 + draw(config.colour).to(result), 1 + draw(config.colour).to(result)
-        mean = result.mean(dim=(1, 2, 3), keepdim=True)
-        result = (result - mean) * contrast.view(-1, 1, 1, 1) + mean * brightness.view(-1, 1, 1, 1)
-        result = result.clamp(0, 1)
-    return result
+    grid = random_grid(config, len(images), images.shape[2:], generator)
+    if grid is not None:
+        result = functional.grid_sample(result, grid.to(result), padding_mode="border", align_corners=False)
+    return change_colours(result, config, generator)
+
+
+def random_grid(
+    config: AugmentImages, count: int, size: Sequence[int], generator: torch.Generator
+) -> Float32[Tensor, "b h w 2"] | None:
+    """Where each pixel of an augmented image comes from, for grid_sample; None when nothing is moved."""
+    angle, zoom = torch.deg2rad(_draw(config.rotate, count, generator)), 1 + _draw(config.scale, count, generator)
+    shift_x, shift_y = _draw(2 * config.shift, count, generator), _draw(2 * config.shift, count, generator)
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    if not (config.rotate or config.scale or config.shift or config.flip):
+        return None
+    mirror = 1 - 2 * mirrored.float() if config.flip else torch.ones(count)
+    height, width = size
+    sine, cosine, aspect = angle.sin() / zoom, angle.cos() / zoom, height / width
+    rows = (
+        torch.stack((mirror * cosine, -sine * aspect, shift_x), dim=1),
+        torch.stack((mirror * sine / aspect, cosine, shift_y), dim=1),
+    )
+    return functional.affine_grid(torch.stack(rows, dim=1), [count, 1, height, width], align_corners=False)
+
+
+def change_colours(
+    images: Float32[Tensor, "b c h w"], config: AugmentImages, generator: torch.Generator
+) -> Float32[Tensor, "b c h w"]:
+    """The images with brightness and contrast changed at random, each by its own amount."""
+    if not config.colour:
+        return images
+    brightness, contrast = (
+        (1 + _draw(config.colour, len(images), generator)).to(images).view(-1, 1, 1, 1) for _ in range(2)
+    )
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - mean) * contrast + mean * brightness).clamp(0, 1)
+
+
+def _draw(limit: float, count: int, generator: torch.Generator) -> Float32[Tensor, " b"]:
+    return (2 * torch.rand(count, generator=generator) - 1) * limit
 
 
 def _load_npz(path: Path, size: int | None, names: Sequence[str] | None) -> LabelledImages:
