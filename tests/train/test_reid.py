@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import argparse
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.train.test_crops import walk  # noqa: F401 (a fixture)
+from tracker.errors import CheckpointError, ConfigError
+from tracker.nets.reid import ReidConfig, load_reid, make_reid
+from tracker.nets.saved import save_network
+from tracker.train import reid_command
+from tracker.train.crops import Crops, cut_crops
+from tracker.train.fit import FitConfig
+from tracker.train.reid import ReidTraining, batch_hard_triplet_loss, score_reid, train_reid
+
+
+def clothes(people: int, crops: int, *, seed: int = 0) -> Crops:
+    """Crops of people told apart by the colours of their upper and lower half."""
+    random = np.random.default_rng(seed)
+    looks = random.integers(40, 215, (people, 2, 3))
+    ids = np.repeat(np.arange(people), crops)
+    images = np.empty((len(ids), 3, 32, 16), np.uint8)
+    for image, identity in zip(images, ids, strict=True):
+        upper, lower = looks[identity] + random.integers(-25, 25, (2, 3))
+        image[:, :16], image[:, 16:] = upper[:, None, None].clip(0, 255), lower[:, None, None].clip(0, 255)
+        image[:] = np.clip(image + random.normal(0, 12, image.shape), 0, 255)
+    return Crops(images, ids, np.tile(np.arange(crops), people))
+
+
+def test_the_triplet_loss_is_that_of_its_definition() -> None:
+    vectors = torch.randn(12, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    ids = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4])
+    unit = functional.normalize(vectors, dim=1)
+    total = 0.0
+    for anchor in range(12):
+        positives = [(unit[anchor] - unit[i]).norm() for i in range(12) if ids[i] == ids[anchor] and i != anchor]
+        negatives = [(unit[anchor] - unit[i]).norm() for i in range(12) if ids[i] != ids[anchor]]
+        if positives:
+            total += max(0.0, float((0.3 + max(positives) - min(negatives)).detach()))
+    loss = batch_hard_triplet_loss(vectors, ids, margin=0.3)
+    assert float(loss.detach()) == pytest.approx(total / 12, abs=1e-5)
+    loss.backward()
+    assert vectors.grad is not None
+    assert bool(vectors.grad.isfinite().all())
+
+
+def test_equal_vectors_give_a_finite_gradient() -> None:
+    vectors = torch.ones(4, 3, requires_grad=True)
+    loss = batch_hard_triplet_loss(vectors, torch.tensor([0, 0, 1, 1]), margin=0.2)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(0.2, abs=1e-4)
+    assert vectors.grad is not None
+    assert bool(vectors.grad.isfinite().all())
+
+
+def test_people_never_seen_in_training_are_found_again(tmp_path: Path) -> None:
+    config = ReidTraining(
+        network=ReidConfig(dimensions=32, height=32, width=16),
+        people=8,
+        crops=4,
+        fit=FitConfig(epochs=3, learning_rate=3e-3, average=0.9, device="cpu"),
+    )
+    strangers = clothes(6, 5, seed=9)
+    result = train_reid(config, clothes(20, 20), strangers, tmp_path, report=lambda _: None)
+    network = load_reid(result.best)
+    score = score_reid(network, strangers)
+    assert score.rank1 > 0.9
+    assert score.mean_average_precision > 0.8
+    assert score.mean_average_precision == pytest.approx(result.measures["map"])
+    assert network.config.identities == 20
+
+
+def test_a_network_to_start_from_must_fit(tmp_path: Path) -> None:
+    other = make_reid(ReidConfig(backbone="osnet_x0_5", dimensions=32))
+    save_network(
+        tmp_path / "x.safetensors",
+        other,
+        kind="reid",
+        description={"network": {"backbone": "osnet_x0_5", "dimensions": 32}},
+    )
+    with pytest.raises(CheckpointError, match=r"x\.safetensors: does not fit this network"):
+        train_reid(
+            ReidTraining(pretrained=tmp_path / "x.safetensors"), clothes(3, 2), None, tmp_path, report=lambda _: None
+        )
+
+
+def test_one_identity_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least two identities"):
+        train_reid(ReidTraining(), clothes(1, 3), None, tmp_path, report=lambda _: None)
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    reid_command.add_parser(parser.add_subparsers())
+    options = parser.parse_args(["reid", *arguments])
+    code: int = options.run(options)
+    return code
+
+
+def test_the_command_cuts_crops_along_tracks_and_trains(
+    walk: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--data", f"{walk / 'frames'}={walk / 'gt/gt.txt'}", "--every", "1", "--height", "32", "--width", "16"]
+    options += ["--people", "2", "--crops", "2", "--epochs", "1", "--out", str(walk / "run"), "--device", "cpu"]
+    assert run(*options, "--validation-share", "0.34") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "16 crops of 2 to train on, 8 of 1 others to judge by"
+    assert "rank-1" in lines[-1]
+    assert load_reid(walk / "run/best.safetensors").config.height == 32
+    with pytest.raises(ConfigError, match="expected VIDEO=TRACKS"):
+        run("--data", "video.mp4")
+
+
+@pytest.mark.shared
+def test_a_published_network_finds_people_of_a_real_video_again(shared: Path, tmp_path: Path) -> None:
+    with tarfile.open(shared / "data/tracking/mot.tar.xz") as archive:
+        for member in archive.getmembers():
+            if "PETS09-S2L1/gt/gt.txt" in member.name or member.name.endswith("PETS09-S2L1/seqinfo.ini"):
+                archive.extract(member, tmp_path, filter="data")
+    (truth,) = tmp_path.rglob("gt.txt")
+    crops = cut_crops(shared / "data/video/vtest.avi", truth, size=(256, 128), every=25)
+    assert len(set(crops.ids.tolist())) > 15
+    trained = score_reid(load_reid(shared / "data/pretrained/osnet_x0_25_msmt17.pt"), crops)
+    torch.manual_seed(0)
+    fresh = score_reid(make_reid(ReidConfig()).eval(), crops)
+    assert trained.mean_average_precision > fresh.mean_average_precision + 0.1
+    assert trained.rank1 > fresh.rank1

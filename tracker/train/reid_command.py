@@ -1,0 +1,83 @@
+"""`train reid`: a network that finds the same person or thing again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import ConfigError
+from tracker.nets.reid import ReidConfig, load_reid
+from tracker.train.crops import Crops, cut_crops, join_crops, split_identities
+from tracker.train.fit import FitConfig
+from tracker.train.fit_options import add_fit_options, fit_config
+from tracker.train.reid import ReidTraining, score_reid, train_reid
+
+__all__ = ["add_crop_options", "add_parser", "crops_from"]
+
+
+def add_parser(train_subparsers: Any) -> None:
+    """Add `reid`."""
+    parser = train_subparsers.add_parser("reid", help="a network that finds the same person or thing again")
+    add_crop_options(parser)
+    text = "share of the identities set aside to judge by (default 0.3)"
+    parser.add_argument("--validation-share", type=float, default=0.3, metavar="SHARE", help=text)
+    text = "osnet_x0_25 ... osnet_x1_0, or any backbone such as resnet18 (default osnet_x0_25)"
+    parser.add_argument("--backbone", default="osnet_x0_25", metavar="NAME", help=text)
+    text = "a network to start from: one of ours, or a torchreid OSNet (.pt)"
+    parser.add_argument("--pretrained", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--people", type=int, default=8, metavar="P", help="identities per batch (default 8)")
+    parser.add_argument("--crops", type=int, default=4, metavar="K", help="crops of each (default 4)")
+    parser.add_argument("--margin", type=float, default=0.3, help="of the triplet loss (default 0.3)")
+    add_fit_options(parser, FitConfig(epochs=30, learning_rate=1e-3), out="runs/reid")
+    parser.set_defaults(run=_run)
+
+
+def add_crop_options(parser: argparse.ArgumentParser) -> None:
+    """Where crops come from, and how large they are made."""
+    text = "VIDEO=TRACKS: tracks are a MOT text file (ground truth or result) or a recording of ours; may be repeated"
+    parser.add_argument("--data", action="append", required=True, metavar="VIDEO=TRACKS", help=text)
+    parser.add_argument("--height", type=int, default=256, help="of a crop as the network takes it (default 256)")
+    parser.add_argument("--width", type=int, default=128, help="of a crop as the network takes it (default 128)")
+    parser.add_argument("--every", type=int, default=5, metavar="N", help="take every n-th box of a track (default 5)")
+
+
+def crops_from(options: argparse.Namespace) -> Crops:
+    """The crops that the options ask for."""
+    parts = []
+    for pair in options.data:
+        video, equals, tracks = pair.rpartition("=")
+        if not equals or not video:
+            raise ConfigError(f"--data {pair}: expected VIDEO=TRACKS, such as walk.mp4=walk/gt/gt.txt")
+        size = (options.height, options.width)
+        parts.append(cut_crops(Path(video), Path(tracks), size=size, every=options.every))
+    return join_crops(parts)
+
+
+def _run(options: argparse.Namespace) -> int:
+    train, val = split_identities(crops_from(options), options.validation_share, seed=options.seed)
+    config = ReidTraining(
+        network=ReidConfig(backbone=options.backbone, height=options.height, width=options.width),
+        pretrained=options.pretrained,
+        people=options.people,
+        crops=options.crops,
+        margin=options.margin,
+        fit=fit_config(options),
+    )
+    _tell(
+        f"{len(train)} crops of {len(set(train.ids.tolist()))} to train on, "
+        f"{len(val)} of {len(set(val.ids.tolist()))} others to judge by"
+    )
+    result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
+    told = ""
+    if len(val):
+        score = score_reid(load_reid(result.best), val)
+        told = f"  rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f} over {score.queries} queries"
+    _tell(f"best of {result.epochs} epochs: {result.best}{told}")
+    return 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
