@@ -8,7 +8,9 @@ from typing import Any
 __all__ = ["add_parsers"]
 
 KINDS: tuple[str, ...] = (
+    "tracker.train.detector_command",
     "tracker.train.classifier_command",
+    "tracker.train.reid_command",
     "tracker.train.segmentation_command",
 )
 

@@ -1,0 +1,66 @@
+"""`train detector`: a YOLO of your own, from a data.yaml or a COCO JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.config import assign, build, field_docs, parse_assignment, read_toml
+from tracker.train.loop import TrainConfig, train_detector
+
+__all__ = ["add_parser"]
+
+NAMES = {"input_size": "imgsz", "max_minutes": "minutes"}
+"""Options that are called otherwise than their setting."""
+
+
+def add_parser(train_subparsers: Any) -> None:
+    """Add `detector`: one option per plain setting of TrainConfig; the rest through --config and --set."""
+    parser = train_subparsers.add_parser("detector", help="a network that finds objects, with masks")
+    docs = field_docs(TrainConfig)
+    for field in dataclasses.fields(TrainConfig):
+        option = f"--{NAMES.get(field.name, field.name).replace('_', '-')}"
+        text = docs.get(field.name, "")
+        if field.name == "data":
+            parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
+        elif isinstance(field.default, bool):
+            help_text = f"{text} (default {'on' if field.default else 'off'})"
+            parser.add_argument(
+                option, dest=field.name, action=argparse.BooleanOptionalAction, default=None, help=help_text
+            )
+        elif isinstance(field.default, int | float | str | Path):
+            help_text = f"{text} (default {field.default})" if field.default != "" else text
+            parser.add_argument(
+                option, dest=field.name, type=type(field.default), metavar="VALUE", help=help_text.replace("%", "%%")
+            )
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file; options given here win")
+    any_setting = "any setting by its key, such as augment.mosaic=0.3 or losses.mask=1; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=any_setting)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    logging.getLogger("tracker").setLevel(logging.INFO)
+    best = train_detector(_train_config(options))
+    sys.stdout.write(f"best weights: {best}\n")
+    return 0
+
+
+def _train_config(options: argparse.Namespace) -> TrainConfig:
+    """Defaults < --config < options < --set."""
+    tree: dict[str, Any] = {}
+    where = "command line"
+    if options.config is not None:
+        tree, where = read_toml(options.config), f"{options.config}, command line"
+    for field in dataclasses.fields(TrainConfig):
+        value = getattr(options, field.name, None)
+        if value is not None:
+            tree[field.name] = value
+    for text in options.set:
+        path, value = parse_assignment(text)
+        assign(tree, path, value)
+    return build(TrainConfig, tree, where)
