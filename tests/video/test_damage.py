@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,24 @@ def test_an_open_ended_recording_makes_no_promise(tmp_path: Path) -> None:
     assert not is_cut_off(live)
     live.write_bytes(live.read_bytes()[:-300])
     assert not is_cut_off(live)
+
+
+def test_damage_behind_the_frame_that_was_sought_is_counted(tmp_path: Path) -> None:
+    clip = written(tmp_path / "clip.mp4", muxer_options={"movflags": "faststart"})
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) * 6 // 10])
+    source = FileSource(clip)
+    source.seek(10)
+    found = numbers(source)
+    assert found[:30] == list(range(10, 40))
+    assert source.damage >= 1
+
+
+def test_readers_of_earlier_seeks_are_let_go(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    with closing(FileSource(written(tmp_path / "clip.mp4"))) as source:
+        for index in range(0, 60, 5):
+            source.seek(index)
+            next(iter(source))
+        open_files = [Path(file.path).name for file in psutil.Process().open_files()]
+    assert open_files.count("clip.mp4") <= 2

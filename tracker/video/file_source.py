@@ -37,7 +37,7 @@ class FileSource:
     `stream` picks a video stream by its number in the container, by default the best one. `threads` are the
     decoder's; 0 chooses by the number of cores.
 
-    After a full iteration `damage` also counts video that the container promised and did not hold.
+    After iterating to the end `damage` also counts video that the container promised and did not hold.
     """
 
     live = False
@@ -69,7 +69,7 @@ class FileSource:
 
     def __iter__(self) -> Iterator[Frame]:
         start, self._start = self._start, 0
-        pictures = self._pictures_from(start, self._open_reader()) if start else self._pictures()
+        pictures = self._pictures_after_seek(start) if start else self._pictures()
         while True:
             with self._lock:
                 picture = None if self._closed else next(pictures, None)
@@ -155,11 +155,26 @@ class FileSource:
                 yield decoded, index, last_ticks
                 index += 1
             self.damage = reader.decoder.damage
-            if last_ticks is not None and not reader.stop and reader.lacks_after(last_ticks):
-                self.damage += 1
-                log.warning("%s ends before its promised end: it was cut off or damaged.", self.name)
+            self._judge_end(reader, last_ticks)
         finally:
             self._close_reader(reader)
+
+    def _pictures_after_seek(self, index: int) -> Iterator[Picture]:
+        """Pictures from `index` on with a reader of their own; damage before it is not counted."""
+        reader, last_ticks = self._open_reader(), None
+        try:
+            for picture in self._pictures_from(index, reader):
+                self.damage, last_ticks = reader.decoder.damage, picture[2]
+                yield picture
+            self.damage = reader.decoder.damage
+            self._judge_end(reader, last_ticks)
+        finally:
+            self._close_reader(reader)
+
+    def _judge_end(self, reader: FileReader, last_ticks: int | None) -> None:
+        if last_ticks is not None and not reader.stop and reader.lacks_after(last_ticks):
+            self.damage += 1
+            log.warning("%s ends before its promised end: it was cut off or damaged.", self.name)
 
     def _pictures_from(self, index: int, reader: FileReader) -> Iterator[Picture]:
         """Pictures from `index` on, decoded from the nearest key packet that can be found."""
