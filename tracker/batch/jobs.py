@@ -85,7 +85,7 @@ def safe_name(name: str) -> str:
     """A file name that every system takes: no separators, control characters, leading dots or reserved words."""
     safe = re.sub(r"[^\w.\- ]+", "-", name).strip(" .-") or "recording"
     if safe.partition(".")[0].lower() in RESERVED:
-        safe = f"{safe}-"
+        safe = f"_{safe}"
     if len(safe.encode()) > LONGEST_NAME:
         cut = safe.encode()[: LONGEST_NAME - 9].decode(errors="ignore").rstrip(" .-")
         safe = f"{cut}-{_short_hash(name)}"

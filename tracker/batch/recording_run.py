@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from tracker.store import Recording, RecordingInfo, RecordingWriter
 from tracker.types import Frame
 from tracker.video import FileSource, open_source
 
-__all__ = ["FileReport", "annotate_recording", "info_of"]
+__all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,101 @@ class FileReport:
     outputs: tuple[str, ...] = ()
 
 
-def annotate_recording(job: Job, orders: Orders, progressing: Progressing | None = None) -> FileReport:
-    """Do what is left to do about one recording. Raises a TrackerError for what cannot be done."""
+class RecordingRun:
+    """A source on its way through a pipeline into a recording, from the recording's last checkpoint on."""
+
+    def __init__(self, source: FrameSource, built: Built, writer: RecordingWriter, orders: Orders) -> None:
+        checkpoint = writer.checkpoint
+        state = checkpoint.state
+        self.source, self.orders = source, orders
+        self._workers, self._writer = built.workers, writer
+        self._batch = orders.settings.detector.batch
+        self.pipeline = CheckpointingPipeline(built.pipeline, batch=self._batch)
+        analyse = make_analytics(writer.info)
+        self.sink = RecordingSink(writer, self.pipeline, damage=self.damage, analyse=analyse, hindsight=orders.refine)
+        if checkpoint.frame >= 0:
+            self.sink.restore(state)
+        # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.
+        self.rest = Rest(source, checkpoint.frame, seek=not state.get("damage"))
+
+    def damage(self) -> int:
+        """Places of the source that could not be decoded: a run that goes on behind such a place meets it once more."""
+        return self.source.damage
+
+    def read_all(self, tell: Progressing) -> int:
+        """Everything that is left of the source, on the threads of a Runner; frames read in this run."""
+        before = self.sink.frames
+        total = self.source.info.frame_count
+        runner = Runner(self.rest, self.pipeline, [self.sink], batch=self._batch, workers=self._workers)
+        runner.start()
+        try:
+            while True:
+                progress = runner.wait(timeout_s=REPORT_EVERY_S)
+                tell("reading", before + progress.frames, total)
+                if not runner.running:
+                    runner.wait()
+                    break
+        except BaseException:
+            runner.stop()
+            runner.wait(timeout_s=10)
+            raise
+        return self.finish_reading(before)
+
+    def finish_reading(self, before: int) -> int:
+        """Write the last rows; frames read in this run. Raises SourceError where the source gave none at all."""
+        if not self.sink.frames:
+            raise SourceError(f"{self.source.name}: no frame could be decoded; the file is empty, damaged or encrypted")
+        self.sink.finish()
+        return self.sink.frames - before
+
+    def complete(self) -> None:
+        """Make the rows final, with hindsight where that is wanted."""
+        notes: dict[str, Any] = {"damage": self.damage(), "rejected": self.sink.rejected}
+        if not self.orders.refine:
+            self._writer.complete_with(None, self.sink.last_events(), **notes)
+            return
+        with Recording(self._writer.path) as recording:
+            rows, account = refined_rows(recording)
+            events, _ = recount_all(recording, rows)
+        self._writer.complete_with(rows, events, refined=account, **notes)
+
+
+class Rest:
+    """The frames of a source behind a given one, sought where that is possible and wanted, else walked to."""
+
+    def __init__(self, source: FrameSource, after: int, *, seek: bool) -> None:
+        self.name, self.live, self.info = source.name, source.live, source.info
+        self.damage = 0
+        self._source = source
+        self.after = after
+        self._seek = seek
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._seek and self.after >= 0 and isinstance(self._source, FileSource):
+            if self.after + 1 >= len(self._source.times()):
+                return
+            self._source.seek(self.after + 1)
+        for frame in self._source:
+            self.damage = self._source.damage
+            if frame.index > self.after:
+                yield frame
+        self.damage = self._source.damage
+
+    def close(self) -> None:
+        self._source.close()
+
+
+Reading = Callable[[RecordingRun, Progressing], int]
+"""Reads all that is left of a run's source into its sink; frames read."""
+
+
+def annotate_recording(
+    job: Job, orders: Orders, progressing: Progressing | None = None, *, read: Reading | None = None
+) -> FileReport:
+    """Do what is left to do about one recording; `read` is another way of reading it than on threads of this process.
+
+    Raises a TrackerError for what cannot be done.
+    """
     started = time.perf_counter()
     tell = progressing or (lambda *_: None)
     job.prepare()
@@ -63,13 +156,13 @@ def annotate_recording(job: Job, orders: Orders, progressing: Progressing | None
     if plan.action == "anew" and not orders.overwrite:
         log.warning("%s: begins anew: %s", job.name, plan.reason)
     if plan.action in ("new", "anew", "resume"):
-        frames_now = _record(job, orders, plan, network, tell)
+        frames_now = _record(job, orders, plan, network, tell, read or RecordingRun.read_all)
     _write_outputs(job, orders, plan, tell)
     seconds = time.perf_counter() - started
     return _report(job, plan, frames_now, seconds)
 
 
-def info_of(
+def _info_of(
     source: FrameSource, job: Job, orders: Orders, network: dict[str, Any], labels: tuple[str, ...]
 ) -> RecordingInfo:
     """What a recording says of itself."""
@@ -95,7 +188,7 @@ def info_of(
     )
 
 
-def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell: Progressing) -> int:
+def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell: Progressing, read: Reading) -> int:
     """Read the source to its end into the store; frames read in this run."""
     settings = orders.settings
     source = open_source(job.source, vid_stride=settings.source.vid_stride)
@@ -114,7 +207,7 @@ def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell:
             built = make_pipeline(settings, live=False, draw=False)
             writer = _open_writer(source, job, orders, replace(plan, action="anew"), network, built)
             run = RecordingRun(source, built, writer, orders)
-        frames = run.read_all(tell)
+        frames = read(run, tell)
         run.complete()
         return frames
     finally:
@@ -128,92 +221,7 @@ def _open_writer(
     if plan.action == "resume":
         return RecordingWriter.resume(job.store)
     labels = built.pipeline.detector.labels
-    return RecordingWriter.create(job.store, info_of(source, job, orders, network=network, labels=labels))
-
-
-class RecordingRun:
-    """A source on its way through a pipeline into a recording, from the recording's last checkpoint on."""
-
-    def __init__(self, source: FrameSource, built: Built, writer: RecordingWriter, orders: Orders) -> None:
-        checkpoint = writer.checkpoint
-        state = checkpoint.state
-        self._source, self._workers, self._writer, self._orders = source, built.workers, writer, orders
-        self._batch = orders.settings.detector.batch
-        self.pipeline = CheckpointingPipeline(built.pipeline, batch=self._batch)
-        self._damage_before = 0
-        analyse = make_analytics(writer.info)
-        self.sink = RecordingSink(writer, self.pipeline, damage=self.damage, analyse=analyse, hindsight=orders.refine)
-        if checkpoint.frame >= 0:
-            self.sink.restore(state)
-            self._damage_before = int(state["damage"])
-        self.rest = Rest(source, checkpoint.frame)
-
-    def damage(self) -> int:
-        """Places of the source that could not be decoded, in all runs together."""
-        return self._damage_before + self._source.damage
-
-    def read_all(self, tell: Progressing) -> int:
-        """Everything that is left of the source, on the threads of a Runner; frames read in this run."""
-        before = self.sink.frames
-        total = self._source.info.frame_count
-        runner = Runner(self.rest, self.pipeline, [self.sink], batch=self._batch, workers=self._workers)
-        runner.start()
-        try:
-            while True:
-                progress = runner.wait(timeout_s=REPORT_EVERY_S)
-                tell("reading", before + progress.frames, total)
-                if not runner.running:
-                    runner.wait()
-                    break
-        except BaseException:
-            runner.stop()
-            runner.wait(timeout_s=10)
-            raise
-        return self.finish_reading(before)
-
-    def finish_reading(self, before: int) -> int:
-        """Write the last rows; frames read in this run. Raises SourceError where the source gave none at all."""
-        if not self.sink.frames:
-            raise SourceError(
-                f"{self._source.name}: no frame could be decoded; the file is empty, damaged or encrypted"
-            )
-        self.sink.finish()
-        return self.sink.frames - before
-
-    def complete(self) -> None:
-        """Make the rows final, with hindsight where that is wanted."""
-        notes: dict[str, Any] = {"damage": self.damage(), "rejected": self.sink.rejected}
-        if not self._orders.refine:
-            self._writer.complete_with(None, self.sink.last_events(), **notes)
-            return
-        with Recording(self._writer.path) as recording:
-            rows, account = refined_rows(recording)
-            events, _ = recount_all(recording, rows)
-        self._writer.complete_with(rows, events, refined=account, **notes)
-
-
-class Rest:
-    """The frames of a source behind a given one."""
-
-    def __init__(self, source: FrameSource, after: int) -> None:
-        self.name, self.live, self.info = source.name, source.live, source.info
-        self.damage = 0
-        self._source = source
-        self._after = after
-
-    def __iter__(self) -> Iterator[Frame]:
-        if self._after >= 0 and isinstance(self._source, FileSource):
-            if self._after + 1 >= len(self._source.times()):
-                return
-            self._source.seek(self._after + 1)
-        for frame in self._source:
-            self.damage = self._source.damage
-            if frame.index > self._after:
-                yield frame
-        self.damage = self._source.damage
-
-    def close(self) -> None:
-        self._source.close()
+    return RecordingWriter.create(job.store, _info_of(source, job, orders, network=network, labels=labels))
 
 
 def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> None:

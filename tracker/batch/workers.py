@@ -16,11 +16,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tracker.batch.jobs import Job
-from tracker.batch.plan import Orders
-from tracker.batch.recording_run import FileReport, annotate_recording
+from tracker.batch.plan import Orders, Progressing
+from tracker.batch.recording_run import FileReport, Reading, annotate_recording
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 
-__all__ = ["Doing", "annotate_all", "attempt", "failure"]
+__all__ = ["Doing", "Listener", "Said", "Voice", "annotate_all", "attempt", "failure", "say_once"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,14 @@ class Doing:
     stage: str
     done: int
     total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line a worker would have logged."""
+
+    level: int
+    text: str
 
 
 Listener = Callable[[Doing | FileReport | None], None]
@@ -61,10 +69,10 @@ def annotate_all(jobs: Sequence[Job], orders: Orders, *, workers: int, listen: L
     return [reports[row] for row in range(len(jobs))]
 
 
-def attempt(job: Job, orders: Orders, tell: Callable[[str, int, int | None], None]) -> FileReport:
+def attempt(job: Job, orders: Orders, tell: Progressing, *, read: Reading | None = None) -> FileReport:
     """What became of one recording; only errors that every recording would meet are raised."""
     try:
-        return annotate_recording(job, orders, tell)
+        return annotate_recording(job, orders, tell, read=read)
     except (CheckpointError, ConfigError):
         raise
     except TrackerError as error:
@@ -77,6 +85,32 @@ def attempt(job: Job, orders: Orders, tell: Callable[[str, int, int | None], Non
 def failure(job: Job, reason: str) -> FileReport:
     """The report of a recording that could not be annotated."""
     return FileReport(job.name, "failed", " ".join(reason.split()))
+
+
+class Voice(logging.Handler):
+    """Hands what a worker logs, and whatever else it has to tell, to the one who asked; from any thread."""
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def tell(self, told: Any) -> None:
+        """Send it; two threads never at once."""
+        self.acquire()
+        try:
+            self._send(told)
+        finally:
+            self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.tell(Said(record.levelno, self.format(record)))
+
+
+def say_once(told: Said, said: set[str]) -> None:
+    """Log a worker's line unless it is among those `said` already: a thousand recordings lose the same things."""
+    if told.text not in said:
+        said.add(told.text)
+        log.log(told.level, "%s", told.text)
 
 
 @dataclass(slots=True)
@@ -96,6 +130,7 @@ class _Crew:
         self._context = multiprocessing.get_context("spawn")
         self._waiting = deque(range(len(jobs)))
         self._attempts = [0] * len(jobs)
+        self._said: set[str] = set()
         self._workers = [self._hire(number) for number in range(count)]
 
     def run(self) -> Iterator[tuple[int, Doing | FileReport | None]]:
@@ -130,6 +165,8 @@ class _Crew:
             row = worker.row
             self._send_next(worker)
             yield row, told
+        elif isinstance(told, Said):
+            say_once(told, self._said)
         elif told is not None:
             stage, done, total = told
             yield worker.row, Doing(worker.number, self._jobs[worker.row].name, stage, done, total)
@@ -179,11 +216,12 @@ def _cause(code: int | None) -> str:
 def _work(pipe: Connection, orders: Orders, log_level: int) -> None:
     """A worker's main: jobs come in through the pipe, what is being done and became of them goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one who asked decides
-    logging.basicConfig(level=log_level, format="sightline: %(message)s")
+    voice = Voice(pipe.send)
+    logging.basicConfig(level=log_level, handlers=[voice])
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def tell(stage: str, done: int, total: int | None) -> None:
-        pipe.send((stage, done, total))
+        voice.tell((stage, done, total))
 
     while True:
         try:
@@ -191,9 +229,9 @@ def _work(pipe: Connection, orders: Orders, log_level: int) -> None:
         except EOFError:
             return
         try:
-            pipe.send(attempt(job, orders, tell))
+            voice.tell(attempt(job, orders, tell))
         except TrackerError as error:
-            pipe.send(error)
+            voice.tell(error)
 
 
 def _end_with_parent() -> None:

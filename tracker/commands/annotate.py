@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tracker.batch.jobs import Job, find_jobs
 from tracker.batch.plan import Orders, make_plan, network_identity
 from tracker.batch.recording_run import FileReport
 from tracker.batch.rules import read_rules
 from tracker.batch.summary import exit_code, summary_table, write_summary
-from tracker.batch.workers import Doing, annotate_all
+from tracker.batch.workers import Doing, Listener, annotate_all
 from tracker.commands.options import (
     add_detector_options,
     add_settings_options,
@@ -51,6 +52,11 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--rules", type=Path, metavar="FILE.toml", help="lines and zones to count at")
     parser.add_argument("--recursive", action="store_true", help="look into subfolders too")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="recordings in work at a time")
+    engine = "where the work is done: processes of this machine, or a Ray cluster"
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help=engine)
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="running cluster to join, such as auto; else a new one"
+    )
     parser.add_argument("--overwrite", action="store_true", help="begin anew, corrections made by hand are lost")
     parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     add_detector_options(parser)
@@ -65,23 +71,37 @@ def _run(options: argparse.Namespace) -> int:
     if options.workers < 1:
         raise ConfigError(f"--workers {options.workers}: expected 1 or more")
     jobs = find_jobs(options.paths, options.out, recursive=options.recursive)
+    if options.ray_address is not None and options.engine != "ray":
+        raise ConfigError("--ray-address is for --engine ray")
     if options.dry_run:
         return _tell_plans(jobs, orders)
     own_folder(options.out)
     started = time.perf_counter()
     display = _display(orders.settings.output.progress, jobs, options.workers)
+
+    def listen(told: Doing | FileReport | None) -> None:
+        display.hear(told)
+        if isinstance(told, FileReport) and told.status == "failed":
+            tqdm.write(f"sightline: {told.name}: {told.note}", file=sys.stderr)
+
     try:
-        reports = annotate_all(jobs, orders, workers=options.workers, listen=display.hear)
+        with logging_redirect_tqdm():
+            reports = _annotate(jobs, orders, options, listen)
     finally:
         display.close()
     seconds = time.perf_counter() - started
     write_summary(options.out / SUMMARY, reports, seconds)
     if orders.settings.output.progress != "json":
         sys.stdout.write(summary_table(reports, seconds) + "\n")
-    for report in reports:
-        if report.status == "failed":
-            sys.stderr.write(f"sightline: {report.name}: {report.note}\n")
     return exit_code(reports)
+
+
+def _annotate(jobs: Sequence[Job], orders: Orders, options: argparse.Namespace, listen: Listener) -> list[FileReport]:
+    if options.engine == "local":
+        return annotate_all(jobs, orders, workers=options.workers, listen=listen)
+    from tracker.scale import annotate_on_cluster
+
+    return annotate_on_cluster(jobs, orders, workers=options.workers, address=options.ray_address, listen=listen)
 
 
 def orders_from(options: argparse.Namespace) -> Orders:
@@ -125,7 +145,7 @@ class _Nothing:
 
 
 class _Bars:
-    """One bar over all recordings, and one for each worker; a line for each recording that failed."""
+    """One bar over all recordings, and one for each worker."""
 
     def __init__(self, jobs: Sequence[Job], workers: int) -> None:
         quiet = not sys.stderr.isatty()
@@ -139,8 +159,6 @@ class _Bars:
     def hear(self, told: Doing | FileReport | None) -> None:
         if isinstance(told, FileReport):
             self._all.update(1)
-            if told.status == "failed":
-                self._all.write(f"{told.name}: {told.note}", file=sys.stderr)
         elif told is not None:
             bar = self._bars[told.worker]
             if self._at[told.worker] != (told.name, told.stage):
