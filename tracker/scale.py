@@ -141,7 +141,7 @@ class _Mailbox:
 
     def take(self) -> list[Doing | Said]:
         """What was told since the last time."""
-        told = [*self._said, *self._doing.values()]
+        told: list[Doing | Said] = [*self._said, *self._doing.values()]
         self._doing, self._said = {}, []
         return told
 
