@@ -10,8 +10,8 @@ __all__ = ["About"]
 
 PARTS = {
     "PyQt6": "GPL-3.0", "av": "BSD-3-Clause; FFmpeg under LGPL or GPL", "numpy": "BSD-3-Clause",
-    "scipy": "BSD-3-Clause", "opencv-python": "Apache-2.0", "onnxruntime": "MIT", "torch": "BSD-3-Clause", "ultralytics": "AGPL-3.0",
-    "safetensors": "Apache-2.0", "pyqtgraph": "MIT",
+    "scipy": "BSD-3-Clause", "opencv-python": "Apache-2.0", "onnxruntime": "MIT", "torch": "BSD-3-Clause",
+    "ultralytics": "AGPL-3.0", "safetensors": "Apache-2.0",
 }  # fmt: skip
 
 

@@ -70,6 +70,12 @@ class Commands(QObject):
         self._bind(self._commands[name], self.keys_of(name))
         return action
 
+    def reach(self, widget: QWidget, scope: str) -> None:
+        """Make the keys of a page's commands work in a dock of it too."""
+        for command in self._commands.values():
+            if command.scope == scope:
+                widget.addAction(command.action)
+
     def __getitem__(self, name: str) -> QAction:
         return self._commands[name].action
 

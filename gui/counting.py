@@ -5,14 +5,22 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gui.interaction import Shape
 from tracker.analytics import Analytics, LineRule, Rules, ZoneRule
 from tracker.types import Event, Image, Tracks
 
-__all__ = ["CountRow", "LiveCounts", "rules_from_shapes", "shapes_from_mapping", "shapes_to_mapping"]
+__all__ = [
+    "CountRow",
+    "LiveCounts",
+    "change_shapes",
+    "rules_from_shapes",
+    "shapes_from_mapping",
+    "shapes_from_rules",
+    "shapes_to_mapping",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,20 @@ def rules_from_shapes(shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
         size=size,
         line=tuple(LineRule(shape.name, shape.points[0], shape.points[1]) for shape in shapes if shape.kind == "line"),
         zone=tuple(ZoneRule(shape.name, shape.points) for shape in shapes if shape.kind == "zone"),
+    )
+
+
+def change_shapes(rules: Rules, shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
+    """The rules with the lines and zones as they are drawn now; what else a known one says stays."""
+    drawn, before = rules_from_shapes(shapes, size), rules.scaled(*size)
+    lines = {line.name: line for line in before.line}
+    zones = {zone.name: zone for zone in before.zone}
+    return replace(
+        before,
+        line=tuple(
+            replace(lines[new.name], start=new.start, end=new.end) if new.name in lines else new for new in drawn.line
+        ),
+        zone=tuple(replace(zones[new.name], polygon=new.polygon) if new.name in zones else new for new in drawn.zone),
     )
 
 

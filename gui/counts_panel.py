@@ -51,14 +51,26 @@ class CountsPanel(QWidget):
         self._timer.timeout.connect(self.refresh)
         self._timer.start(REFRESH_MS)
 
+    @property
+    def rows(self) -> list[CountRow]:
+        """What is shown."""
+        return list(self._rows)
+
     def show_session(self, session: Session | None) -> None:
         """Be about this source."""
         self._session = session
         self.refresh()
 
+    def show_rows(self, rows: list[CountRow]) -> None:
+        """Be about a recording with these counts."""
+        self._heat.hide()
+        if rows != self._rows:
+            self._rows = rows
+            self._fill(rows)
+
     def refresh(self) -> None:
-        """Read the counts anew while somebody looks."""
-        if not self.isVisible():
+        """Read a live source's counts anew while somebody looks."""
+        if not self.isVisible() or self._heat.isHidden():
             return
         rows = self._session.counts.rows() if self._session is not None else []
         if rows != self._rows:

@@ -76,12 +76,15 @@ def _paint_label(painter: QPainter, at: QPointF, text: str, colour: QColor) -> N
     painter.drawText(at, text)
 
 
-def paint_box(painter: QPainter, box: Box, view: View, *, handles: bool) -> None:
-    """A selected box: white in black, so that it shows on everything."""
+def paint_box(painter: QPainter, box: Box, view: View, *, handles: bool, dashed: bool = False) -> None:
+    """A selected or, dashed, a pointed out box: white in black, so that it shows on everything."""
     x1, y1 = view.to_view(box[:2])
     x2, y2 = view.to_view(box[2:])
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for pen in (QPen(QColor(0, 0, 0, 190), 4), QPen(QColor("#ffffff"), 2)):
+        if dashed:
+            pen.setWidthF(pen.widthF() / 2)
+            pen.setDashPattern([4.0, 4.0])
         painter.setPen(pen)
         painter.drawRect(QRectF(QPointF(x1, y1), QPointF(x2, y2)))
     if handles:

@@ -11,8 +11,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from gui.live_stages import SharedDetector, live_detector, tracker_settings
 from gui.work import Background
 from tracker.build import Settings, load_settings
-from tracker.config import TrackerConfig, assign, to_mapping
-from tracker.errors import ConfigError
+from tracker.config import TrackerConfig, assign
 from tracker.protocols import Detector
 
 __all__ = ["Engine"]
@@ -74,7 +73,7 @@ class Engine(QObject):
 
         Raises ConfigError when it does not fit; nothing is changed then.
         """
-        tree = {section: dict(values) for section, values in self._tree.items()}
+        tree = _copied(self._tree)
         *section, name = key.split(".")
         if value is None:
             tree.get(section[0], {}).pop(name, None)
@@ -87,7 +86,7 @@ class Engine(QObject):
 
     def replace_all(self, tree: Mapping[str, Any]) -> None:
         """Use all these settings. Raises ConfigError when they do not fit."""
-        self._adopt({section: dict(values) for section, values in tree.items()})
+        self._adopt(_copied(tree))
         if self._loaded is not None and self._loaded.detector != self.settings.detector:
             self._reload()
         self.changed.emit()
@@ -145,15 +144,5 @@ class Engine(QObject):
             self.changed.emit()
 
 
-def is_valid_setting(tree: Mapping[str, Any]) -> str:
-    """What is wrong with these settings, empty where nothing is."""
-    try:
-        load_settings(tree, "settings")
-    except ConfigError as error:
-        return str(error).partition(": ")[2] or str(error)
-    return ""
-
-
-def defaults() -> dict[str, Any]:
-    """Every setting with its default."""
-    return to_mapping(Settings())
+def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {section: dict(values) if isinstance(values, Mapping) else values for section, values in tree.items()}

@@ -8,11 +8,13 @@ from PyQt6.QtCore import QSize, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices, QIcon, QPixmap
 from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
+from gui.event_words import describe_event
 from gui.session import THUMBNAIL, Notice
+from gui.timeline_layout import clock
 from gui.video_view import to_image
 from tracker.types import Event
 
-__all__ = ["EventsPanel", "describe_event"]
+__all__ = ["EventsPanel"]
 
 MOST_KEPT = 200
 
@@ -60,7 +62,7 @@ class EventsPanel(QWidget):
         self.clear()
         self._none.setVisible(not events)
         for event, label in events[:5000]:
-            item = QListWidgetItem(f"{_clock(event.time)}  {describe_event(event, label)}")
+            item = QListWidgetItem(f"{clock(event.time, parts=1)}  {describe_event(event, label)}")
             item.setData(Qt.ItemDataRole.UserRole, event.time)
             self._list.addItem(item)
 
@@ -100,21 +102,3 @@ class _Moment(QDialog):
             button = QPushButton(self.tr("Play the clip"))
             button.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(clip))))
             layout.addWidget(button)
-
-
-def describe_event(event: Event, label: str) -> str:
-    """An event in words."""
-    who = f"{label or 'object'} {event.track_id}"
-    words = {
-        "line": f"{who} crossed {event.name}, {'in' if event.value > 0 else 'out'}",
-        "zone-enter": f"{who} entered {event.name}",
-        "zone-leave": f"{who} left {event.name} after {event.value:.0f} s",
-        "zone-dwell": f"{who} stays in {event.name}, {event.value:.0f} s",
-        "speed": f"{who} at {event.value:.0f} km/h",
-    }
-    return words.get(event.kind, f"{who}: {event.kind} {event.name}")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(seconds, 0.0), 60)
-    return f"{int(minutes)}:{rest:04.1f}"

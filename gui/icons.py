@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QByteArray, QRectF, QSize, Qt
-from PyQt6.QtGui import QIcon, QPainter, QPalette, QPixmap
+from PyQt6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 from PyQt6.QtSvg import QSvgRenderer
 from PyQt6.QtWidgets import QApplication
 
-__all__ = ["icon"]
+__all__ = ["dot", "icon"]
 
 RED = "#d55e00"
 # fmt: off
@@ -62,6 +62,10 @@ SHAPES = {
     "clip": (
         '<rect x="3.500" y="6" width="17" height="12" rx="1.500"/><path d="M10 9.200v5.600l4.800-2.800z" fill="C"/>'
     ),
+    "solo": '<circle cx="12" cy="12" r="3"/><path d="M3 12c3-5 6-7 9-7s6 2 9 7c-3 5-6 7-9 7s-6-2-9-7z"/>',
+    "inspect": '<circle cx="10.500" cy="10.500" r="6"/><path d="M15 15l5 5M8 10.500h5M10.500 8v5"/>',
+    "jobs": '<path d="M4 6h3M4 12h3M4 18h3M10 6h10M10 12h10M10 18h10"/>',
+    "settings": '<path d="M4 7h9M17 7h3M4 17h3M11 17h9"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="17" r="2"/>',
     "person": '<circle cx="12" cy="8" r="3.500"/><path d="M5 20c.5-5 3-7 7-7s6.500 2 7 7"/>',
 }
 
@@ -77,6 +81,19 @@ def icon(name: str) -> QIcon:
         colour = palette.color(group, QPalette.ColorRole.ButtonText).name()
         drawn.addPixmap(_pixmap(name, colour), mode)
     return drawn
+
+
+def dot(colour: str) -> QIcon:
+    """A small disc of a colour."""
+    pixmap = QPixmap(QSize(32, 32))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colour))
+    painter.drawEllipse(QRectF(6, 6, 20, 20))
+    painter.end()
+    return QIcon(pixmap)
 
 
 def _pixmap(name: str, colour: str, *, side: int = 48) -> QPixmap:

@@ -114,7 +114,6 @@ class LivePage(QWidget):
         tile.closed.connect(self.remove)
         tile.view.shapes_changed.connect(lambda shapes, tile=tile: self._shapes_changed(tile, shapes))
         tile.view.tool_done.connect(self._tool_done)
-        tile.view.hovered_track.connect(lambda track, tile=tile: self._hovered(tile, track))
         self._tiles.append(tile)
         self._timer.start(POLL_MS)
         self.choose(tile)
@@ -320,9 +319,6 @@ class LivePage(QWidget):
     def _shapes_changed(self, tile: LiveTile, shapes: list[Shape]) -> None:
         tile.session.use_shapes(shapes)
         self._preferences.keep_rules(tile.session.name, shapes_to_mapping(shapes))
-
-    def _hovered(self, tile: LiveTile, track_id: int) -> None:
-        tile.view.setToolTip(tile.session.explain(track_id) if track_id else "")
 
     def _open_folder(self) -> None:
         folder = self._preferences.folder()

@@ -34,6 +34,7 @@ class LiveTile(QWidget):
         self.session = session
         self._chosen = False
         self.view = VideoView()
+        self.view.explain = session.explain
         self._dot = _Dot()
         self._name = QLabel()
         self._name.setProperty("role", "heading")

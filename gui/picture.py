@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from gui.interaction import Shape
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.types import Detections, FrameResult, Image, Tracks
 
-__all__ = ["Picture", "Picturer", "resized"]
+__all__ = ["Picture", "Picturer", "resized", "with_hidden"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +85,16 @@ class Picturer:
             canvas = overlay(small) if scale == 1.0 else _draw_over(overlay, small)
         pixels = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGRA)
         return Picture(pixels, result, self._read_at(result.frame.index))
+
+
+def with_hidden(config: OverlayConfig, shapes: Sequence[Shape], size: tuple[int, int] | None) -> OverlayConfig:
+    """The settings with the hidden regions among the shapes, drawn on frames of that width and height."""
+    hidden = [shape.points for shape in shapes if shape.kind == "blur"]
+    if not hidden or size is None:
+        return config
+    width, height = size
+    regions = [(x1 / width, y1 / height, x2 / width, y2 / height) for (x1, y1), (x2, y2) in hidden]
+    return replace(config, blur_regions=(*config.blur_regions, *regions))
 
 
 def resized(result: FrameResult, scale: float) -> FrameResult:

@@ -11,7 +11,6 @@ from typing import Any
 from PyQt6.QtCore import QByteArray, QSettings, QStandardPaths
 
 from tracker.build import Settings, load_settings
-from tracker.config import to_mapping
 from tracker.errors import ConfigError
 from tracker.video.address import is_address, redact
 
@@ -100,11 +99,6 @@ class Preferences:
             return Path(chosen)
         movies = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
         return Path(movies or Path.home()) / "Sightline"
-
-
-def settings_tree(settings: Settings) -> dict[str, Any]:
-    """Settings as nested plain tables that `load_settings` reads back."""
-    return to_mapping(settings)
 
 
 def _key(source: str) -> str:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from gui.counting import LiveCounts
 from gui.engine import Engine
-from gui.interaction import Shape
+from gui.explaining import explain_at
+from gui.interaction import Point, Shape
 from gui.live_source import WatchedSource
 from gui.live_stages import LiveTracker
-from gui.picture import Picture, Picturer
+from gui.picture import Picture, Picturer, with_hidden
 from gui.recorder import ClipKeeper, Recorder, save_snapshot
 from gui.work import Background
 from tracker.errors import TrackerError
@@ -187,16 +188,10 @@ class Session(QObject):
         """The newest whole result."""
         return self._latest
 
-    def explain(self, track_id: int) -> str:
-        """Why the tracker sees this track as it does, in words; empty where it cannot tell."""
-        engine = self._tracker.engine if self._tracker is not None else None
-        explain = getattr(engine, "explain", None)
+    def explain(self, point: Point) -> str:
+        """Why what is below that point of the frame is a track or is not, in words."""
         picture = self.picture
-        if explain is None or picture is None:
-            return ""
-        tracks = picture.result.tracks
-        rows = tracks.detection_rows[tracks.ids == track_id].tolist()
-        return str(explain(rows[0])) if rows and rows[0] >= 0 else ""
+        return "" if picture is None else explain_at(picture.result, self._engine.tracker(), point)
 
     def configure(self) -> None:
         """Draw, hide and track by the settings as they are now."""
@@ -215,14 +210,7 @@ class Session(QObject):
 
     def overlay_config(self) -> OverlayConfig:
         """What is drawn on this source: the settings, and its own hidden regions."""
-        config = self._engine.settings.overlay
-        size = self.frame_size
-        hidden = [shape.points for shape in self.shapes if shape.kind == "blur"]
-        if not hidden or size is None:
-            return config
-        width, height = size
-        regions = [(x1 / width, y1 / height, x2 / width, y2 / height) for (x1, y1), (x2, y2) in hidden]
-        return replace(config, blur_regions=(*config.blur_regions, *regions))
+        return with_hidden(self._engine.settings.overlay, self.shapes, self.frame_size)
 
     def record(self, *, annotated: bool, raw: bool) -> None:
         """Begin to record. Raises SinkError where that cannot be."""

@@ -87,6 +87,15 @@ class StartPage(QWidget):
             self._preferences.keep("last_folder", str(Path(file).parent))
             self.play.emit(file)
 
+    def choose_recording(self) -> None:
+        """Ask for a recording made earlier, also by the command line."""
+        start = self._preferences.text("last_folder")
+        words = self.tr("Recordings") + " (*.sqlite)"
+        file, _ = QFileDialog.getOpenFileName(self, self.tr("Open a recording"), start, words)
+        if file:
+            self._preferences.keep("last_folder", str(Path(file).parent))
+            self.play.emit(file)
+
     def choose_watched(self) -> None:
         """Ask for video files to watch like cameras."""
         start = self._preferences.text("last_folder")

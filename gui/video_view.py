@@ -1,25 +1,15 @@
-"""Paints the newest picture with zoom and pan, and lets lines, zones, hidden regions and boxes be drawn on it."""
+"""The picture on which lines, zones, hidden regions and boxes are drawn and tracks are chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
-import numpy as np
-from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import (
-    QColor,
-    QImage,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QResizeEvent,
-    QWheelEvent,
-)
+from PyQt6.QtCore import QPointF, Qt, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QMouseEvent, QPainter
 from PyQt6.QtWidgets import QWidget
 
-from gui.drawing import paint_box, paint_message, paint_shape
+from gui.drawing import paint_box, paint_shape
 from gui.interaction import (
     Box,
     Hit,
@@ -35,30 +25,19 @@ from gui.interaction import (
     shape_at,
     tidy_box,
 )
-from gui.picture import Picture
+from gui.picture_view import PictureView, to_image
 
 __all__ = ["Tool", "VideoView", "to_image"]
 
 Tool: TypeAlias = Literal["look", "line", "zone", "blur", "box"]
 REACH = 9.0
-BACKGROUND = "#0d0f11"
-NO_SIZE = (16.0, 9.0)
 
 
-def to_image(pixels: np.ndarray) -> QImage:
-    """A Qt image over the same memory; the array must outlive it."""
-    height, width = pixels.shape[:2]
-    memory = cast(bytes, pixels.data)  # Qt takes any buffer
-    return QImage(memory, width, height, pixels.strides[0], QImage.Format.Format_RGB32)
+class VideoView(PictureView):
+    """Emits what the user does with the pointer; changes nothing but shapes itself."""
 
-
-class VideoView(QWidget):
-    """One picture with what is drawn on it. Emits what the user does; changes nothing itself."""
-
-    resized = pyqtSignal()
     clicked_track = pyqtSignal(int)
     """The id below a click, 0 beside all."""
-    hovered_track = pyqtSignal(int)
     activated = pyqtSignal()
     """A double click."""
     shapes_changed = pyqtSignal(list)
@@ -68,15 +47,6 @@ class VideoView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumSize(QSize(120, 68))
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName(self.tr("Picture"))
-        self._picture: Picture | None = None
-        self._image: QImage | None = None
-        self._frame_size: tuple[float, float] = NO_SIZE
-        self._zoom, self._centre = 1.0, (0.5, 0.5)
         self._shapes: list[Shape] = []
         self._tool: Tool = "look"
         self._drawn: list[Point] = []
@@ -85,19 +55,14 @@ class VideoView(QWidget):
         self._box_grip: tuple[int, int, Box, Point] | None = None
         self._dragged_box: Box | None = None
         self._pan_from: QPointF | None = None
-        self._hovered = 0
-        self._message = ""
         self.selected: frozenset[int] = frozenset()
         self.editable = False
         """Whether boxes of the selected track can be moved."""
         self.draws_shapes = True
+        self.marked: Sequence[Box] = ()
+        """Boxes that are pointed out, such as those no track took."""
 
     # what is shown
-
-    @property
-    def picture(self) -> Picture | None:
-        """What is painted now."""
-        return self._picture
 
     @property
     def shapes(self) -> list[Shape]:
@@ -108,20 +73,6 @@ class VideoView(QWidget):
     def tool(self) -> Tool:
         """What the pointer does."""
         return self._tool
-
-    def show_picture(self, picture: Picture | None) -> None:
-        """Paint this from now on."""
-        self._picture = picture
-        self._image = None if picture is None else to_image(picture.pixels)
-        if picture is not None:
-            self._frame_size = picture.frame_size
-        self.update()
-
-    def show_message(self, text: str) -> None:
-        """Words over the picture, such as why there is none."""
-        if text != self._message:
-            self._message = text
-            self.update()
 
     def show_shapes(self, shapes: Sequence[Shape]) -> None:
         """The shapes to draw and to edit."""
@@ -136,68 +87,18 @@ class VideoView(QWidget):
         self.setCursor(Qt.CursorShape.ArrowCursor if tool == "look" else Qt.CursorShape.CrossCursor)
         self.update()
 
+    def track_at(self, point: Point) -> int:
+        """Id of the track below a point of the frame, 0 beside all."""
+        row = self._row_at(point)
+        return 0 if row is None else self._id_of(row)
+
     def select(self, track_ids: Sequence[int]) -> None:
         """Mark these tracks."""
         self.selected = frozenset(track_ids)
         self._dragged_box = None
         self.update()
 
-    def view(self) -> View:
-        """How the frame lies in this widget."""
-        return View(self.width(), self.height(), *self._frame_size, self._zoom, self._centre)
-
-    def wanted_size(self) -> tuple[int, int]:
-        """Pixels a picture needs to be sharp here."""
-        ratio = self.devicePixelRatioF() * self._zoom
-        return round(self.width() * ratio), round(self.height() * ratio)
-
-    def reset_zoom(self) -> None:
-        """Show the whole frame."""
-        self._zoom, self._centre = 1.0, (0.5, 0.5)
-        self.resized.emit()
-        self.update()
-
     # Qt
-
-    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The picture, then what is drawn over it."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(BACKGROUND))
-        view = self.view()
-        if self._image is not None:
-            target = QRectF(*view.target)
-            ratio = self.devicePixelRatioF()
-            same = abs(target.width() * ratio - self._image.width()) < 1.5
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not same and self._zoom < 6)
-            if same and ratio == 1:
-                painter.drawImage(QPointF(round(target.left()), round(target.top())), self._image)
-            else:
-                painter.drawImage(target, self._image)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_selection(painter, view)
-        if self.draws_shapes:
-            touched = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
-            for number, shape in enumerate(self._shapes):
-                paint_shape(painter, shape, view, touched=touched is not None and touched.shape == number)
-        self._paint_unfinished(painter, view)
-        if self._message:
-            paint_message(painter, QRectF(self.rect()), self._message)
-        painter.end()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Ask for pictures of the new size."""
-        super().resizeEvent(event)
-        self.resized.emit()
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Zoom at the pointer."""
-        if event is None or self._picture is None:
-            return
-        at = event.position()
-        view = self.view().zoomed(1.2 ** (event.angleDelta().y() / 120), (at.x(), at.y()))
-        self._keep(view)
-        self.resized.emit()
-        event.accept()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         """Begin to draw, drag or pan."""
@@ -226,7 +127,7 @@ class VideoView(QWidget):
         view = self.view()
         point = view.to_frame(self._pointer)
         if self._pan_from is not None:
-            self._keep(view.panned(at.x() - self._pan_from.x(), at.y() - self._pan_from.y()))
+            self.keep_view(view.panned(at.x() - self._pan_from.x(), at.y() - self._pan_from.y()))
             self._pan_from = at
         elif self._grip is not None:
             hit, shape, start = self._grip
@@ -235,8 +136,6 @@ class VideoView(QWidget):
         elif self._box_grip is not None:
             _, handle, box, start = self._box_grip
             self._dragged_box = drag_box(box, handle, (point[0] - start[0], point[1] - start[1]))
-        else:
-            self._hover(point)
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
@@ -323,8 +222,7 @@ class VideoView(QWidget):
             return
         if self.editable and self._take_box(point, view):
             return
-        row = self._row_at(point)
-        self.clicked_track.emit(0 if row is None or self._picture is None else self._id_of(row))
+        self.clicked_track.emit(self.track_at(point))
 
     def _press_right(self, point: Point, view: View) -> None:
         if self._tool == "zone":
@@ -348,13 +246,6 @@ class VideoView(QWidget):
                     self._box_grip = (track_id, handle, (x1, y1, x2, y2), point)
                     return True
         return False
-
-    def _hover(self, point: Point) -> None:
-        row = self._row_at(point)
-        track_id = 0 if row is None or self._picture is None else self._id_of(row)
-        if track_id != self._hovered:
-            self._hovered = track_id
-            self.hovered_track.emit(track_id)
 
     def _row_at(self, point: Point) -> int | None:
         return None if self._picture is None else box_at(self._picture.result.tracks.boxes, point)
@@ -399,9 +290,16 @@ class VideoView(QWidget):
         taken = {shape.name for shape in self._shapes}
         return next(name for number in range(1, len(taken) + 2) if (name := f"{word} {number}") not in taken)
 
-    def _keep(self, view: View) -> None:
-        self._zoom, self._centre = view.zoom, view.centre
-        self.update()
+    def paint_over(self, painter: QPainter, view: View) -> None:
+        """Boxes pointed out, the selection, shapes, and what is being drawn."""
+        for box in self.marked:
+            paint_box(painter, box, view, handles=False, dashed=True)
+        self._paint_selection(painter, view)
+        if self.draws_shapes:
+            touched = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
+            for number, shape in enumerate(self._shapes):
+                paint_shape(painter, shape, view, touched=touched is not None and touched.shape == number)
+        self._paint_unfinished(painter, view)
 
     def _paint_selection(self, painter: QPainter, view: View) -> None:
         if self._picture is None or not self.selected:

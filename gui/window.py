@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import (
     QApplication,
-    QDockWidget,
     QFileDialog,
     QLabel,
     QMainWindow,
-    QMenu,
     QMessageBox,
-    QScrollArea,
     QStackedWidget,
     QToolBar,
     QWidget,
 )
 
-from gui.about import About
 from gui.commands import Commands
 from gui.counts_panel import CountsPanel
+from gui.docks import Docks, scrolled
 from gui.engine import Engine, LoadDetector, load_detector
 from gui.events_panel import EventsPanel
+from gui.jobs import Jobs
+from gui.jobs_panel import JobsPanel
 from gui.live_page import LivePage
 from gui.live_panel import LivePanel
+from gui.menus import add_menus, open_settings
+from gui.networks_page import NetworksPage
 from gui.preferences import Preferences
-from gui.session import OpenSource, Session
-from gui.shortcuts import ShortcutsEditor
+from gui.recording_page import RecordingPage
+from gui.session import OpenSource
 from gui.start_page import StartPage
-from gui.theme import THEMES, Theme, apply_theme
+from gui.theme import Theme, apply_theme
 from gui.work import Background
 from tracker.video import open_source
 from tracker.video.address import is_address
@@ -41,9 +42,8 @@ from tracker.video.address import is_address
 __all__ = ["Window"]
 
 STOP_S = 1.8
-DOCKS_LEFT = Qt.DockWidgetArea.LeftDockWidgetArea
-DOCKS_RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
-DOCKS_BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
+RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
+BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 class Window(QMainWindow):
@@ -65,17 +65,23 @@ class Window(QMainWindow):
         self.background = Background(self)
         self.commands = Commands(preferences, self)
         self.engine = Engine(self.background, preferences.tree("settings"), load=load_detector, parent=self)
+        self.jobs = Jobs(preferences.folder(), self)
         self.start = StartPage(preferences, self.background)
         self.live = LivePage(self.engine, self.background, preferences, self.commands, open_source=open_source)
+        self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)
+        self.networks = NetworksPage(self.engine, self.background, preferences)
         self.panel = LivePanel(self.engine)
-        self.events = EventsPanel()
-        self.counts = CountsPanel()
+        self.events, self.counts = EventsPanel(), CountsPanel()
+        self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel()
+        self.jobs_panel = JobsPanel(self.jobs, preferences)
         self._pages = QStackedWidget()
-        self._docks: dict[str, QDockWidget] = {}
-        self._pages_of: dict[str, frozenset[QWidget]] = {}
+        self._event_panels, self._count_panels = QStackedWidget(), QStackedWidget()
+        self._full = False
+        self._asked = False
         self._add_pages()
+        self.docks = Docks(self, preferences)
         self._add_docks()
-        self._add_menus()
+        add_menus(self)
         self._add_status()
         self._connect()
         self._default_state = self.saveState()
@@ -83,9 +89,12 @@ class Window(QMainWindow):
         self.show_page(self.start)
 
     def open_all(self, specs: Sequence[str]) -> None:
-        """Open files in the player and everything else in the live grid."""
+        """Open one file in the player, several side by side in the live grid."""
         for spec in specs:
-            self.open(spec)
+            if len(specs) == 1:
+                self.open(spec)
+            else:
+                self.watch(spec, loop=self.start.loops)
 
     def open(self, spec: str) -> None:
         """Open what was named on the command line, chosen or dropped."""
@@ -97,7 +106,9 @@ class Window(QMainWindow):
 
     def play(self, path: str) -> None:
         """Open a recording."""
-        self.watch(path, loop=self.start.loops)
+        if self.recordings.open(Path(path)):
+            self.preferences.add_recent(path)
+            self.show_page(self.recordings)
 
     def watch(self, spec: str, loop: bool = False) -> None:
         """Open a source in the live grid."""
@@ -105,14 +116,26 @@ class Window(QMainWindow):
             self.preferences.add_recent(spec)
             self.show_page(self.live)
 
+    def new_job(self, kind: str = "") -> None:
+        """Ask what the next job is."""
+        self.docks.bring("jobs")
+        self.jobs_panel.ask(kind)
+
+    @property
+    def page(self) -> QWidget | None:
+        """The one in front."""
+        return self._pages.currentWidget()
+
     def show_page(self, page: QWidget) -> None:
         """Bring a page to the front, with the docks that belong to it."""
         self._pages.setCurrentWidget(page)
-        for widget, name in ((self.start, "page.start"), (self.live, "page.live")):
+        for widget, name in self._page_names():
             self.commands[name].setChecked(widget is page)
-        for name, dock in self._docks.items():
-            wanted = page in self._pages_of[name] and self.preferences.flag(f"dock/{name}", default=True)
-            dock.setVisible(wanted)
+        recorded = page is self.recordings
+        self._event_panels.setCurrentWidget(self.recorded_events if recorded else self.events)
+        self._count_panels.setCurrentWidget(self.recorded_counts if recorded else self.counts)
+        if not self._full:
+            self.docks.show_for(page)
 
     def say(self, text: str) -> None:
         """Words in the status line for a while."""
@@ -125,7 +148,43 @@ class Window(QMainWindow):
         self._asked = True
         self.close()
 
-    _asked = False
+    def use_theme(self, theme: Theme) -> None:
+        """Dress the window anew."""
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        apply_theme(app, theme)
+        self.preferences.keep("theme", theme)
+        self.commands.redraw_icons()
+
+    def reset_layout(self) -> None:
+        """Docks and size as they came."""
+        self.resize(1280, 800)
+        self.restoreState(self._default_state)
+        self.docks.reset()
+
+    def toggle_full_screen(self) -> None:
+        """Nothing but the page, or everything again."""
+        self._full = not self._full
+        bars = [self.menuBar(), self.statusBar(), *self.findChildren(QToolBar, "pages")]
+        for bar in bars:
+            if bar is not None:
+                bar.setVisible(not self._full)
+        if self._full:
+            self._before = self.windowState()
+            self.docks.hide_all()
+            self.showFullScreen()
+        else:
+            self.setWindowState(self._before)
+            page = self.page
+            if page is not None:
+                self.docks.show_for(page)
+
+    def choose_results(self) -> None:
+        """Ask where recordings go."""
+        start = str(self.preferences.folder())
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder for recordings"), start)
+        if folder:
+            self.preferences.keep("folder", folder)
 
     # Qt
 
@@ -152,15 +211,27 @@ class Window(QMainWindow):
             event.ignore()
             return
         deadline = time.monotonic() + STOP_S
-        self.preferences.keep("window/geometry", self.saveGeometry())
-        self.preferences.keep("window/state", self.saveState())
+        if not self._full:
+            self.preferences.keep("window/geometry", self.saveGeometry())
+            self.preferences.keep("window/state", self.saveState())
         self.preferences.keep_settings(self.engine.tree)
         self.live.close_all()
+        self.recordings.stop()
+        self.jobs.close(0.3)
+        self.recordings.wait_closed(max(0.1, deadline - time.monotonic() - 0.3))
         self.live.wait_all(max(0.0, deadline - time.monotonic()))
         self.background.close()
         event.accept()
 
     # parts
+
+    def _page_names(self) -> tuple[tuple[QWidget, str], ...]:
+        return (
+            (self.start, "page.start"),
+            (self.live, "page.live"),
+            (self.recordings, "page.recording"),
+            (self.networks, "page.networks"),
+        )
 
     def _add_pages(self) -> None:
         self.setCentralWidget(self._pages)
@@ -170,97 +241,40 @@ class Window(QMainWindow):
         bar.setIconSize(QSize(18, 18))
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         group = QActionGroup(self)
-        for page, name, text, picture, keys in (
-            (self.start, "page.start", self.tr("Start"), "home", "Ctrl+1"),
-            (self.live, "page.live", self.tr("Live"), "grid", "Ctrl+2"),
-        ):
+        looks = {
+            "page.start": (self.tr("Start"), "home"),
+            "page.live": (self.tr("Live"), "grid"),
+            "page.recording": (self.tr("Recording"), "film"),
+            "page.networks": (self.tr("Networks"), "network"),
+        }
+        for number, (page, name) in enumerate(self._page_names(), start=1):
+            text, picture = looks[name]
             self._pages.addWidget(page)
             action = self.commands.add(
-                name, text, lambda on, page=page: self.show_page(page) if on else None, keys=[keys], owner=self,
-                picture=picture, checkable=True,
+                name, text, lambda on, page=page: self.show_page(page) if on else None, keys=[f"Ctrl+{number}"],
+                owner=self, picture=picture, checkable=True,
             )  # fmt: skip
             group.addAction(action)
             bar.addAction(action)
         self.addToolBar(bar)
 
     def _add_docks(self) -> None:
-        live = frozenset({self.live})
-        self._dock("settings", self.tr("Settings"), _scrolled(self.panel), DOCKS_RIGHT, live)
-        self._dock("events", self.tr("Events"), self.events, DOCKS_RIGHT, live)
-        self._dock("counts", self.tr("Counts"), self.counts, DOCKS_RIGHT, live)
-        self.tabifyDockWidget(self._docks["settings"], self._docks["events"])
-        self.tabifyDockWidget(self._docks["events"], self._docks["counts"])
-        self._docks["settings"].raise_()
-
-    def _dock(self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea, pages: frozenset[QWidget]) -> None:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(name)
-        dock.setWidget(widget)
-        dock.setMinimumWidth(250)
-        self.addDockWidget(area, dock)
-        self._docks[name] = dock
-        self._pages_of[name] = pages
-        toggle = dock.toggleViewAction()
-        assert toggle is not None
-        toggle.triggered.connect(lambda on, name=name: self.preferences.keep(f"dock/{name}", on))
-
-    def _add_menus(self) -> None:
-        add = self.commands.add
-        menu = self._menu(self.tr("&File"))
-        menu.addAction(add("file.open", self.tr("&Open video\N{HORIZONTAL ELLIPSIS}"), self.start.choose_files,
-                           keys=["Ctrl+O"], owner=self, picture="film"))  # fmt: skip
-        menu.addAction(add("file.watch", self.tr("&Watch video like a camera\N{HORIZONTAL ELLIPSIS}"),
-                           self.start.choose_watched, owner=self, picture="grid"))  # fmt: skip
-        menu.addAction(add("file.folder", self.tr("Open image &folder\N{HORIZONTAL ELLIPSIS}"),
-                           self.start.choose_folder, owner=self, picture="folder"))  # fmt: skip
-        menu.addSeparator()
-        menu.addAction(add("file.results", self.tr("Folder for &recordings\N{HORIZONTAL ELLIPSIS}"),
-                           self._choose_results, owner=self))  # fmt: skip
-        menu.addAction(add("file.quit", self.tr("&Quit"), self.close, keys=["Ctrl+Q"], owner=self))
-        view = self._menu(self.tr("&View"))
-        for dock in self._docks.values():
-            view.addAction(dock.toggleViewAction())
-        view.addSeparator()
-        view.addAction(add("view.reset", self.tr("&Reset layout"), self.reset_layout, owner=self))
-        themes = view.addMenu(self.tr("&Theme"))
-        assert themes is not None
-        self._add_themes(themes)
-        help_menu = self._menu(self.tr("&Help"))
-        help_menu.addAction(add("help.keys", self.tr("&Keys\N{HORIZONTAL ELLIPSIS}"), self._edit_keys, keys=["F1"],
-                                owner=self))  # fmt: skip
-        help_menu.addAction(add("help.about", self.tr("&About Sightline"), lambda: About(self).exec(), owner=self))
-
-    def _menu(self, title: str) -> QMenu:
-        bar = self.menuBar()
-        assert bar is not None
-        menu = bar.addMenu(title)
-        assert menu is not None
-        return menu
-
-    def _add_themes(self, menu: QMenu) -> None:
-        names = {"system": self.tr("As the &system"), "light": self.tr("&Light"), "dark": self.tr("&Dark")}
-        group = QActionGroup(self)
-        chosen = self.preferences.text("theme", "system")
-        for theme in THEMES:
-            action = self.commands.add(f"theme.{theme}", names[theme], self._themer(theme), owner=self, checkable=True)
-            action.setChecked(theme == chosen)
-            group.addAction(action)
-            menu.addAction(action)
-
-    def _themer(self, theme: Theme) -> Callable[[bool], None]:
-        def use(on: bool) -> None:
-            if on:
-                self.use_theme(theme)
-
-        return use
-
-    def use_theme(self, theme: Theme) -> None:
-        """Dress the window anew."""
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        apply_theme(app, theme)
-        self.preferences.keep("theme", theme)
-        self.commands.redraw_icons()
+        for events in (self.events, self.recorded_events):
+            self._event_panels.addWidget(events)
+        for counts in (self.counts, self.recorded_counts):
+            self._count_panels.addWidget(counts)
+        both = (self.live, self.recordings)
+        pages = (self.start, *both, self.networks)
+        add = self.docks.add
+        add("tracks", self.tr("Tracks"), self.recordings.tracks, RIGHT, [self.recordings])
+        add("settings", self.tr("Settings"), scrolled(self.panel), RIGHT, both, beside="tracks")
+        add("events", self.tr("Events"), self._event_panels, RIGHT, both, beside="settings")
+        add("counts", self.tr("Counts"), self._count_panels, RIGHT, both, beside="events")
+        add("jobs", self.tr("Jobs"), self.jobs_panel, BELOW, pages, shown=False)
+        self.docks["settings"].raise_()
+        self.docks["tracks"].raise_()
+        for widget in (self.recordings.tracks, self.recorded_events, self.recorded_counts):
+            self.commands.reach(widget, "recording")
 
     def _add_status(self) -> None:
         bar = self.statusBar()
@@ -273,9 +287,16 @@ class Window(QMainWindow):
     def _connect(self) -> None:
         self.start.watch.connect(self.watch)
         self.start.play.connect(self.play)
-        self.live.said.connect(self.say)
-        self.live.chosen.connect(self._chosen)
+        self.live.chosen.connect(self.counts.show_session)
         self.live.noticed.connect(self.events.add)
+        for page in (self.live, self.recordings, self.networks):
+            page.said.connect(self.say)
+        self.recordings.changed.connect(self._recording_changed)
+        self.recordings.opened.connect(lambda _: self._recording_changed())
+        self.recordings.full_screen.connect(self.toggle_full_screen)
+        self.recorded_events.jumped.connect(self.recordings.jump)
+        self.networks.train.connect(lambda: self.new_job("Train a detector"))
+        self.panel.all_settings.connect(lambda: open_settings(self))
         self.engine.changed.connect(self._engine_changed)
         self._engine_changed()
 
@@ -287,47 +308,33 @@ class Window(QMainWindow):
         if state is not None:
             self.restoreState(state)
 
-    def reset_layout(self) -> None:
-        """Docks and size as they came."""
-        for name in self._docks:
-            self.preferences.keep(f"dock/{name}", True)
-        self.resize(1280, 800)
-        self.restoreState(self._default_state)
-        current = self._pages.currentWidget()
-        if current is not None:
-            self.show_page(current)
-
     def _may_close(self) -> bool:
-        if not self.live.recording:
+        running = []
+        if self.live.recording:
+            running.append(self.tr("A recording is running; what was recorded so far is kept."))
+        if self.jobs.busy:
+            running.append(self.tr("A job is running; closing ends it."))
+        if not running:
             return True
         box = QMessageBox(self)
         box.setWindowTitle("Sightline")
-        box.setText(self.tr("A recording is running."))
-        box.setInformativeText(self.tr("Closing ends it; what was recorded so far is kept."))
+        box.setText(self.tr("Close all the same?"))
+        box.setInformativeText("\n".join(running))
         box.setStandardButtons(QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel)
         return box.exec() == QMessageBox.StandardButton.Close
 
-    def _chosen(self, session: Session | None) -> None:
-        self.counts.show_session(session)
+    def _recording_changed(self) -> None:
+        recording = self.recordings.recording
+        self.setWindowTitle("Sightline" if recording is None else f"{recording.name} \N{EM DASH} Sightline")
+        if recording is None:
+            self.recorded_events.show_recorded([])
+            self.recorded_counts.show_rows([])
+            return
+        events = [(event, recording.label_of(event.class_id)) for event in recording.events()]
+        self.recorded_events.show_recorded(events)
+        self.recorded_counts.show_rows(recording.counts())
 
     def _engine_changed(self) -> None:
-        text = self.engine.describe() if self.live.sessions else ""
+        text = self.engine.describe() if self.live.sessions or self.recordings.recording is not None else ""
         self._engine_text.setText(text)
         self._engine_text.setToolTip(text)
-
-    def _choose_results(self) -> None:
-        start = str(self.preferences.folder())
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder for recordings"), start)
-        if folder:
-            self.preferences.keep("folder", folder)
-
-    def _edit_keys(self) -> None:
-        ShortcutsEditor(self.commands, self).exec()
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setWidget(widget)
-    return area

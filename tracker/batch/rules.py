@@ -15,7 +15,7 @@ from tracker.batch.recorder import as_tracks
 from tracker.config import build
 from tracker.store import Observations, RecordedEvent, Recording, RecordingEditor, RecordingInfo
 
-__all__ = ["edit_recording", "make_analytics", "read_rules", "recount", "recount_all"]
+__all__ = ["change_rules", "edit_recording", "make_analytics", "read_rules", "recount", "recount_all"]
 
 Moment = tuple[int, float, Observations]
 """A frame's index, time and rows."""
@@ -37,6 +37,20 @@ def make_analytics(info: RecordingInfo) -> Analytics | None:
 def edit_recording(path: Path | str) -> RecordingEditor:
     """A finished recording open for corrections that keep its events true."""
     return RecordingEditor(path, recount)
+
+
+def change_rules(path: Path | str, rules: Rules) -> None:
+    """Other rules for a finished recording, and the events they find in it as it stands after all corrections.
+
+    Raises ConfigError for rules that do not fit the recording; nothing is changed then.
+    """
+
+    def find_events(recording: Recording) -> list[RecordedEvent]:
+        return recount_all(recording, (stretch.observations for stretch in recording.stretches()))[0]
+
+    text = rules_to_toml(rules) if rules.line or rules.zone or rules.speed else ""
+    with edit_recording(path) as editor:
+        editor.change_rules(text, find_events)
 
 
 def recount_all(recording: Recording, parts: Iterable[Observations]) -> tuple[list[RecordedEvent], Analytics | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -159,6 +159,23 @@ class RecordingEditor(Recording):
         """Make the correction that was undone last once more; None where there is none."""
         rows = self._query("SELECT edit, change FROM edits WHERE undone = 1 ORDER BY edit LIMIT 1")
         return self._redo(rows, forward=True)
+
+    def change_rules(self, rules: str, find_events: Callable[[Recording], Iterable[RecordedEvent]]) -> None:
+        """Other rules, as TOML text, and in place of all events those that `find_events` finds with them.
+
+        This is no correction: corrections stay as they are, and `undo` does not bring the old rules back.
+        """
+        try:
+            with transaction(self._connection, self.path):
+                self._keep_note("rules", rules)
+                self._keep_note("settings", {**self.info.settings, "rules": rules})
+                self._reload()
+                events = list(find_events(self))
+                self._connection.execute("DELETE FROM events")
+                insert_events(self._connection, events)
+                self._keep_note("revision", (self.note("revision") or 0) + 1)
+        finally:
+            self._reload()
 
     def edits(self) -> list[Edit]:
         """All corrections in order, those undone last."""

@@ -1,0 +1,98 @@
+"""The docks around the pages: which belong to which page, shown as the user left them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PyQt6.QtCore import QObject, Qt
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
+
+from gui.preferences import Preferences
+
+__all__ = ["Docks", "scrolled"]
+
+
+class Docks(QObject):
+    """Adds docks to a window and shows those of the page in front."""
+
+    def __init__(self, window: QMainWindow, preferences: Preferences) -> None:
+        super().__init__(window)
+        self._window = window
+        self._preferences = preferences
+        self._docks: dict[str, QDockWidget] = {}
+        self._pages: dict[str, frozenset[QWidget]] = {}
+        self._shown_at_first: dict[str, bool] = {}
+        self._page: QWidget | None = None
+
+    def add(
+        self,
+        name: str,
+        title: str,
+        widget: QWidget,
+        area: Qt.DockWidgetArea,
+        pages: Iterable[QWidget],
+        *,
+        shown: bool = True,
+        beside: str = "",
+    ) -> QDockWidget:
+        """A new dock; `beside` names one that it shares its place with."""
+        dock = QDockWidget(title, self._window)
+        dock.setObjectName(name)
+        dock.setWidget(widget)
+        dock.setMinimumWidth(250)
+        self._window.addDockWidget(area, dock)
+        if beside:
+            self._window.tabifyDockWidget(self._docks[beside], dock)
+        self._docks[name] = dock
+        self._pages[name] = frozenset(pages)
+        self._shown_at_first[name] = shown
+        toggle = dock.toggleViewAction()
+        assert toggle is not None
+        toggle.triggered.connect(lambda on: self._preferences.keep(f"dock/{name}", on))
+        return dock
+
+    def __getitem__(self, name: str) -> QDockWidget:
+        return self._docks[name]
+
+    def actions(self) -> list[QAction]:
+        """What shows and hides each."""
+        return [action for dock in self._docks.values() if (action := dock.toggleViewAction()) is not None]
+
+    def show_for(self, page: QWidget) -> None:
+        """Show the docks of this page that the user has not closed."""
+        self._page = page
+        for name, dock in self._docks.items():
+            wanted = self._preferences.flag(f"dock/{name}", default=self._shown_at_first[name])
+            belongs = page in self._pages[name]
+            toggle = dock.toggleViewAction()
+            if toggle is not None:
+                toggle.setEnabled(belongs)
+            dock.setVisible(belongs and wanted)
+
+    def bring(self, name: str) -> None:
+        """Show a dock, also where the user had closed it."""
+        self._preferences.keep(f"dock/{name}", True)
+        self._docks[name].setVisible(True)
+        self._docks[name].raise_()
+
+    def hide_all(self) -> None:
+        """Only the page is left."""
+        for dock in self._docks.values():
+            dock.hide()
+
+    def reset(self) -> None:
+        """As they came."""
+        for name, shown in self._shown_at_first.items():
+            self._preferences.keep(f"dock/{name}", shown)
+        if self._page is not None:
+            self.show_for(self._page)
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """The widget with bars where there is too little room for it."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidget(widget)
+    return area

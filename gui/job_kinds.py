@@ -1,0 +1,158 @@
+"""The commands that the jobs dock offers, and how their questions become a command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from tracker.cli import COMMANDS
+from tracker.errors import ConfigError
+
+__all__ = ["JobKind", "Question", "arguments_of", "job_kinds", "results_of"]
+
+Asked: TypeAlias = Literal["paths", "file", "folder", "text", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that a job is asked."""
+
+    option: str
+    """Such as --out; empty for what stands without one."""
+    title: str
+    asked: Asked
+    help: str = ""
+    needed: bool = False
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A command with the few questions most people answer; the rest goes into a line of options."""
+
+    title: str
+    command: tuple[str, ...]
+    questions: tuple[Question, ...]
+    fixed: tuple[str, ...] = ()
+    trains: bool = False
+    """Whether its --out folder gets a table of losses and measures."""
+
+
+def _training(kind: str, title: str, data: str, epochs: str) -> JobKind:
+    return JobKind(
+        title,
+        ("train", kind),
+        (
+            Question("--data", "Data", "file" if kind in ("detector", "classifier") else "paths", data, needed=True),
+            Question("--out", "Results", "folder", "where weights and the table of results go", needed=True,
+                     default=f"train/{kind}"),
+            Question("--epochs", "Epochs", "text", "times every example is used", default=epochs),
+            Question("--minutes", "Minutes at most", "text", "stop, fully annealed, after so long; 0 for no limit"),
+            Question("--device", "Device", "text", "cpu, cuda or auto", default="auto"),
+            Question("--resume", "Go on from the last state in that folder", "flag"),
+        ),
+        trains=True,
+    )  # fmt: skip
+
+
+KINDS = (
+    JobKind(
+        "Annotate videos",
+        ("annotate",),
+        (
+            Question("", "Videos or folders", "paths", "videos, folders of videos, folders of images", needed=True),
+            Question("--out", "Results", "folder", "where recordings and annotation files go", needed=True,
+                     default="annotated"),
+            Question("--format", "Formats", "text", "such as mot,coco,cvat; the recording itself is always written",
+                     default="mot"),
+            Question("--rules", "Lines and zones", "file", "a TOML file of rules to count at"),
+            Question("--workers", "At a time", "text", "recordings in work at a time", default="1"),
+            Question("--recursive", "Look into subfolders too", "flag"),
+            Question("--refine", "Go over it once more: link, fill, smooth", "flag"),
+            Question("--save", "Write annotated videos too", "flag"),
+        ),
+        fixed=("--progress", "json"),
+    ),
+    _training("detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50"),
+    _training("classifier", "Train a classifier", "an .npz, or a folder with one folder per class", "14"),
+    _training("reid", "Train re-identification", "VIDEO=TRACKS, several separated by blanks", "30"),
+    _training("segmentation", "Train segmentation", "a folder or .tar with train and val images and labels", "100"),
+    JobKind(
+        "Export recordings",
+        ("export-annotations",),
+        (
+            Question("", "Recordings", "paths", ".sqlite files of annotate", needed=True),
+            Question("--format", "Formats", "text", "such as mot,coco,cvat", needed=True, default="coco"),
+            Question("--out", "Results", "folder", "where the files go", needed=True, default="exported"),
+        ),
+    ),
+    JobKind(
+        "Evaluate tracks",
+        ("evaluate", "tracking"),
+        (
+            Question("--gt", "Ground truth", "folder", "a folder with <sequence>/gt/gt.txt", needed=True),
+            Question("--results", "Results", "folder", "a folder with <sequence>.txt", needed=True),
+        ),
+    ),
+    JobKind(
+        "Associate detections",
+        ("associate",),
+        (
+            Question("", "Sequences", "folder", "a folder with <sequence>/det/det.txt", needed=True),
+            Question("--out", "Results", "folder", "where <sequence>.txt files go", needed=True, default="associated"),
+            Question("--tracker", "Tracker", "text", "preset, or a settings file", default="default"),
+            Question("--refine", "Go over the tracks again with hindsight", "flag"),
+        ),
+    ),
+    JobKind(
+        "Tune the tracker",
+        ("tune",),
+        (
+            Question("", "Sequences", "folder", "a folder with <sequence>/det and <sequence>/gt", needed=True),
+            Question("--trials", "Settings to try", "text", default="100"),
+            Question("--out", "Best settings", "text", "file that the best go to", default="tuned.toml"),
+        ),
+    ),
+)  # fmt: skip
+
+
+def job_kinds() -> list[JobKind]:
+    """Those whose command this program has."""
+    return [kind for kind in KINDS if kind.command[0] in COMMANDS]
+
+
+def arguments_of(kind: JobKind, answers: Mapping[str, str], options: str = "") -> list[str]:
+    """The command line for these answers, by option.
+
+    Raises ConfigError for an answer that is missing or more options that cannot be read.
+    """
+    arguments = list(kind.command)
+    for question in kind.questions:
+        answer = answers.get(question.option, "").strip()
+        if question.asked == "flag":
+            arguments += [question.option] if answer == "true" else []
+        elif not answer:
+            if question.needed:
+                raise ConfigError(f"{question.title} is missing: {question.help}")
+        elif question.asked == "paths":
+            parts = _split(answer, question.title)
+            arguments += [item for part in parts for item in ((question.option, part) if question.option else (part,))]
+        else:
+            arguments += [question.option, answer] if question.option else [answer]
+    return [*arguments, *kind.fixed, *_split(options, "More options")]
+
+
+def results_of(kind: JobKind, answers: Mapping[str, str], folder: Path) -> Path | None:
+    """The folder with the table of a training; relative ones are meant from `folder`."""
+    out = answers.get("--out", "").strip()
+    return folder / out if kind.trains and out else None
+
+
+def _split(text: str, title: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{title}: {error}; a path with blanks needs quotes around it") from error

@@ -1,0 +1,325 @@
+"""All tracks of a recording in a table: a picture, class, first and last seen, length; sorted and filtered at will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PyQt6.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+    pyqtSignal,
+)
+from PyQt6.QtGui import QColor, QIcon, QPixmap
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.thumbnails import THUMBNAIL
+from gui.timeline_layout import clock
+from gui.video_view import to_image
+from tracker.overlay.palette import colour_of
+
+__all__ = ["TrackRow", "TrackTable"]
+
+SORT_ROLE = Qt.ItemDataRole.UserRole
+COLUMNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRow:
+    """A track as the table shows it."""
+
+    track_id: int
+    class_id: int
+    label: str
+    first_s: float
+    last_s: float
+
+    @property
+    def length_s(self) -> float:
+        """How long it is seen."""
+        return self.last_s - self.first_s
+
+
+class _Model(QAbstractTableModel):
+    """The rows as Qt asks for them; pictures are asked for when a row is looked at."""
+
+    wanted = pyqtSignal(int)
+
+    def __init__(self, headers: Sequence[str]) -> None:
+        super().__init__()
+        self._headers = headers
+        self.tracks: list[TrackRow] = []
+        self._icons: dict[int, QIcon] = {}
+        self._asked: set[int] = set()
+
+    def show(self, tracks: Sequence[TrackRow]) -> None:
+        """These rows from now on."""
+        if list(tracks) == self.tracks:
+            return
+        same = [row.track_id for row in tracks] == [row.track_id for row in self.tracks]
+        if same:
+            self.tracks = list(tracks)
+            self.dataChanged.emit(self.index(0, 0), self.index(len(tracks) - 1, COLUMNS - 1))
+            return
+        before = [row.track_id for row in self.tracks]
+        if before == [row.track_id for row in tracks[: len(before)]]:  # while a recording grows, rows are added
+            self.beginInsertRows(QModelIndex(), len(before), len(tracks) - 1)
+            self.tracks = list(tracks)
+            self.endInsertRows()
+            if before:
+                self.dataChanged.emit(self.index(0, 0), self.index(len(before) - 1, COLUMNS - 1))
+            return
+        self.beginResetModel()
+        self.tracks = list(tracks)
+        self.endResetModel()
+
+    def forget_pictures(self) -> None:
+        """Ask for all pictures anew: tracks are not what they were."""
+        self._asked.clear()
+
+    def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
+        """Show these pictures."""
+        for track_id, pixels in pictures.items():
+            self._icons[track_id] = QIcon(QPixmap.fromImage(to_image(pixels)))
+        if self.tracks and pictures:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.tracks) - 1, 0))
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
+        """Tracks."""
+        return 0 if parent is not None and parent.isValid() else len(self.tracks)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
+        """Id, class, first, last, length."""
+        return 0 if parent is not None and parent.isValid() else COLUMNS
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
+        """Names of the columns."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._headers[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """A cell."""
+        track, column = self.tracks[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            texts = (
+                str(track.track_id), track.label, clock(track.first_s, parts=1), clock(track.last_s, parts=1),
+                f"{track.length_s:.1f} s",
+            )  # fmt: skip
+            return texts[column]
+        if role == SORT_ROLE:
+            return (track.track_id, track.label.casefold(), track.first_s, track.last_s, track.length_s)[column]
+        if role == Qt.ItemDataRole.DecorationRole and column == 0:
+            if track.track_id not in self._asked:
+                self._asked.add(track.track_id)
+                self.wanted.emit(track.track_id)
+            return self._icons.get(track.track_id)
+        if role == Qt.ItemDataRole.DecorationRole and column == 1:
+            return QColor(*colour_of(track.class_id + 1))
+        if role == Qt.ItemDataRole.TextAlignmentRole and column >= 2:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        return None
+
+
+class _Proxy(QSortFilterProxyModel):
+    """Sorts by value and keeps what the filter asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words = ""
+        self._label = ""
+        self.setSortRole(SORT_ROLE)
+
+    def keep(self, words: str, label: str) -> None:
+        """Only tracks whose id or class contains the words and whose class is `label`, where one is given."""
+        self._words, self._label = words.casefold().strip(), label
+        self.invalidateFilter()
+
+    def filterAcceptsRow(self, row: int, _parent: QModelIndex) -> bool:  # noqa: N802 - Qt's name
+        """Whether a track stays."""
+        model = self.sourceModel()
+        assert isinstance(model, _Model)
+        track = model.tracks[row]
+        if self._label and track.label != self._label:
+            return False
+        return not self._words or self._words in f"{track.track_id} {track.label}".casefold()
+
+    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802 - Qt's name
+        """By value, not by text."""
+        model = self.sourceModel()
+        assert model is not None
+        return bool(model.data(left, SORT_ROLE) < model.data(right, SORT_ROLE))
+
+
+class TrackTable(QWidget):
+    """The table with its filter."""
+
+    chosen = pyqtSignal(list)
+    """Ids of the rows the user selected."""
+    activated = pyqtSignal(int)
+    """A row was double-clicked: go where the track begins."""
+    wanted = pyqtSignal(int)
+    """A picture of this track is wanted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._selecting = False
+        self._filter = QLineEdit()
+        self._filter.setPlaceholderText(self.tr("Filter by id or class"))
+        self._filter.setAccessibleName(self.tr("Filter by id or class"))
+        self._filter.setClearButtonEnabled(True)
+        self._classes = QComboBox()
+        self._classes.setAccessibleName(self.tr("Class shown"))
+        self._classes.addItem(self.tr("All classes"), "")
+        headers = (self.tr("Id"), self.tr("Class"), self.tr("First"), self.tr("Last"), self.tr("Length"))
+        self._model = _Model(headers)
+        self._proxy = _Proxy()
+        self._proxy.setSourceModel(self._model)
+        self._view = self._make_view()
+        self._count = QLabel()
+        self._count.setProperty("role", "quiet")
+        top = QHBoxLayout()
+        top.addWidget(self._filter, 1)
+        top.addWidget(self._classes)
+        layout = QVBoxLayout(self)
+        layout.addLayout(top)
+        layout.addWidget(self._view, 1)
+        layout.addWidget(self._count)
+        self._filter.textChanged.connect(self._filtered)
+        self._classes.currentIndexChanged.connect(self._filtered)
+        self._model.wanted.connect(self.wanted)
+        self._tell_count()
+
+    @property
+    def shown(self) -> list[int]:
+        """Ids in the order of the rows shown."""
+        rows = range(self._proxy.rowCount())
+        sources = [self._proxy.mapToSource(self._proxy.index(row, 0)).row() for row in rows]
+        return [self._model.tracks[row].track_id for row in sources]
+
+    def show_tracks(self, tracks: Sequence[TrackRow], *, anew: bool) -> None:
+        """These tracks from now on; `anew` where earlier pictures may be of others."""
+        if anew:
+            self._model.forget_pictures()
+        selected = self.selected()
+        self._selecting = True
+        self._model.show(tracks)
+        self._selecting = False
+        self._fill_classes(sorted({track.label for track in tracks}))
+        self.select(selected)
+        self._tell_count()
+
+    def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
+        """Show these thumbnails."""
+        self._model.put_pictures(pictures)
+
+    def filter_by(self, words: str, label: str = "") -> None:
+        """Show only what fits."""
+        self._filter.setText(words)
+        self._classes.setCurrentIndex(max(self._classes.findData(label), 0))
+
+    def sort_by(self, column: int, *, descending: bool = False) -> None:
+        """Order by a column."""
+        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+        self._view.sortByColumn(column, order)
+
+    def selected(self) -> list[int]:
+        """Ids of the selected rows."""
+        model = self._view.selectionModel()
+        if model is None:
+            return []
+        rows = [self._proxy.mapToSource(index).row() for index in model.selectedRows()]
+        return [self._model.tracks[row].track_id for row in rows]
+
+    def select(self, track_ids: Iterable[int]) -> None:
+        """Select these rows, without telling anybody."""
+        wanted, model = set(track_ids), self._view.selectionModel()
+        if model is None or wanted == set(self.selected()):
+            return
+        selection, first = QItemSelection(), QModelIndex()
+        for row, track_id in enumerate(self.shown):
+            if track_id in wanted:
+                index = self._proxy.index(row, 0)
+                first = first if first.isValid() else index
+                selection.select(index, self._proxy.index(row, COLUMNS - 1))
+        self._selecting = True
+        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        self._selecting = False
+        if first.isValid():
+            self._view.scrollTo(first)
+
+    def _make_view(self) -> QTableView:
+        view = QTableView()
+        view.setAccessibleName(self.tr("Tracks"))
+        view.setModel(self._proxy)
+        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        view.setTabKeyNavigation(False)
+        view.setShowGrid(False)
+        view.setSortingEnabled(True)
+        view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        view.setIconSize(QSize(*THUMBNAIL))
+        rows, columns = view.verticalHeader(), view.horizontalHeader()
+        assert rows is not None
+        assert columns is not None
+        rows.hide()
+        rows.setDefaultSectionSize(THUMBNAIL[1] + 6)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        columns.resizeSection(0, THUMBNAIL[0] + 56)
+        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        columns.setHighlightSections(False)
+        columns.setMinimumSectionSize(40)
+        selection = view.selectionModel()
+        assert selection is not None
+        selection.selectionChanged.connect(self._selection_changed)
+        view.doubleClicked.connect(self._double_clicked)
+        return view
+
+    def _fill_classes(self, labels: list[str]) -> None:
+        known = [self._classes.itemData(row) for row in range(1, self._classes.count())]
+        if labels == known:
+            return
+        chosen = self._classes.currentData()
+        self._classes.blockSignals(True)
+        self._classes.clear()
+        self._classes.addItem(self.tr("All classes"), "")
+        for label in labels:
+            self._classes.addItem(label, label)
+        self._classes.setCurrentIndex(max(self._classes.findData(chosen), 0))
+        self._classes.blockSignals(False)
+        self._filtered()
+
+    def _filtered(self) -> None:
+        self._proxy.keep(self._filter.text(), self._classes.currentData() or "")
+        self._tell_count()
+
+    def _tell_count(self) -> None:
+        shown, all_tracks = self._proxy.rowCount(), len(self._model.tracks)
+        words = self.tr("{0} of {1} tracks").format(shown, all_tracks)
+        self._count.setText(words if shown != all_tracks else self.tr("{0} tracks").format(all_tracks))
+
+    def _selection_changed(self) -> None:
+        if not self._selecting:
+            self.chosen.emit(self.selected())
+
+    def _double_clicked(self, index: QModelIndex) -> None:
+        self.activated.emit(self._model.tracks[self._proxy.mapToSource(index).row()].track_id)
