@@ -93,6 +93,12 @@ def test_nothing_to_do_is_told(tmp_path: Path, names: tuple[str, ...]) -> None:
         find_jobs([tmp_path / "in"], tmp_path / "out", recursive=False)
 
 
+def test_results_need_a_folder_of_their_own(tmp_path: Path) -> None:
+    root = touch(tmp_path / "in", "a.mp4")
+    with pytest.raises(ConfigError, match="a folder of their own"):
+        find_jobs([root], root / "x" / "..", recursive=False)
+
+
 @pytest.mark.parametrize("leading", ["folder", "store"])
 def test_a_link_that_leads_out_of_the_output_folder_is_refused(tmp_path: Path, leading: str) -> None:
     root, out, elsewhere = touch(tmp_path / "in", "sub/a.mp4"), tmp_path / "out", tmp_path / "elsewhere"

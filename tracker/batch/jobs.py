@@ -77,6 +77,8 @@ def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[Job]
     if not found:
         asked = ", ".join(map(str, paths))
         hint = "" if recursive else "; --recursive looks into subfolders too"
+        if any(path.resolve() == out.resolve() for path in paths):
+            hint = "; --out is this folder itself, and what lies there are results: give them a folder of their own"
         raise ConfigError(f"{asked}: no video and no folder of images in it{hint}")
     return _place(found, out)
 

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tracker.commands.outputs import spare_inputs
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.formats import FORMATS, find_format
 from tracker.formats.annotations import Annotations, Known
@@ -47,6 +48,7 @@ def _run(options: argparse.Namespace) -> int:
     reader, writer = find_format(options.from_format), find_format(options.to_format)
     if options.track_ids and options.to_format != "yolo":
         raise ConfigError("--track-ids is for --to yolo only")
+    spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
     known = Known(*_size(options.size), tuple(name.strip() for name in options.classes.split(",") if name.strip()))
     timed: dict[int, float] = {}
     if options.video:

@@ -10,7 +10,7 @@ from typing import Any
 from tracker.batch.exports import export, export_suffix
 from tracker.batch.imports import import_annotations
 from tracker.commands.options import comma_list
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import own_folder, spare_inputs
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.store import Recording
@@ -63,6 +63,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     find_format(options.format)
+    spare_inputs(options.out, options.annotations, options.video)
     if options.out.exists() and not options.overwrite:
         raise ConfigError(f"{options.out}: exists already; --overwrite replaces it, with its corrections")
     counts = import_annotations(

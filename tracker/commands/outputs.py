@@ -13,12 +13,12 @@ import yaml
 
 from tracker.build import Settings
 from tracker.config import to_mapping
-from tracker.errors import SinkError
+from tracker.errors import ConfigError, SinkError
 from tracker.protocols import FrameSource
 from tracker.runner import Progress
 from tracker.types import FrameResult, TrackState
 
-__all__ = ["Tally", "new_folder", "own_folder", "safe_stem", "table", "write_settings"]
+__all__ = ["Tally", "new_folder", "own_folder", "safe_stem", "spare_inputs", "table", "write_settings"]
 
 
 def new_folder(project: Path, name: str) -> Path:
@@ -44,6 +44,13 @@ def own_folder(folder: Path) -> Path:
     except OSError as error:
         raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; try another place") from error
     return folder
+
+
+def spare_inputs(out: Path, *inputs: Path) -> None:
+    """Raise ConfigError where the output would take the place of one of its inputs."""
+    for path in inputs:
+        if path.resolve() == out.resolve():
+            raise ConfigError(f"--out {out}: this is the input itself; choose another name")
 
 
 def safe_stem(source: FrameSource) -> str:

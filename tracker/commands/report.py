@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.batch.report import write_report
+from tracker.commands.outputs import spare_inputs
 from tracker.store import Recording
 
 __all__ = ["add_parsers"]
@@ -27,6 +28,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    spare_inputs(options.out, options.recording, *([options.video] if options.video else []))
     with Recording(options.recording) as recording:
         write_report(recording, options.out, video=options.video)
     sys.stdout.write(f"{options.out}\n")
