@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -63,11 +63,14 @@ def write_network(path: Path) -> Path:
     return path
 
 
-def write_clip(path: Path, frames: int, *, seed: int = 0, blocks: int = 4) -> Path:
+def write_clip(
+    path: Path, frames: int, *, seed: int = 0, blocks: int = 4, times: Sequence[float] | None = None
+) -> Path:
     """A video of blocks that run through the picture, hide behind each other and come back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     sink = VideoSink(path, rate=Fraction(RATE), time_base=Fraction(1, 12800))
     for index, image in enumerate(_pictures(frames, np.random.default_rng(seed), blocks)):
-        frame = Frame(image, index, index / RATE, path.name)
+        frame = Frame(image, index, times[index] if times is not None else index / RATE, path.name)
         sink.write(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
     sink.close()
     return path

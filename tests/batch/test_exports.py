@@ -1,0 +1,83 @@
+"""Exports of recordings: true time stamps, and to the byte what live sinks write."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.batch.test_recording_run import annotate, orders
+from tests.batch.tiny import write_clip
+from tracker.batch.exports import export_suffix
+from tracker.build import annotation_sink, make_pipeline
+from tracker.formats import find_format
+from tracker.formats.annotations import Known
+from tracker.video import FileSource
+
+TIMED = ("jsonl", "csv", "coco", "parquet", "labelstudio")
+VARIABLE = ("mp4_sample_android_slow_motion.mp4", "mkv_sample.mkv", "vp9_bear-vp9-odd-dimensions.webm")
+
+
+def container_times(path: Path) -> np.ndarray:
+    """Presentation times in seconds as PyAV alone reads them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return np.array([float(frame.pts * stream.time_base) for frame in container.decode(stream)])
+
+
+def times_in(path: Path, name: str) -> dict[int, float]:
+    """The time of each frame, read with nothing of ours where the format is plain text."""
+    if name == "jsonl":
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+        return {row["frame"]: row["time"] for row in rows}
+    if name == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return {int(row["frame"]): float(row["time"]) for row in csv.DictReader(file)}
+    if name == "coco":
+        images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        return {image["frame_index"]: image["time"] for image in images}
+    frames = find_format(name).load().read(path, Known()).frames
+    return dict(zip(frames.indices.tolist(), frames.times.tolist(), strict=True))
+
+
+def assert_true_times(video: Path, out: Path, network: Path) -> None:
+    """Annotate the video and compare every time in every export with the container's."""
+    expected = container_times(video)
+    assert len(np.unique(np.diff(expected).round(6))) > 1, "the video has a constant rate"
+    report = annotate(video, out, orders(network, formats=",".join(TIMED)))
+    assert report.frames == len(expected)
+    for name in TIMED:
+        found = times_in(out / f"{video.stem}{export_suffix(name)}", name)
+        assert name not in ("jsonl", "coco", "parquet") or list(found) == list(range(len(expected)))
+        assert found == {frame: pytest.approx(expected[frame], abs=1e-9) for frame in found}
+
+
+def test_every_export_tells_the_containers_time_stamps(tmp_path: Path, network: Path) -> None:
+    times = np.random.default_rng(5).uniform(0.01, 0.3, 60).cumsum() + 1.5
+    assert_true_times(write_clip(tmp_path / "variable.mp4", 60, times=times.tolist()), tmp_path / "out", network)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", VARIABLE)
+def test_real_files_of_variable_rate_keep_their_time_stamps(
+    name: str, shared: Path, tmp_path: Path, network: Path
+) -> None:
+    assert_true_times(shared / "data" / "media" / name, tmp_path, network)
+
+
+def test_mot_and_json_lines_are_to_the_byte_what_a_live_run_writes(tmp_path: Path, clip: Path, network: Path) -> None:
+    wanted = orders(network, formats="mot,jsonl")
+    annotate(clip, tmp_path / "out", wanted)
+    pipeline = make_pipeline(wanted.settings, live=False, draw=False).pipeline
+    sinks = {name: annotation_sink(name, tmp_path / name) for name in ("mot", "jsonl")}
+    for frame in FileSource(clip):
+        result = pipeline.process(frame)
+        for sink in sinks.values():
+            sink.write(result)
+    for name, suffix in (("mot", ".txt"), ("jsonl", ".jsonl")):
+        sinks[name].close()
+        assert (tmp_path / "out" / f"clip{suffix}").read_bytes() == (tmp_path / name).read_bytes()
