@@ -217,7 +217,7 @@ def _work(pipe: Connection, orders: Orders, log_level: int) -> None:
     """A worker's main: jobs come in through the pipe, what is being done and became of them goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one who asked decides
     voice = Voice(pipe.send)
-    logging.basicConfig(level=log_level, handlers=[voice])
+    logging.basicConfig(level=log_level, handlers=[voice], format="%(message)s")
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def tell(stage: str, done: int, total: int | None) -> None:
