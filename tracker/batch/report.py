@@ -13,15 +13,16 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.analytics import Analytics, Rules
-from tracker.batch.charts import Series, line_chart
+from tracker.batch.charts import Series, clock, line_chart
 from tracker.batch.exports import to_results
 from tracker.batch.jobs import fingerprint
 from tracker.batch.rules import make_analytics
 from tracker.errors import SourceError
 from tracker.formats.atomic import AtomicText
 from tracker.formats.live import class_name
+from tracker.overlay import Figure, Overlay
 from tracker.store import Recording
-from tracker.types import Image
+from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import FileSource, open_source
 
 __all__ = ["write_report"]
@@ -32,13 +33,19 @@ MARGIN = 0.08
 LARGEST_GALLERY = 1000
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: #888; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1.2rem; }
+h1 { font-size: 1.5rem; margin-bottom: .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin-top: 2.4rem; padding-bottom: .2rem; border-bottom: 1px solid var(--line); }
+.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
+.tiles div { border: 1px solid var(--line); border-radius: 8px; padding: .5rem 1rem; min-width: 6rem; }
+.tiles b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .dim { color: var(--dim); }
 figure { margin: 0; } figcaption { font-size: .85rem; } svg { max-width: 100%; height: auto; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .8rem; }
-.gallery img { max-width: 100%; border-radius: 4px; } .heat { max-width: 100%; border-radius: 6px; }
+.gallery img { max-width: 100%; border-radius: 4px; } .heat { width: 100%; max-width: 48rem; border-radius: 6px; }
+summary { cursor: pointer; font-size: 1.15rem; font-weight: bold; } details { margin-top: 2.4rem; }
+details td { overflow-wrap: anywhere; }
 pre { overflow: auto; background: #8881; padding: .8rem; border-radius: 6px; font-size: .85rem; }
 """
 
@@ -62,6 +69,8 @@ class _Gathered:
     """Starts of equal spans of time, and the end of the last."""
     present: dict[int, Int64[ndarray, " b"]]
     """Number of different tracks in each span, by class."""
+    fastest: dict[int, float]
+    """The highest speed of each track that crossed the calibrated ground, in km/h."""
 
 
 def write_report(recording: Recording, path: Path, *, video: Path | None = None) -> None:
@@ -82,13 +91,14 @@ def write_report(recording: Recording, path: Path, *, video: Path | None = None)
         "<h2>Objects over time</h2>" + _presence_chart(recording, gathered),
         _lines(recording, gathered),
         _zones(recording, gathered),
+        _speeds(recording, gathered),
         f"<h2>Where they spend their time</h2>{heat}",
         _gallery(recording, crops),
-        "<h2>Settings</h2>" + _settings(recording),
+        f"<details><summary>Settings</summary>{_settings(recording)}</details>",
     ]
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head>'
-    )
+    head = '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head += f"<title>{name}</title><style>{STYLE}</style></head>"
     with AtomicText(path) as file:
         file.write(f"{head}<body>{''.join(parts)}</body></html>\n")
 
@@ -101,6 +111,7 @@ def _gather(recording: Recording) -> _Gathered:
     edges = np.linspace(start, max(end, start + 1e-6), min(BINS, max(len(times), 1)) + 1)
     best: dict[int, _Best] = {}
     met: set[tuple[int, int, int]] = set()
+    fastest: dict[int, float] = {}
     for rows, result in to_results(recording):
         analytics(result.tracks, result.frame.time)
         span = min(int(np.searchsorted(edges, result.frame.time, side="right")) - 1, len(edges) - 2)
@@ -109,13 +120,15 @@ def _gather(recording: Recording) -> _Gathered:
         )
         for track, class_id, box, score in columns:
             met.add((span, class_id, track))
+            if track in analytics.speeds:
+                fastest[track] = max(fastest.get(track, 0.0), analytics.speeds[track])
             quality = _quality(box, score, info.width, info.height)
             if track not in best or quality > best[track].quality:
                 best[track] = _Best(result.frame.index, (box[0], box[1], box[2], box[3]), quality)
     present: dict[int, np.ndarray] = {}
     for span, class_id, _ in met:
         present.setdefault(class_id, np.zeros(len(edges) - 1, np.int64))[span] += 1
-    return _Gathered(analytics, best, edges, present)
+    return _Gathered(analytics, best, edges, present, fastest)
 
 
 def _quality(box: list[float], score: float, width: int, height: int) -> float:
@@ -150,7 +163,12 @@ def _heat(gathered: _Gathered, source: FileSource | None) -> str:
     else:
         rows, columns = heat.seconds.shape
         picture = np.full((rows * heat.cell, columns * heat.cell, 3), 40, np.uint8)
-    return f'<img class="heat" alt="heat map" src="{_jpeg(heat.paint(picture))}">'
+    rules = gathered.analytics.rules
+    figures: list[Figure] = [((line.start, line.end), False, line.name) for line in rules.line]
+    figures += [(zone.polygon, True, zone.name) for zone in rules.zone]
+    frame = Frame(heat.paint(picture), 0, 0.0, "")
+    drawn = Overlay(figures=lambda: figures)(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
+    return f'<img class="heat" alt="heat map" src="{_jpeg(drawn)}">'
 
 
 def _crops(recording: Recording, gathered: _Gathered, source: FileSource | None) -> dict[int, str]:
@@ -197,20 +215,20 @@ def _facts(recording: Recording) -> str:
         name = class_name(labels, track.class_id)
         counts[name] = counts.get(name, 0) + 1
     _, times = recording.frame_times()
-    length = f"{times[-1] - times[0]:.1f} s" if len(times) else "0 s"
-    classes = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
-    rows = [
-        ("Frames", f"{len(times)}, {length}, {recording.info.width} x {recording.info.height} pixels"),
-        ("Tracks", f"{sum(counts.values())}: {classes}" if counts else "none"),
-        ("Observations", str(recording.observation_count())),
-        ("Corrections", str(recording.edit_count())),
-    ]
-    refined = recording.note("refined")
-    if refined:
-        rows.append(("Refined", str(refined)))
+    tiles = [("length", clock(round(float(times[-1] - times[0]), 1)) if len(times) else "0 s")]
+    tiles += [("frames", f"{len(times):,}"), ("tracks", f"{sum(counts.values()):,}")]
+    tiles += [(name, f"{count:,}") for name, count in sorted(counts.items(), key=lambda item: -item[1])]
+    boxes = "".join(
+        f"<div><b>{escape(value)}</b><span class='dim'>{escape(name)}</span></div>" for name, value in tiles
+    )
+    corrections = recording.edit_count()
+    remarks = [f"{recording.info.width} x {recording.info.height} pixels", f"{recording.observation_count():,} boxes"]
+    remarks += [f"{corrections} corrections by hand"] if corrections else []
+    remarks += [f"refined: {recording.note('refined')}"] if recording.note("refined") else []
+    remarks += [f"damaged in {recording.note('damage')} places"] if recording.note("damage") else []
     if not recording.complete:
-        rows.append(("Unfinished", "the recording stopped before the end of its source"))
-    return _table(rows)
+        remarks.append("unfinished: the run stopped before the end of its source")
+    return f'<div class="tiles">{boxes}</div><p class="dim">{escape("; ".join(remarks))}</p>'
 
 
 def _presence_chart(recording: Recording, gathered: _Gathered) -> str:
@@ -219,7 +237,7 @@ def _presence_chart(recording: Recording, gathered: _Gathered) -> str:
         Series(class_name(recording.info.labels, class_id), middles, counts.astype(np.float64))
         for class_id, counts in sorted(gathered.present.items())
     ]
-    return line_chart(series, x_title="seconds", y_title="different objects")
+    return line_chart(series, y_title="different objects")
 
 
 def _lines(recording: Recording, gathered: _Gathered) -> str:
@@ -242,7 +260,7 @@ def _lines(recording: Recording, gathered: _Gathered) -> str:
             x = np.array([gathered.edges[0], *times, gathered.edges[-1]])
             y = np.array([*range(len(times) + 1), len(times)], np.float64)
             series.append(Series(f"{name} {direction}", x, y, steps=True))
-    return "<h2>Lines</h2>" + _grid(table) + line_chart(series, x_title="seconds", y_title="crossings so far")
+    return "<h2>Lines</h2>" + _grid(table) + line_chart(series, y_title="crossings so far")
 
 
 def _zones(recording: Recording, gathered: _Gathered) -> str:
@@ -251,6 +269,7 @@ def _zones(recording: Recording, gathered: _Gathered) -> str:
         return ""
     events = [row.event for row in recording.events()]
     table = [["Zone", "Class", "Visits", "Mean stay", "Longest stay", "Stayed too long"]]
+    series = []
     for name in names:
         own = [event for event in events if event.name == name and event.kind.startswith("zone-")]
         for class_id in sorted({event.class_id for event in own}):
@@ -261,7 +280,26 @@ def _zones(recording: Recording, gathered: _Gathered) -> str:
             table.append([name, label, str(len(stays)), mean, longest, str(late)])
         if not own:
             table.append([name, "", "0", "", "", "0"])
-    return "<h2>Zones</h2>" + _grid(table)
+        steps = {"zone-enter": 1, "zone-leave": -1}
+        changes = sorted((event.time, steps[event.kind]) for event in own if event.kind in steps)
+        x = np.array([gathered.edges[0], *(time for time, _ in changes), gathered.edges[-1]])
+        inside = np.cumsum([0, *(step for _, step in changes)]).astype(np.float64)
+        series.append(Series(name, x, np.append(inside, inside[-1]), steps=True))
+    return "<h2>Zones</h2>" + _grid(table) + line_chart(series, y_title="inside at a time")
+
+
+def _speeds(recording: Recording, gathered: _Gathered) -> str:
+    if gathered.analytics.rules.speed is None:
+        return ""
+    class_of = {track.track_id: track.class_id for track in recording.tracks()}
+    late = [row.event.class_id for row in recording.events() if row.event.kind == "speed"]
+    table = [["Class", "", "Tracks measured", "Median of top speeds", "Highest", "Too fast"]]
+    for class_id in sorted({class_of[track] for track in gathered.fastest}):
+        speeds = [speed for track, speed in gathered.fastest.items() if class_of[track] == class_id]
+        label = class_name(recording.info.labels, class_id)
+        median, highest = f"{np.median(speeds):.1f} km/h", f"{max(speeds):.1f} km/h"
+        table.append([label, "", str(len(speeds)), median, highest, str(late.count(class_id))])
+    return "<h2>Speeds</h2>" + (_grid(table) if len(table) > 1 else "<p>Nobody crossed the calibrated ground.</p>")
 
 
 def _gallery(recording: Recording, crops: dict[int, str]) -> str:
@@ -271,10 +309,10 @@ def _gallery(recording: Recording, crops: dict[int, str]) -> str:
     figures = []
     for track in shown:
         label = escape(class_name(recording.info.labels, track.class_id))
-        since, until = recording.time_of(track.first_frame), recording.time_of(track.last_frame)
+        since, until = (clock(round(recording.time_of(frame), 1)) for frame in (track.first_frame, track.last_frame))
         crop = crops.get(track.track_id)
         picture = f'<img loading="lazy" alt="track {track.track_id}" src="{crop}">' if crop else ""
-        caption = f"<b>{track.track_id}</b> {label}<br><span class='dim'>{since:.1f} to {until:.1f} s</span>"
+        caption = f"<b>{track.track_id}</b> {label}<br><span class='dim'>{since} to {until}</span>"
         figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     return f'<h2>{title}</h2><div class="gallery">{"".join(figures)}</div>'
 
