@@ -16,6 +16,7 @@ import importlib.util
 import itertools
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ CHUNK_FRAMES = 256
 """About as many frames a task looks at; more waste less on seeking, fewer spread a file over more workers."""
 RETRIES = 5
 PATIENCE_S = 0.5
+REACH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,14 @@ def _import_ray() -> Any:
 def _join(ray: Any, address: str | None, workers: int) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
+        host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            socket.create_connection((host, int(port)), timeout=REACH_S).close()
         if address is None:
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         where = "--engine ray" if address is None else f"--ray-address {address}"
         raise ConfigError(f"{where}: no cluster answers there: {reason}. Try --engine local.") from error
@@ -118,11 +123,16 @@ def _outcome(ray: Any, task: Any, job: Job) -> FileReport:
     try:
         told = ray.get(task)
     except ray.exceptions.RayError as error:
-        return failure(job, f"its worker died more than {RETRIES} times: {str(error).strip().splitlines()[0]}")
+        return failure(job, f"its worker failed {RETRIES} times: {_reason(error)}")
     if isinstance(told, TrackerError):
         raise told
     report: FileReport = told
     return report
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the trace that Ray puts before it."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 class _Mailbox:
@@ -177,7 +187,7 @@ class _Chunks:
         batch = settings.detector.batch
         self._span = max(1, frames // batch) * batch * settings.source.vid_stride
         resources = {"num_gpus": 1} if on_gpus else {"num_cpus": 1}
-        self._look = ray.remote(max_retries=RETRIES, **resources)(_look_at)
+        self._look = ray.remote(max_retries=RETRIES, retry_exceptions=True, **resources)(_look_at)
 
     def read(self, run: RecordingRun, tell: Progressing) -> int:
         """Everything that is left of the run's source; frames read."""
@@ -224,8 +234,7 @@ class _Chunks:
         try:
             looked: list[_Looked] | TrackerError = self._ray.get(task)
         except self._ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise SourceError(f"{self._path}: the workers that look at it failed {RETRIES} times: {reason}") from error
+            raise SourceError(f"{self._path}: its frames cannot be looked at: {_reason(error)}") from error
         if isinstance(looked, TrackerError):
             raise looked
         return looked

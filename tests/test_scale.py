@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.batch.killing import last_frame, left_in, start
+from tests.batch.tiny import write_clip, write_network
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is an extra of its own"),
+]
+FRAMES = 1000
+"""More than three chunks."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long video, one with a hole in its middle, and the network to look at them."""
+    folder = tmp_path_factory.mktemp("archive")
+    write_network(folder / "tiny.onnx")
+    write_clip(folder / "in" / "long.mp4", FRAMES, seed=3)
+    whole = bytearray(write_clip(folder / "in" / "sub" / "hole.mp4", 120, seed=4).read_bytes())
+    half = len(whole) // 2
+    whole[half : half + 2000] = np.random.default_rng(0).bytes(2000)
+    (folder / "in" / "sub" / "hole.mp4").write_bytes(whole)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(archive: Path) -> dict[str, object]:
+    """What one machine leaves."""
+    process = start(_command(archive, "local"))
+    process.communicate(timeout=300)
+    assert process.returncode in (0, 3)
+    return left_in(archive / "local")
+
+
+def _command(archive: Path, out: str, *more: str) -> list[str | Path]:
+    common = ["annotate", archive / "in", "--recursive", "--model", archive / "tiny.onnx", "--progress", "none"]
+    return [*common, "--format", "mot,jsonl,coco,csv", "--batch", "4", *more, "--out", archive / out]
+
+
+def _workers(driver: int, title: str) -> list[psutil.Process]:
+    """The workers below the driver that are at the named task."""
+    found = []
+    for process in psutil.Process(driver).children(recursive=True):
+        try:
+            if title in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_two_workers_leave_what_one_machine_leaves(archive: Path, expected: dict[str, object]) -> None:
+    process = start(_command(archive, "ray", "--engine", "ray", "--workers", "2"))
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode in (0, 3), f"{stdout}\n{stderr}"
+    assert left_in(archive / "ray") == expected
+
+
+@pytest.mark.parametrize("task", ["_look_at", "_annotate"])
+def test_a_worker_that_is_killed_is_replaced(archive: Path, expected: dict[str, object], task: str) -> None:
+    process = start(_command(archive, f"killed{task}", "--engine", "ray", "--workers", "2"))
+    store, killed = archive / f"killed{task}" / "long.sqlite", False
+    while process.poll() is None and not killed:
+        if 0 <= last_frame(store) < FRAMES - 200:
+            for worker in _workers(process.pid, f"ray::{task}")[:1]:
+                worker.kill()
+                killed = True
+        time.sleep(0.02)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode in (0, 3), f"{stdout}\n{stderr}"
+    assert killed
+    assert left_in(archive / f"killed{task}") == expected
+
+
+def test_an_address_without_a_cluster_is_refused_in_one_line(archive: Path) -> None:
+    process = start(_command(archive, "none", "--engine", "ray", "--ray-address", "127.0.0.1:1"))
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "no cluster answers" in stderr.splitlines()[-1]
+    shutil.rmtree(archive / "none", ignore_errors=True)
