@@ -9,7 +9,7 @@ from tracker.evaluate import tracking_commands
 
 __all__ = ["add_parsers"]
 
-KINDS: tuple[str, ...] = ()
+KINDS: tuple[str, ...] = ("tracker.commands.evaluate_detector", "tracker.commands.evaluate_networks")
 
 
 def add_parsers(subparsers: Any) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 from numpy import ndarray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -98,9 +97,12 @@ def class_precision(
             if masks:
                 outline = sample.polygons[row]
                 assert outline is not None
-                entry["segmentation"] = encode(draw_outline(outline, sample.width, sample.height))
+                entry["segmentation"] = encode_outline(outline, sample)
                 entry["area"] = float(coco_mask.area(entry["segmentation"]))
             truth.append(entry)
+        truth += [
+            ignored_region(region, len(truth) + n, image, sample, masks) for n, region in enumerate(sample.ignored, 1)
+        ]
         chosen = own[own.class_ids == class_id]
         for row in range(len(chosen)):
             x1, y1, x2, y2 = (float(edge) for edge in chosen.boxes[row])
@@ -119,10 +121,11 @@ def class_precision(
                 find = {**find, "segmentation": encode(full)}
                 del find["bbox"]
             finds.append(find)
-    if not truth:
+    objects = sum(not entry["iscrowd"] for entry in truth)
+    if not objects:
         return ClassPrecision(float("nan"), float("nan"), float("nan"), 0)
     if not finds:
-        return ClassPrecision(0.0, 0.0, 0.0, len(truth))
+        return ClassPrecision(0.0, 0.0, 0.0, objects)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = {
@@ -147,14 +150,32 @@ def class_precision(
         mean(np.ones(len(thresholds), bool)),
         mean(np.isclose(thresholds, 0.5)),
         mean(np.isclose(thresholds, 0.75)),
-        len(truth),
+        objects,
     )
 
 
-def draw_outline(outline: Outline, width: int, height: int) -> Bool[ndarray, "h w"]:
-    """The pixels inside polygons, rasterised as pycocotools does."""
-    parts = coco_mask.frPyObjects([part.astype(float).ravel().tolist() for part in outline], height, width)
-    return np.asarray(coco_mask.decode(coco_mask.merge(parts)), bool)
+def ignored_region(region: ndarray, number: int, image: int, sample: Sample, masks: bool) -> dict[str, Any]:
+    """A region as a COCO crowd: finds inside count neither way."""
+    x1, y1, x2, y2 = (float(edge) for edge in region)
+    entry: dict[str, Any] = {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 1,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": (x2 - x1) * (y2 - y1),
+    }
+    if masks:
+        corners = np.array(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), np.float32)
+        entry["segmentation"] = encode_outline((corners,), sample)
+    return entry
+
+
+def encode_outline(outline: Outline, sample: Sample) -> dict[str, Any]:
+    """Run-length code of the pixels inside polygons, as pycocotools draws them."""
+    points = [part.astype(float).ravel().tolist() for part in outline]
+    code: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(points, sample.height, sample.width))
+    return code
 
 
 def encode(pixels: ndarray) -> dict[str, Any]:

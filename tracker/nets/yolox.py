@@ -16,33 +16,48 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy import ndarray
-from onnx import numpy_helper
+from onnx import GraphProto, numpy_helper
 from torch import nn
 
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
-from tracker.nets.yolo import Head, YoloNet
+from tracker.nets.checkpoint import ModelCard
+from tracker.nets.yolo import Head, NetworkConfig, YoloNet
 
-__all__ = ["COCO_CLASSES", "copy_yolox"]
+__all__ = ["COCO_CLASSES", "copy_yolox", "open_yolox", "published_size"]
 
 COCO_CLASSES = {"person": 0, "bicycle": 1, "car": 2, "motorcycle": 3, "bus": 5, "truck": 7}
 """Rows of the published class head, by label."""
+CONVOLUTIONS = 113
 
 
 Convolution: TypeAlias = tuple[ndarray, ndarray]
 """Weight and bias."""
 
 
-def read_convolutions(path: Path) -> list[Convolution]:
-    """(weight, bias) of each convolution in graph order."""
+def read_graph(path: Path) -> GraphProto:
+    """The graph of an ONNX file."""
     try:
-        graph = onnx.load(path).graph
+        return onnx.load(path).graph
     except (DecodeError, OSError) as error:
         raise CheckpointError(f"{path}: not an ONNX file ({error}).") from error
+
+
+def published_size(path: Path) -> int | None:
+    """The one size of images that a published YOLOX nano file takes; None for any other network."""
+    graph = read_graph(path)
+    _, channels, *sides = (each.dim_value for each in graph.input[0].type.tensor_type.shape.dim)
+    nano = sum(node.op_type == "Conv" for node in graph.node) == CONVOLUTIONS and channels == 3
+    return max(sides) if nano and all(sides) else None
+
+
+def read_convolutions(path: Path) -> list[Convolution]:
+    """(weight, bias) of each convolution in graph order."""
+    graph = read_graph(path)
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = [tuple(values[name] for name in node.input[1:]) for node in graph.node if node.op_type == "Conv"]
-    if len(found) != 113 or any(len(pair) != 2 for pair in found):
-        raise CheckpointError(f"{path}: expected the 113 convolutions of YOLOX nano, found {len(found)}.")
+    if len(found) != CONVOLUTIONS or any(len(pair) != 2 for pair in found):
+        raise CheckpointError(f"{path}: expected the {CONVOLUTIONS} convolutions of YOLOX nano, found {len(found)}.")
     return found  # type: ignore[return-value]
 
 
@@ -112,3 +127,14 @@ def copy_yolox(network: YoloNet, path: Path, labels: tuple[str, ...], anchors: A
         for convolution in convolutions(head.box_branch):
             copy_convolution(convolution, *next(source))
         copy_answers(head, of_class, next(source), next(source), classes, [(stride / w, stride / h) for w, h in pairs])
+
+
+def open_yolox(path: Path) -> tuple[YoloNet, ModelCard]:
+    """A published YOLOX nano as a network of ours, for images of any size: one anchor per cell, as large as the stride.
+
+    It finds what the file finds of the classes in COCO_CLASSES.
+    """
+    labels, anchors = tuple(COCO_CLASSES), tuple(((float(stride), float(stride)),) for stride in YoloNet.strides)
+    network = YoloNet(NetworkConfig(classes=len(labels), anchors=1, norm=False))
+    copy_yolox(network, path, labels, anchors)
+    return network.eval(), ModelCard(labels, anchors, coefficients=network.config.coefficients, confidence=0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from tracker.train.fit import FitConfig
 from tracker.train.fit_options import add_fit_options, fit_config
 from tracker.train.reid import ReidTraining, score_reid, train_reid
 
-__all__ = ["add_crop_options", "add_parser", "crops_from"]
+__all__ = ["add_parser", "cut_pairs"]
 
 
 def add_parser(train_subparsers: Any) -> None:
     """Add `reid`."""
     parser = train_subparsers.add_parser("reid", help="a network that finds the same person or thing again")
-    add_crop_options(parser)
+    text = "VIDEO=TRACKS: tracks are a MOT text file (ground truth or result) or a recording of ours; may be repeated"
+    parser.add_argument("--data", action="append", required=True, metavar="VIDEO=TRACKS", help=text)
+    parser.add_argument("--height", type=int, default=256, help="of a crop as the network takes it (default 256)")
+    parser.add_argument("--width", type=int, default=128, help="of a crop as the network takes it (default 128)")
+    parser.add_argument("--every", type=int, default=5, metavar="N", help="take every n-th box of a track (default 5)")
     text = "share of the identities set aside to judge by (default 0.3)"
     parser.add_argument("--validation-share", type=float, default=0.3, metavar="SHARE", help=text)
     text = "osnet_x0_25 ... osnet_x1_0, or any backbone such as resnet18 (default osnet_x0_25)"
@@ -34,29 +39,20 @@ def add_parser(train_subparsers: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def add_crop_options(parser: argparse.ArgumentParser) -> None:
-    """Where crops come from, and how large they are made."""
-    text = "VIDEO=TRACKS: tracks are a MOT text file (ground truth or result) or a recording of ours; may be repeated"
-    parser.add_argument("--data", action="append", required=True, metavar="VIDEO=TRACKS", help=text)
-    parser.add_argument("--height", type=int, default=256, help="of a crop as the network takes it (default 256)")
-    parser.add_argument("--width", type=int, default=128, help="of a crop as the network takes it (default 128)")
-    parser.add_argument("--every", type=int, default=5, metavar="N", help="take every n-th box of a track (default 5)")
-
-
-def crops_from(options: argparse.Namespace) -> Crops:
-    """The crops that the options ask for."""
+def cut_pairs(pairs: Sequence[str], *, size: tuple[int, int], every: int) -> list[Crops]:
+    """The crops of each VIDEO=TRACKS, scaled to `size` (height, width)."""
     parts = []
-    for pair in options.data:
+    for pair in pairs:
         video, equals, tracks = pair.rpartition("=")
         if not equals or not video:
             raise ConfigError(f"--data {pair}: expected VIDEO=TRACKS, such as walk.mp4=walk/gt/gt.txt")
-        size = (options.height, options.width)
-        parts.append(cut_crops(Path(video), Path(tracks), size=size, every=options.every))
-    return join_crops(parts)
+        parts.append(cut_crops(Path(video), Path(tracks), size=size, every=every))
+    return parts
 
 
 def _run(options: argparse.Namespace) -> int:
-    train, val = split_identities(crops_from(options), options.validation_share, seed=options.seed)
+    crops = join_crops(cut_pairs(options.data, size=(options.height, options.width), every=options.every))
+    train, val = split_identities(crops, options.validation_share, seed=options.seed)
     config = ReidTraining(
         network=ReidConfig(backbone=options.backbone, height=options.height, width=options.width),
         pretrained=options.pretrained,

@@ -15,7 +15,7 @@ from tracker.train.labelled_images import AugmentImages
 from tracker.train.pixel_labels import load_pixel_labels
 from tracker.train.segmentation import SegmentationTraining, train_segmentation
 
-__all__ = ["add_parser", "image_size", "name_list"]
+__all__ = ["add_parser", "image_size", "name_list", "number_list"]
 
 
 def add_parser(train_subparsers: Any) -> None:
@@ -26,7 +26,7 @@ def add_parser(train_subparsers: Any) -> None:
     text = "class names in the order of their numbers, separated by commas"
     parser.add_argument("--names", type=name_list, required=True, metavar="A,B", help=text)
     text = "label numbers that count neither way, besides 255"
-    parser.add_argument("--ignore", type=_number_list, default=(), metavar="N,N", help=text)
+    parser.add_argument("--ignore", type=number_list, default=(), metavar="N,N", help=text)
     parser.add_argument("--architecture", choices=("unet", "fcn"), default="unet", help="(default unet)")
     text = "U-Net: channels of the first level (default 32; the paper: 64)"
     parser.add_argument("--width", type=int, default=32, metavar="N", help=text)
@@ -89,7 +89,8 @@ def image_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def _number_list(text: str) -> tuple[int, ...]:
+def number_list(text: str) -> tuple[int, ...]:
+    """The numbers of `1,2,3`."""
     try:
         return tuple(int(part) for part in name_list(text))
     except ValueError as error:

@@ -1,0 +1,121 @@
+"""`evaluate classifier`, `reid` and `segmentation`: networks of ours on data that they were not trained on.
+
+torch is imported when one of them runs, so that its neighbours start without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import ConfigError
+
+__all__ = ["add_parser"]
+
+
+def add_parser(kinds: Any) -> None:
+    """Add all three."""
+    classifier = kinds.add_parser("classifier", help="accuracy of a classifier, per class")
+    text = "an .npz with images and labels, or a folder with one folder per class"
+    classifier.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
+    reid = kinds.add_parser("reid", help="rank-1 and mAP of a re-identification network")
+    text = "VIDEO=TRACKS: tracks are a MOT text file or a recording of ours; may be repeated"
+    reid.add_argument("--data", action="append", required=True, metavar="VIDEO=TRACKS", help=text)
+    reid.add_argument("--every", type=int, default=5, metavar="N", help="every n-th box of a track (default 5)")
+    segmentation = kinds.add_parser("segmentation", help="mean IoU of a network that labels every pixel")
+    text = "folder or .tar with PART/images and PART/labels; labels are PNGs of class numbers"
+    segmentation.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
+    segmentation.add_argument("--split", default="val", metavar="PART", help="part of the data (default val)")
+    text = "label numbers that count neither way, besides 255"
+    segmentation.add_argument("--ignore", default="", metavar="N,N", help=text)
+    for parser, run in ((classifier, _run_classifier), (reid, _run_reid), (segmentation, _run_segmentation)):
+        text = "the .safetensors file that training made"
+        parser.add_argument("--model", type=Path, required=True, metavar="FILE", help=text)
+        parser.add_argument("--json", action="store_true", help="numbers for programs")
+        parser.set_defaults(run=run)
+
+
+def _run_classifier(options: argparse.Namespace) -> int:
+    from tracker.evaluate.classification import report_classification
+    from tracker.nets.classifier import classify, load_classifier
+    from tracker.train.labelled_images import load_labelled_images
+
+    network, description = load_classifier(options.model)
+    names, channels = tuple(description["labels"]), network.config.in_channels
+    data = load_labelled_images(options.data, size=int(description["image_size"]), names=names, grey=channels == 1)
+    if data.images.shape[1] != channels:
+        raise ConfigError(
+            f"{options.data}: images have {data.images.shape[1]} channels, {options.model} takes {channels}"
+        )
+    report = report_classification(data.labels, classify(network, data.images).argmax(axis=1), classes=len(names))
+    rows = dict(zip(names, zip(report.precision.tolist(), report.recall.tolist(), strict=True), strict=True))
+    if options.json:
+        classes = {name: {"precision": precision, "recall": recall} for name, (precision, recall) in rows.items()}
+        _tell_json(images=len(data), accuracy=report.accuracy, classes=classes, confusion=report.confusion.tolist())
+        return 0
+    width = max(map(len, names))
+    lines = [
+        f"{name:{width}}  precision {precision:.3f}  recall {recall:.3f}" for name, (precision, recall) in rows.items()
+    ]
+    _tell(*lines, f"{len(data)} images: accuracy {report.accuracy:.4f}, error {100 * report.error:.2f} %")
+    return 0
+
+
+def _run_reid(options: argparse.Namespace) -> int:
+    from tracker.nets.reid import load_reid
+    from tracker.train.crops import join_crops
+    from tracker.train.reid import score_reid
+    from tracker.train.reid_command import cut_pairs
+
+    network = load_reid(options.model)
+    size = (network.config.height, network.config.width)
+    crops = join_crops(cut_pairs(options.data, size=size, every=options.every))
+    score = score_reid(network, crops)
+    if options.json:
+        _tell_json(crops=len(crops), queries=score.queries, rank1=score.rank1, map=score.mean_average_precision)
+        return 0
+    _tell(
+        f"{len(crops)} crops of {len(set(crops.ids.tolist()))}, {score.queries} queries: "
+        f"rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f}"
+    )
+    return 0
+
+
+def _run_segmentation(options: argparse.Namespace) -> int:
+    from tracker.nets.segmentation import load_segmentation
+    from tracker.train.pixel_labels import load_pixel_labels
+    from tracker.train.segmentation import score_segmentation
+    from tracker.train.segmentation_command import number_list
+
+    network, description = load_segmentation(options.model)
+    names, (height, width) = tuple(description["labels"]), description["image_size"]
+    form: dict[str, Any] = {"classes": len(names), "size": (int(height), int(width))}
+    data = load_pixel_labels(options.data, options.split, **form, ignore=number_list(options.ignore))
+    score = score_segmentation(network, data, classes=len(names))
+    rows = dict(zip(names, score.iou.tolist(), strict=True))
+    if options.json:
+        _tell_json(images=len(data), mean_iou=score.mean_iou, pixel_accuracy=score.pixel_accuracy, iou=rows)
+        return 0
+    longest = max(map(len, names))
+    lines = [f"{name:{longest}}  IoU {iou:.3f}" for name, iou in rows.items()]
+    _tell(*lines, f"{len(data)} images: mean IoU {score.mean_iou:.3f}, pixel accuracy {score.pixel_accuracy:.3f}")
+    return 0
+
+
+def _tell(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _tell_json(**figures: Any) -> None:
+    sys.stdout.write(json.dumps(_without_nan(figures), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with null where there is no number, since JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
