@@ -5,7 +5,7 @@ Global average pooling: Lin, Chen and Yan, "Network in Network", 2014. Dropout: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.backbones import Backbone, make_backbone
+from tracker.nets.layers import Normalize
 from tracker.nets.saved import load_network
 
-__all__ = ["Classifier", "ClassifierConfig", "Normalize", "PooledHead", "classify", "load_classifier"]
+__all__ = ["Classifier", "ClassifierConfig", "PooledHead", "classify", "load_classifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +38,6 @@ class ClassifierConfig:
     """Share of the head's inputs dropped while training."""
     in_channels: int = 3
     """1 for grey images, 3 for RGB."""
-
-
-class Normalize(nn.Module):
-    """RGB in 0..1 to what the weights were trained with, and back to grey where the network takes one channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
-        super().__init__()
-        if len(mean) != channels:
-            mean, std = [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-
-    def forward(self, images: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
-        return (images - self.mean) / self.std
 
 
 class PooledHead(nn.Module):

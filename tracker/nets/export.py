@@ -13,7 +13,7 @@ from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
 from tracker.nets.checkpoint import ModelCard, write_atomically
-from tracker.nets.layers import fold_batch_norm
+from tracker.nets.layers import Normalize, fold_batch_norm
 from tracker.nets.yolo import YoloNet
 
 __all__ = ["Deployed", "export_onnx"]
@@ -31,7 +31,11 @@ class Deployed(nn.Module):
         self.network = fold_batch_norm(network)
         first = next(part for part in self.network.modules() if isinstance(part, nn.Conv2d))
         with torch.no_grad():
-            first.weight.div_(255.0)
+            if isinstance(network.normalize, Normalize):
+                network.normalize.mean.mul_(255.0)
+                network.normalize.std.mul_(255.0)
+            else:
+                first.weight.div_(255.0)
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
         levels, prototypes = self.network(images.permute(0, 3, 1, 2).float())

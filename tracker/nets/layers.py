@@ -6,13 +6,39 @@ batch norm has been folded away, either because it is exported or because its we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-__all__ = ["Bottleneck", "ConvNormAct", "CrossStage", "DepthwiseSeparable", "SpatialPyramid", "fold_batch_norm"]
+__all__ = [
+    "Bottleneck",
+    "ConvNormAct",
+    "CrossStage",
+    "DepthwiseSeparable",
+    "Normalize",
+    "SpatialPyramid",
+    "fold_batch_norm",
+]
+
+
+class Normalize(nn.Module):
+    """RGB in 0..1 to what the weights were trained with, and back to grey where the network takes one channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
+        super().__init__()
+        if len(mean) != channels:
+            mean, std = [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
+        return (images - self.mean) / self.std
 
 
 class ConvNormAct(nn.Module):

@@ -23,7 +23,7 @@ from tracker.nets.backbones import make_backbone
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from tracker.nets.backbones.start import initialize
 from tracker.nets.checkpoint import read_weights
-from tracker.nets.classifier import Normalize
+from tracker.nets.layers import Normalize
 from tracker.nets.saved import load_network
 
 __all__ = ["BackboneEmbedder", "OSNet", "ReidConfig", "ReidNet", "load_reid", "make_reid"]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
-from tracker.nets.classifier import Normalize
 from tracker.nets.fcn import FCN
+from tracker.nets.layers import Normalize
 from tracker.nets.saved import load_network
 from tracker.nets.unet import UNet
 

@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
-from tracker.nets.layers import ConvNormAct, CrossStage, spatial_conv
+from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
 
 __all__ = ["NetworkConfig", "RawMaps", "YoloNet"]
 
@@ -168,6 +168,9 @@ class YoloNet(nn.Module):
         self.config = config
         name = config.backbone
         self.backbone = make_backbone(name) if config.norm else make_backbone(name, norm=False)
+        self.normalize: nn.Module = nn.Identity()
+        if any(self.backbone.mean):
+            self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=3)
         channels = dict(zip(self.backbone.strides, self.backbone.channels, strict=True))
         missing = [stride for stride in STRIDES if stride not in channels]
         if missing:
@@ -181,7 +184,7 @@ class YoloNet(nn.Module):
         self.prototypes = Prototypes(config.widths[0], channels.get(4), config)
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
-        maps = dict(zip(self.backbone.strides, self.backbone(images), strict=True))
+        maps = dict(zip(self.backbone.strides, self.backbone(self.normalize(images)), strict=True))
         levels = self.neck(*(maps[stride] for stride in STRIDES))
         raw = tuple(head(level) for head, level in zip(self.heads, levels, strict=True))
         return RawMaps(raw, self.prototypes(levels[0], maps.get(4)))
