@@ -119,8 +119,12 @@ def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataS
         for entry in splits[split]:
             known = next((labels for folder, labels in labelled.items() if entry.image.is_relative_to(folder)), None)
             every = tuple(range(len(labels)))
-            sample = read_sample(entry, every if known is None else known, len(names), check, keep_image=keep_images)
-            if sample is not None and is_new(sample.path, split, seen, check):
+            content = read_image(entry.image, check)
+            if content is None or not is_new(entry.image, content, split, seen, check):
+                continue
+            labelled_here = every if known is None else known
+            sample = read_sample(entry, content, labelled_here, len(names), check, keep_image=keep_images)
+            if sample is not None:
                 samples.append(sample)
         if not samples:
             raise ConfigError(f"{path}: no usable image in {split!r}.\n{check.report()}")
@@ -157,8 +161,12 @@ def read_splits(
     share = float(description.get("validation_share") or 0.0)
     if "val" not in splits and share > 0:
         whole = splits["train"]
-        splits["val"] = [entry for entry in whole if set_aside(entry.image.name, share)]
-        splits["train"] = [entry for entry in whole if not set_aside(entry.image.name, share)]
+        aside = [entry for entry in whole if set_aside(entry.image.name, share)]
+        if aside:
+            splits["val"] = aside
+            splits["train"] = [entry for entry in whole if not set_aside(entry.image.name, share)]
+        else:
+            check.note("too few images to set some aside for validation", path)
     return splits
 
 
@@ -237,9 +245,18 @@ def find_image(name: str, path: Path, root: Path) -> Path:
     return next((folder / name for folder in near if (folder / name).is_file()), path.parent / name)
 
 
-def is_new(path: Path, split: str, seen: dict[bytes, str], check: DataCheck) -> bool:
+def read_image(path: Path, check: DataCheck) -> bytes | None:
+    """The content of an image file; None, and noted, where there is none."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        check.note("missing image, skipped", path)
+        return None
+
+
+def is_new(path: Path, content: bytes, split: str, seen: dict[bytes, str], check: DataCheck) -> bool:
     """Whether no image with the same content came before; notes it otherwise."""
-    digest = hashlib.sha256(path.read_bytes()).digest()
+    digest = hashlib.sha256(content).digest()
     if digest not in seen:
         seen[digest] = split
         return True
@@ -249,14 +266,10 @@ def is_new(path: Path, split: str, seen: dict[bytes, str], check: DataCheck) -> 
 
 
 def read_sample(
-    entry: Entry, labelled: tuple[int, ...], class_count: int, check: DataCheck, *, keep_image: bool
+    entry: Entry, content: bytes, labelled: tuple[int, ...], class_count: int, check: DataCheck, *, keep_image: bool
 ) -> Sample | None:
     """One image with its objects, or None where it cannot be used; troubles go into `check`."""
     path = entry.image
-    if not path.is_file():
-        check.note("missing image, skipped", path)
-        return None
-    content = path.read_bytes()
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     if picture is None:
         check.note("image cannot be decoded, skipped", path)

@@ -9,9 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,30 +18,27 @@ from tracker.detect.yolo import TorchDetector, find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.evaluate.truth import DataSet, Sample
-from tracker.nets.anchors import anchor_fit, find_anchors, lay_grid
-from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.anchors import lay_grid
+from tracker.nets.checkpoint import ModelCard, save_detector
 from tracker.nets.export import clone
-from tracker.nets.yolo import NetworkConfig, YoloNet
-from tracker.nets.yolox import copy_yolox
+from tracker.nets.yolo import YoloNet
 from tracker.train.augment import AugmentConfig, Picture
 from tracker.train.batches import epoch_batches, to_device
+from tracker.train.board import Board
 from tracker.train.data import load_data
 from tracker.train.distil import Teaching, ask_teacher, known_truth
 from tracker.train.ema import ModelEma
+from tracker.train.finish import finish_detector
 from tracker.train.losses import LossConfig, yolo_loss
+from tracker.train.pictures import draw_batch, draw_curves, draw_labels
 from tracker.train.ranks import Ranks
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from tracker.train.start import start_network
 from tracker.train.state import Progress, RunFolder, clean_mean
 
 __all__ = ["TrainConfig", "train_detector"]
 
 log = logging.getLogger(__name__)
-
-Pairs: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
-"""Anchor widths and heights per level."""
-
-YOLOX_ANCHORS: Pairs = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
-"""k-means of the default weights' training boxes at 512 pixels; mean best IoU 0.59, recall at ratio 4 0.997."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,13 @@ class TrainConfig:
     out: Path = Path("runs/detector")
     """Folder for best, last, results.csv and pictures."""
     start: str = ""
-    """Weights to start from: a .safetensors model of ours, or a YOLOX nano .onnx; empty starts afresh."""
+    """Weights to start from: a .safetensors model of ours, whatever its classes, or a YOLOX nano .onnx."""
     teacher: str = ""
     """Model asked for the classes that a folder does not label; empty takes no teacher."""
     backbone: str = "cspdarknet_nano"
     """Backbone of a fresh network."""
+    pretrained: str = ""
+    """Published weights (torchvision's or timm's) for the backbone of a fresh network."""
     epochs: int = 50
     """Times every image is used."""
     max_minutes: float = 0.0
@@ -81,7 +78,7 @@ class TrainConfig:
     weight_decay: float = 0.02
     """AdamW's, on weights only."""
     warmup_steps: int = 200
-    """Steps over which the rate rises."""
+    """Steps over which the rate rises; at most a tenth of the run."""
     final_factor: float = 0.02
     """Share of the rate left at the end."""
     clip: float = 10.0
@@ -89,7 +86,7 @@ class TrainConfig:
     average: float = 0.998
     """Decay of the moving average of the weights."""
     freeze: int = 0
-    """Epochs during which the backbone stays as it is."""
+    """Epochs during which the backbone stays as it is; body_factor is its share of the rate afterwards."""
     patience: int = 0
     """Stop after this many evaluations without a better one; 0 never stops early."""
     evaluate_minutes: float = 0.0
@@ -106,6 +103,10 @@ class TrainConfig:
     """bfloat16 where the network multiplies."""
     resume: bool = False
     """Go on from `last` in `out`."""
+    pictures: bool = True
+    """Draw labels, batches, curves and mistakes into `out`."""
+    tensorboard: bool = False
+    """Write events for TensorBoard into `out` too; needs the package tensorboard."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     teaching: Teaching = field(default_factory=Teaching)
@@ -122,14 +123,26 @@ def train_detector(config: TrainConfig) -> Path:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     ranks = Ranks.join(device)
     torch.manual_seed(config.seed)
-    network, card, fresh = start_network(config, train)
+    network, card, fresh = start_network(
+        train,
+        weights=config.start,
+        backbone=config.backbone,
+        pretrained=config.pretrained,
+        input_size=config.input_size,
+    )
     folder = RunFolder(config.out)
+    board = Board(folder.path) if config.tensorboard and ranks.first else None
+    draws = config.pictures and ranks.first
     if ranks.first:
         folder.write_config(config)
+    if draws:
+        draw_labels(folder.path / "labels.png", train)
     pictures = known_pictures(config, train, folder.path, ranks)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
+    if ranks.count > 1 and device.type == "cuda":  # gloo has none: on CPUs each process keeps its own statistics
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     factors = {"backbone": config.body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
     groups = parameter_groups(
         network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors
@@ -142,6 +155,7 @@ def train_detector(config: TrainConfig) -> Path:
 
     steps_per_epoch = max(1, len(train.samples) // config.batch)
     total = steps_per_epoch * config.epochs
+    warmup = min(config.warmup_steps, total // 10)
     grids = {
         size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
         for size in config.sizes
@@ -149,7 +163,7 @@ def train_detector(config: TrainConfig) -> Path:
     begun, judged_at = time.monotonic() - progress.seconds, time.monotonic()
     finished = False
     while progress.epoch < config.epochs and not finished:
-        network.backbone.requires_grad_(progress.epoch >= config.freeze)
+        freeze(network, frozen=progress.epoch < config.freeze)
         batches = epoch_batches(
             pictures.__getitem__,
             len(pictures),
@@ -165,6 +179,8 @@ def train_detector(config: TrainConfig) -> Path:
         )
         for batch in batches:
             step = progress.epoch * steps_per_epoch + progress.step
+            if draws and step < 3:
+                draw_batch(folder.path / f"batch-{step}.png", list(batch.images.numpy()), batch.truths)
             images, truths = to_device(batch, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
                 raw = network(images.contiguous(memory_format=torch.channels_last))
@@ -174,7 +190,7 @@ def train_detector(config: TrainConfig) -> Path:
             answering, compared, minutes = ranks.add(sums.answering, sums.compared, minutes)
             losses = sums.weighted(config.losses, answering, compared)
             passed = max(step / total, float(minutes) / config.max_minutes if config.max_minutes else 0.0)
-            set_learning_rate(optimizer, rate(step, passed, config))
+            set_learning_rate(optimizer, rate(step, passed, config, warmup=warmup))
             optimizer.zero_grad(set_to_none=True)
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
             ranks.add_gradients(network.parameters())
@@ -191,7 +207,7 @@ def train_detector(config: TrainConfig) -> Path:
                         f"{config.out}: 20 steps in a row without a finite gradient. Lower the learning rate and go on "
                         f"with --resume from {folder.last}, which is sound."
                     )
-            progress.step += 1
+            progress.step, progress.taken = progress.step + 1, progress.taken + 1
             progress.seconds = time.monotonic() - begun
             progress.add(dict(zip(losses, ranks.add(*losses.values()).tolist(), strict=True)))
             finished = passed >= 1.0
@@ -199,7 +215,7 @@ def train_detector(config: TrainConfig) -> Path:
                 report(step, total, passed, progress, float(answering), config.batch)
             due = bool(config.evaluate_minutes) and time.monotonic() - judged_at > 60 * config.evaluate_minutes
             if (finished or due) and ranks.first:
-                judge(config, average, card, judged, folder, progress)
+                judge(config, average, card, judged, folder, progress, board)
                 folder.save(network, average, optimizer, card, progress)
                 judged_at = time.monotonic()
             if finished:
@@ -207,39 +223,28 @@ def train_detector(config: TrainConfig) -> Path:
         else:
             progress.epoch, progress.step = progress.epoch + 1, 0
             if ranks.first and (not config.evaluate_minutes or progress.epoch == config.epochs):
-                judge(config, average, card, judged, folder, progress)
+                judge(config, average, card, judged, folder, progress, board)
             if ranks.first:
                 folder.save(network, average, optimizer, card, progress)
             stale = float(ranks.first and 0 < config.patience <= progress.since_best)
             finished = bool(ranks.add(stale)[0])
     ranks.leave()
+    if ranks.first:
+        finish_detector(folder.best, val, device=config.device, pictures=config.pictures)
     return folder.best
 
 
-def rate(step: int, passed: float, config: TrainConfig) -> float:
+def freeze(network: YoloNet, *, frozen: bool) -> None:
+    """Keep the backbone as it is, the statistics of its norms too, or let it learn."""
+    network.backbone.requires_grad_(not frozen)
+    network.backbone.train(not frozen)
+
+
+def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float:
     """Share of the peak rate: warm-up by steps, then a cosine over steps or time, whichever is further."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
     return learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=config.final_factor)
-
-
-def start_network(config: TrainConfig, train: DataSet) -> tuple[YoloNet, ModelCard, list[str]]:
-    """(network, card, names of the parts that `start` did not fill)."""
-    if config.start.endswith(".onnx"):
-        anchors: Pairs = YOLOX_ANCHORS
-        network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
-        copy_yolox(network, Path(config.start), train.labels, anchors)
-        fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
-    elif config.start:
-        network, card = load_detector(Path(config.start))
-        if card.labels == train.labels:
-            return network, replace(card, input_size=config.input_size), []
-        raise ConfigError(f"{config.start}: knows {', '.join(card.labels)}; the data name {', '.join(train.labels)}.")
-    else:
-        network = YoloNet(NetworkConfig(backbone=config.backbone, classes=len(train.labels)))
-        anchors, fresh = fit_anchors(train, config.input_size, len(network.strides)), []
-    card = ModelCard(train.labels, anchors, coefficients=network.config.coefficients, input_size=config.input_size)
-    return network, card, fresh
 
 
 def known_pictures(config: TrainConfig, train: DataSet, cache: Path, ranks: Ranks) -> list[Picture]:
@@ -248,7 +253,7 @@ def known_pictures(config: TrainConfig, train: DataSet, cache: Path, ranks: Rank
     if config.teacher:
         if not ranks.first:
             ranks.wait()
-        teacher, card, _ = start_network(replace(config, start=config.teacher), train)
+        teacher, card, _ = start_network(train, weights=config.teacher)
         look = DetectorConfig(conf=config.teaching.doubt, imgsz=config.teaching.size, masks=False, device=config.device)
         finds = ask_teacher(train, TorchDetector((teacher, card), look), cache)
         if ranks.first:
@@ -275,6 +280,7 @@ def judge(
     judged: DataSet | None,
     folder: RunFolder,
     progress: Progress,
+    board: Board | None,
 ) -> None:
     """Evaluate the averaged weights, note the result, and keep the weights when they are the best so far."""
     assert isinstance(average.module, YoloNet)
@@ -293,6 +299,10 @@ def judge(
         )
         row["score"] = score
     folder.note(row)
+    if board is not None:
+        board.note(row, step=progress.taken)
+    if config.pictures:
+        draw_curves(folder.path / "curves.png", folder.results)
     log.info("evaluated: %s", "  ".join(f"{name} {value:.3f}" for name, value in row.items()))
     progress.clear()
     if score > progress.best or judged is None:
@@ -316,13 +326,3 @@ def report(step: int, total: int, passed: float, progress: Progress, answering: 
         pictures * (step + 1) / max(progress.seconds, 1e-6),
         left,
     )
-
-
-def fit_anchors(train: DataSet, size: int, levels: int, *, each: int = 2) -> Pairs:
-    """Anchors found in the training boxes at the input size, smallest to the first level; logs how well they fit."""
-    sizes = np.concatenate([(s.boxes[:, 2:] - s.boxes[:, :2]) * (size / max(s.width, s.height)) for s in train.samples])
-    found = find_anchors(sizes, levels * each)
-    iou, recall = anchor_fit(sizes, found)
-    log.info("anchors %s: mean best IoU %.3f, recall at ratio 4 %.3f", found.round(1).tolist(), iou, recall)
-    pairs = [(float(width), float(height)) for width, height in found.round(1)]
-    return tuple(tuple(pairs[level * each : (level + 1) * each]) for level in range(levels))

@@ -33,6 +33,8 @@ class Progress:
     epoch: int = 0
     step: int = 0
     """Steps done of this epoch."""
+    taken: int = 0
+    """Steps done altogether."""
     seconds: float = 0.0
     """Spent so far, over all resumptions."""
     best: float = -1.0

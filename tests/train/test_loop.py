@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.shapes import write_shapes
+from tracker.config import DetectorConfig
+from tracker.detect.onnx import OnnxDetector
+from tracker.detect.yolo import TorchDetector
+from tracker.errors import ConfigError
+from tracker.evaluate.detection import evaluate_detector
+from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.train import loop
+from tracker.train.augment import AugmentConfig
+from tracker.train.data import load_data
+from tracker.train.loop import TrainConfig, train_detector
+
+ROOT = Path(__file__).parents[2]
+ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
+
+
+def small(tmp_path: Path, **changes: Any) -> TrainConfig:
+    """Four pictures at 64 pixels, two steps an epoch."""
+    data = tmp_path / "shapes" / "data.yaml"
+    if not data.is_file():
+        write_shapes(tmp_path / "shapes", images=4, size=64)
+        data.write_text(data.read_text() + "val: images\n")
+    plain = TrainConfig(
+        data=data,
+        out=tmp_path / "run",
+        epochs=3,
+        batch=2,
+        sizes=(64,),
+        input_size=64,
+        device="cpu",
+        mixed_precision=False,
+        pictures=False,
+    )
+    return replace(plain, **changes)
+
+
+def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of that step (counted from 0) is never computed."""
+    whole, count = loop.yolo_loss, iter(range(10_000))
+
+    def loss(*arguments: Any, **options: Any) -> Any:
+        if next(count) == step:
+            raise KeyboardInterrupt
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(loop, "yolo_loss", loss)
+
+
+def spoil_from(step: int, monkeypatch: pytest.MonkeyPatch, *, steps: int) -> None:
+    """The losses of so many steps are not numbers."""
+    whole, count = loop.yolo_loss, iter(range(10_000))
+
+    def loss(*arguments: Any, **options: Any) -> Any:
+        sums = whole(*arguments, **options)
+        return sums._replace(box=sums.box * float("nan")) if step <= next(count) < step + steps else sums
+
+    monkeypatch.setattr(loop, "yolo_loss", loss)
+
+
+def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backbone is frozen at first and let go on the way, so that resuming has to know that too."""
+    config = small(tmp_path, freeze=1, body_factor=0.1)
+    train_detector(replace(config, out=tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        interrupt_at(3, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_detector(replace(config, out=tmp_path / "broken"))
+    train_detector(replace(config, out=tmp_path / "broken", resume=True))
+    whole, broken = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "broken"))
+    assert all(torch.equal(value, broken[name]) for name, value in whole.items())
+
+
+def test_a_frozen_backbone_does_not_move_nor_do_its_norms(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = YoloNet(NetworkConfig(classes=2))
+    save_detector(tmp_path / "start.safetensors", network, ModelCard(("disc", "box"), ANCHORS))
+    config = small(tmp_path, start=str(tmp_path / "start.safetensors"), epochs=1, freeze=1)
+    train_detector(config)
+    before, after = network.state_dict(), load_file(config.out / "last.safetensors")
+    assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("backbone."))
+    assert not torch.equal(after["heads.0.boxes.weight"], before["heads.0.boxes.weight"])
+
+
+def test_single_steps_without_a_number_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_from(2, monkeypatch, steps=1)
+    train_detector(small(tmp_path))
+    assert all(bool(value.isfinite().all()) for value in load_file(tmp_path / "run" / "last.safetensors").values())
+
+
+def test_a_run_gone_wrong_for_good_leaves_its_last_finite_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_from(4, monkeypatch, steps=1000)
+    with pytest.raises(ConfigError, match=r"20 steps in a row.*last\.safetensors, which is sound"):
+        train_detector(small(tmp_path, epochs=50, evaluate_minutes=60.0))
+    weights = load_file(tmp_path / "run" / "last.safetensors")
+    assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
+def test_the_best_weights_come_as_a_model_ready_to_be_used(tmp_path: Path) -> None:
+    config = small(tmp_path, epochs=1, pictures=True, tensorboard=False)
+    best = train_detector(config)
+    network, card = load_detector(best)
+    assert card.accuracy["images"] == 4
+    assert "AP50 disc" in card.accuracy
+    assert 0.05 <= card.confidence <= 0.95
+    deployed = OnnxDetector(config.out / "best.onnx", DetectorConfig(conf=0.01, device="cpu"))
+    assert deployed.labels == ("disc", "box")
+    image = np.full((48, 64, 3), 90, np.uint8)
+    ours = TorchDetector((network, card), DetectorConfig(conf=0.01, device="cpu")).detect([image])[0]
+    assert abs(len(deployed.detect([image])[0]) - len(ours)) <= 1
+    for name in ("labels", "batch-0", "curves", "precision-recall", "confusion"):
+        picture = cv2.imread(str(config.out / f"{name}.png"))
+        assert picture is not None, name
+        assert picture.std() > 5
+    with (config.out / "results.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["loss_box"]) > 0
+    assert json.loads((config.out / "config.json").read_text())["epochs"] == 1
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_loss_of_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_detector(start, YoloNet(NetworkConfig(classes=2, norm=False)), ModelCard(("disc", "box"), ANCHORS))
+    config = small(tmp_path)
+    options = ["main.py", "train", "detector", "--data", str(config.data), "--start", str(start), "--epochs", "2"]
+    options += ["--batch", "4", "--imgsz", "64", "--set", "sizes=[64]", "--device", "cpu", "--no-mixed-precision"]
+    options += ["--no-pictures", "--learning-rate", "1e-4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    for name, launcher in (("one", []), ("two", two)):
+        command = [sys.executable, *launcher, *options, "--out", str(tmp_path / name)]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
+    losses = []
+    for name in ("one", "two"):
+        with (tmp_path / name / "results.csv").open() as file:
+            losses.append([[float(v) for k, v in row.items() if k.startswith("loss_")] for row in csv.DictReader(file)])
+    assert np.array(losses[0]).shape == (2, 4)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["cspdarknet_nano", "resnet18"])
+def test_eight_pictures_are_learned_by_heart(tmp_path: Path, backbone: str) -> None:
+    boxes, masks = learn_by_heart(tmp_path, backbone, epochs=150)
+    assert min(part.ap50 for part in boxes.values()) > 0.95
+    assert min(part.ap50 for part in masks.values()) > 0.9
+
+
+def learn_by_heart(
+    folder: Path, backbone: str, *, epochs: int, images: int = 8
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(box AP, mask AP) per class on the pictures trained on."""
+    data = write_shapes(folder / "shapes", images=images, size=160)
+    data.write_text(data.read_text() + "val: images\n")
+    still = AugmentConfig(mosaic=0.0, mixup=0.0, copy_paste=0.0, flip=0.0, zoom=1.0, colour=0.0)
+    config = TrainConfig(
+        data=data,
+        out=folder / "run",
+        backbone=backbone,
+        epochs=epochs,
+        batch=images,
+        sizes=(160,),
+        input_size=160,
+        learning_rate=3e-3,
+        average=0.9,
+        evaluate_minutes=60.0,
+        device="cpu",
+        mixed_precision=False,
+        pictures=False,
+        augment=still,
+    )
+    train_detector(config)
+    detector = TorchDetector(config.out / "last.safetensors", DetectorConfig(conf=0.01, device="cpu"))
+    return evaluate_detector(detector, load_data(data)[0]["val"])
