@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from tracker.batch.exports import to_results
 from tracker.batch.plan import Progressing
+from tracker.batch.rules import make_analytics
 from tracker.build import Settings
 from tracker.errors import SinkError, SourceError
 from tracker.formats.rle import rle_to_window
@@ -48,7 +49,8 @@ def render_video(
         audio_from=source_path if info.has_audio else None,
         pixel_aspect=getattr(source, "pixel_aspect", None),
     )
-    overlay = Overlay(settings.overlay)
+    analytics = make_analytics(recording.info)
+    overlay = Overlay(settings.overlay, figures=analytics.figures if analytics is not None else None)
     try:
         frames = iter(source)
         for done, (rows, result) in enumerate(to_results(recording)):
@@ -57,6 +59,8 @@ def render_video(
                 raise SourceError(
                     f"{source.name}: frame {result.frame.index} is recorded, but does not decode any more"
                 )
+            if analytics is not None:
+                analytics(result.tracks, result.frame.time)
             complete = replace(result, frame=frame, detections=with_masks(rows, result))
             sink.write(replace(complete, canvas=overlay(complete)))
             if done % TELL_EVERY == 0:
