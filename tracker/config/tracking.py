@@ -20,6 +20,8 @@ class TrackerConfig:
     """Lowest score of a detection that may start a track."""
     new_max_overlap: float = 1.0
     """A detection overlapping a track that found another detection beyond this IoU starts no track; 1 allows all."""
+    duplicate_overlap: float = 1.0
+    """Of a seen and an unseen track overlapping beyond this IoU the younger is dropped (ByteTrack); 1 keeps both."""
 
     frame_rate: float = 0.0
     """Frames per second at which noise per frame is meant; 0 measures it from the time stamps."""
@@ -46,6 +48,8 @@ class TrackerConfig:
     """How the overlap of a predicted and a detected box is measured."""
     buffer: float = 0.0
     """Grow boxes by this share of their size on every side before comparing them."""
+    buffer_per_s: float = 0.0
+    """Grow them by this much more for every second since the last frame: the rarer the frames, the less is sure."""
     fuse_score: bool = True
     """Multiply similarity in the first association by the detection's score."""
     direction_weight: float = 0.0
@@ -105,7 +109,7 @@ class TrackerConfig:
     """Tracks unseen for at most this long are written and drawn too, where they are expected."""
 
     def __post_init__(self) -> None:
-        for name in ("low_score", "high_score", "new_max_overlap", "class_penalty"):
+        for name in ("low_score", "high_score", "new_max_overlap", "duplicate_overlap", "class_penalty"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
         for name in ("position_noise", "velocity_noise", "measurement_noise"):
@@ -117,6 +121,7 @@ class TrackerConfig:
             "tentative_coast_s",
             "report_coast_s",
             "buffer",
+            "buffer_per_s",
             "direction_weight",
             "coast_slowdown_s",
         ):

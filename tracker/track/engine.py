@@ -20,6 +20,8 @@ from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
 from tracker.track.appearance import Galleries
+from tracker.track.associate import overlapping, similarity
+from tracker.track.explain import Endings, LastFrame, why_not
 from tracker.track.kalman import BoxFilter
 from tracker.track.stages import Found, Matching, associate
 from tracker.track.table import TrackTable
@@ -75,7 +77,8 @@ class TrackingEngine:
         self._galleries = Galleries(config.gallery) if config.appearance != "none" else None
         interval = 1 / config.frame_rate if config.frame_rate else DEFAULT_INTERVAL
         self._clock = _Clock(interval=interval)
-        self._matching: Matching | None = None
+        self._last: LastFrame | None = None
+        self._endings = Endings()
 
     def update(
         self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
@@ -87,24 +90,33 @@ class TrackingEngine:
         if len(table):
             self._expire()
             self._move(ratio, camera_motion)
-        self._matching = matching = associate(
+        matching = associate(
             found,
             table,
             self._filter,
             self.config,
             self._galleries,
             seen_since=self._clock.now - self.config.max_coast_s - self._clock.interval / 4,
+            elapsed=ratio * self._clock.interval,
         )
+        self._last = LastFrame(detections, found, matching, table.ids)
         rows, cols = matching.pairs
         self._continue(found, rows, cols)
         detection_rows = np.full(len(table), -1, np.int64)
         detection_rows[rows] = found.rows[cols]
         alive = self._alive()
         if not alive.all():
-            self._drop(alive)
+            self._end(alive)
             detection_rows = detection_rows[alive]
         born = self._start(found, matching)
-        return self._tracks(np.concatenate([detection_rows, found.rows[born]]) if len(born) else detection_rows)
+        if len(born):
+            detection_rows = np.concatenate([detection_rows, found.rows[born]])
+        if self.config.duplicate_overlap < 1:
+            single = self._single()
+            if not single.all():
+                self._drop(single, "doubled an older track in its place")
+                detection_rows = detection_rows[single]
+        return self._tracks(detection_rows)
 
     def reported(self, tracks: Tracks) -> Bool[ndarray, " n"]:
         """Which of the tracks that `update` gave are meant to be written and drawn.
@@ -116,6 +128,14 @@ class TrackingEngine:
             limit = self.config.report_coast_s + self._clock.interval / 4
             shown |= (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
         return shown
+
+    def explain(self, row: int) -> str:
+        """Why detection `row` of the last frame is not a confirmed track, or which one it is. Raises IndexError."""
+        return why_not(row, self._last, self._table, self.config)
+
+    def explain_end(self, track_id: int) -> str | None:
+        """Why a track ended; None while it lives, for one ended a thousand tracks ago or before `restore`."""
+        return self._endings[track_id]
 
     def _clean(self, detections: Detections) -> Found:
         boxes = np.array(detections.boxes.T, np.float64, order="C")
@@ -181,9 +201,22 @@ class TrackingEngine:
         longest = max(config.max_coast_s, config.tentative_coast_s) + HICCUP * clock.interval
         unseen = clock.now - self._table.seen
         if unseen.max() > longest:
-            self._drop(unseen <= longest)
+            self._end(unseen <= longest)
 
-    def _drop(self, alive: Bool[ndarray, " n"]) -> None:
+    def _end(self, alive: Bool[ndarray, " n"]) -> None:
+        """Drop the tracks that went unseen for too long."""
+        config, confirmed = self.config, self._table.confirmed == 1
+        known = confirmed | config.confirm_in_a_row
+        self._endings.add(self._table.ids[~alive & known].tolist(), f"unseen beyond {config.max_coast_s:g} s")
+        self._endings.add(
+            self._table.ids[~alive & ~known].tolist(),
+            f"unseen beyond {config.tentative_coast_s:g} s before {config.confirm_hits} detections confirmed it",
+        )
+        self._drop(alive)
+
+    def _drop(self, alive: Bool[ndarray, " n"], reason: str | None = None) -> None:
+        if reason is not None:
+            self._endings.add(self._table.ids[~alive].tolist(), reason)
         self._table.keep(alive)
         if self._galleries is not None:
             self._galleries.keep(alive)
@@ -206,13 +239,13 @@ class TrackingEngine:
         if config.confirm_in_a_row and len(table):
             table.streak[table.missed > 1] = 0
         if len(rows) == 0:
-            table.pass_frame()
+            table.pass_frame(rows, np.empty((2, 0)))
             return
         boxes, scores, places = found.boxes.take(cols, axis=1), found.scores.take(cols), found.class_places.take(cols)
         z = self._filter.measure(boxes)
         state = table.filter.take(rows, axis=2)
         if config.reupdate:
-            state = self._along_straight_path(state, rows, z)
+            state = self._along_straight_path(state, rows, boxes)
         state = self._filter.update(state, z, scores if config.score_adaptive_noise else None)
         table.filter[:, :, rows] = state
         if config.reupdate:
@@ -220,8 +253,7 @@ class TrackingEngine:
         if config.direction_weight:
             centres = (boxes[:2] + boxes[2:]) / 2
             table.head_for(rows, centres)
-            table.pass_frame()
-            table.past[-1][:, rows] = centres
+            table.pass_frame(rows, centres)
         table.observed[:, rows] = boxes
         table.hits[rows] += 1
         table.streak[rows] += 1
@@ -238,8 +270,13 @@ class TrackingEngine:
         else:
             table.confirmed[rows] |= table.hits[rows] >= config.confirm_hits
 
-    def _along_straight_path(self, state: ndarray, rows: Int64[ndarray, " k"], z: Float64[ndarray, "4 k"]) -> ndarray:
-        """Predictions of tracks found after a gap, had they been seen all along on a straight path to here."""
+    def _along_straight_path(
+        self, state: ndarray, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]
+    ) -> ndarray:
+        """States of tracks found after a gap, had they been seen all along on a straight path to here, this included.
+
+        The detection itself counts twice, here and in the update that follows: so does OC-SORT's own code.
+        """
         table = self._table
         gaps = table.missed[rows]
         lost = np.flatnonzero(gaps > 1)
@@ -247,13 +284,11 @@ class TrackingEngine:
             return state
         gap = gaps[lost]
         replay = table.filter_when_seen[:, :, rows[lost]]
-        start = self._filter.measure(table.observed[:, rows[lost]])
+        start, end = table.observed[:, rows[lost]], boxes[:, lost]
         for step in range(1, int(gap.max()) + 1):
-            going = gap >= step
             moved = self._filter.predict(replay, 1.0)
-            seen = (step < gap) & going
-            passing = start + (z[:, lost] - start) * (step / gap)
-            replay = np.where(seen, self._filter.update(moved, passing), np.where(going, moved, replay))
+            passing = self._filter.measure(start + (end - start) * np.minimum(step / gap, 1.0))
+            replay = np.where(step <= gap, self._filter.update(moved, passing), replay)
         state[:, :, lost] = replay
         return state
 
@@ -266,6 +301,21 @@ class TrackingEngine:
         alive: ndarray = unseen <= limit
         alive &= np.isfinite(table.filter[0]).all(axis=0)
         return alive
+
+    def _single(self) -> Bool[ndarray, " n"]:
+        """False for the younger one of a seen and an unseen track in the same place."""
+        table = self._table
+        single = np.ones(len(table), bool)
+        seen, unseen = np.flatnonzero(table.missed == 0), np.flatnonzero(table.missed > 0)
+        if len(seen) and len(unseen):
+            boxes = self._filter.boxes(table.filter[0])
+            rows, cols = overlapping(boxes.take(seen, axis=1), boxes.take(unseen, axis=1))
+            rows, cols = seen[rows], unseen[cols]
+            double = similarity("iou", boxes, boxes, rows, cols) > self.config.duplicate_overlap
+            rows, cols = rows[double], cols[double]
+            lifetime = table.seen - table.born
+            single[np.where(lifetime[rows] > lifetime[cols], cols, rows)] = False
+        return single
 
     def _start(self, found: Found, matching: Matching) -> Int64[ndarray, " b"]:
         """Start tracks from what nobody claimed; the columns of `found` that did."""

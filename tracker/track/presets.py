@@ -23,6 +23,7 @@ _BYTETRACK: dict[str, Any] = {
     "low_score": 0.1,
     "high_score": 0.25,
     "new_score": 0.25,
+    "duplicate_overlap": 0.85,
     "filter": "xyah",
     "freeze_lost_size": True,
     "fuse_score": True,

@@ -23,6 +23,9 @@ __all__ = ["Attempt", "Found", "Matching", "associate"]
 DEEPSORT_MARGIN = 1e-5
 """DeepSORT's assignment counts a forbidden pair as this much worse than its gate, so a cost on the gate may match."""
 
+WIDEST = 0.5
+"""Boxes grow by at most this share of their size on every side, however long no frame came."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -71,6 +74,11 @@ class _Frame:
         self.track_free[chosen[0]] = False
         self.detection_free[chosen[1]] = False
 
+    def note(self, stage: str, rows: ndarray, cols: ndarray, values: ndarray, gate: float) -> None:
+        """Keep what was compared and not chosen from."""
+        nothing = np.empty(0, np.int64)
+        self.attempts.append(Attempt(stage, rows, cols, values, gate, (nothing, nothing)))
+
     def pairs(self) -> Pairs:
         """All that the stages chose together."""
         chosen = [attempt.chosen for attempt in self.attempts]
@@ -89,10 +97,11 @@ def associate(
     galleries: Galleries | None,
     *,
     seen_since: float,
+    elapsed: float,
 ) -> Matching:
     """Match predicted tracks with a frame's detections, stage by stage.
 
-    The cascade ends before tracks last seen earlier than `seen_since`.
+    The cascade ends before tracks last seen earlier than `seen_since`; `elapsed` are the seconds since the last frame.
     """
     frame = _Frame(len(table), len(found.scores))
     if not frame.shape[0] or not frame.shape[1]:
@@ -100,7 +109,9 @@ def associate(
     if config.cascade and galleries is not None and found.looks is not None:
         _cascade(frame, found, table, box_filter, config, galleries, table.seen >= seen_since)
     predicted = box_filter.boxes(table.filter[0])
-    rows, cols, overlap = _candidates(predicted, found, table, config)
+    rows, cols, overlap = _candidates(
+        predicted, found, table, config, min(config.buffer + config.buffer_per_s * elapsed, WIDEST)
+    )
     _overlap_stages(frame, found, table, config, (rows, cols, overlap), galleries)
     if config.recover:
         _recover(frame, found, table, config)
@@ -113,12 +124,12 @@ def associate(
 
 
 def _candidates(
-    predicted: Float64[ndarray, "4 n"], found: Found, table: TrackTable, config: TrackerConfig
+    predicted: Float64[ndarray, "4 n"], found: Found, table: TrackTable, config: TrackerConfig, buffer: float
 ) -> tuple[ndarray, ndarray, ndarray]:
     """Overlapping pairs and their similarity, lessened where classes differ."""
     boxes = found.boxes
-    if config.buffer:
-        predicted, boxes = expand(predicted, config.buffer), expand(boxes, config.buffer)
+    if buffer:
+        predicted, boxes = expand(predicted, buffer), expand(boxes, buffer)
     rows, cols = overlapping(predicted, boxes)
     overlap = similarity(config.similarity, predicted, boxes, rows, cols)
     if config.class_penalty and len(table.votes) > 1:
@@ -204,13 +215,17 @@ def _cascade(
     region = np.concatenate([state[0, :2] - reach, state[0, :2] + reach])
     rows, cols = overlapping(region, np.concatenate([z[:2], z[:2]]))
     distance = box_filter.gating_distance(state[:, :, rows], z[:, cols], variance[:, rows])
-    near = (distance <= config.mahalanobis_gate).nonzero()[0]
+    gated = distance > config.mahalanobis_gate
+    far, near = gated.nonzero()[0], (~gated).nonzero()[0]
+    frame.note("motion", members[rows[far]], cols[far], -distance[far], -config.mahalanobis_gate)
     rows, cols = members[rows[near]], cols[near]
     if len(rows) == 0:
         return
     costs = _look_distances(rows, cols, found.looks, galleries, frame.shape, config.max_cosine_distance)
     missed = table.missed[rows]
     limit = config.max_cosine_distance
+    unlike = (costs > limit).nonzero()[0]
+    frame.note("appearance", rows[unlike], cols[unlike], -costs[unlike], -limit)
     for level in np.unique(missed):
         eligible = np.flatnonzero((missed == level) & frame.detection_free[cols] & (costs <= limit))
         if len(eligible):

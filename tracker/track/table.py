@@ -42,9 +42,10 @@ class TrackTable:
     votes: Float64[ndarray, "c n"]
     """Scores gathered by each class."""
     past: Float64[ndarray, "s 2 n"]
-    """Centres of the detections in the last frames, oldest first, NaN where unseen; empty unless direction counts."""
+    """Centres of the detections in the last frames, oldest first, NaN where unseen; the first detection of a track does
+    not count. Empty unless direction does."""
     headings: Float64[ndarray, "2 n"]
-    """Unit vector from the oldest of those to the last detection, NaN before there are two."""
+    """Unit vector from the oldest of those to the last detection, NaN before there are three."""
     filter_when_seen: FilterState
     """The filter right after the last detection; empty unless lost tracks are re-updated."""
 
@@ -105,7 +106,6 @@ class TrackTable:
         self.votes = np.concatenate([self.votes, votes], axis=1)
         if self._span:
             past = np.full((self._span, 2, count), np.nan)
-            past[-1] = (boxes[:2] + boxes[2:]) / 2
             self.past = np.concatenate([self.past, past], axis=2)
             self.headings = np.concatenate([self.headings, np.full((2, count), np.nan)], axis=1)
         if self._keeps_filter:
@@ -123,13 +123,17 @@ class TrackTable:
             centres = np.where(np.isnan(earlier), centres, earlier)
         return centres
 
-    def pass_frame(self) -> None:
-        """One more frame goes by: the direction span moves on."""
+    def pass_frame(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
+        """One more frame goes by: the direction span moves on, with the detections of the tracks that have one."""
         if self._span:
-            self.past = np.concatenate([self.past[1:], np.full((1, 2, len(self)), np.nan)])
+            latest = np.full((1, 2, len(self)), np.nan)
+            latest[0][:, rows] = centres
+            self.past = np.concatenate([self.past[1:], latest])
 
     def head_for(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
-        """Take note of where tracks are now and which way they went; call before `observed` changes."""
+        """Take note which way tracks went; call before `observed` and `hits` change. Needs more than the first box."""
+        going = self.hits[rows] > 1
+        rows, centres = rows[going], centres[:, going]
         step = centres - self.reference_centres()[:, rows]
         self.headings[:, rows] = step / (np.sqrt((step * step).sum(axis=0)) + 1e-6)
 

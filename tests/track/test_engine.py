@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tests.track.scenes import NOTHING, detections, walk
+from tracker.config.tracking import TrackerConfig
+from tracker.evaluate.mot_files import MotRows
+from tracker.evaluate.tracking import combine
+from tracker.evaluate.tuning import Problem, evaluate, load_problems
+from tracker.track.engine import TrackingEngine
+from tracker.track.presets import PRESETS, make_tracker
+from tracker.types import Detections, Tracks, TrackState
+
+RATE = 30.0
+MOVING = [detections([[100 + 3 * step, 100, 140 + 3 * step, 200]]) for step in range(60)]
+
+
+def track(tracker: TrackingEngine, frames: list[Detections], start: int = 0) -> list[Tracks]:
+    return [tracker.update(one, (start + index) / RATE) for index, one in enumerate(frames)]
+
+
+def confirmed(tracks: Tracks) -> set[int]:
+    return set(tracks.ids[tracks.states != TrackState.TENTATIVE].tolist())
+
+
+def same(one: Tracks, other: Tracks) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one.__slots__)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_one_moving_object_keeps_one_id(preset: str) -> None:
+    found = track(make_tracker(preset, {"frame_rate": RATE}), MOVING)
+    assert set().union(*map(confirmed, found)) == {1}
+    assert found[-1].states.tolist() == [TrackState.CONFIRMED]
+    np.testing.assert_allclose(found[-1].velocities[0], [3 * RATE, 0], atol=2)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_tracker_stopped_in_the_middle_goes_on_to_the_bit(preset: str) -> None:
+    frames, _ = walk(20, 60, seed=3)
+    rng = np.random.default_rng(0)
+    looks = [rng.normal(size=(len(one), 8)).astype(np.float32) for one in frames]
+    frames = [
+        Detections(one.boxes, one.scores, one.class_ids, embeddings=look)
+        for one, look in zip(frames, looks, strict=True)
+    ]
+    whole, first, second = (make_tracker(preset, {}) for _ in range(3))
+    expected = track(whole, frames)
+    track(first, frames[:31])
+    second.restore(copy.deepcopy(first.state()))
+    resumed = track(second, frames[31:], 31)
+    assert all(same(one, other) for one, other in zip(resumed, expected[31:], strict=True))
+
+
+def test_a_given_state_does_not_change_while_its_tracker_goes_on() -> None:
+    tracker = TrackingEngine()
+    track(tracker, MOVING[:20])
+    state = tracker.state()
+    before = copy.deepcopy(state)
+    track(tracker, MOVING[20:40], 20)
+    assert pickle.dumps(state) == pickle.dumps(before)
+
+
+def test_two_trackers_count_their_ids_apart_and_none_is_reused() -> None:
+    frames, _ = walk(15, 80, misses=0.3, clutter=0.3, seed=5)
+    one, other = TrackingEngine(), TrackingEngine()
+    first, second = track(one, frames), track(other, frames)
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    lives: dict[int, list[int]] = {}
+    for index, tracks in enumerate(first):
+        for track_id in tracks.ids.tolist():
+            lives.setdefault(track_id, []).append(index)
+    assert min(lives) == 1
+    assert all(frames == list(range(frames[0], frames[-1] + 1)) for frames in lives.values())
+    one.reset()
+    assert track(one, frames[:1])[0].ids.min() > max(lives)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_garbage_boxes_raise_nothing_and_leave_no_nan(data: st.DataObject) -> None:
+    values = st.floats(width=32) | st.sampled_from([0.0, -1.0, 5.0, 50.0, 1e30, np.nan, np.inf, -np.inf])
+    preset = data.draw(st.sampled_from(sorted(PRESETS)))
+    tracker = make_tracker(preset, {})
+    scenes = arrays.arrays(np.float32, st.tuples(st.integers(0, 6), st.just(8)), elements=values)
+    ids: set[int] = set()
+    for rows in data.draw(st.lists(scenes, min_size=1, max_size=12)):
+        boxes, scores, look = rows[:, :4], rows[:, 4], rows[:, 5:]
+        time = data.draw(st.floats(-1e9, 1e9) | st.sampled_from([0.0, 1.0, np.nan, np.inf]))
+        classes = np.arange(len(rows), dtype=np.int32)
+        tracks = tracker.update(Detections(boxes, scores, classes, embeddings=look), time)
+        for name in ("boxes", "velocities", "scores", "ages", "unseen"):
+            assert np.isfinite(getattr(tracks, name)).all(), (preset, name)
+        assert len(set(tracks.ids.tolist())) == len(tracks)
+        fresh = set(tracks.ids.tolist()) - ids
+        assert not fresh or not ids or min(fresh) > max(ids)
+        ids |= fresh
+        for row in range(len(rows)):
+            assert tracker.explain(row)
+
+
+@pytest.mark.parametrize("preset", ["default", "sort", "ocsort"])
+def test_ten_thousand_frames_of_garbage_and_churn_keep_the_state_small(preset: str) -> None:
+    tracker = make_tracker(preset, {"frame_rate": RATE})
+    rng = np.random.default_rng(11)
+    wild = np.array([np.nan, np.inf, -np.inf, 0.0, -5.0, 1e30, 1e-30])
+    for index in range(10_000 // 3):
+        boxes = rng.uniform(-100, 2000, (5, 4)).astype(np.float32)
+        spoilt = rng.random((5, 4)) < 0.2
+        boxes[spoilt] = rng.choice(wild, spoilt.sum())
+        with np.errstate(over="ignore"):
+            tracks = tracker.update(detections(boxes, rng.uniform(-0.5, 1.5, 5)), index / RATE)
+        assert np.isfinite(tracks.boxes).all()
+        assert np.isfinite(tracks.velocities).all()
+        assert len(tracks) < 1000
+    assert len(pickle.dumps(tracker.state())) < 500_000
+
+
+def test_five_thousand_detections_in_one_frame_are_tracked() -> None:
+    frames, _ = walk(5000, 3, misses=0, clutter=0, seed=1)
+    found = track(make_tracker("default", {"new_score": 0.5}), frames)
+    assert [len(one) for one in frames] == [5000] * 3
+    assert (found[-1].states == TrackState.CONFIRMED).sum() > 4000
+
+
+def test_no_detections_for_any_time_end_the_tracks_and_new_ones_start() -> None:
+    tracker = TrackingEngine()
+    track(tracker, MOVING[:10])
+    emptied = track(tracker, [NOTHING] * 200, 10)
+    assert len(emptied[-1]) == 0
+    assert confirmed(track(tracker, MOVING[:10], 210)[-1]) == {2}
+
+
+def test_a_long_jump_in_time_ends_what_was_there() -> None:
+    tracker = TrackingEngine()
+    track(tracker, MOVING[:10])
+    jumped = tracker.update(MOVING[10], 1e7)
+    assert jumped.ids.tolist() == [2]
+
+
+def test_standing_and_backward_time_counts_as_one_frame() -> None:
+    tracker = make_tracker("default", {"frame_rate": RATE})
+    for index, one in enumerate(MOVING[:30]):
+        tracks = tracker.update(one, -0.1 * index if index % 3 else float("nan"))
+    assert tracks.ids.tolist() == [1]
+    np.testing.assert_allclose(tracks.velocities[0], [3 * RATE, 0], atol=2)
+
+
+def test_dropped_frames_are_bridged_by_the_true_time_between_them() -> None:
+    rng = np.random.default_rng(2)
+    tracker = make_tracker("default", {"frame_rate": RATE})
+    fast = [detections([[10 * step, 100, 10 * step + 40, 200]]) for step in range(120)]
+    kept = [index for index in range(120) if index < 10 or rng.random() < 0.4]
+    for index in kept:
+        tracks = tracker.update(fast[index], index / RATE)
+        assert tracks.ids.tolist() == [1]
+
+
+def test_the_frame_rate_is_measured_where_none_is_given() -> None:
+    for rate in (5.0, 120.0):
+        tracker = TrackingEngine()
+        for index, one in enumerate(MOVING):
+            tracks = tracker.update(one, index / rate)
+        assert tracks.ids.tolist() == [1]
+        np.testing.assert_allclose(tracks.velocities[0], [3 * rate, 0], atol=0.05 * rate)
+
+
+def test_a_class_does_not_flicker() -> None:
+    tracker = TrackingEngine()
+    for index, one in enumerate(MOVING):
+        flicker = detections(one.boxes, classes=[7 if index % 4 == 3 else 2])
+        tracks = tracker.update(flicker, index / RATE)
+        assert tracks.class_ids.tolist() == [2]
+
+
+def test_a_track_stands_still_while_the_camera_is_said_to_pan() -> None:
+    pan = np.array([[1.0, 0, -40], [0, 1, 0]])
+    tracker = make_tracker("default", {"frame_rate": RATE})
+    for index in range(30):
+        left = 2000 - 40 * index
+        tracks = tracker.update(detections([[left, 100, left + 40, 200]]), index / RATE, pan if index else None)
+        assert tracks.ids.tolist() == [1]
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="confirm_hits must be 1 or more"):
+        TrackerConfig(confirm_hits=0)
+
+
+@pytest.mark.shared
+def test_a_detector_silent_for_a_second_costs_at_most_two_ids(mot: Path) -> None:
+    (problem,) = (one for one in load_problems(mot / "MOT15") if one.name == "PETS09-S2L1")
+    middle, rate = len(problem.frames) // 2, problem.frame_rate
+
+    def ids(silent: int) -> list[int]:
+        tracker = make_tracker("default", {"frame_rate": rate})
+        seen = []
+        for index, one in enumerate(problem.frames):
+            hidden = middle <= index < middle + silent
+            tracks = tracker.update(NOTHING if hidden else one, index / rate)
+            seen.append(confirmed(tracks[tracker.reported(tracks)]))
+        return [len(set().union(*seen[:middle])), len(set().union(*seen))]
+
+    assert ids(round(rate))[1] - ids(0)[1] <= 2
+
+
+def halved(problem: Problem) -> Problem:
+    """Every second frame of a sequence."""
+    truth = problem.truth
+    kept = truth.frames % 2 == 1
+    rows = MotRows(
+        (truth.frames[kept] + 1) // 2,
+        truth.ids[kept],
+        truth.boxes[kept],
+        truth.scores[kept],
+        truth.class_ids[kept],
+        truth.columns,
+    )
+    rate, length = problem.frame_rate / 2, (problem.length + 1) // 2
+    return replace(problem, frame_rate=rate, length=length, frames=problem.frames[::2], truth=rows)
+
+
+@pytest.mark.shared
+def test_half_the_frame_rate_costs_at_most_four_hota(mot: Path) -> None:
+    for group in ("MOT15", "MOT17", "KITTI-Car"):
+        problems = load_problems(mot / group)
+        whole = combine([evaluate(one, TrackerConfig()) for one in problems])
+        halves = combine([evaluate(halved(one), TrackerConfig()) for one in problems])
+        assert 100 * halves.hota >= 100 * whole.hota - 4, group
