@@ -49,7 +49,7 @@ class ConfigField(QWidget):
         self.name = name
         self._section = section
         self._hint = hint
-        self._default = default
+        self._default = self._value = default
         self._problem = QLabel()
         self._problem.setProperty("role", "wrong")
         self._problem.setWordWrap(True)
@@ -62,7 +62,7 @@ class ConfigField(QWidget):
         self._back.setIcon(icon("undo"))
         self._back.setToolTip(self.tr("Back to the default: {0}").format(self._shown(default) or self.tr("none")))
         self._back.setAccessibleName(self.tr("Default of {0}").format(name.replace("_", " ")))
-        self._back.clicked.connect(lambda: self.put(self._default))
+        self._back.clicked.connect(self.put_default)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._editor, 1)
@@ -103,25 +103,31 @@ class ConfigField(QWidget):
     def put(self, value: Any) -> None:
         """Show this value."""
         editor = self._editor
+        editor.blockSignals(True)
         if isinstance(editor, QCheckBox):
             editor.setChecked(bool(value))
         elif isinstance(editor, QComboBox):
             editor.setCurrentIndex(max(editor.findData(value), 0))
         elif isinstance(editor, QLineEdit):
             editor.setText(self._shown(value))
-        self._check()
+        editor.blockSignals(False)
+        self._edited()
+
+    def put_default(self) -> None:
+        """Show the default."""
+        if self.differs():
+            self.put(self._default)
 
     def change_default(self, default: Any) -> None:
         """Mean this by the default, and show it where the old one stood."""
-        untouched = not self.differs()
-        self._default = default
-        if untouched:
+        untouched, self._default = not self.differs(), default
+        if untouched and self._value != default:
             self.put(default)
-        self._check()
+        self._back.setVisible(self.differs())
 
     def differs(self) -> bool:
         """Whether the value is another than the default."""
-        return bool(self._converted() != self._default)
+        return bool(self._value != self._default)
 
     def _make_editor(self) -> QWidget:
         if self._hint is bool:
@@ -149,35 +155,30 @@ class ConfigField(QWidget):
             if any(isinstance(item, tuple | list) for item in value):
                 return str([list(item) for item in value])
             return ", ".join(map(str, value))
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        short = f"{value:g}" if isinstance(value, float) else str(value)
+        return short if not isinstance(value, float) or float(short) == value else repr(value)
 
     def _edited(self) -> None:
         self._check()
         self.changed.emit()
 
-    def _converted(self) -> Any:
-        """The value as the settings take it; what does not fit comes back as it is."""
-        try:
-            return getattr(build(self._section, {self.name: self.value()}, ""), self.name)
-        except ConfigError:
-            return self.value()
-
     def _check(self) -> None:
+        """Take the value as the settings do, or say why they refuse it."""
+        plain = self.value()
         try:
-            build(self._section, {self.name: self.value()}, "")
-            text = ""
+            self._value, text = getattr(build(self._section, {self.name: plain}, ""), self.name), ""
         except ConfigError as error:
-            text = str(error).removeprefix(": ").removeprefix(f"{self.name}: ")
+            self._value, text = plain, str(error).removeprefix(": ").removeprefix(f"{self.name}: ")
+        self._back.setVisible(self.differs())
+        if text == self._problem.text():
+            return
         self._problem.setText(text)
         self._problem.setVisible(bool(text))
-        self._back.setVisible(self._converted() != self._default)
-        invalid = "true" if text else "false"
-        if self._editor.property("invalid") != invalid:
-            self._editor.setProperty("invalid", invalid)
-            style = self._editor.style()
-            if style is not None:
-                style.unpolish(self._editor)
-                style.polish(self._editor)
+        self._editor.setProperty("invalid", "true" if text else "false")
+        style = self._editor.style()
+        if style is not None:
+            style.unpolish(self._editor)
+            style.polish(self._editor)
 
 
 class ConfigForm(QWidget):
@@ -219,10 +220,10 @@ class ConfigForm(QWidget):
         """Show these settings."""
         tracker = dict(tree.get("tracker", {}))
         self._preset.setCurrentIndex(max(self._preset.findData(tracker.pop(PRESET, "default")), 0))
-        self._preset_changed()
         for section, fields in self.fields.items():
             values = tracker if section == "tracker" else tree.get(section, {})
             for name, field in fields.items():
+                field.put_default()
                 if name in values:
                     field.put(values[name])
         self._settle.stop()
@@ -250,9 +251,6 @@ class ConfigForm(QWidget):
     def reset(self) -> None:
         """All defaults."""
         self.load({})
-        for fields in self.fields.values():
-            for field in fields.values():
-                field.put(field._default)
         self._settle.start()
 
     def show_section(self, name: str) -> None:

@@ -54,7 +54,7 @@ class Transport(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setFixedWidth(120)
         self._bar.setAccessibleName(self.tr("Annotated so far"))
-        self._hold = QPushButton()
+        self._hold = QPushButton(self.tr("&Hold"))
         self._hold.setAutoDefault(False)
         self._hold.clicked.connect(self.held)
         for widget in (self._words, self._bar, self._hold):
