@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import main
+from tracker.config.tracking import TrackerConfig
+from tracker.evaluate.mot_files import read_rows
+from tracker.track.presets import tracker_config
+
+INFO = "[Sequence]\nframeRate=25\nseqLength=40\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two objects crossing in one sequence of a group and a still one in another; the truth is what is detected."""
+    walks = {
+        "group/crossing": [(frame, 1 + k, (10 + 8 * frame, 400 - 8 * frame)[k], 20 * k) for frame in range(1, 41)
+                           for k in (0, 1)],
+        "still": [(frame, 1, 50, 50) for frame in range(1, 21)],
+    }  # fmt: skip
+    for name, rows in walks.items():
+        sequence = tmp_path / "set" / name
+        for kind in ("det", "gt"):
+            (sequence / kind).mkdir(parents=True)
+            lines = [f"{f},{-1 if kind == 'det' else track},{x},{y},40,90,1,1,1" for f, track, x, y in rows]
+            (sequence / kind / f"{kind}.txt").write_text("\n".join(lines) + "\n")
+        if name != "still":
+            (sequence / "seqinfo.ini").write_text(INFO)
+    return tmp_path / "set"
+
+
+def run(*words: object) -> int:
+    return main.main([str(word) for word in words])
+
+
+def test_associated_detections_score_well_and_refined_ones_perfectly(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("associate", folder, "--out", tmp_path / "out") == 0
+    assert "group/crossing.txt: " in capsys.readouterr().out
+    rows = read_rows(tmp_path / "out/group/crossing.txt")
+    assert rows.columns == 10
+    assert set(rows.ids.tolist()) == {1, 2}
+    assert run("associate", folder, "--out", tmp_path / "refined", "--refine") == 0
+    capsys.readouterr()
+    assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "refined", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"sequences", "groups", "total"}
+    assert set(told["sequences"]) == {"group/crossing", "still"}
+    assert told["total"]["IDF1"] == 100
+    assert told["total"]["MOTA"] == 100
+    assert told["groups"]["group"]["HOTA"] > 95
+    assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "out") == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split()[:3] == ["HOTA", "DetA", "AssA"]
+    assert [line.split()[0] for line in table[1:]] == ["still", "group/crossing", "group", "total"]
+
+
+def test_presets_settings_and_features_reach_the_tracker(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "looks/group").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "looks/group/crossing.npz", rng.normal(size=(80, 4)))
+    np.savez(tmp_path / "looks/still.npz", rng.normal(size=(20, 4)))
+    words = ["associate", folder, "--tracker", "deepsort", "--features", tmp_path / "looks", "--out", tmp_path / "out"]
+    assert run(*words, "--set", "n_init=7") == 0
+    assert read_rows(tmp_path / "out/still.txt").frames.min() == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tracker", "srot"], "no tracker 'srot'"),
+        (["--set", "max_aje=3"], "unknown setting 'max_aje'"),
+        (["--features", "nowhere"], "expected an .npz file"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run("associate", folder, "--out", tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_sequences_and_results_that_are_missing_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("associate", tmp_path / "none", "--out", tmp_path / "out") == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "none") == 2
+    assert "cannot read it" in capsys.readouterr().err
+
+
+def test_tuning_writes_settings_that_score_at_least_as_well_and_load_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tuned.toml"
+    assert run("tune", folder, "--trials", 6, "--seed", 3, "--out", out) == 0
+    first = capsys.readouterr().out
+    scores = [float(line.split(": ")[1].split()[0]) for line in first.splitlines()[:-1]]
+    assert scores == sorted(scores)
+    assert isinstance(tracker_config(str(out), {}), TrackerConfig)
+    assert run("associate", folder, "--tracker", out, "--out", tmp_path / "out") == 0
+    capsys.readouterr()
+    assert run("tune", folder, "--trials", 6, "--seed", 3, "--out", out) == 0
+    assert capsys.readouterr().out == first
+    assert run("tune", folder, "--trials", 0, "--out", out) == 2
+    assert "--trials: expected 1 or more" in capsys.readouterr().err
