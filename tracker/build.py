@@ -113,10 +113,15 @@ def make_detector(config: DetectorConfig, *, threads: int, floor: float = 1.0) -
         from tracker.detect.yolo import TorchDetector
 
         return TorchDetector(path, replace(config, device=device), floor=floor)
+    if path.suffix in (".xml", ".torchscript"):
+        from tracker.detect.engines import open_exported
+
+        return open_exported(path, replace(config, device=device), threads=threads, floor=floor)
     if path.suffix == ".pt":
         return _ultralytics(path, config, floor)
     raise CheckpointError(
-        f"{path}: expected a model ending in .onnx, .safetensors or .pt, found {path.suffix or 'no suffix'!r}"
+        f"{path}: expected a model ending in .onnx, .safetensors, .xml, .torchscript or .pt, "
+        f"found {path.suffix or 'no suffix'!r}"
     )
 
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": _Command("measure a network or tracks against ground truth", ("tracker.commands.evaluate",)),
     "tune": _Command("search the tracker's settings against ground truth", ("tracker.commands.evaluate",)),
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
+    "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
 }
 

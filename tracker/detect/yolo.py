@@ -31,7 +31,7 @@ class TorchDetector(RawDetector):
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
         self._network = network.eval().to(self._device, self._dtype).to(memory_format=torch.channels_last)
         engine = f"torch {torch.__version__}, {self._device}, {str(self._dtype).removeprefix('torch.')}"
-        super().__init__(card, self._raw_arrays, config, engine=engine, floor=floor)
+        super().__init__(card, self.run_arrays, config, engine=engine, floor=floor)
 
     @torch.inference_mode()
     def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawMaps:
@@ -40,7 +40,8 @@ class TorchDetector(RawDetector):
         maps: RawMaps = self._network(pixels.to(self._dtype).div_(255))
         return maps
 
-    def _raw_arrays(self, canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
+    def run_arrays(self, canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
+        """The same in numpy: the levels, then the prototypes."""
         raw = self.run_network(canvases)
         return [part.float().cpu().numpy() for part in (*raw.levels, raw.prototypes)]
 

@@ -1,10 +1,12 @@
-"""Detectors as ONNX files: batch norm folded, image preparation inside the graph, the card in the metadata."""
+"""Detectors as ONNX, OpenVINO and TorchScript files: batch norm folded, image preparation inside, the card added."""
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -12,11 +14,12 @@ from jaxtyping import UInt8
 from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
+from tracker.errors import ConfigError
 from tracker.nets.checkpoint import ModelCard, write_atomically
 from tracker.nets.layers import Normalize, fold_batch_norm
 from tracker.nets.yolo import YoloNet
 
-__all__ = ["Deployed", "export_onnx"]
+__all__ = ["Deployed", "clone", "export_onnx", "export_openvino", "export_torchscript"]
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +27,12 @@ OPSET = 17
 
 
 class Deployed(nn.Module):
-    """The network as it is shipped: whole numbers RGB (b, h, w, 3) in, a flat tuple of raw maps out."""
+    """The network as it is shipped: whole numbers RGB (b, h, w, 3) in, a flat tuple of raw float32 maps out."""
 
-    def __init__(self, network: YoloNet) -> None:
+    def __init__(self, network: YoloNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.network = fold_batch_norm(network)
+        self.dtype = dtype
         first = next(part for part in self.network.modules() if isinstance(part, nn.Conv2d))
         with torch.no_grad():
             if isinstance(network.normalize, Normalize):
@@ -36,10 +40,11 @@ class Deployed(nn.Module):
                 network.normalize.std.mul_(255.0)
             else:
                 first.weight.div_(255.0)
+        self.to(dtype)
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        levels, prototypes = self.network(images.permute(0, 3, 1, 2).float())
-        return (*levels, prototypes)
+        levels, prototypes = self.network(images.permute(0, 3, 1, 2).to(self.dtype))
+        return (*(level.float() for level in levels), prototypes.float())
 
 
 def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
@@ -72,6 +77,35 @@ def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
         onnx.save(model, temporary)
 
     write_atomically(path, write)
+
+
+def export_torchscript(path: Path, network: YoloNet, card: ModelCard, *, half: bool = False) -> None:
+    """Write the network as TorchScript with free batch size, height and width, the card in the extra file card.json."""
+    deployed = Deployed(clone(network), torch.float16 if half else torch.float32).eval()
+    sample = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(deployed, (sample,))  # type: ignore[no-untyped-call]
+        files = {"card.json": json.dumps(card.to_metadata())}
+        write_atomically(path, lambda temporary: torch.jit.save(traced, str(temporary), _extra_files=files))
+
+
+def export_openvino(path: Path, onnx_file: Path, card: ModelCard, *, half: bool = False) -> None:
+    """Write an ONNX file of ours as OpenVINO's .xml and .bin, the card in the model's runtime information.
+
+    `half` stores weights in half precision. Raises ConfigError where OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError(f"--to openvino: {error}; pip install openvino") from error
+    model = openvino.convert_model(str(onnx_file))
+    model.set_rt_info(json.dumps(card.to_metadata()), ["sightline"])
+    with TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        openvino.save_model(model, str(made), compress_to_fp16=half)
+        made.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        made.replace(path)
 
 
 def clone(network: YoloNet) -> YoloNet:

@@ -142,7 +142,7 @@ def train_detector(config: TrainConfig) -> Path:
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
     if ranks.count > 1 and device.type == "cuda":  # gloo has none: on CPUs each process keeps its own statistics
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     factors = {"backbone": config.body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
     groups = parameter_groups(
         network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors

@@ -1,0 +1,88 @@
+"""Detectors with whole-number convolutions, calibrated on real frames, for ONNX Runtime on CPUs.
+
+Static quantisation (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", 2018): 8-bit weights per channel, 8-bit activations with ranges measured on frames. The last convolution of
+every answer and of the prototypes stays in float: a box's size is exp of its output, and a step of 1/255 of the whole
+range there is a step of several pixels here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from tracker.nets.checkpoint import write_atomically
+
+__all__ = ["quantize_onnx", "to_half"]
+
+log = logging.getLogger(__name__)
+
+IN_FLOAT = ("/boxes/", "/objectness/", "/classes/", "/coefficients/", "/prototypes/out/")
+"""Parts of the names of convolutions that are not quantised."""
+
+
+def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h w 3"]]) -> None:
+    """Write the float network of `source` with 8-bit convolutions; `canvases` are letterboxed real frames."""
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Frames(CalibrationDataReader):  # type: ignore[misc]
+        """The canvases one by one, as the network takes them."""
+
+        def __init__(self) -> None:
+            self.remaining: Iterator[ndarray] = iter(canvases)
+
+        def get_next(self) -> dict[str, Any] | None:
+            canvas = next(self.remaining, None)
+            return None if canvas is None else {"images": canvas[None]}
+
+    model = onnx.load(source)
+    floats = [
+        node.name for node in model.graph.node if node.op_type == "Conv" and any(p in node.name for p in IN_FLOAT)
+    ]
+    with TemporaryDirectory() as folder:
+        quantized = Path(folder) / "quantized.onnx"
+        quantize_static(
+            str(source),
+            str(quantized),
+            Frames(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=floats,
+            per_channel=True,
+            reduce_range=True,  # 7-bit weights: processors without VNNI add pairs of products in 16 bits
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        result = onnx.load(quantized)
+    _keep_metadata(model, result)
+    write_atomically(path, lambda temporary: onnx.save(result, temporary))
+
+
+def to_half(source: Path, path: Path) -> None:
+    """Write the network of `source` with weights and arithmetic in half precision; inputs and outputs keep theirs."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(source)
+    result = convert_float_to_float16(model, keep_io_types=True)
+    _keep_metadata(onnx.load(source), result)
+    write_atomically(path, lambda temporary: onnx.save(result, temporary))
+
+
+def _keep_metadata(source: onnx.ModelProto, target: onnx.ModelProto) -> None:
+    del target.metadata_props[:]
+    for entry in source.metadata_props:
+        target.metadata_props.add(key=entry.key, value=entry.value)
