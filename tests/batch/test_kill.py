@@ -18,7 +18,7 @@ def _kill_and_finish(
     killed = 0
     for _ in range(kills):
         process = start(arguments)
-        begin, target, delay = time.monotonic(), rng.integers(last_frame(store), frames), rng.uniform(0, 0.08)
+        begin, target, delay = time.monotonic(), rng.integers(last_frame(store), frames + 1), rng.uniform(0, 0.08)
         if rng.random() < 0.7:
             due = lambda: last_frame(store) >= target and not time.sleep(delay)  # noqa: E731, B023
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tracker.formats.atomic import AtomicText
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
 from tracker.formats.live import class_name
 from tracker.formats.mot import MotSink
-from tracker.store import Observations, Origin, Recording
+from tracker.store import Observations, Origin, Recording, Stretch
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_annotations", "to_results"]
@@ -50,34 +50,47 @@ def export(recording: Recording, name: str, path: Path) -> None:
 
 def to_annotations(recording: Recording) -> Annotations:
     """The common form between formats."""
-    stretches = list(recording.stretches(masks=True))
-    rows = [stretch.observations for stretch in stretches] or [Observations.empty()]
-    indices = np.concatenate([np.empty(0, np.int64), *(stretch.frames for stretch in stretches)])
-    seen_in = np.concatenate([part.frames for part in rows])
-    origins = np.concatenate([part.origins for part in rows])
-    masks = [mask for part in rows for mask in part.masks or ()]
+    indices, times = recording.frame_times()
     info, count = recording.info, len(indices)
+    rows = gather(recording.stretches(masks=True), recording.observation_count())
     return Annotations(
         source=str(info.source.get("name", "")),
         labels=info.labels,
         frames=Frames(
             indices=indices,
-            times=np.concatenate([np.empty(0), *(stretch.times for stretch in stretches)]),
+            times=times,
             widths=np.full(count, info.width, np.int32),
             heights=np.full(count, info.height, np.int32),
             names=("",) * count,
         ),
         objects=Objects(
-            frames=np.searchsorted(indices, seen_in).astype(np.int64),
-            track_ids=np.concatenate([part.tracks for part in rows]),
-            class_ids=np.concatenate([part.class_ids for part in rows]),
-            boxes=np.concatenate([part.boxes for part in rows]),
-            scores=np.concatenate([part.scores for part in rows]),
-            segmentations=tuple(masks),
-            occluded=np.zeros(len(seen_in), bool),
-            keyframes=origins != Origin.FILLED,
+            frames=np.searchsorted(indices, rows.frames).astype(np.int64),
+            track_ids=rows.tracks,
+            class_ids=rows.class_ids,
+            boxes=rows.boxes,
+            scores=rows.scores,
+            segmentations=rows.masks or (),
+            occluded=np.zeros(len(rows), bool),
+            keyframes=rows.origins != Origin.FILLED,
         ),
     )
+
+
+def gather(stretches: Iterable[Stretch], count: int) -> Observations:
+    """All rows of some stretches, `count` of them, without holding them twice."""
+    numbers = np.empty((3, count), np.int64)
+    scores, boxes, origins = np.empty(count), np.empty((count, 4)), np.empty(count, np.uint8)
+    masks: list[str | None] = []
+    at = 0
+    for stretch in stretches:
+        rows = stretch.observations
+        part = slice(at, at + len(rows))
+        numbers[:, part] = rows.frames, rows.tracks, rows.class_ids
+        scores[part], boxes[part], origins[part] = rows.scores, rows.boxes, rows.origins
+        masks += rows.masks or [None] * len(rows)
+        at = part.stop
+    frames, tracks, class_ids = numbers
+    return Observations(frames, tracks, class_ids.astype(np.int32), scores, boxes, origins, tuple(masks))
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:

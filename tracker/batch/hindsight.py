@@ -2,69 +2,80 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
 
 from tracker.store import Observations as Rows
 from tracker.store import Origin, Recording
 from tracker.track.refine import Observations, RefineConfig, refine
 
-__all__ = ["refined_rows"]
+__all__ = ["RefinedRows", "refined_rows"]
 
 CHUNK_FRAMES = 512
 
 
-def refined_rows(recording: Recording, config: RefineConfig | None = None) -> tuple[list[Rows], str]:
-    """The rows with hindsight, some frames in each part, and what was changed, in words.
+class RefinedRows:
+    """The rows with hindsight, some frames in each part; to be gone through more than once."""
+
+    def __init__(self, rows: Observations, frames: Int64[ndarray, " f"], masks: dict[tuple[int, int], str]) -> None:
+        self._rows, self._frames, self._masks = rows, frames, masks
+
+    def __iter__(self) -> Iterator[Rows]:
+        rows = self._rows
+        for start in range(0, len(self._frames), CHUNK_FRAMES):
+            part = rows[np.arange(*rows.frames.searchsorted((start, start + CHUNK_FRAMES)))]
+            if len(part):
+                yield self._stored(part)
+
+    def _stored(self, part: Observations) -> Rows:
+        indices, filled = self._frames[part.frames], part.filled
+        masks = None
+        if self._masks:
+            keys = zip(indices.tolist(), part.ids.tolist(), strict=True)
+            masks = [self._masks.get(key) for key in keys]
+        return Rows.rounded(
+            indices,
+            tracks=part.ids,
+            class_ids=part.class_ids,
+            scores=np.minimum(part.scores, 1.0),
+            boxes=part.boxes,
+            origins=Origin.SEEN if filled is None else np.where(filled, Origin.FILLED, Origin.SEEN),
+            masks=masks,
+        )
+
+
+def refined_rows(recording: Recording, config: RefineConfig | None = None) -> tuple[RefinedRows, str]:
+    """The rows with hindsight, and what was changed, in words.
 
     Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
     """
-    parts = [recording.tentative(masks=True)]
-    parts += [stretch.observations for stretch in recording.stretches(frames=CHUNK_FRAMES, masks=True)]
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return [], "nothing was seen"
-    frames, times = recording.frame_times()
-    tracks = np.concatenate([part.tracks for part in parts])
-    seen_in = np.concatenate([part.frames for part in parts])
-    masks = {
-        (frame, track): mask
-        for part in parts
-        if part.masks is not None
-        for frame, track, mask in zip(part.frames.tolist(), part.tracks.tolist(), part.masks, strict=True)
-        if mask is not None
-    }
-    order = np.lexsort((tracks, seen_in))
-    rows = Observations(
-        np.searchsorted(frames, seen_in[order]).astype(np.int64),
-        tracks[order],
-        np.concatenate([part.boxes for part in parts])[order].astype(np.float32),
-        np.concatenate([part.scores for part in parts])[order].astype(np.float32),
-        np.concatenate([part.class_ids for part in parts])[order].astype(np.int32),
-    )
+    indices, times = recording.frame_times()
+    rows, masks = _recorded(recording, indices)
     refined = refine(rows, times, config)
     kept = {link.joined: link.kept for link in refined.account.links}
     renamed = {(frame, kept.get(track, track)): mask for (frame, track), mask in masks.items()}
-    return _in_parts(refined.observations, frames, renamed), str(refined.account)
+    return RefinedRows(refined.observations, indices, renamed), str(refined.account)
 
 
-def _in_parts(rows: Observations, frames: np.ndarray, masks: dict[tuple[int, int], str]) -> list[Rows]:
-    filled = rows.filled if rows.filled is not None else np.zeros(len(rows), bool)
-    indices = frames[rows.frames] if len(rows) else rows.frames
-    parts = []
-    for start in range(0, len(frames), CHUNK_FRAMES):
-        part = np.flatnonzero((rows.frames >= start) & (rows.frames < start + CHUNK_FRAMES))
-        if not len(part):
-            continue
-        keys = zip(indices[part].tolist(), rows.ids[part].tolist(), strict=True)
-        parts.append(
-            Rows.rounded(
-                indices[part],
-                tracks=rows.ids[part],
-                class_ids=rows.class_ids[part],
-                scores=np.minimum(rows.scores[part], 1.0),
-                boxes=rows.boxes[part],
-                origins=np.where(filled[part], Origin.FILLED, Origin.SEEN),
-                masks=[masks.get(key) for key in keys] if masks else None,
-            )
-        )
-    return parts
+def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> tuple[Observations, dict[tuple[int, int], str]]:
+    """All rows in order, tentative ones too, and their masks by frame and track."""
+    tentative = recording.tentative(masks=True)
+    count = recording.observation_count() + len(tentative)
+    numbers, boxes = np.empty((3, count), np.int64), np.empty((count, 4), np.float32)
+    scores = np.empty(count, np.float32)
+    masks: dict[tuple[int, int], str] = {}
+    stretches = (stretch.observations for stretch in recording.stretches(frames=CHUNK_FRAMES, masks=True))
+    at = 0
+    for part in itertools.chain([tentative], stretches):
+        here = slice(at, at + len(part))
+        numbers[:, here] = indices.searchsorted(part.frames), part.tracks, part.class_ids
+        boxes[here], scores[here] = part.boxes, part.scores
+        masks |= {(frame, track): mask for frame, track, mask in part.stored_masks()}
+        at = here.stop
+    order = np.lexsort((numbers[1], numbers[0]))
+    frames, tracks, class_ids = numbers[:, order]
+    return Observations(frames, tracks, boxes[order], scores[order], class_ids.astype(np.int32)), masks

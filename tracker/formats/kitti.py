@@ -60,20 +60,12 @@ def write(path: Path | str, annotations: Annotations) -> None:
     warn_of_losses(annotations, "KITTI text", holds)
     objects, indices = annotations.objects, annotations.frames.indices.tolist()
     names = ["_".join(name.split()) or "object" for name in annotations.labels]
-    columns = zip(
-        objects.frames.tolist(),
-        objects.track_ids.tolist(),
-        objects.class_ids.tolist(),
-        objects.occluded.tolist(),
-        objects.boxes.tolist(),
-        objects.scores.tolist(),
-        strict=True,
-    )
     with AtomicText(path) as file:
-        for frame, track_id, class_id, occluded, box, score in columns:
-            corners = " ".join(number(edge) for edge in box)
-            confidence = "" if math.isnan(score) else f" {number(score, 4)}"
+        for row, frame in enumerate(objects.frames.tolist()):
+            track_id, occluded, score = int(objects.track_ids[row]), int(objects.occluded[row]), objects.scores[row]
+            corners = " ".join(number(edge) for edge in objects.boxes[row].tolist())
+            confidence = "" if math.isnan(score) else f" {number(float(score), 4)}"
             file.write(
-                f"{indices[frame]} {track_id or -1} {names[class_id]} 0 {int(occluded)} -10 {corners} "
+                f"{indices[frame]} {track_id or -1} {names[objects.class_ids[row]]} 0 {occluded} -10 {corners} "
                 f"-1 -1 -1 -1000 -1000 -1000 -10{confidence}\n"
             )

@@ -100,10 +100,13 @@ def write(path: Path | str, annotations: Annotations) -> None:
     for row in np.flatnonzero(objects.track_ids == 0).tolist():
         free += 1
         tracks[free] = [row]
-    results = [_track(annotations, track_id, rows) for track_id, rows in tracks.items()]
-    task = {"data": {"video": annotations.source}, "annotations": [{"result": results}]}
+    source = json.dumps({"video": annotations.source}, ensure_ascii=False)
     with AtomicText(path) as file:
-        file.write(json.dumps([task], ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        file.write(f'[{{"data": {source}, "annotations": [{{"result": [')
+        for number, (track_id, rows) in enumerate(tracks.items()):
+            track = json.dumps(_track(annotations, track_id, rows), ensure_ascii=False, allow_nan=False)
+            file.write(f"{',' if number else ''}\n{track}")
+        file.write("\n]}]}]\n")
 
 
 def _track(annotations: Annotations, track_id: int, rows: list[int]) -> dict[str, Any]:

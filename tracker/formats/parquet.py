@@ -5,6 +5,7 @@ What belongs to no object (source, labels, frames without objects) is JSON in th
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
 from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json
-from tracker.formats.table import COLUMNS, add_row, table_rows
+from tracker.formats.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
 
 __all__ = ["read", "write"]
 
@@ -99,13 +100,15 @@ def write(path: Path | str, annotations: Annotations) -> None:
     head = {"version": 1, "source": annotations.source, "labels": annotations.labels, "frames": told}
     fields = [arrow.field(name, kind) for name, kind in zip(COLUMNS, kinds, strict=True)]
     schema = arrow.schema(fields, metadata={_KEY: json.dumps(head, ensure_ascii=False).encode()})
-    columns = list(zip(*table_rows(annotations), strict=True)) or [()] * len(COLUMNS)
-    arrays = [arrow.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
+    rows, batches = table_rows(annotations), []
+    while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        columns = [arrow.array(list(column), kind) for column, kind in zip(zip(*part, strict=True), kinds, strict=True)]
+        batches.append(arrow.RecordBatch.from_arrays(columns, schema=schema))
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), partial, compression="zstd")
+        parquet.write_table(arrow.Table.from_batches(batches, schema), partial, compression="zstd")
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tracker.formats.annotations import Annotations, Collector
+from tracker.formats.annotations import Annotations, Collector, Segmentation
 from tracker.formats.files import parse_json
 from tracker.formats.jsonl import segmentation_from_json, segmentation_to_json
 
-__all__ = ["COLUMNS", "add_row", "table_rows"]
+__all__ = ["COLUMNS", "ROWS_AT_ONCE", "add_row", "table_rows"]
 
 COLUMNS = (
     "frame",
@@ -31,39 +31,57 @@ COLUMNS = (
     "keyframe",
     "segmentation",
 )
+ROWS_AT_ONCE = 4096
 
 
 def table_rows(annotations: Annotations) -> Iterator[tuple[Any, ...]]:
     """The values of COLUMNS for each object; None where there is none."""
-    frames, objects = annotations.frames, annotations.objects
-    columns = zip(
-        objects.frames.tolist(),
-        objects.track_ids.tolist(),
-        objects.class_ids.tolist(),
-        objects.boxes.tolist(),
-        objects.scores.tolist(),
-        objects.occluded.tolist(),
-        objects.keyframes.tolist(),
-        objects.segmentations,
-        strict=True,
-    )
-    for frame, track_id, class_id, box, score, occluded, keyframe, segmentation in columns:
-        time, size = float(frames.times[frame]), (int(frames.widths[frame]), int(frames.heights[frame]))
-        mask = None if segmentation is None else json.dumps(segmentation_to_json(segmentation, size))
-        yield (
-            int(frames.indices[frame]),
-            None if math.isnan(time) else time,
-            *size,
-            frames.names[frame] or None,
-            track_id,
-            class_id,
-            annotations.labels[class_id],
-            *box,
-            None if math.isnan(score) else score,
-            occluded,
-            keyframe,
-            mask,
+    objects = annotations.objects
+    for start in range(0, len(objects), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        columns = zip(
+            objects.frames[part].tolist(),
+            objects.track_ids[part].tolist(),
+            objects.class_ids[part].tolist(),
+            objects.boxes[part].tolist(),
+            objects.scores[part].tolist(),
+            objects.occluded[part].tolist(),
+            objects.keyframes[part].tolist(),
+            objects.segmentations[part],
+            strict=True,
         )
+        for values in columns:
+            yield _row(annotations, *values)
+
+
+def _row(
+    annotations: Annotations,
+    frame: int,
+    track_id: int,
+    class_id: int,
+    box: list[float],
+    score: float,
+    occluded: bool,
+    keyframe: bool,
+    segmentation: Segmentation | None,
+) -> tuple[Any, ...]:
+    frames = annotations.frames
+    time, size = float(frames.times[frame]), (int(frames.widths[frame]), int(frames.heights[frame]))
+    mask = None if segmentation is None else json.dumps(segmentation_to_json(segmentation, size))
+    return (
+        int(frames.indices[frame]),
+        None if math.isnan(time) else time,
+        *size,
+        frames.names[frame] or None,
+        track_id,
+        class_id,
+        annotations.labels[class_id],
+        *box,
+        None if math.isnan(score) else score,
+        occluded,
+        keyframe,
+        mask,
+    )
 
 
 def add_row(rows: Collector, values: tuple[Any, ...], where: str) -> None:

@@ -4,7 +4,7 @@ May import geometry, config, types and errors. `schema.py` documents the tables.
 """
 
 from tracker.store.edits import Edit, RecordingEditor
-from tracker.store.reader import Recording, TrackSummary
+from tracker.store.reader import Recording, Stretch, TrackSummary
 from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.state import pack_state, unpack_state
@@ -21,6 +21,7 @@ __all__ = [
     "RecordingEditor",
     "RecordingInfo",
     "RecordingWriter",
+    "Stretch",
     "TrackSummary",
     "pack_state",
     "unpack_state",

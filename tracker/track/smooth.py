@@ -6,10 +6,10 @@ predicting where a track is not seen, then backward. Frames in which a track is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from tracker.track.kalman import BoxFilter, FilterState
@@ -23,6 +23,7 @@ FIT_ROWS = 1500
 """Rows of a recording that the noise is measured on."""
 MEASUREMENT_SHARE = 0.05
 SHORTEST_STEP = 1e-6
+LEAST_GROUP_ROWS, MOST_GROUPS = 8192, 8
 OUTLIER = 9.0
 """Squared innovations count at most this much in the fit, in variances."""
 
@@ -52,6 +53,46 @@ def smooth(
     """
     if len(frames) == 0:
         return Smoothed(frames, tracks, boxes, np.empty(0))
+    parts = []
+    for group in _groups(frames, tracks):
+        rows = group[tracks].nonzero()[0]
+        names, places = np.unique(tracks[rows], return_inverse=True)
+        part = _smooth_together(box_filter, frames[rows], places, boxes[rows], ratios)
+        parts.append(replace(part, tracks=names[part.tracks]))
+    all_frames, all_tracks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "tracks"))
+    order = np.lexsort((all_tracks, all_frames))
+    return Smoothed(
+        all_frames[order],
+        all_tracks[order],
+        np.concatenate([part.boxes for part in parts])[order],
+        np.concatenate([part.blur for part in parts])[order],
+    )
+
+
+def _groups(frames: Int64[ndarray, " n"], tracks: Int64[ndarray, " n"]) -> list[Bool[ndarray, " t"]]:
+    """Which tracks are smoothed together: they do not depend on each other, and a group's whole past is kept.
+
+    Tracks that begin at about the same time go together, so that a group has few frames to go through.
+    """
+    count = int(tracks.max()) + 1
+    first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
+    np.minimum.at(first, tracks, frames)
+    np.maximum.at(last, tracks, frames)
+    spans = np.where(last >= 0, last - first + 1, 0)
+    largest = max(LEAST_GROUP_ROWS, int(spans.sum()) // MOST_GROUPS + 1)
+    order = first.argsort(kind="stable")
+    number = np.empty(count, np.int64)
+    number[order] = (spans[order].cumsum() - 1) // largest
+    return [(number == each) & (spans > 0) for each in np.unique(number[spans > 0]).tolist()]
+
+
+def _smooth_together(
+    box_filter: BoxFilter,
+    frames: Int64[ndarray, " n"],
+    tracks: Int64[ndarray, " n"],
+    boxes: Float64[ndarray, "n 4"],
+    ratios: Float64[ndarray, " f"],
+) -> Smoothed:
     passed = _forward(box_filter, frames, tracks, boxes, ratios)
     start = int(frames[0])
     positions, variances = _backward(passed, ratios[start:])

@@ -1,0 +1,38 @@
+"""How much memory `annotate` needs does not depend on how long the recording is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.batch.killing import ROOT
+from tests.batch.tiny import write_clip
+
+FRAMES, TIMES, MOST_GROWTH_MB = 500, 10, 30
+UNITS_A_MB = 2**20 if sys.platform == "darwin" else 2**10
+PEAKS = """
+import json, resource, sys
+import main
+assert main.main(["annotate", *sys.argv[1:]]) == 0
+print(json.dumps([resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes of children are told on Unix")
+@pytest.mark.parametrize("options", [("--format", "mot,jsonl"), ("--format", "mot,coco,csv", "--refine", "--save")])
+def test_ten_times_the_length_takes_no_more_memory(tmp_path: Path, network: Path, options: tuple[str, ...]) -> None:
+    peaks = []
+    for times in (1, TIMES):
+        clip = write_clip(tmp_path / f"{times}.mp4", FRAMES * times, seed=1)
+        arguments = [clip, "--model", network, "--progress", "none", *options, "--out", tmp_path / f"out{times}"]
+        done = subprocess.run(
+            [sys.executable, "-c", PEAKS, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        peaks.append([peak / UNITS_A_MB for peak in json.loads(done.stdout.splitlines()[-1])])
+    for once, often in zip(*peaks, strict=True):
+        assert often - once < MOST_GROWTH_MB, peaks
