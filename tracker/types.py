@@ -78,7 +78,7 @@ class _Columns:
 
 def _check_rows(owner: object, count: int, **columns: tuple[ndarray | None, tuple[int | None, ...], type[Any]]) -> None:
     for name, (values, row_shape, dtype) in columns.items():
-        if values is None:
+        if values is None or (values.shape == (count, *row_shape) and values.dtype == dtype):
             continue
         fits = len(values) == count and values.ndim == 1 + len(row_shape)
         fits = fits and all(size in (None, found) for size, found in zip(row_shape, values.shape[1:], strict=True))

@@ -20,42 +20,53 @@ class Galleries:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._rings: Float32[ndarray, "n g d"] = np.empty((0, 0, 0), np.float32)
+        self._rings: Float32[ndarray, "p g d"] = np.empty((0, 0, 0), np.float32)
+        self._slots: Int64[ndarray, " n"] = np.empty(0, np.int64)  # place of each track's ring
+        self._unused: list[int] = []
         self._counts: Int64[ndarray, " n"] = np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._slots)
 
     def keep(self, alive: Bool[ndarray, " n"]) -> None:
         """Drop the galleries of tracks that are not alive."""
-        self._rings, self._counts = self._rings[alive], self._counts[alive]
+        self._unused += self._slots[~alive].tolist()
+        self._slots, self._counts = self._slots[alive], self._counts[alive]
 
     def append(self, count: int) -> None:
         """Add empty galleries for new tracks."""
-        self._rings = np.concatenate([self._rings, np.zeros((count, *self._rings.shape[1:]), np.float32)])
+        missing = count - len(self._unused)
+        if missing > 0:
+            held = len(self._rings)
+            more = max(missing, held)
+            self._unused += range(held + more - 1, held - 1, -1)
+            self._rings = np.concatenate([self._rings, np.zeros((more, *self._rings.shape[1:]), np.float32)])
+        taken = [self._unused.pop() for _ in range(count)]
+        self._slots = np.concatenate([self._slots, np.array(taken, np.int64)])
         self._counts = np.concatenate([self._counts, np.zeros(count, np.int64)])
 
     def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"]) -> None:
         """Remember one more look of each of these tracks, forgetting the oldest where the ring is full."""
         if len(rows) == 0:
             return
-        self._make_room(int(self._counts[rows].max()) + 1, looks.shape[1])
-        self._rings[rows, self._counts[rows] % self.budget] = looks
-        self._counts[rows] += 1
+        counts = self._counts[rows]
+        self._make_room(int(counts.max()) + 1, looks.shape[1])
+        self._rings[self._slots[rows], counts % self.budget] = looks
+        self._counts[rows] = counts + 1
 
     def _make_room(self, length: int, width: int) -> None:
-        tracks, held, held_width = self._rings.shape
+        places, held, held_width = self._rings.shape
         if held_width not in (0, width):
             raise ValueError(f"appearance vectors: expected {held_width} values each, found {width}")
         if held < min(length, self.budget) or held_width != width:
             longer = min(self.budget, max(length, 2 * held, 4))
-            rings = np.zeros((tracks, longer, width), np.float32)
+            rings = np.zeros((places, longer, width), np.float32)
             rings[:, :held, :held_width] = self._rings
             self._rings = rings
 
     def latest_distances(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
         """Distance of each pair's look to the track's latest one alone: never less than `distances`."""
-        latest = self._rings[rows, (self._counts[rows] - 1) % self.budget]
+        latest = self._rings[self._slots[rows], (self._counts[rows] - 1) % self.budget]
         cosine: ndarray = np.einsum("kd,kd->k", latest, looks[cols])
         return _distance(cosine, self._counts[rows])
 
@@ -71,17 +82,18 @@ class Galleries:
             row = rows[members[0]]
             filled = min(int(self._counts[row]), self.budget)
             if filled:
-                cosine[members] = (looks[cols[members]] @ self._rings[row, :filled].T).max(axis=1)
+                cosine[members] = (looks[cols[members]] @ self._rings[self._slots[row], :filled].T).max(axis=1)
         return _distance(cosine, self._counts[rows])
 
     def state(self) -> dict[str, Any]:
         """Copies of the rings."""
-        return {"rings": self._rings.copy(), "counts": self._counts.copy()}
+        return {"rings": self._rings[self._slots], "counts": self._counts.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the rings that `state` gave."""
         self._rings = np.array(state["rings"], np.float32)
         self._counts = np.array(state["counts"], np.int64)
+        self._slots, self._unused = np.arange(len(self._counts)), []
 
 
 def _distance(cosine: ndarray, counts: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:

@@ -64,6 +64,11 @@ class TrackingEngine:
             velocity_weight=self.config.velocity_noise,
             measurement_weight=self.config.measurement_noise,
         )
+        unseen = "unseen beyond {:g} s"
+        self._coasted_out = unseen.format(self.config.max_coast_s)
+        self._never_confirmed = unseen.format(self.config.tentative_coast_s) + (
+            f" before {self.config.confirm_hits} detections confirmed it"
+        )
         self._next_id = 1
         self._classes: list[int] = []
         self.reset()
@@ -114,7 +119,8 @@ class TrackingEngine:
         if self.config.duplicate_overlap < 1:
             single = self._single()
             if not single.all():
-                self._drop(single, "doubled an older track in its place")
+                self._endings.add(self._table.ids[~single], "doubled an older track in its place")
+                self._drop(single)
                 detection_rows = detection_rows[single]
         return self._tracks(detection_rows)
 
@@ -205,18 +211,16 @@ class TrackingEngine:
 
     def _end(self, alive: Bool[ndarray, " n"]) -> None:
         """Drop the tracks that went unseen for too long."""
-        config, confirmed = self.config, self._table.confirmed == 1
-        known = confirmed | config.confirm_in_a_row
-        self._endings.add(self._table.ids[~alive & known].tolist(), f"unseen beyond {config.max_coast_s:g} s")
-        self._endings.add(
-            self._table.ids[~alive & ~known].tolist(),
-            f"unseen beyond {config.tentative_coast_s:g} s before {config.confirm_hits} detections confirmed it",
-        )
+        gone = (~alive).nonzero()[0]
+        ids, confirmed = self._table.ids[gone], self._table.confirmed[gone] == 1
+        if self.config.confirm_in_a_row or confirmed.all():
+            self._endings.add(ids, self._coasted_out)
+        else:
+            self._endings.add(ids[confirmed], self._coasted_out)
+            self._endings.add(ids[~confirmed], self._never_confirmed)
         self._drop(alive)
 
-    def _drop(self, alive: Bool[ndarray, " n"], reason: str | None = None) -> None:
-        if reason is not None:
-            self._endings.add(self._table.ids[~alive].tolist(), reason)
+    def _drop(self, alive: Bool[ndarray, " n"]) -> None:
         self._table.keep(alive)
         if self._galleries is not None:
             self._galleries.keep(alive)
@@ -294,12 +298,13 @@ class TrackingEngine:
 
     def _alive(self) -> Bool[ndarray, " n"]:
         table, config, clock = self._table, self.config, self._clock
-        slack = clock.interval / 4
         unseen = clock.now - table.seen
-        sticky = table.confirmed if not config.confirm_in_a_row else np.ones_like(table.confirmed)
-        limit = np.where(sticky, config.max_coast_s + slack, config.tentative_coast_s + slack)
-        alive: ndarray = unseen <= limit
-        alive &= np.isfinite(table.filter[0]).all(axis=0)
+        unseen -= clock.interval / 4
+        alive: ndarray = unseen <= config.max_coast_s
+        if not config.confirm_in_a_row and config.tentative_coast_s < config.max_coast_s:
+            alive &= (table.confirmed == 1) | (unseen <= config.tentative_coast_s)
+        if not math.isfinite(table.filter[0].sum()):
+            alive &= np.isfinite(table.filter[0]).all(axis=0)
         return alive
 
     def _single(self) -> Bool[ndarray, " n"]:
@@ -349,23 +354,25 @@ class TrackingEngine:
         if len(table) == 0:
             return Tracks.empty()
         boxes = self._filter.boxes(table.filter[0])
-        np.maximum(boxes[2:], boxes[:2], out=boxes[2:])
+        if self.config.filter == "xyah":  # the only space whose sizes may fall below nothing
+            np.maximum(boxes[2:], boxes[:2], out=boxes[2:])
+        unseen = table.missed > 0
         if config.report == "detection":
-            boxes = np.where(table.missed == 0, table.observed, boxes)
-        confirmed = table.confirmed
-        if clock.frames <= config.confirm_first_frames:
-            confirmed = np.ones_like(confirmed)
-        states = np.where(confirmed, np.where(table.missed == 0, TrackState.CONFIRMED, TrackState.COASTING), 0)
-        classes = np.array(self._classes, np.int32)
+            boxes = np.where(unseen, boxes, table.observed)
+        states = unseen.astype(np.uint8)
+        states += 1  # CONFIRMED, or COASTING where unseen
+        if clock.frames > config.confirm_first_frames:
+            states *= table.confirmed.astype(np.uint8)
+        since = (clock.now - table.since).astype(np.float32)
         return Tracks(
             ids=table.ids.copy(),
             boxes=np.ascontiguousarray(boxes.T, np.float32),
             velocities=(self._filter.velocities(table.filter) / clock.interval).T.astype(np.float32),
             scores=table.scores.astype(np.float32),
-            class_ids=classes.take(table.class_places),
-            states=states.astype(np.uint8),
-            ages=(clock.now - table.born).astype(np.float32),
-            unseen=(clock.now - table.seen).astype(np.float32),
+            class_ids=np.array(self._classes, np.int32).take(table.class_places),
+            states=states,
+            ages=since[0],
+            unseen=since[1],
             detection_rows=detection_rows.astype(np.int32),
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,19 +34,21 @@ class LastFrame:
 
 
 class Endings:
-    """How the latest ended tracks ended."""
+    """How the latest ended tracks ended; kept as arrays and read only when someone asks."""
 
     def __init__(self) -> None:
-        self._reasons: OrderedDict[int, str] = OrderedDict()
+        self._ends: deque[tuple[Int64[ndarray, " k"], str]] = deque()
+        self._count = 0
 
-    def add(self, ids: Iterable[int], reason: str) -> None:
+    def add(self, ids: Int64[ndarray, " k"], reason: str) -> None:
         """Remember why these tracks ended, and forget the oldest beyond a thousand."""
-        self._reasons.update(dict.fromkeys(ids, reason))
-        while len(self._reasons) > REMEMBERED:
-            self._reasons.popitem(last=False)
+        self._ends.append((ids, reason))
+        self._count += len(ids)
+        while self._count > REMEMBERED:
+            self._count -= len(self._ends.popleft()[0])
 
     def __getitem__(self, track_id: int) -> str | None:
-        return self._reasons.get(track_id)
+        return next((reason for ids, reason in self._ends if (ids == track_id).any()), None)
 
 
 def why_not(row: int, last: LastFrame | None, table: TrackTable, config: TrackerConfig) -> str:

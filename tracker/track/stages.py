@@ -84,9 +84,9 @@ class _Frame:
         chosen = [attempt.chosen for attempt in self.attempts]
         if len(chosen) == 1:
             return chosen[0]
-        nothing = np.empty(0, np.int64)
-        rows = np.concatenate([nothing, *(rows for rows, _ in chosen)])
-        return rows, np.concatenate([nothing, *(cols for _, cols in chosen)])
+        if not chosen:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.concatenate([rows for rows, _ in chosen]), np.concatenate([cols for _, cols in chosen])
 
 
 def associate(

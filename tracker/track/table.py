@@ -35,6 +35,8 @@ class TrackTable:
     born: Float64[ndarray, " n"]
     seen: Float64[ndarray, " n"]
     """Time of the last detection."""
+    since: Float64[ndarray, "2 n"]
+    """Both times, born and seen."""
     scores: Float64[ndarray, " n"]
     """Score of the last detection."""
     observed: Float64[ndarray, "4 n"]
@@ -67,6 +69,7 @@ class TrackTable:
         self._counts, self._values = counts, values
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
         self.born, self.seen, self.scores = values
+        self.since = values[:2]
 
     def keep(self, alive: Bool[ndarray, " n"]) -> None:
         """Drop the tracks that are not alive."""
