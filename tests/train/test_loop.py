@@ -99,6 +99,18 @@ def test_a_frozen_backbone_does_not_move_nor_do_its_norms(tmp_path: Path) -> Non
     assert not torch.equal(after["heads.0.boxes.weight"], before["heads.0.boxes.weight"])
 
 
+def test_data_on_the_device_resume_to_the_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small(tmp_path, data_on_device=True, epochs=2, evaluate_minutes=60.0)
+    train_detector(replace(config, out=tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        interrupt_at(3, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_detector(replace(config, out=tmp_path / "broken"))
+    train_detector(replace(config, out=tmp_path / "broken", resume=True))
+    whole, broken = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "broken"))
+    assert all(torch.equal(value, broken[name]) for name, value in whole.items())
+
+
 def test_single_steps_without_a_number_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_from(2, monkeypatch, steps=1)
     train_detector(small(tmp_path))

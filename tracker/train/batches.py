@@ -17,15 +17,17 @@ from torch import Tensor
 
 from tracker.train.augment import AugmentConfig, Picture, Truth, make_picture
 from tracker.train.losses import TruthTensors
+from tracker.types import Image
 
-__all__ = ["Batch", "epoch_batches", "to_device"]
+__all__ = ["Batch", "epoch_batches", "shown", "to_device"]
 
 
 class Batch(NamedTuple):
     """Images and truths of one step."""
 
     images: UInt8[Tensor, "b h w 3"]
-    truths: list[Truth]
+    truths: list[Truth] | list[TruthTensors]
+    """In numpy, or on the device already."""
     seeds: list[int]
     """One per image, for what chance decides later on."""
 
@@ -82,6 +84,17 @@ def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, list[TruthTen
     """(images RGB 0..1 as (b, 3, h, w), truths) where the network is."""
     images = batch.images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
     return images, [
-        TruthTensors(*(torch.from_numpy(getattr(truth, name)).to(device) for name in TruthTensors._fields))
+        truth
+        if isinstance(truth, TruthTensors)
+        else TruthTensors(*(torch.from_numpy(getattr(truth, name)).to(device) for name in TruthTensors._fields))
         for truth in batch.truths
     ]
+
+
+def shown(batch: Batch) -> tuple[list[Image], list[Truth]]:
+    """Pictures and truths in numpy, for a person to look at."""
+    truths = [
+        Truth(*(part.cpu().numpy() for part in truth)) if isinstance(truth, TruthTensors) else truth
+        for truth in batch.truths
+    ]
+    return list(batch.images.cpu().numpy()), truths

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,13 +24,14 @@ from tracker.nets.checkpoint import ModelCard, save_detector
 from tracker.nets.export import clone
 from tracker.nets.yolo import YoloNet
 from tracker.train.augment import AugmentConfig, Picture
-from tracker.train.batches import epoch_batches, to_device
+from tracker.train.batches import epoch_batches, shown, to_device
 from tracker.train.board import Board
 from tracker.train.data import load_data
 from tracker.train.distil import Teaching, ask_teacher, known_truth
 from tracker.train.ema import ModelEma
 from tracker.train.finish import finish_detector
 from tracker.train.losses import LossConfig, yolo_loss
+from tracker.train.on_device import DeviceData
 from tracker.train.pictures import draw_batch, draw_curves, draw_labels
 from tracker.train.ranks import Ranks
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
@@ -103,6 +105,8 @@ class TrainConfig:
     """bfloat16 where the network multiplies."""
     resume: bool = False
     """Go on from `last` in `out`."""
+    data_on_device: bool = False
+    """Keep all pictures on the device as bytes and augment them there: for GPUs (no copy-paste, no mixup)."""
     pictures: bool = True
     """Draw labels, batches, curves and mistakes into `out`."""
     tensorboard: bool = False
@@ -138,6 +142,9 @@ def train_detector(config: TrainConfig) -> Path:
     if draws:
         draw_labels(folder.path / "labels.png", train)
     pictures = known_pictures(config, train, folder.path, ranks)
+    on_device = None
+    if config.data_on_device:
+        on_device = DeviceData(pictures, size=max(config.sizes), device=device)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -164,23 +171,17 @@ def train_detector(config: TrainConfig) -> Path:
     finished = False
     while progress.epoch < config.epochs and not finished:
         freeze(network, frozen=progress.epoch < config.freeze)
-        batches = epoch_batches(
-            pictures.__getitem__,
-            len(pictures),
-            epoch=progress.epoch,
-            first_step=progress.step,
-            batch_size=config.batch,
-            sizes=config.sizes,
-            augment=config.augment,
-            seed=config.seed,
-            threads=config.threads,
-            rank=ranks.rank,
-            ranks=ranks.count,
-        )
+        which: dict[str, Any] = {"epoch": progress.epoch, "first_step": progress.step, "batch_size": config.batch}
+        which |= {"sizes": config.sizes, "augment": config.augment, "seed": config.seed}
+        which |= {"rank": ranks.rank, "ranks": ranks.count}
+        if on_device is not None:
+            batches = on_device.epoch(**which)
+        else:
+            batches = epoch_batches(pictures.__getitem__, len(pictures), threads=config.threads, **which)
         for batch in batches:
             step = progress.epoch * steps_per_epoch + progress.step
             if draws and step < 3:
-                draw_batch(folder.path / f"batch-{step}.png", list(batch.images.numpy()), batch.truths)
+                draw_batch(folder.path / f"batch-{step}.png", *shown(batch))
             images, truths = to_device(batch, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
                 raw = network(images.contiguous(memory_format=torch.channels_last))
