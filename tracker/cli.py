@@ -44,6 +44,7 @@ COMMANDS = {
     "tune": _Command("search the tracker's settings against ground truth", ("tracker.commands.evaluate",)),
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
     "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export",)),
+    "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
 }
 

@@ -103,4 +103,4 @@ def test_what_cannot_be_exported_is_said(
     assert main(["export", str(model), *arguments]) == 2
     assert message in capsys.readouterr().err
     assert main(["export", str(model.with_suffix(".onnx"))]) == 2
-    assert "expected the .safetensors file" in capsys.readouterr().err
+    assert "expected a .safetensors file" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from tracker.config import DetectorConfig
 from tracker.errors import CheckpointError, ConfigError
 from tracker.types import Image
 
-__all__ = ["add_parsers"]
+__all__ = ["add_parsers", "find_weights"]
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"}
 LIMIT_BOX, LIMIT_SCORE = 0.5, 1e-3
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.train.loop import spread
 
     _check(options)
-    source = _find(options.model)
+    source = find_weights(options.model)
     network, card = load_detector(source)
     path: Path = options.out or _beside(source, options)
     splits = load_data(options.data)[0] if options.data is not None else {}
@@ -116,12 +116,13 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--tune-confidence: needs labelled images; add --data FILE")
 
 
-def _find(model: str) -> Path:
+def find_weights(model: str) -> Path:
+    """The .safetensors file of a model given by name or path."""
     networks = embedded_networks()
     name = next(iter(networks), "") if model == "auto" else model
     path = networks[name].with_suffix(".safetensors") if name in networks else Path(model)
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: expected the .safetensors file that `train detector` made; exports start there")
+        raise CheckpointError(f"{path}: expected a .safetensors file that `train detector` made")
     return path
 
 
