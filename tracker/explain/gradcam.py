@@ -100,9 +100,10 @@ def pair_iou(boxes: Tensor, others: Tensor) -> Tensor:
 def over_picture(
     heat: Float32[ndarray, "i j"], letterbox: Letterbox, *, width: int, height: int
 ) -> Float32[ndarray, "h w"]:
-    """A map of the canvas brought to the picture, its largest value 1."""
+    """A map of the canvas brought to the picture, its largest value 1; zeros stay."""
     canvas = cv2.resize(heat, (letterbox.width, letterbox.height), interpolation=cv2.INTER_LINEAR)
     top, left = letterbox.top, letterbox.left
     inner = canvas[top : top + letterbox.inner_height, left : left + letterbox.inner_width]
     spread = cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(spread / max(float(spread.max()), 1e-9), np.float32)
+    largest = float(spread.max())
+    return np.asarray(spread / largest if largest > 0 else spread, np.float32)
