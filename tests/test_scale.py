@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import time
 from pathlib import Path
 
@@ -9,13 +8,11 @@ import numpy as np
 import psutil
 import pytest
 
+import main
 from tests.batch.killing import last_frame, left_in, start
 from tests.batch.tiny import write_clip, write_network
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is an extra of its own"),
-]
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is an extra of its own")
 FRAMES = 1000
 """More than three chunks."""
 
@@ -59,6 +56,8 @@ def _workers(driver: int, title: str) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
+@needs_ray
 def test_two_workers_leave_what_one_machine_leaves(archive: Path, expected: dict[str, object]) -> None:
     process = start(_command(archive, "ray", "--engine", "ray", "--workers", "2"))
     stdout, stderr = process.communicate(timeout=300)
@@ -66,6 +65,8 @@ def test_two_workers_leave_what_one_machine_leaves(archive: Path, expected: dict
     assert left_in(archive / "ray") == expected
 
 
+@pytest.mark.slow
+@needs_ray
 @pytest.mark.parametrize("task", ["_look_at", "_annotate"])
 def test_a_worker_that_is_killed_is_replaced(archive: Path, expected: dict[str, object], task: str) -> None:
     process = start(_command(archive, f"killed{task}", "--engine", "ray", "--workers", "2"))
@@ -82,9 +83,18 @@ def test_a_worker_that_is_killed_is_replaced(archive: Path, expected: dict[str, 
     assert left_in(archive / f"killed{task}") == expected
 
 
+@needs_ray
 def test_an_address_without_a_cluster_is_refused_in_one_line(archive: Path) -> None:
     process = start(_command(archive, "none", "--engine", "ray", "--ray-address", "127.0.0.1:1"))
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "no cluster answers" in stderr.splitlines()[-1]
-    shutil.rmtree(archive / "none", ignore_errors=True)
+
+
+def test_without_ray_the_user_is_told_what_to_install(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    assert main.main([str(part) for part in _command(archive, "none", "--engine", "ray")]) == 2
+    assert capfd.readouterr().err == 'sightline: --engine ray: Ray is not installed; pip install "sightline[ray]"\n'

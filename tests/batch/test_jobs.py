@@ -99,7 +99,7 @@ def test_results_need_a_folder_of_their_own(tmp_path: Path) -> None:
         find_jobs([root], root / "x" / "..", recursive=False)
 
 
-@pytest.mark.parametrize("leading", ["folder", "store"])
+@pytest.mark.parametrize("leading", ["folder", "a.sqlite", "a.txt.partial", "a-annotated.partial.mp4"])
 def test_a_link_that_leads_out_of_the_output_folder_is_refused(tmp_path: Path, leading: str) -> None:
     root, out, elsewhere = touch(tmp_path / "in", "sub/a.mp4"), tmp_path / "out", tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -108,7 +108,7 @@ def test_a_link_that_leads_out_of_the_output_folder_is_refused(tmp_path: Path, l
         (out / "sub").symlink_to(elsewhere)
     else:
         (out / "sub").mkdir()
-        (out / "sub" / "a.sqlite").symlink_to(elsewhere / "a.sqlite")
+        (out / "sub" / leading).symlink_to(elsewhere / leading)
     (job,) = find_jobs([root], out, recursive=True)
     with pytest.raises(SinkError, match="leads out of"):
         job.prepare()

@@ -103,6 +103,7 @@ def test_again_all_finished_files_are_skipped_and_told_so(
 
 def test_a_dry_run_leaves_no_trace(archive: Path, tmp_path: Path) -> None:
     assert run(*command(archive, tmp_path / "out", "--dry-run", "--save")) == 0
+    assert run(tmp_path / "gone.mp4", "--out", tmp_path / "out", "--dry-run") == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -132,6 +133,27 @@ def test_not_one_usable_file_is_exit_code_2(archive: Path, tmp_path: Path, capfd
     bad = archive / "in" / "bad.mp4"
     assert run(bad, "--out", tmp_path / "out", "--model", archive / "tiny.onnx", "--progress", "none") == 2
     assert "not a video" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_a_name_that_is_no_text_is_annotated_too(
+    archive: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    for folder, content in (("in", (archive / "in" / "a b.mp4").read_bytes()), ("bad", b"no video")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(content)
+    common = ["--out", tmp_path / "out", "--model", archive / "tiny.onnx", "--format", FORMATS, "--progress", "json"]
+    assert run(tmp_path / "in", *common) == 0
+    assert run(tmp_path / "bad", *common) == 2
+    assert "caf?.mp4" in capfd.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "caf.json",
+        "caf.sqlite",
+        "caf.txt",
+        "caf.xml",
+        "summary.json",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["other", "newer", "torn"])

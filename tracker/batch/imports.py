@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.batch.jobs import fingerprint
+from tracker.batch.jobs import fingerprint, printable
 from tracker.errors import FormatError, SourceError
 from tracker.formats import find_format
 from tracker.formats.annotations import Annotations, Known
 from tracker.formats.outlines import to_window
 from tracker.formats.rle import window_to_rle
 from tracker.store import Observations, Origin, RecordingInfo, RecordingWriter
+from tracker.store.schema import refuse_write, remove
 from tracker.video import FileSource, open_source
 
 __all__ = ["ImportCounts", "import_annotations"]
@@ -31,7 +32,7 @@ class ImportCounts:
 
 
 def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels: tuple[str, ...] = ()) -> ImportCounts:
-    """Write a finished recording with the video's frames and time stamps, and the file's objects.
+    """Write a finished recording with the video's frames and time stamps, and the file's objects; it appears whole.
 
     Objects without a track get one each. Raises FormatError for a malformed file, or one that tells of frames the
     video does not have.
@@ -47,7 +48,12 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
         _check(annotations, path, video, times=times, width=info.width, height=info.height)
         size, digest = fingerprint(video.resolve())
         recording = RecordingInfo(
-            source={"path": str(video.resolve()), "name": source.name, "size": size, "digest": digest},
+            source={
+                "path": printable(str(video.resolve())),
+                "name": printable(source.name),
+                "size": size,
+                "digest": digest,
+            },
             width=info.width,
             height=info.height,
             labels=annotations.labels,
@@ -55,9 +61,22 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
         )
     finally:
         source.close()
-    writer = RecordingWriter.create(out, recording)
+    rows = _rows(annotations, info.width, info.height)
+    partial = out.with_name(out.name + ".partial")
     try:
-        rows = _rows(annotations, info.width, info.height)
+        _write(partial, recording, rows, times)
+        remove(out)
+        partial.replace(out)
+    except OSError as error:
+        raise refuse_write(out, error) from error
+    finally:
+        remove(partial)
+    return ImportCounts(len(times), len(rows), len(np.unique(rows.tracks)))
+
+
+def _write(path: Path, recording: RecordingInfo, rows: Observations, times: dict[int, float]) -> None:
+    writer = RecordingWriter.create(path, recording)
+    try:
         edges = np.searchsorted(rows.frames, list(times))
         ends = np.searchsorted(rows.frames, list(times), side="right")
         for done, (frame, start, end) in enumerate(zip(times, edges.tolist(), ends.tolist(), strict=True), start=1):
@@ -68,7 +87,6 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
         writer.complete_with(None)
     finally:
         writer.close()
-    return ImportCounts(len(times), len(rows), len(np.unique(rows.tracks)))
 
 
 def _times(source: object) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.video.image_source import IMAGE_SUFFIXES
 
-__all__ = ["Job", "find_jobs", "fingerprint", "safe_name"]
+__all__ = ["Job", "find_jobs", "fingerprint", "printable", "safe_name"]
 
 VIDEO_SUFFIXES = """
     3g2 3gp asf avi divx dv f4v flv h264 h265 hevc m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm
@@ -54,7 +55,8 @@ class Job:
             raise SinkError(
                 f"{self.base.parent}: cannot make the folder: {error.strerror}; try another --out"
             ) from error
-        for path in (self.base.parent, self.store):
+        own = self.base.parent.glob(f"{glob.escape(self.base.name)}[.-]*")
+        for path in (self.base.parent, *own):
             if not path.resolve().is_relative_to(home):
                 raise SinkError(f"{path}: leads out of {self.out}; remove that link, or choose another --out")
 
@@ -92,6 +94,11 @@ def safe_name(name: str) -> str:
         cut = safe.encode()[: LONGEST_NAME - 9].decode(errors="ignore").rstrip(" .-")
         safe = f"{cut}-{_short_hash(name)}"
     return safe
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each byte of a file name that is no text in this system's encoding."""
+    return text.encode(errors="replace").decode()
 
 
 def fingerprint(source: Path) -> tuple[int, str]:
@@ -148,7 +155,7 @@ def _place(found: dict[Path, tuple[str, ...]], out: Path) -> list[Job]:
         if str(target).casefold() in taken:
             target = target.with_name(f"{target.name}-{_short_hash(str(source))}")
         taken.add(str(target).casefold())
-        jobs.append(Job(source, "/".join(parts), out / target, out))
+        jobs.append(Job(source, printable("/".join(parts)), out / target, out))
     return jobs
 
 

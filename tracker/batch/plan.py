@@ -60,9 +60,10 @@ class Plan:
 def make_plan(job: Job, orders: Orders, network: Mapping[str, Any]) -> Plan:
     """What to do about one recording.
 
-    Raises FormatError where something else stands in the store's place, SinkError where people's corrections would
-    be lost.
+    Raises SourceError for a source that cannot be read, FormatError where something else stands in the store's place,
+    SinkError where people's corrections would be lost.
     """
+    source = fingerprint(job.source)
     wanted = wanted_outputs(orders)
     if not job.store.exists():
         return Plan("new", "not begun yet", wanted)
@@ -73,7 +74,7 @@ def make_plan(job: Job, orders: Orders, network: Mapping[str, Any]) -> Plan:
     except FormatError as error:
         raise FormatError(f"{error} --overwrite replaces it.") from error
     with recording:
-        change = _what_changed(recording, job, orders, network)
+        change = _what_changed(recording, source, orders, network)
         if change and recording.edit_count():
             raise SinkError(
                 f"{job.store}: {change}, but it holds {recording.edit_count()} corrections made by hand. Move it away "
@@ -129,10 +130,10 @@ def network_identity(config: DetectorConfig) -> dict[str, Any]:
     return identity
 
 
-def _what_changed(recording: Recording, job: Job, orders: Orders, network: Mapping[str, Any]) -> str:
+def _what_changed(recording: Recording, source: tuple[int, str], orders: Orders, network: Mapping[str, Any]) -> str:
     """What is another than when the recording was begun, in words; empty where all is the same."""
     info = recording.info
-    if (info.source.get("size"), info.source.get("digest")) != fingerprint(job.source):
+    if (info.source.get("size"), info.source.get("digest")) != source:
         return "the source changed"
     if dict(info.network) != dict(network):
         return f"the network changed from {info.network.get('name')} to {network.get('name')}"

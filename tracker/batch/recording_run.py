@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tracker.batch.exports import export
 from tracker.batch.hindsight import refined_rows
-from tracker.batch.jobs import Job, fingerprint
+from tracker.batch.jobs import Job, fingerprint, printable
 from tracker.batch.plan import Orders, Plan, Progressing, make_plan, network_identity, output_path, settings_identity
 from tracker.batch.recorder import CheckpointingPipeline, RecordingSink
 from tracker.batch.render import render_video
@@ -170,8 +170,8 @@ def _info_of(
     facts = source.info
     return RecordingInfo(
         source={
-            "path": str(job.source),
-            "name": source.name,
+            "path": printable(str(job.source)),
+            "name": printable(source.name),
             "size": size,
             "digest": digest,
             "rate": str(facts.rate) if facts.rate else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tracker.formats import FORMATS, find_format
 from tracker.store import Recording
 
 __all__ = ["add_parsers"]
+
+log = logging.getLogger(__name__)
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -54,6 +57,8 @@ def _export(options: argparse.Namespace) -> int:
     own_folder(options.out)
     for path in options.recordings:
         with Recording(path) as recording:
+            if not recording.complete:
+                log.warning("%s: not finished yet; it ends with frame %d", path, recording.last_frame)
             for name in dict.fromkeys(options.format):
                 target = options.out / f"{path.stem}{export_suffix(name)}"
                 export(recording, name, target)
