@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gui.work import NICENESS
 from tracker.batch.jobs import Job, find_jobs, safe_name
 from tracker.batch.plan import Orders
 from tracker.batch.recording_run import FileReport
@@ -23,8 +24,6 @@ from tracker.store import Recording
 __all__ = ["STORE_SUFFIX", "Annotation", "job_of", "orders_of_settings", "orders_of_store"]
 
 STORE_SUFFIX = ".sqlite"
-NICENESS = 5
-"""The player and the window go first."""
 RATE_SPAN_S = 5.0
 
 

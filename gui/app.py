@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -42,10 +44,25 @@ def main(paths: Sequence[str] = ()) -> int:
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start(200)
     try:
-        return app.exec()
+        code = app.exec()
     finally:
         signal.signal(signal.SIGINT, previous)
         sys.excepthook = sys.__excepthook__
+    preferences.store.sync()
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End the process at once where a thread is still inside a library, such as one that loads a network.
+
+    The interpreter would stop it amid C++ code, which aborts. What is to be kept has been written by now.
+    """
+    if any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("sightline")):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _report(window: Window, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import PyQt6
@@ -45,17 +47,50 @@ def application() -> QApplication:
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
         if "cv2" in os.environ.get(name, ""):
             del os.environ[name]
-    if sys.platform.startswith("linux"):
-        _check_display()
-    return QApplication(sys.argv[:1])
+    if not sys.platform.startswith("linux"):
+        return QApplication(sys.argv[:1])
+    with _checked_display():
+        return QApplication(sys.argv[:1])
 
 
-def _check_display() -> None:
+@contextlib.contextmanager
+def _checked_display() -> Iterator[None]:
+    """A display that is known to answer.
+
+    The connection that found out is kept: a server without clients begins anew, and refuses others while it does.
+    """
+    connection = _check_display()
+    try:
+        yield
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+class _Connection:
+    """A connection to the X server that DISPLAY names."""
+
+    def __init__(self, xcb: ctypes.CDLL) -> None:
+        self._xcb = xcb
+        xcb.xcb_connect.restype = ctypes.c_void_p
+        xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
+        xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+        self._handle = xcb.xcb_connect(None, None)
+
+    @property
+    def works(self) -> bool:
+        return not self._xcb.xcb_connection_has_error(self._handle)
+
+    def close(self) -> None:
+        self._xcb.xcb_disconnect(self._handle)
+
+
+def _check_display() -> _Connection | None:
     platform = os.environ.get("QT_QPA_PLATFORM", "")
     if platform and not platform.startswith("xcb"):
-        return
+        return None
     if os.environ.get("WAYLAND_DISPLAY") and not platform:
-        return
+        return None
     display = os.environ.get("DISPLAY")
     if not display:
         raise ConfigError(
@@ -67,8 +102,11 @@ def _check_display() -> None:
             ctypes.CDLL(str(plugin))
         except OSError as error:
             raise ConfigError(_missing(str(error))) from error
-    if not _answers():
+    connection = _connect()
+    if connection is not None and not connection.works:
+        connection.close()
         raise ConfigError(f"no display: DISPLAY is {display!r}, but nothing answers there or it refuses. {WITHOUT}")
+    return connection
 
 
 def _missing(message: str) -> str:
@@ -78,16 +116,9 @@ def _missing(message: str) -> str:
     return f"the window cannot open: the system library {library} is missing; {install}. {WITHOUT}"
 
 
-def _answers() -> bool:
-    """Whether the X server that DISPLAY names takes connections."""
+def _connect() -> _Connection | None:
+    """A connection to the display; None where that cannot be tried."""
     try:
-        xcb = ctypes.CDLL("libxcb.so.1")
+        return _Connection(ctypes.CDLL("libxcb.so.1"))
     except OSError:
-        return True
-    xcb.xcb_connect.restype = ctypes.c_void_p
-    xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
-    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
-    connection = xcb.xcb_connect(None, None)
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    return not failed
+        return None

@@ -81,6 +81,10 @@ class Docks(QObject):
         for dock in self._docks.values():
             dock.hide()
 
+    def give_room(self, name: str, width: int) -> None:
+        """Make a dock at a side so wide."""
+        self._window.resizeDocks([self._docks[name]], [width], Qt.Orientation.Horizontal)
+
     def reset(self) -> None:
         """As they came."""
         for name, shown in self._shown_at_first.items():

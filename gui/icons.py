@@ -83,15 +83,15 @@ def icon(name: str) -> QIcon:
     return drawn
 
 
-def dot(colour: str) -> QIcon:
-    """A small disc of a colour."""
-    pixmap = QPixmap(QSize(32, 32))
+def dot(colour: str, *, side: int = 32) -> QIcon:
+    """A disc of a colour, with a little room around it."""
+    pixmap = QPixmap(QSize(side, side))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(colour))
-    painter.drawEllipse(QRectF(6, 6, 20, 20))
+    painter.drawEllipse(QRectF(0.18 * side, 0.18 * side, 0.64 * side, 0.64 * side))
     painter.end()
     return QIcon(pixmap)
 

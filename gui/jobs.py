@@ -18,13 +18,14 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, pyqtSignal
 
+from gui.work import NICENESS
+
 __all__ = ["Curves", "Job", "JobState", "Jobs", "read_curves"]
 
 MAIN = Path(__file__).parents[1] / "main.py"
 LOG_LINES = 2000
 KILL_MS = 1500
 CURVES_MS = 2000
-NICENESS = 5
 ENDINGS = {2: "refused", 3: "done, but the input was damaged", 130: "interrupted"}
 
 Curves = Mapping[str, list[tuple[float, float]]]
@@ -78,6 +79,7 @@ class Job(QObject):
         self._process.setProcessEnvironment(environment)
         self._process.readyReadStandardOutput.connect(lambda: self._read("out"))
         self._process.readyReadStandardError.connect(lambda: self._read("err"))
+        self._process.started.connect(self._step_back)
         self._process.finished.connect(self._finished)
         self._process.errorOccurred.connect(self._broke)
         self._curves_timer = QTimer(self)
@@ -127,6 +129,10 @@ class Job(QObject):
     def active(self) -> bool:
         """Whether its process is there."""
         return self._process.state() != QProcess.ProcessState.NotRunning
+
+    def _step_back(self) -> None:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, self._process.processId(), NICENESS)
 
     def _read(self, stream: str) -> None:
         raw = self._process.readAllStandardOutput() if stream == "out" else self._process.readAllStandardError()

@@ -8,12 +8,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gui.work import step_back
 from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
 
 __all__ = ["WatchedSource"]
 
-STAMPS_KEPT = 64
+STAMPS_KEPT = 1024
 LATEST_S = 1.0
 """A file that is played later than this no longer tries to catch up."""
 
@@ -60,6 +61,7 @@ class WatchedSource:
             return self._read_at.get(index)
 
     def __iter__(self) -> Iterator[Frame]:
+        step_back()
         index_shift, time_shift = 0, 0.0
         while not self._stop.is_set():
             last: Frame | None = None

@@ -30,6 +30,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from gui.icons import dot
 from gui.thumbnails import THUMBNAIL
 from gui.timeline_layout import clock
 from gui.video_view import to_image
@@ -67,6 +68,7 @@ class _Model(QAbstractTableModel):
         self._headers = headers
         self.tracks: list[TrackRow] = []
         self._icons: dict[int, QIcon] = {}
+        self._dots: dict[int, QIcon] = {}
         self._asked: set[int] = set()
 
     def show(self, tracks: Sequence[TrackRow]) -> None:
@@ -132,7 +134,9 @@ class _Model(QAbstractTableModel):
                 self.wanted.emit(track.track_id)
             return self._icons.get(track.track_id)
         if role == Qt.ItemDataRole.DecorationRole and column == 1:
-            return QColor(*colour_of(track.class_id + 1))
+            if track.class_id not in self._dots:
+                self._dots[track.class_id] = dot(QColor(*colour_of(track.class_id + 1)).name(), side=16)
+            return self._dots[track.class_id]
         if role == Qt.ItemDataRole.TextAlignmentRole and column >= 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -284,7 +288,7 @@ class TrackTable(QWidget):
         rows.setDefaultSectionSize(THUMBNAIL[1] + 6)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        columns.resizeSection(0, THUMBNAIL[0] + 56)
+        columns.resizeSection(0, THUMBNAIL[0] + 40)
         columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         columns.setHighlightSections(False)
         columns.setMinimumSectionSize(40)

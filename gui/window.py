@@ -42,6 +42,7 @@ from tracker.video.address import is_address
 __all__ = ["Window"]
 
 STOP_S = 1.8
+SIDE_WIDTH = 380
 RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
 
@@ -273,6 +274,7 @@ class Window(QMainWindow):
         add("jobs", self.tr("Jobs"), self.jobs_panel, BELOW, pages, shown=False)
         self.docks["settings"].raise_()
         self.docks["tracks"].raise_()
+        self.docks.give_room("tracks", SIDE_WIDTH)
         for widget in (self.recordings.tracks, self.recorded_events, self.recorded_counts):
             self.commands.reach(widget, "recording")
 

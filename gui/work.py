@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -10,12 +11,24 @@ from typing import Any, TypeVar
 
 from PyQt6.QtCore import QObject, QTimer
 
-__all__ = ["POLL_MS", "Background"]
+__all__ = ["NICENESS", "POLL_MS", "Background", "step_back"]
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 16
+NICENESS = 5
+_STEPPED = threading.local()
 Outcome = TypeVar("Outcome")
+
+
+def step_back() -> None:
+    """Let the window's own thread go before this one, and before those that this one starts, where the system can."""
+    if hasattr(os, "setpriority") and not getattr(_STEPPED, "back", False):
+        _STEPPED.back = True
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        except OSError:
+            log.debug("this system keeps its priorities to itself", exc_info=True)
 
 
 class Background(QObject):
@@ -48,6 +61,7 @@ class Background(QObject):
         self._timer.start()
 
         def task() -> None:
+            step_back()
             try:
                 outcome = work()
             except Exception as error:

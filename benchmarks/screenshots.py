@@ -1,0 +1,303 @@
+"""Pictures of the app for the README: `python -m benchmarks.screenshots [--out DIR] [--only NAME]`.
+
+Drives the real window offscreen on the videos of ../shared/data/video, in both themes. What takes the network long is
+annotated first, from the first seconds of the video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtGui import QFont
+from PyQt6.QtWidgets import QApplication
+
+from gui.annotation import job_of, orders_of_settings
+from gui.interaction import Shape
+from gui.jobs import Job, JobState
+from gui.preferences import Preferences
+from gui.theme import Theme, apply_theme
+from gui.window import Window
+from tracker.batch.recording_run import annotate_recording
+from tracker.build import Settings
+
+VIDEOS = Path(os.environ.get("SIGHTLINE_SHARED", "../shared")) / "data" / "video"
+SIZE = (1360, 850)
+STEP_S = 0.01
+CLIP_S = 14.0
+COLOURS = 256
+
+
+class Studio:
+    """A window that is brought into a state and photographed."""
+
+    def __init__(self, app: QApplication, work: Path, out: Path) -> None:
+        self.app, self.work, self.out = app, work, out
+        self.window: Window | None = None
+
+    def open(self, theme: Theme) -> Window:
+        """A fresh window in that theme."""
+        apply_theme(self.app, theme)
+        store = QSettings(str(self.work / f"{theme}.ini"), QSettings.Format.IniFormat)
+        store.clear()
+        preferences = Preferences(store)
+        preferences.keep("folder", str(self.work / "Sightline"))
+        preferences.keep("theme", theme)
+        preferences.keep("autoplay", False)
+        self.window = Window(preferences)
+        self.window.resize(*SIZE)
+        self.window.show()
+        return self.window
+
+    def close(self) -> None:
+        """End it."""
+        if self.window is not None:
+            self.window.quit()
+            self.window = None
+
+    def wait(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+        """Let the app run until something is so."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the app did not get there in time; try again on an idle machine")
+            self.app.processEvents()
+            time.sleep(STEP_S)
+
+    def run(self, seconds: float) -> None:
+        """Let the app run for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.app.processEvents()
+            time.sleep(STEP_S)
+
+    def shoot(self, name: str) -> None:
+        """Keep what the window looks like, as a small PNG."""
+        assert self.window is not None
+        self.run(0.3)
+        path = self.out / f"{name}.png"
+        self.window.grab().save(str(path))
+        _shrink(path)
+        print(f"{path}  {path.stat().st_size // 1024} kB")
+
+
+def _shrink(path: Path) -> None:
+    """The picture with few colours: a tenth of the size, hardly to be told from the original."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    small.save(path, optimize=True)
+
+
+def shoot_start(studio: Studio, theme: Theme) -> None:
+    """The start page."""
+    window = studio.open(theme)
+    for name in ("harbour.mkv", "rtsp://gate.local/stream1", "supervision_walking.mp4", "crossing-north.mp4"):
+        window.preferences.add_recent(name if "://" in name else f"/videos/{name}")
+    window.start.refresh()
+    window.start._show_cameras({0: "Integrated Camera", 2: "Logitech BRIO"})
+    studio.run(0.2)
+    window.start._show_cameras({0: "Integrated Camera", 2: "Logitech BRIO"})
+    studio.shoot(f"start-{theme}")
+
+
+def shoot_live(studio: Studio, theme: Theme) -> None:
+    """Four sources, one with a line drawn."""
+    window = studio.open(theme)
+    for name in ("supervision_walking.mp4", "car-detection.mp4", "vtest.avi", "cctv.mp4"):
+        window.watch(str(VIDEOS / name), loop=True)
+    window.engine.change("overlay.trails", True)
+    sessions = window.live.sessions
+    studio.wait(lambda: all(session.picture is not None for session in sessions))
+    width, height = sessions[0].frame_size or (1, 1)
+    line = Shape("line", "kerb", ((0.1 * width, 0.62 * height), (0.9 * width, 0.55 * height)))
+    sessions[0].use_shapes([line])
+    window.live.tiles[0].view.show_shapes([line])
+    window.live.choose(window.live.tiles[0])
+    studio.run(12)
+    window.say("")
+    studio.shoot(f"live-{theme}")
+
+
+def shoot_recording(studio: Studio, theme: Theme) -> None:
+    """A finished recording with a selected track."""
+    window = studio.open(theme)
+    window.engine.change("overlay.trails", True)
+    window.play(str(studio.work / "walking.mp4"))
+    recording = window.recordings.recording
+    assert recording is not None
+    studio.wait(lambda: recording.correctable and recording.player.ready)
+    overview = recording.overview
+    assert overview is not None
+    width, height = overview.size
+    recording.use_shapes([Shape("line", "gate", ((0.05 * width, 0.55 * height), (0.95 * width, 0.62 * height)))])
+    window.recordings.view.show_shapes(recording.shapes)
+    middle = recording.player.count // 2
+    for frame in range(middle - 30, middle + 1):
+        recording.player.seek(frame)
+        studio.wait(lambda frame=frame: recording.player.index == frame)  # type: ignore[misc]
+    here = [track for track in overview.tracks if track.first_frame <= middle <= track.last_frame]
+    if here:
+        recording.select([max(here, key=lambda track: track.observations).track_id])
+    studio.run(3)
+    window.say("")
+    studio.shoot(f"recording-{theme}")
+
+
+def shoot_lines(studio: Studio, theme: Theme) -> None:
+    """The line editor: a line, a zone, and a second zone being drawn."""
+    window = studio.open(theme)
+    window.play(str(studio.work / "court.mp4"))
+    recording = window.recordings.recording
+    assert recording is not None
+    studio.wait(lambda: recording.correctable and recording.player.ready)
+    assert recording.overview is not None
+    width, height = recording.overview.size
+    recording.use_shapes(
+        [
+            Shape("line", "path", ((0.3 * width, 0.3 * height), (0.62 * width, 0.66 * height))),
+            Shape("zone", "forecourt", tuple((x * width, y * height) for x, y in ZONE)),
+        ]
+    )
+    window.recordings.view.show_shapes(recording.shapes)
+    middle = recording.player.count // 2
+    recording.player.seek(middle)
+    studio.wait(lambda: recording.player.index == middle)
+    window.docks.bring("counts")
+    studio.wait(lambda: any(row.inward + row.outward for row in window.recorded_counts.rows))
+    studio.run(2)
+    view = window.recordings.view
+    window.commands["recording.zone"].setChecked(True)
+    view._drawn = [(0.05 * width, 0.36 * height), (0.3 * width, 0.4 * height), (0.36 * width, 0.55 * height)]
+    view._pointer = view.view().to_view((0.08 * width, 0.52 * height))
+    view.update()
+    window.say("Click the corners of the zone; double-click or Return closes it")
+    studio.shoot(f"lines-{theme}")
+    window.commands["recording.zone"].setChecked(False)
+
+
+ZONE = ((0.62, 0.35), (0.83, 0.38), (0.95, 0.72), (0.6, 0.55))
+
+
+def shoot_jobs(studio: Studio, theme: Theme) -> None:
+    """The jobs dock with curves, one job at work and one waiting."""
+    window = studio.open(theme)
+    window.show_page(window.networks)
+    studio.wait(lambda: window.networks.names)
+    window.docks.bring("jobs")
+    for job, title in _made_up_jobs(window):
+        job.title = title
+    window.resizeDocks([window.docks["jobs"]], [330], Qt.Orientation.Vertical)
+    window.jobs_panel._list.setCurrentRow(1)
+    window.jobs_panel.show_curves_tab()
+    studio.run(1.2)
+    studio.shoot(f"jobs-{theme}")
+    for job in window.jobs.all:
+        job.state = JobState.CANCELLED
+
+
+def _made_up_jobs(window: Window) -> Iterator[tuple[Job, str]]:
+    """Jobs that look as after some minutes, without the minutes."""
+    jobs = window.jobs
+    kinds = (
+        ("Annotate videos: archive", JobState.DONE),
+        ("Train a detector: data.yaml", JobState.RUNNING),
+        ("Export recordings: gate.sqlite +3", JobState.WAITING),
+    )
+    for title, state in kinds:
+        job = Job(title, ["train"], None, jobs)
+        job.state = state
+        jobs.all.append(job)
+        jobs.added.emit(job)
+        yield job, title
+    training = jobs.all[1]
+    training._began = time.monotonic() - 1260
+    training.reading.words, training.reading.done, training.reading.total = "epoch 21 of 50", 21, 50
+    training.reading.seconds_left = 1740
+    epochs = np.arange(1, 22, dtype=float)
+    fall = np.exp(-epochs / 9)
+    rng = np.random.default_rng(0)
+    shapes = {
+        "loss_box": 0.9 + 1.6 * fall, "loss_objectness": 0.6 + 1.1 * fall, "loss_classes": 0.3 + 0.9 * fall,
+        "score": 0.43 * (1 - fall), "ap_person": 0.52 * (1 - fall), "ap_car": 0.47 * (1 - fall * 0.9),
+    }  # fmt: skip
+    training.curves = {
+        name: [(x, float(y)) for x, y in zip(epochs, values + rng.normal(0, 0.008, len(epochs)), strict=True)]
+        for name, values in shapes.items()
+    }
+
+
+SCENES = {
+    "start": shoot_start,
+    "live": shoot_live,
+    "recording": shoot_recording,
+    "lines": shoot_lines,
+    "jobs": shoot_jobs,
+}
+CLIPS = {"walking.mp4": "supervision_walking.mp4", "court.mp4": "vtest.avi"}
+
+
+def _prepare(work: Path, names: list[str]) -> None:
+    """Cut the videos short and annotate them."""
+    for name in names:
+        _cut(VIDEOS / CLIPS[name], work / name)
+        job = job_of(work / name, work / "Sightline")
+        report = annotate_recording(job, orders_of_settings(Settings(), refine=True))
+        print(f"{name}: {report.frames} frames, {report.tracks} tracks in {report.seconds:.0f} s")
+
+
+def _cut(source: Path, path: Path) -> None:
+    with av.open(str(source)) as read, av.open(str(path), "w") as written:
+        stream = read.streams.video[0]
+        copy = written.add_stream("libx264", rate=stream.average_rate, options={"crf": "18", "preset": "ultrafast"})
+        copy.width, copy.height, copy.pix_fmt = stream.width, stream.height, "yuv420p"
+        for frame in read.decode(stream):
+            if frame.time is not None and frame.time > CLIP_S:
+                break
+            written.mux(copy.encode(frame.reformat(format="yuv420p")))
+        written.mux(copy.encode(None))
+
+
+def main() -> int:
+    """Make all pictures; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/screenshots"), help="folder for the PNG files")
+    parser.add_argument("--only", nargs="*", default=list(SCENES), choices=list(SCENES), help="scenes to shoot")
+    parser.add_argument("--theme", nargs="*", default=["light", "dark"], choices=["light", "dark"])
+    parser.add_argument("--work", type=Path, help="folder for clips and recordings, kept; else a temporary one")
+    options = parser.parse_args()
+    app = QApplication(sys.argv[:1])
+    app.setFont(QFont("DejaVu Sans", 9))
+    options.out.mkdir(parents=True, exist_ok=True)
+    work = options.work or Path(tempfile.mkdtemp(prefix="sightline-"))
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        needed = {"recording": "walking.mp4", "lines": "court.mp4"}
+        wanted = [needed[scene] for scene in options.only if scene in needed]
+        _prepare(work, [name for name in wanted if not (work / name).exists()])
+        studio = Studio(app, work, options.out)
+        for name in options.only:
+            for theme in options.theme:
+                SCENES[name](studio, theme)
+                studio.close()
+    finally:
+        if options.work is None:
+            shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
