@@ -16,6 +16,7 @@ from gui.preferences import Preferences
 __all__ = ["Command", "Commands"]
 
 EVERYWHERE = "window"
+MOVING = {"Up", "Down", "Left", "Right", "Home", "End", "PgUp", "PgDown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ class Commands(QObject):
         return action
 
     def reach(self, widget: QWidget, scope: str) -> None:
-        """Make the keys of a page's commands work in a dock of it too."""
+        """Make the keys of a page's commands work in a dock of it too, but those that move through lists."""
         for command in self._commands.values():
-            if command.scope == scope:
+            if command.scope == scope and not MOVING & set(command.default):
                 widget.addAction(command.action)
 
     def __getitem__(self, name: str) -> QAction:

@@ -188,7 +188,19 @@ class Job(QObject):
         curves = read_curves(self.results / "results.csv")
         if curves and curves != self.curves:
             self.curves = curves
+            self._count_epochs()
             self.changed.emit()
+
+    def _count_epochs(self) -> None:
+        """Progress of a training, whose command line says how many epochs there will be."""
+        if "--epochs" not in self.arguments[:-1]:
+            return
+        total = self.arguments[self.arguments.index("--epochs") + 1]
+        done = max((points[-1][0] for points in self.curves.values()), default=0.0)
+        if total.isdecimal() and done:
+            self.reading.done, self.reading.total = int(done), int(total)
+            self.reading.words = self.tr("epoch {0} of {1}").format(int(done), total)
+            self.reading.seconds_left = max(0.0, (int(total) - done) * self.seconds / done)
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         for stream in ("out", "err"):

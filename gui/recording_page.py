@@ -62,8 +62,10 @@ class RecordingPage(QWidget):
         self.corrections = Corrections(self, commands, lambda: self._recording)
         self.playback = Playback(self, commands, lambda: self._recording)
         self.inspection = Inspection(engine, background, self)
-        self.tools = RecordingTools(self, commands, self.view, self.inspection, lambda: self._recording,
-                                    export=self.export, annotate_again=self.annotate_again)  # fmt: skip
+        self.tools = RecordingTools(
+            self, commands, self.view, self.inspection, lambda: self._recording, export=self.export,
+            annotate_again=self.annotate_again, leave_full_screen=self.full_screen.emit,
+        )  # fmt: skip
         self.view.explain = self.tools.explain
         self._problem = QLabel()
         self._problem.setProperty("role", "wrong")
@@ -125,6 +127,8 @@ class RecordingPage(QWidget):
         recording.selection_changed.connect(self._selection_changed)
         recording.said.connect(self.said)
         recording.open()
+        if job.source != path.expanduser().resolve() and path.is_dir():
+            self.said.emit(self.tr("{0} is the first recording of that folder; a job annotates all.").format(job.name))
         self._fit()
         self._overview_changed()
         self._progressed()

@@ -30,8 +30,11 @@ class RecordingTools(QObject):
         *,
         export: Callable[[], object],
         annotate_again: Callable[[], object],
+        leave_full_screen: Callable[[], object],
     ) -> None:
         super().__init__(page)
+        self._page = page
+        self._leave_full_screen = leave_full_screen
         self._commands = commands
         self._view = view
         self._inspection = inspection
@@ -57,8 +60,8 @@ class RecordingTools(QObject):
         ):
             add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture,
                 checkable=True)  # fmt: skip
-        add("recording.unselect", self.tr("Select nothing"), self._unselect, keys=["Escape"], owner=page,
-            scope="recording")  # fmt: skip
+        leave = self.tr("Select nothing; leave full screen")
+        add("recording.unselect", leave, self._unselect, keys=["Escape"], owner=page, scope="recording")
         add("recording.again", self.tr("&Annotate again with the settings of now"), annotate_again, owner=page,
             scope="recording", picture="retry")  # fmt: skip
         add("recording.export", self.tr("&Export\N{HORIZONTAL ELLIPSIS}"), export, keys=["Ctrl+E"], owner=page,
@@ -137,6 +140,10 @@ class RecordingTools(QObject):
         self.refresh()
 
     def _unselect(self) -> None:
+        window = self._page.window()
+        if window is not None and window.isFullScreen():
+            self._leave_full_screen()
+            return
         recording = self._recording()
         if recording is not None:
             recording.select(())

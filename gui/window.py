@@ -78,6 +78,7 @@ class Window(QMainWindow):
         self._pages = QStackedWidget()
         self._event_panels, self._count_panels = QStackedWidget(), QStackedWidget()
         self._full = False
+        self._found = self.engine.settings.detector, self.engine.settings.tracker
         self._asked = False
         self._add_pages()
         self.docks = Docks(self, preferences)
@@ -299,6 +300,7 @@ class Window(QMainWindow):
         self.recorded_events.jumped.connect(self.recordings.jump)
         self.networks.train.connect(lambda: self.new_job("Train a detector"))
         self.panel.all_settings.connect(lambda: open_settings(self))
+        self.panel.changed.connect(self._panel_changed)
         self.engine.changed.connect(self._engine_changed)
         self._engine_changed()
 
@@ -324,6 +326,13 @@ class Window(QMainWindow):
         box.setInformativeText("\n".join(running))
         box.setStandardButtons(QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel)
         return box.exec() == QMessageBox.StandardButton.Close
+
+    def _panel_changed(self) -> None:
+        """What is drawn changes at once; what is found is in the recording already."""
+        found = self.engine.settings.detector, self.engine.settings.tracker
+        if found != self._found and self.page is self.recordings:
+            self.say(self.tr("Recordings keep what was found; the round arrow annotates again with these settings."))
+        self._found = found
 
     def _recording_changed(self) -> None:
         recording = self.recordings.recording
