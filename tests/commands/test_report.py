@@ -5,12 +5,14 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import pytest
 
 import main
 from tests.batch.test_recording_run import annotate, orders
 from tracker.batch.charts import clock
 from tracker.store import Recording
+from tracker.video import FileSource
 
 RULES = """
 [[line]]
@@ -90,6 +92,17 @@ def test_without_the_video_the_page_says_so(recording: Path, clip: Path, long_cl
     assert any("is not the video that was recorded" in text for text in page.texts)
     with Recording(recording) as opened:
         assert len(report(recording, tmp_path / "a.html", "--video", moved).addresses) == len(opened.tracks()) + 1
+
+
+def test_a_folder_of_images_has_pictures_too(tmp_path: Path, clip: Path, network: Path) -> None:
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    for frame in FileSource(clip, vid_stride=5):
+        cv2.imwrite(str(folder / f"{frame.index}.png"), frame.image[:, :, ::-1])
+    annotate(folder, tmp_path, orders(network, formats="mot"))
+    page = report(tmp_path / "walk.sqlite", tmp_path / "a.html")
+    with Recording(tmp_path / "walk.sqlite") as opened:
+        assert len(page.addresses) == len(opened.tracks()) + 1 > 1
 
 
 def test_a_report_never_replaces_its_recording(

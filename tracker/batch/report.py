@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -23,9 +24,12 @@ from tracker.formats.live import class_name
 from tracker.overlay import Figure, Overlay
 from tracker.store import Recording
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
-from tracker.video import FileSource, open_source
+from tracker.video import FileSource, ImageSource, open_source
+from tracker.video.image_source import read_image
 
 __all__ = ["write_report"]
+
+Source: TypeAlias = FileSource | ImageSource
 
 BINS = 60
 CROP_SIDE = 160
@@ -78,7 +82,7 @@ def write_report(recording: Recording, path: Path, *, video: Path | None = None)
     gathered = _gather(recording)
     source, missing = _open(recording, video)
     try:
-        heat = _heat(gathered, source)
+        heat = _heat(recording, gathered, source)
         crops = _crops(recording, gathered, source)
     finally:
         if source is not None:
@@ -140,10 +144,10 @@ def _quality(box: list[float], score: float, width: int, height: int) -> float:
     return score * whole * float(np.sqrt(area))
 
 
-def _open(recording: Recording, video: Path | None) -> tuple[FileSource | None, str]:
-    """The recorded video, or why there are no pictures of it."""
+def _open(recording: Recording, video: Path | None) -> tuple[Source | None, str]:
+    """The recorded video or folder of images, or why there are no pictures of it."""
     path = video or Path(str(recording.info.source.get("path", "")))
-    if not path.is_file():
+    if not path.exists():
         return None, f"Without pictures: {path} is not there."
     try:
         if fingerprint(path)[1] != recording.info.source.get("digest"):
@@ -151,16 +155,25 @@ def _open(recording: Recording, video: Path | None) -> tuple[FileSource | None, 
         source = open_source(path)
     except SourceError as error:
         return None, f"Without pictures: {error}"
-    return (source, "") if isinstance(source, FileSource) else (None, "Without pictures: the source is no video file.")
+    assert isinstance(source, FileSource | ImageSource)  # a path is nothing else
+    return source, ""
 
 
-def _heat(gathered: _Gathered, source: FileSource | None) -> str:
+def _picture(source: Source, index: int) -> Image | None:
+    """The picture of a frame; None where it does not decode any more."""
+    try:
+        return source.frame_at(index).image if isinstance(source, FileSource) else read_image(source.paths[index])[0]
+    except SourceError:
+        return None
+
+
+def _heat(recording: Recording, gathered: _Gathered, source: Source | None) -> str:
     heat = gathered.analytics.heat
     if not heat.seconds.any():
         return "<p>Nothing was seen.</p>"
-    if source is not None:
-        picture = source.frame_at(len(source.times()) // 2).image
-    else:
+    frames, _ = recording.frame_times()
+    picture = _picture(source, int(frames[len(frames) // 2])) if source is not None else None
+    if picture is None:
         rows, columns = heat.seconds.shape
         picture = np.full((rows * heat.cell, columns * heat.cell, 3), 40, np.uint8)
     rules = gathered.analytics.rules
@@ -171,7 +184,7 @@ def _heat(gathered: _Gathered, source: FileSource | None) -> str:
     return f'<img class="heat" alt="heat map" src="{_jpeg(drawn)}">'
 
 
-def _crops(recording: Recording, gathered: _Gathered, source: FileSource | None) -> dict[int, str]:
+def _crops(recording: Recording, gathered: _Gathered, source: Source | None) -> dict[int, str]:
     """A picture of each track, by id."""
     if source is None:
         return {}
@@ -179,11 +192,8 @@ def _crops(recording: Recording, gathered: _Gathered, source: FileSource | None)
     crops = {}
     for track in sorted(chosen, key=lambda track: gathered.best[track.track_id].frame):
         best = gathered.best[track.track_id]
-        try:
-            image = source.frame_at(best.frame).image
-        except SourceError:
-            continue
-        crop = _cut(image, best.box)
+        image = _picture(source, best.frame)
+        crop = _cut(image, best.box) if image is not None else None
         if crop is not None:
             crops[track.track_id] = _jpeg(crop)
     return crops
