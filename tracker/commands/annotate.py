@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from tracker.analytics import rules
 from tracker.batch.jobs import Job, find_jobs
 from tracker.batch.plan import Orders, make_plan, network_identity
 from tracker.batch.recording_run import FileReport
@@ -38,7 +39,13 @@ SUMMARY = "summary.json"
 
 def add_parsers(subparsers: Any) -> None:
     """Add `annotate`."""
-    parser = subparsers.add_parser("annotate", help="annotate whole archives", description=__doc__)
+    parser = subparsers.add_parser(
+        "annotate",
+        help="annotate whole archives",
+        description=__doc__,
+        epilog=f"FILE.toml of --rules: {rules.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="video, folder of videos, folder of images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for all results")
     parser.add_argument(
@@ -114,8 +121,8 @@ def orders_from(options: argparse.Namespace) -> Orders:
             "--save with overlay.blur_classes: the video is drawn from the recording, which leaves out what the "
             "tracker was not sure of, so some would stay visible. Use `track --save` for videos with hidden classes."
         )
-    rules = read_rules(options.rules) if options.rules is not None else ""
-    return Orders(settings, refine=options.refine, rules=rules, overwrite=options.overwrite)
+    rules_text = read_rules(options.rules) if options.rules is not None else ""
+    return Orders(settings, refine=options.refine, rules=rules_text, overwrite=options.overwrite)
 
 
 def _tell_plans(jobs: Sequence[Job], orders: Orders) -> int:
