@@ -11,7 +11,8 @@ BOX = [100.0, 100, 140, 200]
 
 
 def engine(preset: str = "default", **settings: object) -> TrackingEngine:
-    return make_tracker(preset, {"frame_rate": 30.0, "confirm_hits": 3, "high_min_similarity": 0.2, **settings})
+    plain = {"frame_rate": 30.0, "confirm_hits": 3, "high_score": 0.5, "new_score": 0.6, "high_min_similarity": 0.2}
+    return make_tracker(preset, {**plain, "similarity": "iou", **settings})
 
 
 def seen(tracker: TrackingEngine, frames: int, boxes: object = (BOX,), start: int = 0) -> None:
@@ -45,7 +46,7 @@ def test_an_unusable_box_is_told() -> None:
 
 
 def test_a_detection_too_far_off_was_gated_by_a_track() -> None:
-    tracker = engine(buffer=0, buffer_per_s=0)
+    tracker = engine(buffer=0, buffer_per_s2=0)
     seen(tracker, 5)
     tracker.update(detections([[130, 100, 170, 200]], [0.55]), 5 / 30)
     assert "gated (high): similarity to track 1 0." in tracker.explain(0)

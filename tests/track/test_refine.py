@@ -50,6 +50,7 @@ def test_two_halves_of_a_walk_become_one_track_with_its_gap_filled() -> None:
     assert (link.kept, link.joined) == (1, 2)
     assert link.gap_s == pytest.approx(21 / RATE)
     assert refined.account.filled == {1: 20}
+    assert refined.account.cuts == {}
     assert "1 links, 20 rows filled in 1 tracks" in str(refined.account)
 
 
@@ -73,6 +74,7 @@ def test_links_are_chosen_together_and_not_greedily() -> None:
         last_speed=still,
         class_ids=np.zeros(4, np.int32),
         looks=None,
+        following=np.full(4, -1),
     )
     before, after, _ = link_fragments(fragments, replace(LinkConfig(), min_log_odds=-3.0))
     assert dict(zip(before.tolist(), after.tolist(), strict=True)) == {0: 2, 1: 3}
@@ -102,6 +104,14 @@ def test_smoothing_brings_shaky_boxes_nearer_to_the_truth() -> None:
     plain = refine(shaky, TIMES, RefineConfig(smooth=False))
     np.testing.assert_array_equal(plain.observations.boxes, shaky.boxes)
     assert plain.account.smoothed == 0
+
+
+def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
+    rows = [*walk(1, range(40), 0, 0), *walk(1, range(70, 120), 900, 600)]
+    refined = refine(observed(rows), TIMES)
+    assert refined.observations.ids.tolist() == [1] * 40 + [2] * 50
+    assert refined.account.links == ()
+    assert refined.account.cuts == {2: 1}
 
 
 def test_ghosts_are_dropped_and_told() -> None:

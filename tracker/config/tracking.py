@@ -14,9 +14,9 @@ class TrackerConfig:
 
     low_score: float = 0.1
     """Detections scoring less are ignored."""
-    high_score: float = 0.5
+    high_score: float = 0.6
     """Detections from this score on take part in the first association; weaker ones only continue seen tracks."""
-    new_score: float = 0.6
+    new_score: float = 0.7
     """Lowest score of a detection that may start a track."""
     new_max_overlap: float = 1.0
     """A detection overlapping a track that found another detection beyond this IoU starts no track; 1 allows all."""
@@ -31,7 +31,7 @@ class TrackerConfig:
     """Standard deviation of the position, per frame, as a share of the box's size."""
     velocity_noise: float = 0.00625
     """Standard deviation of the velocity, per frame, as a share of the box's size."""
-    measurement_noise: float = 1.0
+    measurement_noise: float = 0.7
     """Factor on the standard deviation of measured boxes."""
     score_adaptive_noise: bool = False
     """Trust confident detections more: measurement noise shrinks with 1 - score (NSA)."""
@@ -44,15 +44,15 @@ class TrackerConfig:
     camera_motion: bool = True
     """Whether estimated camera motion, when given, moves the tracks."""
 
-    similarity: Literal["iou", "giou", "height_iou"] = "iou"
+    similarity: Literal["iou", "giou", "height_iou"] = "height_iou"
     """How the overlap of a predicted and a detected box is measured."""
     buffer: float = 0.0
     """Grow boxes by this share of their size on every side before comparing them."""
-    buffer_per_s: float = 0.0
-    """Grow them by this much more for every second since the last frame: the rarer the frames, the less is sure."""
+    buffer_per_s2: float = 5.0
+    """Grow them by this much more times the squared seconds since the last frame, as unknown acceleration does."""
     fuse_score: bool = True
     """Multiply similarity in the first association by the detection's score."""
-    direction_weight: float = 0.0
+    direction_weight: float = 0.1
     """Weight of moving on in the same direction against overlap (OC-SORT's momentum)."""
     direction_span: int = 3
     """Frames over which the direction of a track is measured."""
@@ -60,7 +60,7 @@ class TrackerConfig:
     """Share of the similarity lost when classes differ; 1 forbids such matches."""
     optimum: Literal["gated", "rejecting"] = "gated"
     """Best sum above the gates, or SORT's best sum of all from which pairs below the gate are struck out."""
-    high_min_similarity: float = 0.2
+    high_min_similarity: float = 0.15
     """Lowest similarity for a match in the first association."""
     overlap_lost: bool = True
     """Whether tracks lost earlier than the last frame take part in the first association."""
@@ -70,7 +70,7 @@ class TrackerConfig:
     """Lowest similarity for a match with a low-score detection."""
     tentative_separately: bool = True
     """Match tentative tracks only with what the confirmed ones left over."""
-    tentative_min_similarity: float = 0.3
+    tentative_min_similarity: float = 0.15
     """Lowest similarity for a match of a tentative track, where they are matched separately."""
     recover: bool = False
     """Compare what is still unmatched with the boxes where tracks were last seen (OC-SORT)."""
@@ -96,17 +96,19 @@ class TrackerConfig:
     """A track is confirmed only while this many detections since the first, or since a gap, came in a row (SORT)."""
     confirm_first_frames: int = 0
     """In this many first frames every seen track counts as confirmed."""
-    instant_score: float = 2.0
+    instant_score: float = 0.99
     """Detections from this score on start confirmed tracks; above 1 none does."""
-    max_coast_s: float = 1.0
+    max_coast_s: float = 2.0
     """Seconds a confirmed track lives on unseen."""
     tentative_coast_s: float = 0.0
     """Seconds a tentative track lives on unseen."""
 
-    report: Literal["filter", "detection"] = "detection"
+    report: Literal["filter", "detection"] = "filter"
     """Whether the box of a seen track is the filter's estimate or the detection itself."""
-    report_coast_s: float = 0.0
+    report_coast_s: float = 0.3
     """Tracks unseen for at most this long are written and drawn too, where they are expected."""
+    report_coast_wander: float = 0.05
+    """Only where detections of late lay this near to where they were expected, as a share of the size; 1 allows all."""
 
     def __post_init__(self) -> None:
         for name in ("low_score", "high_score", "new_max_overlap", "duplicate_overlap", "class_penalty"):
@@ -120,8 +122,9 @@ class TrackerConfig:
             "max_coast_s",
             "tentative_coast_s",
             "report_coast_s",
+            "report_coast_wander",
             "buffer",
-            "buffer_per_s",
+            "buffer_per_s2",
             "direction_weight",
             "coast_slowdown_s",
         ):

@@ -38,6 +38,8 @@ SMALLEST = 0.01
 """So are boxes narrower or lower than this."""
 HICCUP = 4
 """Nominal intervals a frame may be late before tracks due to end cannot match in it any more."""
+MEMORY = 0.3
+"""Weight of the latest detection in a track's wander."""
 WARM_UP = 30
 """Frames over which the nominal interval is measured, where no frame rate is given."""
 
@@ -127,12 +129,17 @@ class TrackingEngine:
     def reported(self, tracks: Tracks) -> Bool[ndarray, " n"]:
         """Which of the tracks that `update` gave are meant to be written and drawn.
 
-        Confirmed ones seen in this frame, and with `report_coast_s` those unseen for no longer than that.
+        Confirmed ones seen in this frame, and with `report_coast_s` those unseen for no longer than that, as long as
+        they moved as expected before.
         """
         shown: ndarray = tracks.states == TrackState.CONFIRMED
         if self.config.report_coast_s:
             limit = self.config.report_coast_s + self._clock.interval / 4
-            shown |= (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
+            coasting = (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
+            if self.config.report_coast_wander < 1:
+                steady = self._table.wander <= self.config.report_coast_wander
+                coasting &= steady[self._table.ids.searchsorted(tracks.ids)]
+            shown |= coasting
         return shown
 
     def explain(self, row: int) -> str:
@@ -248,8 +255,15 @@ class TrackingEngine:
         boxes, scores, places = found.boxes.take(cols, axis=1), found.scores.take(cols), found.class_places.take(cols)
         z = self._filter.measure(boxes)
         state = table.filter.take(rows, axis=2)
-        if config.reupdate:
-            state = self._along_straight_path(state, rows, boxes)
+        lost = (table.missed[rows] > 1).nonzero()[0] if config.reupdate else ()
+        if len(lost):
+            again = rows[lost]
+            state[:, :, lost] = self._filter.along_straight_path(
+                table.filter_when_seen[:, :, again], table.observed[:, again], boxes[:, lost], table.missed[again]
+            )
+        if config.report_coast_s and config.report_coast_wander < 1:
+            offset = (np.abs(z[:2] - state[0, :2]) / (boxes[2:] - boxes[:2])).sum(axis=0)
+            table.wander[rows] += MEMORY * (offset - table.wander[rows])
         state = self._filter.update(state, z, scores if config.score_adaptive_noise else None)
         table.filter[:, :, rows] = state
         if config.reupdate:
@@ -273,28 +287,6 @@ class TrackingEngine:
             table.confirmed[:] = table.streak >= config.confirm_hits
         else:
             table.confirmed[rows] |= table.hits[rows] >= config.confirm_hits
-
-    def _along_straight_path(
-        self, state: ndarray, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]
-    ) -> ndarray:
-        """States of tracks found after a gap, had they been seen all along on a straight path to here, this included.
-
-        The detection itself counts twice, here and in the update that follows: so does OC-SORT's own code.
-        """
-        table = self._table
-        gaps = table.missed[rows]
-        lost = np.flatnonzero(gaps > 1)
-        if len(lost) == 0:
-            return state
-        gap = gaps[lost]
-        replay = table.filter_when_seen[:, :, rows[lost]]
-        start, end = table.observed[:, rows[lost]], boxes[:, lost]
-        for step in range(1, int(gap.max()) + 1):
-            moved = self._filter.predict(replay, 1.0)
-            passing = self._filter.measure(start + (end - start) * np.minimum(step / gap, 1.0))
-            replay = np.where(step <= gap, self._filter.update(moved, passing), replay)
-        state[:, :, lost] = replay
-        return state
 
     def _alive(self) -> Bool[ndarray, " n"]:
         table, config, clock = self._table, self.config, self._clock

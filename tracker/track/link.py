@@ -23,9 +23,9 @@ class LinkConfig:
 
     min_log_odds: float = -1.0
     """Pairs less likely than this are not linked; 0 is as likely as not."""
-    longest_gap_s: float = 4.0
+    longest_gap_s: float = 6.0
     """Fragments further apart in time are not linked."""
-    span_s: float = 0.6
+    span_s: float = 1.0
     """Seconds at the end of a fragment that its motion is measured on."""
     steadiness_s: float = 2.0
     """Speed is believed to last about this long."""
@@ -33,12 +33,14 @@ class LinkConfig:
     """Log-odds of two ends one box height apart, no time between, of equal size."""
     offset_weight: float = 1.8
     """For the logarithm of the distance from where motion leads, in box heights."""
-    gap_weight: float = 0.35
+    gap_weight: float = 0.25
     """For the logarithm of the gap in seconds."""
     height_weight: float = 1.5
     """For the absolute logarithm of the ratio of heights."""
     width_weight: float = 0.8
     """For the absolute logarithm of the ratio of widths."""
+    own_bonus: float = 1.0
+    """Added where the tracker itself went on from one to the other."""
     look_weight: float = 8.0
     """For the cosine distance of the looks, where there are any, above `look_typical`."""
     look_typical: float = 0.25
@@ -59,6 +61,8 @@ class Fragments:
     last_speed: Float64[ndarray, "n 2"]
     class_ids: Int32[ndarray, " n"]
     looks: Float32[ndarray, "n d"] | None
+    following: Int64[ndarray, " n"]
+    """The fragment the tracker itself went on with, -1 for none."""
 
     @classmethod
     def of(
@@ -68,6 +72,7 @@ class Fragments:
         boxes: Float64[ndarray, "r 4"],
         class_ids: Int32[ndarray, " r"],
         looks: Float32[ndarray, "r d"] | None,
+        following: Int64[ndarray, " n"],
         *,
         span_s: float,
     ) -> Fragments:
@@ -94,6 +99,7 @@ class Fragments:
             np.array([speed for _, speed in tails]),
             np.array([np.bincount(class_ids[rows]).argmax() for rows in members], np.int32),
             mean_looks,
+            following,
         )
 
 
@@ -160,6 +166,7 @@ def _log_odds(
         - config.height_weight * np.abs(np.log(last_height / first_height))
         - config.width_weight * np.abs(np.log(last_width / first_width))
     )
+    odds = odds + config.own_bonus * (fragments.following[before] == after)
     if fragments.looks is not None:
         distance = 1 - (fragments.looks[before] * fragments.looks[after]).sum(axis=1)
         odds = odds - config.look_weight * (distance - config.look_typical)

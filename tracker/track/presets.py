@@ -19,7 +19,19 @@ __all__ = ["PRESETS", "make_tracker", "tracker_config"]
 FRAME_RATE = 30.0
 """Rate at which peers' counts of frames become seconds, where none is given; their own defaults are meant for it."""
 
+_PLAIN: dict[str, Any] = {
+    "measurement_noise": 1.0,
+    "similarity": "iou",
+    "buffer_per_s2": 0.0,
+    "direction_weight": 0.0,
+    "instant_score": 2.0,
+    "report_coast_s": 0.0,
+    "report_coast_wander": 1.0,
+}
+"""What the default preset has and the papers do not."""
+
 _BYTETRACK: dict[str, Any] = {
+    **_PLAIN,
     "low_score": 0.1,
     "high_score": 0.25,
     "new_score": 0.25,
@@ -39,6 +51,7 @@ _BYTETRACK: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "sort": {
+        **_PLAIN,
         "low_score": 0.0,
         "high_score": 0.0,
         "new_score": 0.0,
@@ -54,6 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "report": "filter",
     },
     "deepsort": {
+        **_PLAIN,
         "low_score": 0.0,
         "high_score": 0.0,
         "new_score": 0.0,
@@ -75,6 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bytetrack": _BYTETRACK,
     "botsort": {**_BYTETRACK, "filter": "xywh"},
     "ocsort": {
+        **_PLAIN,
         "low_score": 0.0,
         "high_score": 0.6,
         "new_score": 0.6,

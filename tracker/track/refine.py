@@ -28,15 +28,17 @@ class RefineConfig:
 
     link: LinkConfig = field(default_factory=LinkConfig)
     """When two fragments are one object."""
-    fill_gap_s: float = 1.5
+    fill_gap_s: float = 2.0
     """Gaps up to this many seconds are filled with the boxes the motion implies."""
-    fill_blur: float = 0.25
+    fill_blur: float = 0.06
     """Boxes are filled in only where their place is known to this share of their size, as a standard deviation."""
     smooth: bool = True
     """Whether boxes are smoothed over time."""
+    split_gap_s: float = 0.25
+    """Tracks are cut where they were unseen for longer than this; what belongs together is then linked again."""
     fragment_rows: int = 3
     """Fragments seen in fewer frames than this are dropped before anything is linked."""
-    ghost_rows: int = 5
+    ghost_rows: int = 8
     """Tracks seen in fewer frames than this, links included, are dropped."""
     ghost_score: float = 0.0
     """Tracks whose mean score is less are dropped."""
@@ -136,11 +138,13 @@ class Account:
     """Rows put in, by track."""
     smoothed: int
     """Rows whose box was smoothed."""
+    cuts: dict[int, int] = field(default_factory=dict)
+    """Tracks that were cut off from another, and which: what came after a gap was not the same object."""
 
     def __str__(self) -> str:
         rows = sum(self.filled.values())
         return (
-            f"{len(self.links)} links, {rows} rows filled in {len(self.filled)} tracks, "
+            f"{len(self.cuts)} cuts, {len(self.links)} links, {rows} rows filled in {len(self.filled)} tracks, "
             f"{self.smoothed} boxes smoothed, {len(self.drops)} ghosts dropped"
         )
 
@@ -156,7 +160,8 @@ class Refined:
 def refine(observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig | None = None) -> Refined:
     """The recording with hindsight; `times` are the time stamps of all its frames in seconds.
 
-    Ids are those that came in: a linked track keeps the id of its first fragment. Deterministic.
+    Ids are those that came in: a linked track keeps the id of its first fragment, and only what was cut off from a
+    track gets a new one, after all others. Deterministic.
     """
     config = config or RefineConfig()
     if len(observations) == 0:
@@ -166,7 +171,7 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
     kept = observations[keep]
     if len(kept) == 0:
         return Refined(kept, Account((), tuple(drops), {}, 0))
-    ids, links = _link(kept, times, config)
+    ids, links, cuts = _link(kept, times, config, first_new=int(observations.ids.max()) + 1)
     keep, weak = _ghosts(ids, kept.scores, config.ghost_rows, config.ghost_score)
     drops += weak
     kept, ids = kept[keep], ids[keep]
@@ -177,20 +182,25 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
     names, counts = np.unique(refined.ids[refined.filled], return_counts=True)
     filled = dict(zip(names.tolist(), counts.tolist(), strict=True))
     smoothed = int((~refined.filled).sum()) if config.smooth else 0
-    return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed))
+    cuts = {new: track for new, track in cuts.items() if (refined.ids == new).any()}
+    return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed, cuts))
 
 
 def _link(
-    observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig
-) -> tuple[Int64[ndarray, " n"], list[Link]]:
-    """The rows' ids after linking, and the links."""
-    names, places = np.unique(observations.ids, return_inverse=True)
+    observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig, *, first_new: int
+) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
+    """The rows' ids after cutting and linking, the links, and the cuts that stayed."""
+    origins, places, following = _split(observations, times, config.split_gap_s)
+    names = origins.copy()
+    cut_off = following[following >= 0]
+    names[cut_off] = first_new + np.arange(len(cut_off))
     fragments = Fragments.of(
         times[observations.frames],
         places,
         observations.boxes.astype(np.float64),
         observations.class_ids,
         observations.embeddings,
+        following,
         span_s=config.link.span_s,
     )
     before, after, odds = link_fragments(fragments, config.link)
@@ -199,9 +209,30 @@ def _link(
     links = []
     for one, other, likely in zip(before[order].tolist(), after[order].tolist(), odds[order].tolist(), strict=True):
         root[other] = root[one]
-        gap = float(fragments.start[other] - fragments.end[one])
-        links.append(Link(int(names[root[one]]), int(names[other]), gap, likely))
-    return names[root[places]], links
+        if following[one] != other:
+            gap = float(fragments.start[other] - fragments.end[one])
+            links.append(Link(int(names[root[one]]), int(names[other]), gap, likely))
+    cuts = {int(names[place]): int(origins[place]) for place in cut_off if root[place] == place}
+    return names[root[places]], links, cuts
+
+
+def _split(
+    observations: Observations, times: Float64[ndarray, " f"], longest_gap_s: float
+) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " n"], Int64[ndarray, " k"]]:
+    """Tracks cut at long gaps: the id of each fragment, each row's fragment, and the one cut off each, -1 for none."""
+    order = np.lexsort((observations.frames, observations.ids))
+    ids, when = observations.ids[order], times[observations.frames[order]]
+    begins = np.ones(len(ids), bool)
+    begins[1:] = ids[1:] != ids[:-1]
+    cut = np.zeros(len(ids), bool)
+    cut[1:] = ~begins[1:] & (np.diff(when) > longest_gap_s)
+    first = begins | cut
+    parts = cut[first]
+    places = np.empty(len(ids), np.int64)
+    places[order] = first.cumsum() - 1
+    following = np.full(len(parts), -1)
+    following[:-1][parts[1:]] = np.flatnonzero(parts)
+    return ids[first], places, following
 
 
 def _ghosts(

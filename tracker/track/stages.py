@@ -110,7 +110,7 @@ def associate(
         _cascade(frame, found, table, box_filter, config, galleries, table.seen >= seen_since)
     predicted = box_filter.boxes(table.filter[0])
     rows, cols, overlap = _candidates(
-        predicted, found, table, config, min(config.buffer + config.buffer_per_s * elapsed, WIDEST)
+        predicted, found, table, config, min(config.buffer + config.buffer_per_s2 * elapsed * elapsed, WIDEST)
     )
     _overlap_stages(frame, found, table, config, (rows, cols, overlap), galleries)
     if config.recover:

@@ -14,7 +14,9 @@ from tracker.track.kalman import FilterState
 __all__ = ["TrackTable"]
 
 _COUNTS = ("ids", "hits", "streak", "missed", "confirmed", "class_places")
-_VALUES = ("born", "seen", "scores")
+_VALUES = ("born", "seen", "scores", "wander")
+UNPROVEN = 0.5
+"""Wander of a track seen once, as a share of its size."""
 
 
 class TrackTable:
@@ -39,6 +41,8 @@ class TrackTable:
     """Both times, born and seen."""
     scores: Float64[ndarray, " n"]
     """Score of the last detection."""
+    wander: Float64[ndarray, " n"]
+    """How far detections lay from where they were expected, as a share of the box's size: a running mean."""
     observed: Float64[ndarray, "4 n"]
     """Box of the last detection."""
     votes: Float64[ndarray, "c n"]
@@ -65,10 +69,10 @@ class TrackTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def _hold(self, counts: Int64[ndarray, "6 n"], values: Float64[ndarray, "3 n"]) -> None:
+    def _hold(self, counts: Int64[ndarray, "6 n"], values: Float64[ndarray, "4 n"]) -> None:
         self._counts, self._values = counts, values
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
-        self.born, self.seen, self.scores = values
+        self.born, self.seen, self.scores, self.wander = values
         self.since = values[:2]
 
     def keep(self, alive: Bool[ndarray, " n"]) -> None:
@@ -100,7 +104,7 @@ class TrackTable:
         counts = np.zeros((len(_COUNTS), count), np.int64)
         counts[0], counts[1], counts[4], counts[5] = ids, 1, confirmed, class_places
         values = np.empty((len(_VALUES), count))
-        values[:2], values[2] = time, scores
+        values[:2], values[2], values[3] = time, scores, UNPROVEN
         self._hold(np.concatenate([self._counts, counts], axis=1), np.concatenate([self._values, values], axis=1))
         self.filter = np.concatenate([self.filter, filter_state], axis=2)
         self.observed = np.concatenate([self.observed, boxes], axis=1)
