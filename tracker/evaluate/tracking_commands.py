@@ -111,10 +111,13 @@ def _associate(
 ) -> list[str]:
     tracker = make_tracker(name, {"frame_rate": frame_rate, **overrides})
     times = np.arange(len(frames)) / frame_rate
-    found = [tracker.update(detections, time) for detections, time in zip(frames, times.tolist(), strict=True)]
+    found, reported = [], []
+    for detections, time in zip(frames, times.tolist(), strict=True):
+        tracks = tracker.update(detections, time)
+        found.append(tracks)
+        reported.append(tracks[tracker.reported(tracks)])
     if refined:
         return list(refine(Observations.from_tracks(found, frames), times).observations.mot_lines())
-    reported = [tracks[tracker.reported(tracks)] for tracks in found]
     return [line for index, tracks in enumerate(reported) for line in result_lines(index + 1, tracks)]
 
 

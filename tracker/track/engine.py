@@ -127,7 +127,7 @@ class TrackingEngine:
         return self._tracks(detection_rows)
 
     def reported(self, tracks: Tracks) -> Bool[ndarray, " n"]:
-        """Which of the tracks that `update` gave are meant to be written and drawn.
+        """Which of the tracks that `update` just gave are meant to be written and drawn; ask before the next update.
 
         Confirmed ones seen in this frame, and with `report_coast_s` those unseen for no longer than that, as long as
         they moved as expected before.
@@ -137,8 +137,8 @@ class TrackingEngine:
             limit = self.config.report_coast_s + self._clock.interval / 4
             coasting = (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
             if self.config.report_coast_wander < 1:
-                steady = self._table.wander <= self.config.report_coast_wander
-                coasting &= steady[self._table.ids.searchsorted(tracks.ids)]
+                steady = self._table.ids[self._table.wander <= self.config.report_coast_wander]
+                coasting &= np.isin(tracks.ids, steady)
             shown |= coasting
         return shown
 
