@@ -26,6 +26,7 @@ def start(arguments: Sequence[str | Path]) -> subprocess.Popen[str]:
         text=True,
         cwd=ROOT,
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import main
@@ -180,17 +181,40 @@ def test_a_store_that_cannot_be_used_fails_alone_and_stays(
     assert left_in(out) == left_in(annotated)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path: Path, long_clip: Path, network: Path) -> None:
     common = ["annotate", long_clip, "--model", network, "--format", "mot", "--progress", "none", "--workers", "2"]
     process = start([*common, "--out", tmp_path / "broken"])
     while last_frame(tmp_path / "broken" / "long.sqlite") < 100:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal interrupts the workers too
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.strip() == "sightline: interrupted"
     assert not (tmp_path / "broken" / "long.txt").exists()
+    assert run(*common[1:], "--out", tmp_path / "broken") == 0
+    assert run(*common[1:], "--out", tmp_path / "whole") == 0
+    assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_a_file_that_takes_its_process_down_twice_does_not_stop_the_others(
+    tmp_path: Path, long_clip: Path, clip: Path, network: Path
+) -> None:
+    common = ["annotate", long_clip, clip, "--model", network, "--format", "mot", "--progress", "none"]
+    process, killed = start([*common, "--out", tmp_path / "broken"]), set[int]()
+    while process.poll() is None and len(killed) < 2:
+        if last_frame(tmp_path / "broken" / "long.sqlite") >= 100 + 200 * len(killed):
+            for worker in psutil.Process(process.pid).children(recursive=True):
+                if "spawn_main" in " ".join(worker.cmdline()) and worker.pid not in killed:
+                    worker.kill()
+                    killed.add(worker.pid)
+        time.sleep(0.01)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 3, stderr
+    assert "its process died (signal 9), twice" in stdout
+    assert "trying once more" in stderr
     assert run(*common[1:], "--out", tmp_path / "broken") == 0
     assert run(*common[1:], "--out", tmp_path / "whole") == 0
     assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
