@@ -97,9 +97,9 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         display.close()
     seconds = time.perf_counter() - started
-    write_summary(options.out / SUMMARY, reports, seconds)
     if orders.settings.output.progress != "json":
         sys.stdout.write(summary_table(reports, seconds) + "\n")
+    write_summary(options.out / SUMMARY, reports, seconds)
     return exit_code(reports)
 
 
