@@ -7,12 +7,13 @@ annotated first, from the first seconds of the video.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -26,7 +27,7 @@ from PyQt6.QtWidgets import QApplication
 
 from gui.annotation import job_of, orders_of_settings
 from gui.interaction import Shape
-from gui.jobs import Job, JobState
+from gui.jobs import JobState
 from gui.preferences import Preferences
 from gui.theme import Theme, apply_theme
 from gui.window import Window
@@ -65,7 +66,10 @@ class Studio:
         """End it."""
         if self.window is not None:
             self.window.quit()
+            self.window.deleteLater()  # here and now: the garbage collector may come by on any thread
             self.window = None
+            self.app.processEvents()
+            gc.collect()
 
     def wait(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
         """Let the app run until something is so."""
@@ -117,7 +121,7 @@ def shoot_start(studio: Studio, theme: Theme) -> None:
 def shoot_live(studio: Studio, theme: Theme) -> None:
     """Four sources, one with a line drawn."""
     window = studio.open(theme)
-    for name in ("supervision_walking.mp4", "car-detection.mp4", "vtest.avi", "cctv.mp4"):
+    for name in ("supervision_walking.mp4", "car_traffic_small.mp4", "vtest.avi", "cctv.mp4"):
         window.watch(str(VIDEOS / name), loop=True)
     window.engine.change("overlay.trails", True)
     sessions = window.live.sessions
@@ -193,51 +197,44 @@ ZONE = ((0.62, 0.35), (0.83, 0.38), (0.95, 0.72), (0.6, 0.55))
 
 
 def shoot_jobs(studio: Studio, theme: Theme) -> None:
-    """The jobs dock with curves, one job at work and one waiting."""
+    """The jobs dock: an archive that is annotated, a training at work with its curves, and an export that waits."""
     window = studio.open(theme)
     window.show_page(window.networks)
     studio.wait(lambda: window.networks.names)
     window.docks.bring("jobs")
-    for job, title in _made_up_jobs(window):
-        job.title = title
     window.resizeDocks([window.docks["jobs"]], [330], Qt.Orientation.Vertical)
+    jobs, out = window.jobs, studio.work / f"shapes-{theme}"
+    archive = jobs.add("Annotate videos: archive", ["annotate", str(studio.work / "walking.mp4"), "--out",
+                       str(studio.work / "archive"), "--progress", "json"])  # fmt: skip
+    data = write_shapes(studio.work / "shapes.npz")
+    command = ["train", "classifier", "--data", str(data), "--backbone", "lenet5", "--out", str(out), "--epochs", "60"]
+    training = jobs.add("Train a classifier: shapes.npz", command, out)
+    jobs.add("Export recordings: walking.sqlite", ["export-annotations", str(studio.work / "archive/walking.sqlite"),
+             "--format", "coco,cvat", "--out", str(studio.work / "exported")])  # fmt: skip
+    studio.wait(lambda: archive.state is not JobState.RUNNING, 300)
     window.jobs_panel._list.setCurrentRow(1)
+    studio.wait(lambda: any(len(points) >= 12 for points in training.curves.values()), 300)
     window.jobs_panel.show_curves_tab()
-    studio.run(1.2)
     studio.shoot(f"jobs-{theme}")
-    for job in window.jobs.all:
-        job.state = JobState.CANCELLED
+    shutil.rmtree(out, ignore_errors=True)
 
 
-def _made_up_jobs(window: Window) -> Iterator[tuple[Job, str]]:
-    """Jobs that look as after some minutes, without the minutes."""
-    jobs = window.jobs
-    kinds = (
-        ("Annotate videos: archive", JobState.DONE),
-        ("Train a detector: data.yaml", JobState.RUNNING),
-        ("Export recordings: gate.sqlite +3", JobState.WAITING),
-    )
-    for title, state in kinds:
-        job = Job(title, ["train"], None, jobs)
-        job.state = state
-        jobs.all.append(job)
-        jobs.added.emit(job)
-        yield job, title
-    training = jobs.all[1]
-    training._began = time.monotonic() - 1260
-    training.reading.words, training.reading.done, training.reading.total = "epoch 21 of 50", 21, 50
-    training.reading.seconds_left = 1740
-    epochs = np.arange(1, 22, dtype=float)
-    fall = np.exp(-epochs / 9)
+def write_shapes(path: Path) -> Path:
+    """Noisy discs, squares and crosses with their labels, for a training that takes seconds."""
     rng = np.random.default_rng(0)
-    shapes = {
-        "loss_box": 0.9 + 1.6 * fall, "loss_objectness": 0.6 + 1.1 * fall, "loss_classes": 0.3 + 0.9 * fall,
-        "score": 0.43 * (1 - fall), "ap_person": 0.52 * (1 - fall), "ap_car": 0.47 * (1 - fall * 0.9),
-    }  # fmt: skip
-    training.curves = {
-        name: [(x, float(y)) for x, y in zip(epochs, values + rng.normal(0, 0.008, len(epochs)), strict=True)]
-        for name, values in shapes.items()
-    }
+    rows, columns = np.mgrid[:28, :28]
+    images, labels = [], rng.integers(0, 3, 700)
+    for label in labels.tolist():
+        y, x, size = rng.uniform(9, 19), rng.uniform(9, 19), rng.uniform(4, 8)
+        down, along = np.abs(rows - y), np.abs(columns - x)
+        inside = (
+            down**2 + along**2 < size**2,
+            np.maximum(down, along) < size * 0.9,
+            (np.minimum(down, along) < 1.5) & (np.maximum(down, along) < size),
+        )[label]
+        images.append(np.clip(inside * 110 + rng.normal(70, 55, (28, 28)), 0, 255))
+    np.savez(path, images=np.array(images, np.uint8), labels=labels)
+    return path
 
 
 SCENES = {
@@ -267,7 +264,8 @@ def _cut(source: Path, path: Path) -> None:
         for frame in read.decode(stream):
             if frame.time is not None and frame.time > CLIP_S:
                 break
-            written.mux(copy.encode(frame.reformat(format="yuv420p")))
+            image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            written.mux(copy.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         written.mux(copy.encode(None))
 
 
@@ -285,8 +283,8 @@ def main() -> int:
     work = options.work or Path(tempfile.mkdtemp(prefix="sightline-"))
     work.mkdir(parents=True, exist_ok=True)
     try:
-        needed = {"recording": "walking.mp4", "lines": "court.mp4"}
-        wanted = [needed[scene] for scene in options.only if scene in needed]
+        needed = {"recording": "walking.mp4", "lines": "court.mp4", "jobs": "walking.mp4"}
+        wanted = dict.fromkeys(needed[scene] for scene in options.only if scene in needed)
         _prepare(work, [name for name in wanted if not (work / name).exists()])
         studio = Studio(app, work, options.out)
         for name in options.only:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from PyQt6.QtCore import Qt, QTimer
-from PyQt6.QtGui import QImage, QPixmap
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from gui.counting import CountRow
+from gui.picture_view import to_pixmap
 from gui.session import Session
-from gui.video_view import to_image
 
 __all__ = ["CountsPanel"]
 
@@ -101,4 +100,4 @@ class CountsPanel(QWidget):
         painted = session.counts.paint_heat(small)
         if painted is not None:
             pixels = cv2.cvtColor(painted, cv2.COLOR_RGB2BGRA)
-            self._heat.setPixmap(QPixmap.fromImage(QImage(to_image(pixels))))
+            self._heat.setPixmap(to_pixmap(pixels))

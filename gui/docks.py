@@ -60,8 +60,8 @@ class Docks(QObject):
         return [action for dock in self._docks.values() if (action := dock.toggleViewAction()) is not None]
 
     def show_for(self, page: QWidget) -> None:
-        """Show the docks of this page that the user has not closed."""
-        self._page = page
+        """Show the docks of this page that the user has not closed, the first in front when the page is another."""
+        another, self._page = page is not self._page, page
         for name, dock in self._docks.items():
             wanted = self._preferences.flag(f"dock/{name}", default=self._shown_at_first[name])
             belongs = page in self._pages[name]
@@ -69,6 +69,10 @@ class Docks(QObject):
             if toggle is not None:
                 toggle.setEnabled(belongs)
             dock.setVisible(belongs and wanted)
+        if another:
+            front = next((dock for dock in self._docks.values() if dock.isVisibleTo(self._window)), None)
+            if front is not None:
+                front.raise_()
 
     def bring(self, name: str) -> None:
         """Show a dock, also where the user had closed it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from PyQt6.QtCore import QSize, Qt, QUrl, pyqtSignal
-from PyQt6.QtGui import QDesktopServices, QIcon, QPixmap
+from PyQt6.QtGui import QDesktopServices, QIcon
 from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from gui.event_words import describe_event
+from gui.picture_view import to_pixmap
 from gui.session import THUMBNAIL, Notice
 from gui.timeline_layout import clock
-from gui.video_view import to_image
 from tracker.types import Event
 
 __all__ = ["EventsPanel"]
@@ -48,7 +48,7 @@ class EventsPanel(QWidget):
         self._count += 1
         clock = time.strftime("%H:%M:%S", time.localtime(notice.at))
         item = QListWidgetItem(f"{describe_event(notice.event, notice.label)}\n{clock}  {notice.source}")
-        item.setIcon(QIcon(QPixmap.fromImage(to_image(notice.thumbnail))))
+        item.setIcon(QIcon(to_pixmap(notice.thumbnail)))
         item.setData(Qt.ItemDataRole.UserRole, self._count)
         self._notices[self._count] = notice
         self._list.insertItem(0, item)
@@ -94,7 +94,7 @@ class _Moment(QDialog):
         self.setWindowTitle(text.replace("\n", "  "))
         picture = QLabel()
         picture.setAccessibleName(text)
-        picture.setPixmap(QPixmap.fromImage(to_image(notice.still)))
+        picture.setPixmap(to_pixmap(notice.still))
         layout = QVBoxLayout(self)
         layout.addWidget(picture)
         clip = notice.clip

@@ -29,7 +29,7 @@ __all__ = ["JobsPanel"]
 
 DOTS = {
     JobState.WAITING: "#8d97a1",
-    JobState.RUNNING: "#0072b2",
+    JobState.RUNNING: "#56b4e9",
     JobState.DONE: "#009e73",
     JobState.FAILED: "#d55e00",
     JobState.CANCELLED: "#8d97a1",

@@ -85,7 +85,7 @@ class NetworksPage(QWidget):
         layout.setContentsMargins(16, 12, 16, 12)
         layout.setSpacing(10)
         layout.addWidget(title)
-        layout.addWidget(self._table, 2)
+        layout.addWidget(self._table, 1)
         layout.addWidget(self._details, 1)
         layout.addLayout(buttons)
         engine.changed.connect(self._mark)
@@ -190,5 +190,7 @@ class NetworksPage(QWidget):
 
 
 def _brief(network: NetworkFacts) -> str:
-    chosen = sorted(network.accuracy.items(), key=lambda item: (item[0] != "score", len(item[0])))[:4]
+    """The average precisions where there are any, else what was measured first."""
+    precisions = {name: value for name, value in network.accuracy.items() if name.lower().startswith(("ap ", "ap_"))}
+    chosen = list((precisions or network.accuracy).items())[:4]
     return "  ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in chosen)

@@ -7,14 +7,14 @@ from typing import cast
 
 import numpy as np
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
+from PyQt6.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QWheelEvent
 from PyQt6.QtWidgets import QToolTip, QWidget
 
 from gui.drawing import paint_message
 from gui.interaction import Box, Point, View
 from gui.picture import Picture
 
-__all__ = ["PictureView", "to_image"]
+__all__ = ["PictureView", "to_image", "to_pixmap"]
 
 BACKGROUND = "#0d0f11"
 NO_SIZE = (16.0, 9.0)
@@ -28,6 +28,11 @@ def to_image(pixels: np.ndarray) -> QImage:
     height, width = pixels.shape[:2]
     memory = cast(bytes, pixels.data)  # Qt takes any buffer
     return QImage(memory, width, height, pixels.strides[0], QImage.Format.Format_RGB32)
+
+
+def to_pixmap(pixels: np.ndarray) -> QPixmap:
+    """A pixmap of its own memory; `fromImage` alone may go on using the array's."""
+    return QPixmap.fromImage(to_image(pixels).copy())
 
 
 class PictureView(QWidget):

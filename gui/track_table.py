@@ -12,12 +12,13 @@ from PyQt6.QtCore import (
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
+    QObject,
     QSize,
     QSortFilterProxyModel,
     Qt,
     pyqtSignal,
 )
-from PyQt6.QtGui import QColor, QIcon, QPixmap
+from PyQt6.QtGui import QColor, QIcon
 from PyQt6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -31,9 +32,9 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.icons import dot
+from gui.picture_view import to_pixmap
 from gui.thumbnails import THUMBNAIL
 from gui.timeline_layout import clock
-from gui.video_view import to_image
 from tracker.overlay.palette import colour_of
 
 __all__ = ["TrackRow", "TrackTable"]
@@ -63,8 +64,8 @@ class _Model(QAbstractTableModel):
 
     wanted = pyqtSignal(int)
 
-    def __init__(self, headers: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, headers: Sequence[str], parent: QObject) -> None:
+        super().__init__(parent)
         self._headers = headers
         self.tracks: list[TrackRow] = []
         self._icons: dict[int, QIcon] = {}
@@ -99,7 +100,7 @@ class _Model(QAbstractTableModel):
     def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
         """Show these pictures."""
         for track_id, pixels in pictures.items():
-            self._icons[track_id] = QIcon(QPixmap.fromImage(to_image(pixels)))
+            self._icons[track_id] = QIcon(to_pixmap(pixels))
         if self.tracks and pictures:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.tracks) - 1, 0))
 
@@ -145,8 +146,8 @@ class _Model(QAbstractTableModel):
 class _Proxy(QSortFilterProxyModel):
     """Sorts by value and keeps what the filter asks for."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
         self._words = ""
         self._label = ""
         self.setSortRole(SORT_ROLE)
@@ -193,8 +194,8 @@ class TrackTable(QWidget):
         self._classes.setAccessibleName(self.tr("Class shown"))
         self._classes.addItem(self.tr("All classes"), "")
         headers = (self.tr("Id"), self.tr("Class"), self.tr("First"), self.tr("Last"), self.tr("Length"))
-        self._model = _Model(headers)
-        self._proxy = _Proxy()
+        self._model = _Model(headers, self)
+        self._proxy = _Proxy(self)
         self._proxy.setSourceModel(self._model)
         self._view = self._make_view()
         self._count = QLabel()
@@ -286,10 +287,10 @@ class TrackTable(QWidget):
         assert columns is not None
         rows.hide()
         rows.setDefaultSectionSize(THUMBNAIL[1] + 6)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        columns.resizeSection(0, THUMBNAIL[0] + 40)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((0, THUMBNAIL[0] + 40), (2, 60), (3, 60), (4, 64)):
+            columns.resizeSection(column, width)
         columns.setHighlightSections(False)
         columns.setMinimumSectionSize(40)
         selection = view.selectionModel()

@@ -25,9 +25,9 @@ from gui.interaction import (
     shape_at,
     tidy_box,
 )
-from gui.picture_view import PictureView, to_image
+from gui.picture_view import PictureView
 
-__all__ = ["Tool", "VideoView", "to_image"]
+__all__ = ["Tool", "VideoView"]
 
 Tool: TypeAlias = Literal["look", "line", "zone", "blur", "box"]
 REACH = 9.0

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
+from pytestqt.qtbot import QtBot
 
 from gui.live_stages import SharedDetector
+from gui.picture_view import to_pixmap
 from gui.session import Session, SessionState
 from gui.window import Window
 from tests.batch.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
@@ -223,3 +225,10 @@ def test_a_real_file_is_watched_like_a_camera(app: App, shared: Path, name: str)
     assert picture is not None
     assert session.frame_size == picture.frame_size
     assert picture.pixels.max() > 0
+
+
+def test_a_thumbnail_keeps_its_own_pixels(qtbot: QtBot) -> None:
+    pixels = np.full((20, 30, 4), 200, np.uint8)
+    pixmap = to_pixmap(pixels)
+    pixels[:] = 0
+    assert pixmap.toImage().pixelColor(5, 5).red() == 200
