@@ -32,6 +32,7 @@ SPACE: Mapping[str, Sequence[Any]] = {
     "reupdate": (False, True),
     "similarity": ("iou", "height_iou"),
     "buffer": (0.0, 0.05, 0.1, 0.2),
+    "buffer_per_s2": (0.0, 2.5, 5.0, 10.0),
     "fuse_score": (False, True),
     "direction_weight": (0.0, 0.1, 0.2),
     "high_min_similarity": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
@@ -41,9 +42,11 @@ SPACE: Mapping[str, Sequence[Any]] = {
     "recover": (False, True),
     "recover_min_similarity": (0.2, 0.3),
     "confirm_hits": (2, 3, 4),
-    "instant_score": (2.0, 0.95, 0.9),
+    "instant_score": (2.0, 0.99, 0.95, 0.9),
     "max_coast_s": (0.7, 1.0, 1.5, 2.0, 3.0),
     "report": ("filter", "detection"),
+    "report_coast_s": (0.0, 0.1, 0.3, 0.5),
+    "report_coast_wander": (0.03, 0.05, 0.08),
 }
 """What is searched, and the values tried."""
 WIDE_SHARE = 0.4

@@ -25,6 +25,8 @@ DEEPSORT_MARGIN = 1e-5
 
 WIDEST = 0.5
 """Boxes grow by at most this share of their size on every side, however long no frame came."""
+NARROWEST = 0.01
+"""Less growth than this changes nothing and is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +130,7 @@ def _candidates(
 ) -> tuple[ndarray, ndarray, ndarray]:
     """Overlapping pairs and their similarity, lessened where classes differ."""
     boxes = found.boxes
-    if buffer:
+    if buffer >= NARROWEST:
         predicted, boxes = expand(predicted, buffer), expand(boxes, buffer)
     rows, cols = overlapping(predicted, boxes)
     overlap = similarity(config.similarity, predicted, boxes, rows, cols)
@@ -263,13 +265,15 @@ def _with_appearance(
 def _same_direction(found: Found, table: TrackTable, rows: ndarray, cols: ndarray) -> Float64[ndarray, " k"]:
     """From -0.5, straight back, to 0.5, straight on, times the score; 0 for tracks that never moved."""
     centres = (found.boxes[:2] + found.boxes[2:]) / 2
-    step = centres[:, cols] - table.reference_centres()[:, rows]
-    heading = table.headings[:, rows]
-    length = np.sqrt((step * step).sum(axis=0)) + 1e-6
-    cosine = np.clip((step * heading).sum(axis=0) / length, -1, 1)
-    agreement = (0.5 - np.arccos(cosine) / np.pi) * found.scores[cols]
-    moved: ndarray = np.where(np.isnan(heading[0]), 0.0, agreement)
-    return moved
+    step = centres.take(cols, axis=1) - table.reference_centres().take(rows, axis=1)
+    x, y = step
+    along_x, along_y = step * table.headings.take(rows, axis=1)
+    cosine = (along_x + along_y) / (np.sqrt(x * x + y * y) + 1e-6)
+    np.minimum(cosine, 1.0, out=cosine)
+    np.maximum(cosine, -1.0, out=cosine)  # NaN without a heading
+    agreement: ndarray = (0.5 - np.arccos(cosine) / np.pi) * found.scores.take(cols)
+    agreement[agreement != agreement] = 0.0
+    return agreement
 
 
 def _recover(frame: _Frame, found: Found, table: TrackTable, config: TrackerConfig) -> None:

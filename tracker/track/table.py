@@ -57,6 +57,7 @@ class TrackTable:
 
     def __init__(self, *, direction_span: int, keeps_filter: bool) -> None:
         self._span = direction_span
+        self._reference: Float64[ndarray, "2 n"] | None = None
         self._keeps_filter = keeps_filter
         self.filter = np.empty((5, 4, 0))
         self.observed = np.empty((4, 0))
@@ -71,6 +72,7 @@ class TrackTable:
 
     def _hold(self, counts: Int64[ndarray, "6 n"], values: Float64[ndarray, "4 n"]) -> None:
         self._counts, self._values = counts, values
+        self._reference = None
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
         self.born, self.seen, self.scores, self.wander = values
         self.since = values[:2]
@@ -125,17 +127,20 @@ class TrackTable:
 
     def reference_centres(self) -> Float64[ndarray, "2 n"]:
         """Centre of each track's oldest detection within the direction span, else of its last one."""
-        centres: ndarray = (self.observed[:2] + self.observed[2:]) / 2
-        for earlier in self.past[::-1]:
-            centres = np.where(np.isnan(earlier), centres, earlier)
-        return centres
+        if self._reference is None:
+            centres: ndarray = (self.observed[:2] + self.observed[2:]) / 2
+            for earlier in self.past[::-1]:
+                np.copyto(centres, earlier, where=earlier == earlier)  # NaN is what does not equal itself
+            self._reference = centres
+        return self._reference
 
     def pass_frame(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
         """One more frame goes by: the direction span moves on, with the detections of the tracks that have one."""
         if self._span:
-            latest = np.full((1, 2, len(self)), np.nan)
-            latest[0][:, rows] = centres
-            self.past = np.concatenate([self.past[1:], latest])
+            self.past[:-1] = self.past[1:]
+            self.past[-1] = np.nan
+            self.past[-1][:, rows] = centres
+            self._reference = None
 
     def head_for(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
         """Take note which way tracks went; call before `observed` and `hits` change. Needs more than the first box."""
