@@ -14,8 +14,8 @@ from tracker.train.loop import TrainConfig, train_detector
 
 __all__ = ["add_parser"]
 
-NAMES = {"input_size": "imgsz", "max_minutes": "minutes"}
-"""Options that are called otherwise than their setting."""
+NAMES = {"input_size": "imgsz", "max_minutes": "minutes", "start": "weights"}
+"""Options that are called otherwise than their setting; torchrun takes --start for one of its own."""
 
 
 def add_parser(train_subparsers: Any) -> None:

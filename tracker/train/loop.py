@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tracker.config import DetectorConfig
+from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.yolo import TorchDetector, find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.detection import evaluate_detector
@@ -69,6 +69,8 @@ class TrainConfig:
     """Input sizes; each batch takes one at random."""
     input_size: int = 416
     """Size the network is evaluated at and shipped for."""
+    precision: float = 0.0
+    """Share of finds that must be right at the default threshold, which else is that of the best F1."""
     learning_rate: float = 1e-3
     """Peak rate of the heads."""
     neck_factor: float = 1.0
@@ -163,6 +165,7 @@ def train_detector(config: TrainConfig) -> Path:
     steps_per_epoch = max(1, len(train.samples) // config.batch)
     total = steps_per_epoch * config.epochs
     warmup = min(config.warmup_steps, total // 10)
+    set_norm_momentum(network, min(0.1, max(0.03, 30 / total)))
     grids = {
         size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
         for size in config.sizes
@@ -231,7 +234,14 @@ def train_detector(config: TrainConfig) -> Path:
             finished = bool(ranks.add(stale)[0])
     ranks.leave()
     if ranks.first:
-        finish_detector(folder.best, val, device=config.device, pictures=config.pictures)
+        finish_detector(
+            folder.best,
+            val,
+            recipe=to_mapping(config),
+            precision=config.precision,
+            device=config.device,
+            pictures=config.pictures,
+        )
     return folder.best
 
 
@@ -239,6 +249,13 @@ def freeze(network: YoloNet, *, frozen: bool) -> None:
     """Keep the backbone as it is, the statistics of its norms too, or let it learn."""
     network.backbone.requires_grad_(not frozen)
     network.backbone.train(not frozen)
+
+
+def set_norm_momentum(network: YoloNet, momentum: float) -> None:
+    """Let the norms' running statistics follow a short run; at 0.03 they would still show its beginning."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = momentum
 
 
 def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float:
