@@ -50,9 +50,9 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
             return None if canvas is None else {"images": canvas[None]}
 
     model = onnx.load(source)
-    floats = [
-        node.name for node in model.graph.node if node.op_type == "Conv" and any(p in node.name for p in IN_FLOAT)
-    ]
+    backbone = [name for name in convolutions if "/backbone/" in name]
+    answers = [name for name in convolutions if any(part in name for part in ANSWERS)]
+    floats = [*backbone[: len(backbone) // 2], *answers]
     with TemporaryDirectory() as folder:
         quantized = Path(folder) / "quantized.onnx"
         quantize_static(
