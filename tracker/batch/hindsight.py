@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,17 +12,20 @@ from numpy import ndarray
 
 from tracker.store import Observations as Rows
 from tracker.store import Origin, Recording
-from tracker.track.refine import Observations, RefineConfig, refine
+from tracker.track.refine import Observations, RefineConfig, Refined, refine
 
 __all__ = ["RefinedRows", "refined_rows"]
 
 CHUNK_FRAMES = 512
 
+Masks: TypeAlias = dict[tuple[int, int], str]
+"""By frame and track."""
+
 
 class RefinedRows:
     """The rows with hindsight, some frames in each part; to be gone through more than once."""
 
-    def __init__(self, rows: Observations, frames: Int64[ndarray, " f"], masks: dict[tuple[int, int], str]) -> None:
+    def __init__(self, rows: Observations, frames: Int64[ndarray, " f"], masks: Masks) -> None:
         self._rows, self._frames, self._masks = rows, frames, masks
 
     def __iter__(self) -> Iterator[Rows]:
@@ -56,18 +60,30 @@ def refined_rows(recording: Recording, config: RefineConfig | None = None) -> tu
     indices, times = recording.frame_times()
     rows, masks = _recorded(recording, indices)
     refined = refine(rows, times, config)
-    kept = {link.joined: link.kept for link in refined.account.links}
-    renamed = {(frame, kept.get(track, track)): mask for (frame, track), mask in masks.items()}
-    return RefinedRows(refined.observations, indices, renamed), str(refined.account)
+    return RefinedRows(refined.observations, indices, _renamed(masks, rows, refined, indices)), str(refined.account)
 
 
-def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> tuple[Observations, dict[tuple[int, int], str]]:
+def _renamed(masks: Masks, before: Observations, refined: Refined, indices: Int64[ndarray, " f"]) -> Masks:
+    """The masks by frame and the track their row belongs to now."""
+    if not masks:
+        return {}
+    seen = refined.sources >= 0
+    after, sources = refined.observations, refined.sources[seen]
+    columns = (indices[after.frames[seen]], before.ids[sources], after.ids[seen])
+    return {
+        (frame, track): masks[frame, old]
+        for frame, old, track in zip(*(column.tolist() for column in columns), strict=True)
+        if (frame, old) in masks
+    }
+
+
+def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> tuple[Observations, Masks]:
     """All rows in order, tentative ones too, and their masks by frame and track."""
     tentative = recording.tentative(masks=True)
     count = recording.observation_count() + len(tentative)
     numbers, boxes = np.empty((3, count), np.int64), np.empty((count, 4), np.float32)
     scores = np.empty(count, np.float32)
-    masks: dict[tuple[int, int], str] = {}
+    masks: Masks = {}
     stretches = (stretch.observations for stretch in recording.stretches(frames=CHUNK_FRAMES, masks=True))
     at = 0
     for part in itertools.chain([tentative], stretches):

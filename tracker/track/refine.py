@@ -155,6 +155,8 @@ class Refined:
 
     observations: Observations
     account: Account
+    sources: Int64[ndarray, " n"]
+    """Which of the rows that came in each row is, -1 for rows put in."""
 
 
 def refine(observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig | None = None) -> Refined:
@@ -165,25 +167,26 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
     """
     config = config or RefineConfig()
     if len(observations) == 0:
-        return Refined(observations, Account((), (), {}, 0))
+        return Refined(observations, Account((), (), {}, 0), observations.ids)
     times = np.maximum.accumulate(np.asarray(times, np.float64))
     keep, drops = _ghosts(observations.ids, observations.scores, config.fragment_rows, 0.0)
-    kept = observations[keep]
+    rows, kept = keep.nonzero()[0], observations[keep]
     if len(kept) == 0:
-        return Refined(kept, Account((), tuple(drops), {}, 0))
+        return Refined(kept, Account((), tuple(drops), {}, 0), rows)
     ids, links, cuts = _link(kept, times, config, first_new=int(observations.ids.max()) + 1)
     keep, weak = _ghosts(ids, kept.scores, config.ghost_rows, config.ghost_score)
     drops += weak
-    kept, ids = kept[keep], ids[keep]
+    rows, kept, ids = rows[keep], kept[keep], ids[keep]
     if len(kept) == 0:
-        return Refined(kept, Account(tuple(links), tuple(drops), {}, 0))
-    refined = _fill_and_smooth(kept, ids, times, config)
+        return Refined(kept, Account(tuple(links), tuple(drops), {}, 0), rows)
+    refined, origins = _fill_and_smooth(kept, ids, times, config)
     assert refined.filled is not None
     names, counts = np.unique(refined.ids[refined.filled], return_counts=True)
     filled = dict(zip(names.tolist(), counts.tolist(), strict=True))
     smoothed = int((~refined.filled).sum()) if config.smooth else 0
     cuts = {new: track for new, track in cuts.items() if (refined.ids == new).any()}
-    return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed, cuts))
+    sources = np.where(refined.filled, -1, rows[origins])
+    return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed, cuts), sources)
 
 
 def _link(
@@ -255,8 +258,11 @@ def _ghosts(
 
 def _fill_and_smooth(
     observations: Observations, ids: Int64[ndarray, " n"], times: Float64[ndarray, " f"], config: RefineConfig
-) -> Observations:
-    """Every track in every frame of its life, smoothed; gaps too long to fill are left open."""
+) -> tuple[Observations, Int64[ndarray, " m"]]:
+    """Every track in every frame of its life, smoothed, and the row each comes from or comes after.
+
+    Gaps too long to fill are left open.
+    """
     order = np.lexsort((ids, observations.frames))
     observations, ids = observations[order], ids[order]
     names, places = np.unique(ids, return_inverse=True)
@@ -284,7 +290,7 @@ def _fill_and_smooth(
     chosen = np.flatnonzero(seen | ((gap <= config.fill_gap_s + interval / 4) & (blur <= config.fill_blur)))
     chosen = chosen[np.lexsort((tracks[chosen], frames[chosen]))]
     source = source[chosen]
-    return Observations(
+    filled = Observations(
         frames[chosen],
         names[tracks[chosen]],
         boxes[chosen].astype(np.float32),
@@ -293,3 +299,4 @@ def _fill_and_smooth(
         None if observations.embeddings is None else observations.embeddings[source],
         ~seen[chosen],
     )
+    return filled, order[source]
