@@ -50,6 +50,7 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
             return None if canvas is None else {"images": canvas[None]}
 
     model = onnx.load(source)
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     backbone = [name for name in convolutions if "/backbone/" in name]
     answers = [name for name in convolutions if any(part in name for part in ANSWERS)]
     floats = [*backbone[: len(backbone) // 2], *answers]

@@ -62,9 +62,7 @@ def start_network(
         if card.labels != train.labels:
             network = change_classes(network, card.labels, train.labels)
             known = [label for label in train.labels if label in card.labels]
-            log.info(
-                "%s: %d of %d classes known, %s", weights, len(known), len(train.labels), ", ".join(known) or "none"
-            )
+            log.info("%s: classes known already: %s", weights, ", ".join(known) or "none")
             fresh = [f"heads.{level}.classes" for level in range(len(network.strides))]
             return Start(network, _card(train, network, card.anchors, input_size), fresh)
         return Start(network, replace(card, input_size=input_size), [])
