@@ -79,7 +79,7 @@ def test_a_fresh_network_takes_a_published_backbone_and_anchors_of_the_data(shap
 
 
 def test_a_published_backbone_beside_whole_weights_is_refused(shapes: DataSet, known: tuple[Path, YoloNet]) -> None:
-    with pytest.raises(ConfigError, match="leave out --weights, or --pretrained"):
+    with pytest.raises(ConfigError, match="leave out --start, or --pretrained"):
         start_network(shapes, weights=str(known[0]), pretrained="resnet18.pth")
 
 

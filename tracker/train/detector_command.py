@@ -14,8 +14,8 @@ from tracker.train.loop import TrainConfig, train_detector
 
 __all__ = ["add_parser"]
 
-NAMES = {"input_size": "imgsz", "max_minutes": "minutes", "start": "weights"}
-"""Options that are called otherwise than their setting; torchrun takes --start for one of its own."""
+NAMES = {"input_size": ("--imgsz",), "max_minutes": ("--minutes",), "start": ("--start", "--weights")}
+"""Options that are called otherwise than their setting; torchrun takes --start for one of its own, hence --weights."""
 
 
 def add_parser(train_subparsers: Any) -> None:
@@ -23,19 +23,19 @@ def add_parser(train_subparsers: Any) -> None:
     parser = train_subparsers.add_parser("detector", help="a network that finds objects, with masks")
     docs = field_docs(TrainConfig)
     for field in dataclasses.fields(TrainConfig):
-        option = f"--{NAMES.get(field.name, field.name).replace('_', '-')}"
+        option = NAMES.get(field.name, (f"--{field.name.replace('_', '-')}",))
         text = docs.get(field.name, "")
         if field.name == "data":
-            parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
+            parser.add_argument(*option, type=Path, required=True, metavar="FILE", help=text)
         elif isinstance(field.default, bool):
             help_text = f"{text} (default {'on' if field.default else 'off'})"
             parser.add_argument(
-                option, dest=field.name, action=argparse.BooleanOptionalAction, default=None, help=help_text
+                *option, dest=field.name, action=argparse.BooleanOptionalAction, default=None, help=help_text
             )
         elif isinstance(field.default, int | float | str | Path):
             help_text = f"{text} (default {field.default})" if field.default != "" else text
             parser.add_argument(
-                option, dest=field.name, type=type(field.default), metavar="VALUE", help=help_text.replace("%", "%%")
+                *option, dest=field.name, type=type(field.default), metavar="VALUE", help=help_text.replace("%", "%%")
             )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file; options given here win")
     any_setting = "any setting by its key, such as augment.mosaic=0.3 or losses.mask=1; may be repeated"

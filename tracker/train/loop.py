@@ -75,8 +75,8 @@ class TrainConfig:
     """Peak rate of the heads."""
     neck_factor: float = 1.0
     """Share of that rate for the neck."""
-    body_factor: float = 1.0
-    """Share of that rate for the backbone."""
+    body_factor: float = 0.0
+    """Share of that rate for the backbone; 0 takes all of it, or a tenth after `freeze`."""
     fresh_factor: float = 1.0
     """Factor for layers that `start` did not fill (masks, when it is a YOLOX file)."""
     weight_decay: float = 0.02
@@ -90,7 +90,7 @@ class TrainConfig:
     average: float = 0.998
     """Decay of the moving average of the weights."""
     freeze: int = 0
-    """Epochs during which the backbone stays as it is; body_factor is its share of the rate afterwards."""
+    """Epochs during which the backbone stays as it is; it then learns at a low rate (body_factor)."""
     patience: int = 0
     """Stop after this many evaluations without a better one; 0 never stops early."""
     evaluate_minutes: float = 0.0
@@ -152,7 +152,8 @@ def train_detector(config: TrainConfig) -> Path:
     network = network.to(device).to(memory_format=torch.channels_last).train()
     if ranks.count > 1 and device.type == "cuda":  # gloo has none: on CPUs each process keeps its own statistics
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    factors = {"backbone": config.body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
+    body_factor = config.body_factor or (0.1 if config.freeze else 1.0)
+    factors = {"backbone": body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
     groups = parameter_groups(
         network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors
     )

@@ -51,7 +51,7 @@ def start_network(
     filled with `pretrained` (torchvision's or timm's) where given, its anchors found in the training boxes.
     """
     if weights and pretrained:
-        raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --weights, or --pretrained")
+        raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --start, or --pretrained")
     if weights.endswith(".onnx"):
         network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
         copy_yolox(network, Path(weights), train.labels, YOLOX_ANCHORS)
