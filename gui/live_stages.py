@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float64
@@ -112,4 +111,4 @@ def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:
     """The tracker's settings with the network's own threshold where they leave it open."""
     if settings.own_scores:
         return settings.tracker
-    return replace(settings.tracker, high_score=conf, new_score=conf)
+    return settings.tracker.for_threshold(conf)

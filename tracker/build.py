@@ -194,7 +194,7 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
     )
     tracker = settings.tracker
     if not settings.own_scores:
-        tracker = replace(tracker, high_score=detector.conf, new_score=detector.conf)
+        tracker = tracker.for_threshold(detector.conf)
     overlay = Overlay(settings.overlay) if draw else None
     motion = CameraMotion() if tracker.camera_motion else None
     pipeline = Pipeline(detector, TrackingEngine(tracker), estimate_motion=motion, draw=overlay)

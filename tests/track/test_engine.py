@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from tests.track.scenes import NOTHING, detections, walk
 from tracker.config.tracking import TrackerConfig
+from tracker.errors import FormatError
 from tracker.evaluate.mot_files import MotRows
 from tracker.evaluate.tracking import combine
 from tracker.evaluate.tuning import Problem, evaluate, load_problems
@@ -68,6 +69,11 @@ def test_a_given_state_does_not_change_while_its_tracker_goes_on() -> None:
     before = copy.deepcopy(state)
     track(tracker, MOVING[20:40], 20)
     assert pickle.dumps(state) == pickle.dumps(before)
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    with pytest.raises(FormatError, match="expected version 2, found 1; .*start the recording anew"):
+        TrackingEngine().restore({**TrackingEngine().state(), "version": 1})
 
 
 def test_two_trackers_count_their_ids_apart_and_none_is_reused() -> None:

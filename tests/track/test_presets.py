@@ -94,3 +94,9 @@ def test_a_file_that_holds_no_settings_is_refused(text: str, message: str, tmp_p
 def test_the_default_preset_is_the_default_configuration() -> None:
     assert tracker_config("default", {}) == TrackerConfig()
     assert {"sort", "deepsort", "bytetrack", "botsort", "ocsort", "default"} == set(PRESETS)
+
+
+def test_a_detectors_own_threshold_sets_the_scores_that_continue_and_start_tracks() -> None:
+    config = TrackerConfig().for_threshold(0.6)
+    assert (config.high_score, config.new_score) == (0.6, pytest.approx(0.7))
+    assert TrackerConfig().for_threshold(1.0).new_score == 1.0

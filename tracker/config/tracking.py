@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["TrackerConfig"]
@@ -109,6 +109,13 @@ class TrackerConfig:
     """Tracks unseen for at most this long are written and drawn too, where they are expected."""
     report_coast_wander: float = 0.05
     """Only where detections of late lay this near to where they were expected, as a share of the size; 1 allows all."""
+
+    def for_threshold(self, conf: float) -> TrackerConfig:
+        """These settings for a detector whose own threshold is `conf`: from there on a track goes on.
+
+        To start one takes a quarter more of what is left to 1.
+        """
+        return replace(self, high_score=conf, new_score=conf + (1 - conf) / 4)
 
     def __post_init__(self) -> None:
         for name in ("low_score", "high_score", "new_max_overlap", "duplicate_overlap", "class_penalty"):

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
+from tracker.errors import FormatError
 from tracker.track.appearance import Galleries
 from tracker.track.associate import overlapping, similarity
 from tracker.track.explain import Endings, LastFrame, why_not
@@ -29,6 +30,7 @@ from tracker.types import Detections, Tracks, TrackState
 
 __all__ = ["TrackingEngine"]
 
+STATE_VERSION = 2
 DEFAULT_INTERVAL = 1 / 30
 LONGEST_STEP = 300.0
 """Nominal intervals a track is moved on at most: after a longer gap any position is as good as another."""
@@ -372,7 +374,7 @@ class TrackingEngine:
         """All that is needed to go on later, as plain values and arrays."""
         clock = self._clock
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "next_id": self._next_id,
             "classes": list(self._classes),
             "clock": [clock.stamp, clock.now, clock.frames, clock.interval, list(clock.steps)],
@@ -381,7 +383,12 @@ class TrackingEngine:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where the tracker that gave `state` stood; its settings must be the same."""
+        """Go on where the tracker that gave `state` stood; its settings must be the same. Raises FormatError."""
+        if state.get("version") != STATE_VERSION:
+            raise FormatError(
+                f"tracker state: expected version {STATE_VERSION}, found {state.get('version')}; "
+                "another version of the program wrote it, so start the recording anew"
+            )
         self.reset()
         self._next_id = int(state["next_id"])
         self._classes = [int(class_id) for class_id in state["classes"]]
