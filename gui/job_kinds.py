@@ -81,6 +81,28 @@ KINDS = (
     _training("reid", "Train re-identification", "VIDEO=TRACKS, several separated by blanks", "30"),
     _training("segmentation", "Train segmentation", "a folder or .tar with train and val images and labels", "100"),
     JobKind(
+        "Export a network",
+        ("export",),
+        (
+            Question("", "Network", "file", "a .safetensors file of a training, or auto", needed=True, default="auto"),
+            Question("--to", "Format", "text", "onnx, openvino or torchscript", default="onnx"),
+            Question("--data", "Data", "file", "to calibrate on and to measure before and after"),
+            Question("--out", "File", "text", "to write; without it beside the network"),
+            Question("--half", "Half precision: half the size", "flag"),
+            Question("--int8", "8-bit convolutions, calibrated on the data", "flag"),
+        ),
+    ),
+    JobKind(
+        "Evaluate a detector",
+        ("evaluate", "detector"),
+        (
+            Question("--model", "Network", "file", "auto, or a file", default="auto"),
+            Question("--data", "Data", "file", "a data.yaml, or a COCO JSON file", needed=True),
+            Question("--split", "Part", "text", "val, test or train", default="val"),
+            Question("--per-folder", "Each folder of images by itself too", "flag"),
+        ),
+    ),
+    JobKind(
         "Export recordings",
         ("export-annotations",),
         (

@@ -15,7 +15,7 @@ from gui.corrections import Corrections
 from gui.engine import Engine
 from gui.export_dialog import ExportDialog
 from gui.inspection import Inspection
-from gui.interaction import Shape
+from gui.interaction import Box, Shape
 from gui.picture import with_hidden
 from gui.playback import Playback
 from gui.preferences import Preferences
@@ -28,6 +28,7 @@ from gui.transport import Transport
 from gui.video_view import VideoView
 from gui.work import Background
 from tracker.errors import TrackerError
+from tracker.types import Image
 
 __all__ = ["RecordingPage"]
 
@@ -155,6 +156,14 @@ class RecordingPage(QWidget):
         if self._recording is not None:
             self._recording.close()
             self.tracks.end()
+
+    def shown(self) -> tuple[Image, Box | None] | None:
+        """The frame shown and where the only selected track is in it."""
+        recording = self._recording
+        if recording is None or recording.picture is None:
+            return None
+        box = recording.box_of(next(iter(recording.selected))) if len(recording.selected) == 1 else None
+        return recording.picture.result.frame.image, box
 
     def jump(self, seconds: float) -> None:
         """Hold and show this moment."""

@@ -24,6 +24,7 @@ from gui.counts_panel import CountsPanel
 from gui.docks import Docks, scrolled
 from gui.engine import Engine, LoadDetector, load_detector
 from gui.events_panel import EventsPanel
+from gui.evidence_panel import EvidencePanel
 from gui.jobs import Jobs
 from gui.jobs_panel import JobsPanel
 from gui.live_page import LivePage
@@ -75,6 +76,7 @@ class Window(QMainWindow):
         self.events, self.counts = EventsPanel(), CountsPanel()
         self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel()
         self.jobs_panel = JobsPanel(self.jobs, preferences)
+        self.evidence = EvidencePanel(self.jobs, self.recordings.shown, lambda: self.engine.settings.detector.model)
         self._pages = QStackedWidget()
         self._event_panels, self._count_panels = QStackedWidget(), QStackedWidget()
         self._full = False
@@ -272,6 +274,7 @@ class Window(QMainWindow):
         add("settings", self.tr("Settings"), scrolled(self.panel), RIGHT, both, beside="tracks")
         add("events", self.tr("Events"), self._event_panels, RIGHT, both, beside="settings")
         add("counts", self.tr("Counts"), self._count_panels, RIGHT, both, beside="events")
+        add("evidence", self.tr("Evidence"), self.evidence, RIGHT, [self.recordings], shown=False, beside="counts")
         add("jobs", self.tr("Jobs"), self.jobs_panel, BELOW, pages, shown=False)
         self.docks["settings"].raise_()
         self.docks["tracks"].raise_()

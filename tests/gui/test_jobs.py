@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from gui.charts import choose_curves
+from gui.evidence_panel import surroundings
 from gui.job_dialog import JobDialog
 from gui.job_kinds import arguments_of, job_kinds, results_of
 from gui.jobs import JobState, read_curves
@@ -77,3 +80,25 @@ def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> N
     assert curves["ap50_car"] == [(2, 0.4)]
     assert list(choose_curves(curves, losses=False)) == ["score", "ap50_car"]
     assert list(choose_curves(curves, losses=True)) == ["box"]
+
+
+def test_evidence_is_shown_picture_by_picture(app: App, tmp_path: Path) -> None:
+    window = app.start()
+    for name in ("evidence-0-person", "features-stride-8"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((20, 30, 3), 90, np.uint8))
+    window.evidence.show_folder(tmp_path)
+    assert [picture.accessibleName() for picture in window.evidence.pictures] == [
+        "evidence 0 person",
+        "features stride 8",
+    ]
+    window.evidence.explain()
+    assert window.jobs.all == [], "without a picture there is nothing to explain"
+
+
+def test_the_surroundings_of_a_box_lie_in_the_picture_and_hold_it() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[150:190, 270:295] = 255
+    crop = surroundings(image, (270, 150, 295, 190))
+    assert (crop == 255).all(axis=2).sum() == 40 * 25
+    assert crop.shape[0] <= 200
+    assert crop.shape[1] <= 300
