@@ -108,16 +108,20 @@ def mostly_inside(boxes: ndarray, regions: ndarray) -> Bool[ndarray, " n"]:
     return np.asarray(shared > 0.5 * area(boxes))
 
 
-def best_point(matches: Matches) -> OperatingPoint | None:
-    """The threshold with the best F1 over all finds, rounded down to a hundredth; None without finds or objects."""
+def best_point(matches: Matches, *, precision: float = 0.0) -> OperatingPoint | None:
+    """The threshold with the best F1 over all finds, rounded down to a hundredth; None without finds or objects.
+
+    With `precision`, the best of those at which at least this share of the finds is right, where there is one.
+    """
     if not len(matches.scores) or not matches.objects.sum():
         return None
-    scores, precision, recall = matches.curve()
+    scores, precisions, recall = matches.curve()
     last = np.append(scores[1:] != scores[:-1], True)  # equal scores stand or fall together
-    f1 = np.where(last, 2 * precision * recall / np.maximum(precision + recall, 1e-9), -1.0)
+    f1 = np.where(last, 2 * precisions * recall / np.maximum(precisions + recall, 1e-9), -1.0)
+    f1 = np.where(precisions >= precision, f1, f1 - 2.0)
     confidence = float(np.floor(scores[int(f1.argmax())] * 100) / 100)
     row = int((scores >= confidence).sum()) - 1
-    return OperatingPoint(confidence, float(precision[row]), float(recall[row]))
+    return OperatingPoint(confidence, float(precisions[row]), float(recall[row]))
 
 
 def confuse(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tracker.config import DetectorConfig
 from tracker.detect.yolo import TorchDetector
@@ -23,27 +24,35 @@ __all__ = ["finish_detector", "measured_card"]
 log = logging.getLogger(__name__)
 
 
-def finish_detector(best: Path, judged: DataSet | None, *, device: str, pictures: bool) -> Path:
-    """Give `best` its default threshold and its accuracy on `judged`, and write the ONNX file beside it.
+def finish_detector(
+    best: Path, judged: DataSet | None, *, recipe: Mapping[str, Any], precision: float, device: str, pictures: bool
+) -> Path:
+    """Give `best` its recipe, its default threshold and its accuracy on `judged`; write the ONNX file beside it.
 
-    Without validation images both stay as they are. Returns the ONNX file.
+    Without validation images threshold and accuracy stay as they are. Returns the ONNX file.
     """
     network, card = load_detector(best)
+    card = replace(card, training=recipe)
     if judged is not None:
         look = DetectorConfig(conf=0.01, imgsz=card.input_size, device=device)
         found = detect_all(TorchDetector((clone(network), card), look), judged.samples)
-        card = measured_card(card, judged, rename(found, card.labels, judged.labels))
+        card = measured_card(card, judged, rename(found, card.labels, judged.labels), precision=precision)
         if pictures:
             draw_verdict(best.parent, judged.samples, found, card.labels, confidence=card.confidence)
-        save_detector(best, network, card)
+    save_detector(best, network, card)
     onnx = best.with_suffix(".onnx")
     export_onnx(onnx, network, card)
     log.info("%s: default threshold %.2f, %s", onnx, card.confidence, tell(card.accuracy))
     return onnx
 
 
-def measured_card(card: ModelCard, judged: DataSet, found: Sequence[Detections]) -> ModelCard:
-    """The card with the threshold of the best F1 and the accuracy of finds on these images."""
+def measured_card(
+    card: ModelCard, judged: DataSet, found: Sequence[Detections], *, precision: float = 0.0
+) -> ModelCard:
+    """The card with the accuracy of finds on these images, and the threshold of the best F1.
+
+    With `precision`, of the best F1 among thresholds at which at least this share of the finds is right.
+    """
     samples, names = judged.samples, dict(enumerate(judged.labels))
     accuracy = {"images": float(len(samples))}
     accuracy |= figures("", average_precision(samples, found, names))
@@ -51,7 +60,7 @@ def measured_card(card: ModelCard, judged: DataSet, found: Sequence[Detections])
     if "person" in judged.labels:
         alone = one_person_masks(samples, found, judged.labels.index("person"))
         accuracy |= figures("mask ", {"one person": alone})
-    point = best_point(match_finds(samples, found, len(names)))
+    point = best_point(match_finds(samples, found, len(names)), precision=precision)
     if point is not None:
         accuracy |= {"precision": round(point.precision, 4), "recall": round(point.recall, 4)}
         card = replace(card, confidence=min(max(point.confidence, 0.05), 0.95))
