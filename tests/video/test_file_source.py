@@ -222,3 +222,24 @@ def test_closing_ends_a_running_iteration_from_another_thread(tmp_path: Path) ->
     assert not reader.is_alive()
     assert len(seen) < 200
     assert list(source) == []
+
+
+def test_a_source_may_be_closed_while_another_thread_stops_reading(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, frames=40)
+    for pause in range(30):
+        source = FileSource(path)
+        reading = threading.Event()
+
+        def read(source: FileSource = source, reading: threading.Event = reading, frames: int = pause % 5) -> None:
+            for frame in source:
+                reading.set()
+                if frame.index >= frames:
+                    break
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        assert reading.wait(10)
+        source.close()
+        thread.join(10)
+        assert not thread.is_alive()

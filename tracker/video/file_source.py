@@ -135,9 +135,11 @@ class FileSource:
         return reader
 
     def _close_reader(self, reader: FileReader) -> None:
-        reader.close()
-        if reader in self._readers:
-            self._readers.remove(reader)
+        """Close it once, whether its iteration or `close` comes first: an iteration may end on a thread of its own."""
+        with self._lock:
+            if reader in self._readers:
+                self._readers.remove(reader)
+                reader.close()
 
     def _pictures(self) -> Iterator[Picture]:
         """All pictures from the start, the first time with the reader and the frame that opening left behind."""
