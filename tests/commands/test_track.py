@@ -24,6 +24,8 @@ from tracker.demo_clip import true_boxes
 from tracker.geometry import iou
 
 ROOT = Path(__file__).parents[2]
+HALF_HIDDEN = 6
+"""The person of the demo's photographs whom another picture's edge cuts in half."""
 
 
 def run(*arguments: object) -> int:
@@ -75,12 +77,14 @@ def test_the_people_are_found_and_keep_their_identity(tracked: Path) -> None:
         boxes[:, 2:] += boxes[:, :2]
         overlap = iou(truth, boxes)
         for person, overlaps in zip(ids.tolist(), overlap, strict=True):
+            if person == HALF_HIDDEN:
+                continue
             total += 1
             if len(here) and overlaps.max() >= 0.5:
                 seen.setdefault(person, []).append(int(here[overlaps.argmax(), 1]))
     found = sum(map(len, seen.values()))
     faithful = sum(max(map(track_ids.count, set(track_ids))) for track_ids in seen.values())
-    assert found / total > 0.8
+    assert found / total > 0.9
     assert faithful / found > 0.9
 
 
@@ -264,15 +268,17 @@ def test_a_full_disk_is_one_clear_line_and_no_half_annotation(tmp_path: Path) ->
     assert not (tmp_path / "run" / "clip.jsonl").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes are told on Unix")
 def test_the_default_path_needs_no_torch_and_little_memory(photographs: Path, tmp_path: Path) -> None:
     script = f"""
-        import resource, sys
+        import sys
         sys.path.insert(0, {str(ROOT)!r})
         import main
+        from tests.memory import peak_mb
         quiet = ("--project", {str(tmp_path)!r}, "--progress", "none")
         code = main.main(["track", {str(photographs)!r}, "--save", *quiet])
         heavy = [name for name in ("torch", "ultralytics", "PyQt6", "ray", "matplotlib") if name in sys.modules]
-        print("REPORT", code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, *heavy)
+        print("REPORT", code, peak_mb(), *heavy)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300, check=True
@@ -280,8 +286,7 @@ def test_the_default_path_needs_no_torch_and_little_memory(photographs: Path, tm
     _, code, peak, *heavy = next(line for line in done.stdout.splitlines() if line.startswith("REPORT")).split()
     assert code == "0"
     assert heavy == []
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(peak) * unit < 500 * 2**20
+    assert float(peak) < 500
 
 
 def test_detect_writes_rows_of_every_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
