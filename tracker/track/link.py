@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy import ndarray
 from tracker.track.associate import assign
 
 __all__ = ["Fragments", "LinkConfig", "link_fragments"]
+
+
+PAIRS_AT_ONCE = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,12 @@ def link_fragments(
 
     Each fragment has at most one before and one after it; the choice has the largest sum of odds above the limit.
     """
-    before, after = _candidates(fragments, config)
-    odds = _log_odds(fragments, before, after, config)
-    good = odds > config.min_log_odds
-    before, after, odds = before[good], after[good], odds[good]
+    likely = []
+    for before, after in _candidates(fragments, config):
+        odds = _log_odds(fragments, before, after, config)
+        good = odds > config.min_log_odds
+        likely.append((before[good], after[good], odds[good]))
+    before, after, odds = (np.concatenate(column) for column in zip(*likely, strict=True))
     count = len(fragments.start)
     chosen_before, chosen_after = assign(before, after, odds - config.min_log_odds, (count, count))
     table = dict(zip((before * count + after).tolist(), odds.tolist(), strict=True))
@@ -135,17 +141,22 @@ def link_fragments(
     return chosen_before, chosen_after, chosen_odds
 
 
-def _candidates(fragments: Fragments, config: LinkConfig) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]:
-    """Every pair in which one ends before the other starts, and not too long before."""
+def _candidates(
+    fragments: Fragments, config: LinkConfig
+) -> Iterator[tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]]:
+    """Every pair in which one ends before the other starts, and not too long before; some at a time."""
     order = fragments.start.argsort(kind="stable")
     starts = fragments.start[order]
     low = starts.searchsorted(fragments.end, side="right")
     high = np.maximum(starts.searchsorted(fragments.end + config.longest_gap_s, side="right"), low)
     counts = high - low
-    place = np.arange(counts.sum()) + np.repeat(low - (counts.cumsum() - counts), counts)
-    before, after = np.repeat(np.arange(len(starts)), counts), order[place]
-    same = fragments.class_ids[before] == fragments.class_ids[after]
-    return before[same], after[same]
+    edges = np.diff(counts.cumsum() // PAIRS_AT_ONCE).nonzero()[0] + 1
+    for rows in np.split(np.arange(len(starts)), edges):
+        own = counts[rows]
+        place = np.arange(own.sum()) + np.repeat(low[rows] - (own.cumsum() - own), own)
+        before, after = np.repeat(rows, own), order[place]
+        same = fragments.class_ids[before] == fragments.class_ids[after]
+        yield before[same], after[same]
 
 
 def _log_odds(
