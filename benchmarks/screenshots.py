@@ -204,6 +204,7 @@ def shoot_jobs(studio: Studio, theme: Theme) -> None:
     window.docks.bring("jobs")
     window.resizeDocks([window.docks["jobs"]], [330], Qt.Orientation.Vertical)
     jobs, out = window.jobs, studio.work / f"shapes-{theme}"
+    shutil.rmtree(out, ignore_errors=True)
     archive = jobs.add("Annotate videos: archive", ["annotate", str(studio.work / "walking.mp4"), "--out",
                        str(studio.work / "archive"), "--progress", "json"])  # fmt: skip
     data = write_shapes(studio.work / "shapes.npz")

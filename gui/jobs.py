@@ -280,18 +280,25 @@ class Jobs(QObject):
 
 
 def read_curves(path: Path) -> Curves:
-    """The columns of a training's table; empty where there is none yet. Lines cut short are left out."""
+    """The columns of a training's table; empty where there is none yet. Lines cut short are left out.
+
+    Where a folder was trained into again, these are the curves of the last time.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, csv.Error, UnicodeDecodeError):
         return {}
     curves: dict[str, list[tuple[float, float]]] = {}
+    last = 0.0
     for row in rows:
         numbers = {name: _number(text) for name, text in row.items() if name is not None}
         epoch = numbers.pop("epoch", None)
         if epoch is None:
             continue
+        if curves and epoch <= last:  # the same folder was trained into anew
+            curves.clear()
+        last = epoch
         for name, value in numbers.items():
             if value is not None and name not in ("step", "minutes"):
                 curves.setdefault(name, []).append((epoch, value))

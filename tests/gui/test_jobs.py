@@ -79,6 +79,9 @@ def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> N
     assert curves["loss_box"] == [(1, 2.5), (2, 1.5), (3, 1.0)]
     assert curves["ap50_car"] == [(2, 0.4)]
     assert list(choose_curves(curves, losses=False)) == ["score", "ap50_car"]
+    table.write_text("epoch,loss_box\n1,2.5\n2,1.5\n1,2.2\n")
+    assert read_curves(table) == {"loss_box": [(1, 2.2)]}
+    table.write_text("epoch,step,loss_box,ap50_car,score\n1,10,2.5,nan,0.1\n2,20,1.5,0.4,0.3\n3,30,1.")
     assert list(choose_curves(curves, losses=True)) == ["box"]
 
 
