@@ -29,7 +29,7 @@ from tracker.train.data import load_data
 from tracker.train.loop import TrainConfig, train_detector
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = {"cspdarknet_nano": 150, "resnet18": 100}
+EPOCHS = {"cspdarknet_nano": 150, "resnet18": 80}
 """Enough to learn eight pictures by heart: about a minute of one core."""
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
 
