@@ -71,7 +71,7 @@ KINDS = (
             Question("--rules", "Lines and zones", "file", "a TOML file of rules to count at"),
             Question("--workers", "At a time", "text", "recordings in work at a time", default="1"),
             Question("--recursive", "Look into subfolders too", "flag"),
-            Question("--refine", "Go over it once more: link, fill, smooth", "flag"),
+            Question("--no-refine", "Leave the tracks as they were found: no linking, filling, smoothing", "flag"),
             Question("--save", "Write annotated videos too", "flag"),
         ),
         fixed=("--progress", "json"),

@@ -16,7 +16,7 @@ from tracker.batch.recorder import CheckpointingPipeline, RecordingSink
 from tracker.batch.render import render_video
 from tracker.batch.rules import make_analytics, recount_all
 from tracker.build import Built, make_pipeline
-from tracker.errors import SourceError
+from tracker.errors import FormatError, SourceError
 from tracker.protocols import FrameSource
 from tracker.runner import Runner
 from tracker.store import Recording, RecordingInfo, RecordingWriter
@@ -201,7 +201,7 @@ def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell:
     try:
         try:
             run = RecordingRun(source, built, writer, orders)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, FormatError) as error:
             log.warning("%s: begins anew: its checkpoint is another version's (%r)", job.name, error)
             writer.close()
             built = make_pipeline(settings, live=False, draw=False)

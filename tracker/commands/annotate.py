@@ -51,8 +51,8 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument(
         "--format", type=comma_list, metavar="A,B", help=f"annotation files to write: {', '.join(FORMATS)}"
     )
-    refine = "go over each finished recording once more: link fragments, fill gaps, smooth"
-    parser.add_argument("--refine", action=argparse.BooleanOptionalAction, default=False, help=refine)
+    refine = "go over each finished recording once more: link fragments, fill gaps, smooth (default on)"
+    parser.add_argument("--refine", action=argparse.BooleanOptionalAction, default=True, help=refine)
     parser.add_argument(
         "--save", action=argparse.BooleanOptionalAction, default=None, help="write annotated videos too"
     )
