@@ -143,8 +143,8 @@ def tell(late_s: list[float], memory: list[float], errors: list[float]) -> bool:
           f"worst {late.max():.1f} ms; {within:.2f} % under 33 ms, {int((late > 100).sum())} over 100 ms")  # fmt: skip
     half = memory[len(memory) // 2 :]
     later = float(np.polyfit(np.arange(len(half)) / 60, half, 1)[0]) if len(half) > 2 else 0.0
-    print(f"memory: {', '.join(f'{value:.0f}' for value in memory[::60])} MiB each minute; {later:+.2f} MiB a minute in "
-          "the second half")  # fmt: skip
+    minutes = ", ".join(f"{value:.0f}" for value in memory[::60])
+    print(f"memory: {minutes} MiB each minute; {later:+.2f} MiB a minute in the second half")
     if errors:
         wrong = np.abs(errors) * 1000
         print(f"latency shown: {np.median(wrong):.1f} ms off in the median, {np.percentile(wrong, 99):.1f} ms in 99 % "
