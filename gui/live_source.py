@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gui.work import step_back
 from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
 
@@ -61,7 +60,6 @@ class WatchedSource:
             return self._read_at.get(index)
 
     def __iter__(self) -> Iterator[Frame]:
-        step_back()
         index_shift, time_shift = 0, 0.0
         while not self._stop.is_set():
             last: Frame | None = None

@@ -10,7 +10,6 @@ from typing import Any
 from jaxtyping import Float64
 from numpy import ndarray
 
-from gui.work import step_back
 from tracker.build import Settings, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.protocols import Detector
@@ -40,7 +39,6 @@ class SharedDetector:
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Objects in each image, when it is this caller's turn."""
-        step_back()
         ticket = object()
         with self._turn:
             self._queue.append(ticket)
@@ -75,7 +73,6 @@ class LiveTracker:
     def update(
         self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
     ) -> Tracks:
-        step_back()
         with self._lock:
             pending, self._pending = self._pending, None
         if pending is not None and pending != self._engine.config:

@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gui.work import step_back
 from tracker.build import annotation_sink
 from tracker.errors import SinkError, TrackerError
 from tracker.overlay import Overlay, OverlayConfig
@@ -241,7 +240,6 @@ class _Clip:
         self._thread.join(2.0)
 
     def _encode(self) -> None:
-        step_back()
         try:
             sink = VideoSink(self.path)
             first: float | None = None

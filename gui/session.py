@@ -24,7 +24,7 @@ from gui.live_source import WatchedSource
 from gui.live_stages import LiveTracker
 from gui.picture import Picture, Picturer, with_hidden
 from gui.recorder import ClipKeeper, Recorder, save_snapshot
-from gui.work import Background, step_back
+from gui.work import Background
 from tracker.errors import TrackerError
 from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
@@ -278,7 +278,6 @@ class Session(QObject):
         return self._source.read_at(index) if self._source is not None else None
 
     def _took(self, result: FrameResult) -> None:
-        step_back()
         self._latest = result
         picture = self._picturer(result)
         if picture is not None:

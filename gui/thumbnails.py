@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from gui.player import seekable
-from gui.work import step_back
 from tracker.errors import TrackerError
 from tracker.protocols import FrameSource
 from tracker.types import Image
@@ -76,7 +75,6 @@ class Thumbnailer:
             self._wake.notify_all()
 
     def _main(self) -> None:
-        step_back()
         try:
             source = seekable(self._open_source())
         except TrackerError as error:

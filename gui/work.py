@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,24 +10,15 @@ from typing import Any, TypeVar
 
 from PyQt6.QtCore import QObject, QTimer
 
-__all__ = ["NICENESS", "POLL_MS", "Background", "step_back"]
+__all__ = ["NICENESS", "POLL_MS", "Background"]
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 16
 NICENESS = 5
-_STEPPED = threading.local()
+"""Of processes that work beside the window. Its own threads keep its priority: one that holds the interpreter's lock
+while others go before it would hold up the window too."""
 Outcome = TypeVar("Outcome")
-
-
-def step_back() -> None:
-    """Let the window's own thread go before this one, and before those that this one starts, where the system can."""
-    if hasattr(os, "setpriority") and not getattr(_STEPPED, "back", False):
-        _STEPPED.back = True
-        try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        except OSError:
-            log.debug("this system keeps its priorities to itself", exc_info=True)
 
 
 class Background(QObject):
@@ -61,7 +51,6 @@ class Background(QObject):
         self._timer.start()
 
         def task() -> None:
-            step_back()
             try:
                 outcome = work()
             except Exception as error:
