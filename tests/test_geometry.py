@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -99,6 +99,7 @@ def test_a_tracker_gets_no_broken_box() -> None:
 
 
 @given(boxes(), st.integers(16, 2000), st.integers(16, 2000), st.sampled_from([320, 416, 640]))
+@example(np.zeros((0, 4), np.float32), 16, 158, 320)  # 32.4 pixels wide, on a canvas of 32
 def test_letterbox_maps_boxes_there_and_back(found: np.ndarray, width: int, height: int, size: int) -> None:
     letterbox = Letterbox.fit(width, height, size)
     assert letterbox.width % 32 == letterbox.height % 32 == 0

@@ -130,12 +130,8 @@ class Letterbox:
         """The smallest rectangle of multiples of `multiple` around the picture scaled so its longest side is `size`."""
         scale = size / max(image_width, image_height)
         inner_width, inner_height = max(1, round(image_width * scale)), max(1, round(image_height * scale))
-        return cls.inside(
-            image_width,
-            image_height,
-            width=-(-inner_width // multiple) * multiple,
-            height=-(-inner_height // multiple) * multiple,
-        )
+        width, height = (-(-side // multiple) * multiple for side in (inner_width, inner_height))
+        return cls._centred(scale, inner_width, inner_height, width, height)
 
     @classmethod
     def inside(cls, image_width: int, image_height: int, *, width: int, height: int) -> Letterbox:
@@ -143,9 +139,12 @@ class Letterbox:
         scale = min(width / image_width, height / image_height)
         inner_width = min(width, max(1, round(image_width * scale)))
         inner_height = min(height, max(1, round(image_height * scale)))
-        return cls(
-            scale, (width - inner_width) // 2, (height - inner_height) // 2, inner_width, inner_height, width, height
-        )
+        return cls._centred(scale, inner_width, inner_height, width, height)
+
+    @classmethod
+    def _centred(cls, scale: float, inner_width: int, inner_height: int, width: int, height: int) -> Letterbox:
+        left, top = (width - inner_width) // 2, (height - inner_height) // 2
+        return cls(scale, left, top, inner_width, inner_height, width, height)
 
     def apply(self, image: UInt8[ndarray, "h w 3"], *, fill: int = 114) -> UInt8[ndarray, "height width 3"]:
         """The canvas with the scaled picture on it, `fill` around it."""
