@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ LoadDetector = Callable[[Settings], Detector]
 
 def load_detector(settings: Settings) -> Detector:
     """The detector of the settings with all cores for each frame."""
+    importlib.import_module("scipy.optimize")  # here, or the tracker would wait for it amid the first crowd
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return live_detector(settings.detector, settings.tracker, threads=cores)
 

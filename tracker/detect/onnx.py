@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from jaxtyping import Int32, UInt8
 from numpy import ndarray
 
@@ -60,6 +59,8 @@ class OnnxDetector:
     """
 
     def __init__(self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0) -> None:
+        import onnxruntime
+
         self._session = _open(path, config.device, threads)
         model = _describe(path, self._session)
         self.labels = model.labels
@@ -146,6 +147,8 @@ def is_ultralytics_export(path: Path) -> bool:
 def _open(path: Path, device: str, threads: int) -> Any:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -2,6 +2,7 @@
 
 Everything works on sparse candidate pairs (rows, cols, value). A pair that competes with no other is taken as it
 is; only what is ambiguous goes to scipy, so the cost grows with the crowding, not with the square of the objects.
+scipy takes half a second to import and is imported when it is first needed: a window opens without it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 __all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "expand", "overlapping", "similarity"]
 
@@ -107,6 +105,8 @@ def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"], shape: t
 
 
 def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
+    from scipy.optimize import linear_sum_assignment
+
     row_names, row_places = np.unique(rows, return_inverse=True)
     col_names, col_places = np.unique(cols, return_inverse=True)
     if len(row_names) > SOLVE_WHOLE_LIMIT:
@@ -121,6 +121,10 @@ def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
 
 def _solve_groups(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
     """Indices of the chosen pairs; each connected group of competing pairs is solved on its own."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     winners = _clear_winners(rows, cols, gains, shape)
     taken_rows, taken_cols = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
     taken_rows[rows[winners]] = True
