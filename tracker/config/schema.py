@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import functools
 import inspect
 import math
 import textwrap
@@ -38,7 +39,7 @@ def build(cls: type[Settings], mapping: Mapping[str, Any], where: str) -> Settin
     `where` names the origin in errors, such as a file or "--set". Nested dataclasses take nested mappings.
     Raises ConfigError for an unknown key, a value of the wrong type or one the settings themselves refuse.
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {}
     for key, value in mapping.items():
@@ -49,6 +50,11 @@ def build(cls: type[Settings], mapping: Mapping[str, Any], where: str) -> Settin
         return cls(**values)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+@functools.cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
