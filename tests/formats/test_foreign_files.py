@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tracker.errors import FormatError
 from tracker.formats.annotations import Known
 from tracker.formats.coco import read as read_coco
 from tracker.formats.cvat import read as read_cvat
@@ -44,6 +45,61 @@ def test_youtube_vis_tracks_are_read(tmp_path: Path) -> None:
     assert found.objects.track_ids.tolist() == [9, 9]
     assert found.objects.frames.tolist() == [0, 2]
     assert found.objects.segmentations == ("72W1", None)
+
+
+def test_one_video_of_youtube_vis_is_read(tmp_path: Path) -> None:
+    content = {
+        "videos": [
+            {"id": 5, "width": 8, "height": 6, "length": 1, "file_names": ["one/00.jpg"]},
+            {"id": 6, "width": 9, "height": 6, "length": 2, "file_names": ["two/00.jpg", "two/05.jpg"]},
+        ],
+        "categories": [{"id": 3, "name": "dog"}],
+        "annotations": [
+            {"id": 1, "video_id": 5, "category_id": 3, "bboxes": [[1, 1, 2, 1]], "segmentations": [None]},
+            {"id": 2, "video_id": 6, "category_id": 3, "bboxes": [None, [1, 1, 2, 1]], "segmentations": [None] * 2},
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = read_coco(tmp_path / "a.json", Known(source="two.mp4"))
+    assert found.frames.names == ("two/00.jpg", "two/05.jpg")
+    assert found.objects.track_ids.tolist() == [2]
+    with pytest.raises(FormatError, match="found 2; 0 of them called three"):
+        read_coco(tmp_path / "a.json", Known(source="three.mp4"))
+
+
+def test_one_video_of_tao_is_read(tmp_path: Path) -> None:
+    videos = [
+        {"id": 0, "name": "train/YFCC100M/v_25685519b728", "width": 640, "height": 480, "neg_category_ids": []},
+        {"id": 1, "name": "train/LaSOT/zebra-14", "width": 64, "height": 48, "neg_category_ids": [3]},
+    ]
+    content = {
+        "info": {"year": 2020},
+        "licenses": [],
+        "videos": videos,
+        "categories": [{"id": 95, "name": "zebra", "synset": "zebra.n.01", "frequency": "f"}],
+        "tracks": [{"id": 7, "category_id": 95, "video_id": 1}, {"id": 8, "category_id": 95, "video_id": 0}],
+        "images": [
+            {"id": 40, "video_id": 0, "video": "v", "frame_index": 0, "file_name": "train/v/frame0001.jpg",
+             "width": 640, "height": 480},
+            {"id": 50, "video_id": 1, "video": "z", "frame_index": 30, "file_name": "train/z/00000031.jpg",
+             "width": 64, "height": 48},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 40, "track_id": 8, "category_id": 95, "video_id": 0, "bbox": [1, 1, 2, 2],
+             "iscrowd": 0, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]], "area": 4, "scale_category": "moving-object"},
+            {"id": 2, "image_id": 50, "track_id": 7, "category_id": 95, "video_id": 1, "bbox": [2, 1, 2, 2],
+             "iscrowd": 0, "segmentation": [[2, 1, 4, 1, 4, 3, 2, 3]], "area": 4, "scale_category": "moving-object"},
+        ],
+    }  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = read_coco(tmp_path / "a.json", Known(source="zebra-14.mp4"))
+    assert found.frames.indices.tolist() == [30]
+    assert found.objects.track_ids.tolist() == [7]
+    assert found.objects.boxes.tolist() == [[2, 1, 4, 3]]
+    del content["images"][1], content["annotations"][1], content["videos"][1]  # type: ignore[attr-defined]
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    alone = read_coco(tmp_path / "one.json")
+    assert (alone.source, alone.objects.track_ids.tolist()) == ("train/YFCC100M/v_25685519b728", [8])
 
 
 def test_plain_coco_images_are_numbered_by_id_and_keep_their_names(tmp_path: Path) -> None:
@@ -89,28 +145,115 @@ def test_cvat_boxes_between_keyframes_are_filled_in(tmp_path: Path) -> None:
     assert set(found.objects.track_ids.tolist()) == {1}
 
 
-def test_label_studio_interpolates_while_a_box_is_enabled(tmp_path: Path) -> None:
+def label_studio_task(video: str, *labels: str) -> dict[str, object]:
+    """A task as Label Studio exports it: boxes from frame 1 to 5, and from 9 to the end of the video."""
+
     def step(frame: int, x: float, *, enabled: bool) -> dict[str, object]:
         return {
             "frame": frame, "enabled": enabled, "rotation": 0, "x": x, "y": 0, "width": 10, "height": 50,
             "time": (frame - 1) / 25,
         }  # fmt: skip
 
-    value = {
-        "framesCount": 20,
-        "duration": 0.8,
-        "labels": ["Car"],
-        "sequence": [step(1, 0, enabled=True), step(5, 40, enabled=False), step(9, 90, enabled=True)],
-    }
-    result = {"id": "x", "type": "videorectangle", "from_name": "box", "to_name": "video", "value": value}
-    task = [{"id": 1, "data": {"video": "/data/a.mp4"}, "annotations": [{"id": 1, "result": [result]}]}]
-    (tmp_path / "a.json").write_text(json.dumps(task))
+    steps = [step(1, 0, enabled=True), step(5, 40, enabled=False), step(9, 90, enabled=True)]
+    results = [
+        {
+            "id": f"x{number}",
+            "type": "videorectangle",
+            "origin": "manual",
+            "from_name": "box",
+            "to_name": "video",
+            "value": {"framesCount": 11, "duration": 0.44, "labels": [label], "sequence": steps},
+        }
+        for number, label in enumerate(labels)
+    ]
+    note = {"id": "c", "type": "choices", "from_name": "c", "to_name": "video", "value": {"choices": ["day"]}}
+    annotation = {"id": 1, "completed_by": 1, "was_cancelled": False, "result": [*results, note]}
+    skipped = {"id": 2, "completed_by": 2, "was_cancelled": True, "result": results}
+    return {"id": 1, "data": {"video": video}, "annotations": [skipped, annotation], "predictions": []}
+
+
+def test_a_cvat_job_with_every_kind_of_shape_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.xml").write_text(
+        """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><job><id>9</id><size>3</size><mode>interpolation</mode><overlap>0</overlap>
+<bugtracker></bugtracker><created>2024-01-01 10:00:00.000000+00:00</created><subset>default</subset>
+<start_frame>10</start_frame><stop_frame>12</stop_frame><frame_filter></frame_filter><segments><segment><id>9</id>
+<start>10</start><stop>12</stop><url>http://localhost/api/jobs/9</url></segment></segments>
+<owner><username>a</username><email></email></owner><assignee></assignee><labels>
+<label><name>car</name><color>#ff0000</color><type>any</type><attributes><attribute><name>colour</name>
+<mutable>False</mutable><input_type>text</input_type><default_value></default_value><values></values></attribute>
+</attributes></label><label><name>person</name><color>#00ff00</color><type>any</type><attributes></attributes></label>
+</labels><original_size><width>100</width><height>80</height></original_size></job>
+<dumped>2024-01-01 10:00:00.000000+00:00</dumped><source>road.mp4</source></meta>
+<track id="0" label="car" source="manual" group_id="4">
+  <box frame="10" keyframe="1" outside="0" occluded="0" xtl="10.00" ytl="20.00" xbr="30.00" ybr="60.00" z_order="0"
+    rotation="90.00"><attribute name="colour">red</attribute></box>
+  <box frame="11" keyframe="0" outside="0" occluded="0" xtl="11.00" ytl="20.00" xbr="31.00" ybr="60.00" z_order="0">
+    <attribute name="colour">red</attribute></box>
+  <box frame="12" keyframe="1" outside="1" occluded="0" xtl="11.00" ytl="20.00" xbr="31.00" ybr="60.00" z_order="0">
+  </box>
+</track>
+<track id="1" label="person" source="semi-auto">
+  <polygon frame="10" keyframe="1" outside="0" occluded="1" points="1.00,1.00;5.00,1.00;5.00,9.00" z_order="0">
+  </polygon>
+  <polygon frame="11" keyframe="1" outside="1" occluded="1" points="1.00,1.00;5.00,1.00;5.00,9.00" z_order="0">
+  </polygon>
+</track>
+<track id="2" label="person" source="file">
+  <mask frame="12" keyframe="1" outside="0" occluded="0" rle="1, 3" left="4" top="6" width="2" height="2" z_order="0">
+  </mask>
+</track>
+<track id="3" label="person" source="manual">
+  <points frame="10" keyframe="1" outside="0" occluded="0" points="1.00,1.00" z_order="0"></points>
+</track></annotations>"""
+    )
+    found = read_cvat(tmp_path / "a.xml")
+    assert found.labels == ("car", "person")
+    assert found.frames.indices.tolist() == [10, 11, 12]
+    assert found.objects.track_ids.tolist() == [1, 2, 1, 3]
+    assert found.objects.boxes.tolist() == [[0, 30, 40, 50], [1, 1, 5, 9], [11, 20, 31, 60], [4, 6, 6, 8]]
+    assert found.objects.segmentations[0] == ((40.0, 30.0, 40.0, 50.0, 0.0, 50.0, 0.0, 30.0),)
+    assert found.objects.segmentations[1] == ((1.0, 1.0, 5.0, 1.0, 5.0, 9.0),)
+    assert found.objects.segmentations[2] is None
+    assert isinstance(found.objects.segmentations[3], str)
+    assert found.objects.keyframes.tolist() == [True, True, False, True]
+    assert "left out: 1 points" in caplog.text
+
+
+def test_label_studio_interpolates_while_a_box_is_enabled_and_to_the_end(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([label_studio_task("/data/a.mp4", "Car")]))
     found = read_label_studio(tmp_path / "a.json", Known(200, 100))
     x1, _, _, y2 = found.objects.boxes.T
-    assert found.frames.indices.tolist() == [0, 1, 2, 3, 4, 8]
-    assert x1.tolist() == [0, 20, 40, 60, 80, 180]
+    assert found.frames.indices.tolist() == [0, 1, 2, 3, 4, 8, 9, 10]
+    assert x1.tolist() == [0, 20, 40, 60, 80, 180, 180, 180]
+    assert found.objects.keyframes.tolist() == [True, False, False, False, True, True, False, False]
     assert set(y2.tolist()) == {50}
     assert found.frames.times[4] == 4 / 25
+    shorter = read_label_studio(tmp_path / "a.json", Known(200, 100, frames=10))
+    assert shorter.frames.indices.tolist()[-1] == 9
+
+
+def test_of_a_label_studio_project_the_task_of_the_video_is_read(tmp_path: Path) -> None:
+    tasks = [
+        label_studio_task("/data/upload/1/0a1b2c3d-a.mp4", "Car"),
+        label_studio_task("https://store.example/b%20c.mp4", "Bus", "Van"),
+    ]
+    (tmp_path / "all.json").write_text(json.dumps(tasks))
+    for name, labels in (("a.mp4", ("Car",)), ("b c.mp4", ("Bus", "Van"))):
+        assert read_label_studio(tmp_path / "all.json", Known(200, 100, source=name)).labels == labels
+    for name, reason in (("d.mp4", "0 of them about d.mp4"), ("", "--video FILE tells which")):
+        with pytest.raises(FormatError, match=reason):
+            read_label_studio(tmp_path / "all.json", Known(200, 100, source=name))
+
+
+def test_of_several_label_studio_annotations_of_a_video_one_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = label_studio_task("a.mp4", "Car")
+    first, second = (label_studio_task("a.mp4", name)["annotations"][1] for name in ("Car", "Bus"))  # type: ignore[index]
+    (tmp_path / "a.json").write_text(json.dumps([task | {"annotations": [first, second]}]))
+    assert read_label_studio(tmp_path / "a.json", Known(200, 100)).labels == ("Car",)
+    assert "2 annotations of the one video; the first is read" in caplog.text
 
 
 def test_voc_pictures_keep_their_names(tmp_path: Path) -> None:

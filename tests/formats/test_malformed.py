@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.test_round_trips import WORLDS
-from tests.formats.worlds import HEIGHT, PLAIN_LABELS, WIDTH, annotations
+from tests.formats.worlds import HEIGHT, PLAIN_LABELS, WIDTH, annotations, assert_same
 from tracker.errors import FormatError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.annotations import Known
+from tracker.formats.annotations import Collector, Known
 from tracker.formats.outlines import to_outlines, to_window
 
 KITTI_TAIL = "-1 -1 -1 -1000 -1000 -1000 -10"
@@ -78,8 +78,17 @@ BAD = [
     ("coco", coco(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "class 'a' stands twice"),
     ("coco", coco(videos=[{"id": 1}, {"id": 2}]), "expected one video, found 2"),
     ("coco", "[" * 100_000, "nested too deeply"),
+    ("coco", coco(image={"height": 0}), r"images\[0\]: picture size 8 x 0 is out of range"),
+    ("coco", coco(image={"width": 2**20, "height": 2**20}), "picture size .* is out of range"),
+    ("coco", coco(rows=[{"segmentation": [[0, 0, 1e99, 0, 0, 1]]}]), "three or more points near the picture"),
+    ("coco", coco(rows=[{"bbox": [1e99, 1, 2, 2]}]), "is out of range"),
+    ("coco", coco(rows=[{"track_id": 2**60}]), "track id .* is out of range"),
+    ("coco", coco(image={"file_name": "\ud800.jpg"}), "is no text"),
+    ("coco", coco(videos=[{"id": 1, "name": "\ud800"}]), "name .* is no text"),
+    ("coco", '{"a": ' + "9" * 5000 + "}", "too many digits"),
     ("jsonl", "", "line 1: not JSON"),
     ("jsonl", '{"format":"other"}', "line 1: expected"),
+    ("jsonl", JSONL_HEAD.replace('"a"', '"\\ud800"', 1), "no text"),
     ("jsonl", JSONL_HEAD.replace('"version":1', '"version":9'), "line 1: version 9 is newer"),
     ("jsonl", JSONL_HEAD + '{"frame":0,"objects":[{"id":1', "line 2: not JSON"),
     ("jsonl", JSONL_HEAD + '{"frame":0,"objects":[]}\n' * 2, "line 3: frame 0 stands twice"),
@@ -88,6 +97,11 @@ BAD = [
     ("jsonl", JSONL_HEAD + '{"frame":0,"time":Infinity,"objects":[]}', "line 2: Infinity is not"),
     ("jsonl", JSONL_HEAD + '{"frame":0,"image":"a/../../b","objects":[]}', "line 2: file name .* leads out"),
     ("csv", "", "line 1: expected the columns"),
+    (
+        "csv",
+        f"frame,x1,y1,x2,y2,class_id,class\n1,1,1,2,2,{'9' * 5000},a\n",
+        r"class_id: expected a number, found '999",
+    ),
     ("csv", "frame,x1,y1,x2\n", "line 1: expected the columns"),
     ("csv", "frame,x1,y1,x2,y2\n1,1,1,2\n", "line 2: expected 5 columns, found 4"),
     ("csv", "frame,x1,y1,x2,y2\n1,1,1,2,nan\n", "line 2: y2: expected a number"),
@@ -133,12 +147,28 @@ BAD = [
         "line 3: rle: the run lengths do not fill",
     ),
     ("cvat", "<a>" * 200, "nested too deeply"),
+    ("cvat", '<?xml version="1.0" encoding="none-such"?><annotations/>', "line 1: not XML: unknown encoding"),
+    ("cvat", CVAT_HEAD.replace("<labels>", "<stop_frame>1e9</stop_frame><labels>"), "not XML"),
+    (
+        "cvat",
+        CVAT_HEAD.replace("<labels>", "<stop_frame>1e9</stop_frame><labels>") + "</annotations>",
+        "line 1: frames 0 to 1000000000 are out of range",
+    ),
+    (
+        "cvat",
+        CVAT_HEAD
+        + '<track id="1" label="car"><box frame="0" xtl="1" ytl="1" xbr="2" ybr="2"/>'
+        + '\n<box frame="1e12" xtl="1" ytl="1" xbr="2" ybr="2"/></track></annotations>',
+        "line 2: more than 1,000,000 boxes would have to be filled in",
+    ),
     ("labelstudio", label_studio([STEP, STEP]), r"sequence\[1\]: track 1 stands twice in frame 0"),
     ("labelstudio", label_studio([STEP | {"width": "x"}]), r"sequence\[0\].width: expected a number"),
     ("labelstudio", label_studio([STEP | {"rotation": 5}]), "rotated boxes"),
     ("labelstudio", label_studio([STEP], original_width=0), "the picture's size is not known"),
     ("labelstudio", label_studio([STEP | {"frame": 0}]), "frame number -1 is out of range"),
-    ("labelstudio", "[1, 2]", "expected one task, found 2"),
+    ("labelstudio", "[1, 2]", "task: expected an object"),
+    ("labelstudio", "[{}, {}]", "expected one task, found 2; --video FILE"),
+    ("labelstudio", label_studio([STEP, STEP | {"frame": 1e12}]), "more than 1,000,000 boxes"),
     ("parquet", "PAR1 but not really", "not a Parquet file"),
 ]
 
@@ -152,6 +182,7 @@ def test_a_broken_file_is_refused_with_its_name_place_and_reason(
     with pytest.raises(FormatError, match=reason) as refused:
         find_format(name).load().read(target)
     assert str(target) in str(refused.value)
+    assert len(str(refused.value)) < 1000
 
 
 VOC = (
@@ -197,6 +228,52 @@ def test_a_broken_yolo_file_is_refused(row: str, reason: str, tmp_path: Path) ->
     with pytest.raises(FormatError, match=reason) as refused:
         find_format("yolo").load().read(tmp_path)
     assert "a.txt" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("names: {a: b, 0: c}", "names: expected numbers 0 to 1"),
+        ("names: &all [*all]", "names: expected a list of texts"),
+        ("names: 5", "names: expected a list of texts"),
+        ("- car", "expected settings such as names, found a list"),
+        ("a: 2024-99-99", "not YAML"),
+        ("a: !!timestamp soon", "not YAML"),
+        ("a: " + "[" * 5000, "nested too deeply"),
+        ("names: !!python/object/apply:os.system [ls]", "not YAML"),
+    ],
+)
+def test_broken_yolo_settings_are_refused(settings: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "data.yaml").write_text(settings)
+    with pytest.raises(FormatError, match=reason) as refused:
+        find_format("yolo").load().read(tmp_path)
+    assert "data.yaml" in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["cvat", "labelstudio"])
+def test_a_track_without_a_single_box_is_no_error(name: str, tmp_path: Path) -> None:
+    content = CVAT_HEAD + '<track id="1" label="car"/></annotations>' if name == "cvat" else label_studio([])
+    (tmp_path / "a").write_text(content)
+    assert len(find_format(name).load().read(tmp_path / "a").objects) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "parquet"])
+def test_byte_order_marks_and_windows_line_ends_change_nothing(name: str, tmp_path: Path) -> None:
+    rows = Collector("made", source="clip.mp4", labels=("Stra\u00dfe", "car"))
+    for frame in range(2):
+        rows.frame(frame, "made", time=frame / 25, width=8, height=6)
+        rows.add(frame, (1, 1, 2, 3), "made", class_id=0, track_id=1, segmentation={"size": [6, 8], "counts": "72W1"})
+    made = rows.finish()
+    form, target = find_format(name).load(), tmp_path / f"out{FORMATS[name].suffix}"
+    form.write(target, made)
+    known = Known(8, 6, made.labels, made.source)
+    expected = form.read(target, known)
+    for file in [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]:
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert_same(form.read(target, known), expected)
 
 
 def test_yolo_shares_without_a_size_are_refused(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
         if source.live:
             raise SourceError(f"{video}: expected a file or a folder of images, found live input")
         info = source.info
-        known = Known(width=info.width, height=info.height, labels=labels, source=source.name)
-        annotations: Annotations = find_format(name).load().read(path, known)
         times = _times(source)
+        known = Known(info.width, info.height, labels, source=source.name, frames=max(times, default=-1) + 1)
+        annotations: Annotations = find_format(name).load().read(path, known)
         _check(annotations, path, video, times=times, width=info.width, height=info.height)
         size, digest = fingerprint(video.resolve())
         recording = RecordingInfo(

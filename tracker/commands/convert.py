@@ -84,7 +84,8 @@ def _look_at_video(path: str, known: Known) -> tuple[Known, dict[int, float]]:
             raise SourceError(f"{source.name}: --video needs a file")
         times = {frame.index: frame.time for frame in source}
         name = Path(source.name).name
-        return replace(known, width=source.info.width, height=source.info.height, source=name), times
+        width, height, count = source.info.width, source.info.height, max(times, default=-1) + 1
+        return replace(known, width=width, height=height, source=name, frames=count), times
     finally:
         source.close()
 

@@ -125,9 +125,18 @@ class Known:
     height: int = 0
     labels: tuple[str, ...] = ()
     source: str = ""
+    """The video's file name."""
+    frames: int = 0
+    """How many the video has, 0 where unknown."""
 
 
 NOTHING_KNOWN = Known()
+
+LARGEST_PICTURE = 2**28
+"""Pixels; four times what the largest video has. A mask of a picture is laid out in memory."""
+FARTHEST = 1e7
+"""Pixels from the corner of the picture."""
+MOST_FILLED, MOST_FRAMES = 1_000_000, 5_000_000
 
 
 def tidy(value: float) -> float:
@@ -158,6 +167,7 @@ class Collector:
                 self.refuse("labels", f"class {name!r} stands twice")
             self.class_id(name, "labels")
         self._fixed_labels = labels is not None
+        self._filled = 0
         self._frames: dict[int, tuple[float, int, int, str]] = {}
         self._rows: list[tuple[int, int, int, tuple[float, float, float, float], float, bool, bool]] = []
         self._segmentations: list[Segmentation | None] = []
@@ -167,12 +177,18 @@ class Collector:
         """Raise the error for that place."""
         raise FormatError(f"{self.path}: {where}: {reason}" if where else f"{self.path}: {reason}")
 
+    def fill(self, count: int, where: str) -> None:
+        """Tell that so many boxes will be put between others; refuses more than a file can mean."""
+        self._filled += count
+        if self._filled > MOST_FILLED:
+            self.refuse(where, f"more than {MOST_FILLED:,} boxes would have to be filled in; is a frame number wrong?")
+
     def class_id(self, name: str, where: str) -> int:
         """The number of a class; a new one only where the file declares no list of them."""
         known = self._labels.get(name)
         if known is not None:
             return known
-        if not name or any(character < " " or "\ud800" <= character <= "\udfff" for character in name):
+        if not name or any(character < " " for character in name) or not _is_text(name):
             self.refuse(where, f"the class name {name!r} is empty or holds control characters")
         if self._fixed_labels:
             some = ", ".join(list(self._labels)[:8]) or "none"
@@ -194,7 +210,7 @@ class Collector:
             self.refuse(where, f"frame number {index} is out of range")
         if math.isinf(time):
             self.refuse(where, f"time {time} is not finite")
-        if min(width, height) < 0 or max(width, height) > 2**20:
+        if min(width, height) < 0 or (width > 0) != (height > 0) or width * height > LARGEST_PICTURE:
             self.refuse(where, f"picture size {width} x {height} is out of range")
         if name:
             name = self.safe_name(name, where)
@@ -204,11 +220,20 @@ class Collector:
         time = old_time if math.isnan(time) else time
         self._frames[index] = (time, width or old_width, height or old_height, name or old_name)
 
+    def frames(self, first: int, last: int, where: str, *, width: int, height: int) -> None:
+        """Tell of all frames from `first` to `last`, both included, before any other."""
+        if not 0 <= last - first < MOST_FRAMES:
+            self.refuse(where, f"frames {first} to {last} are out of range")
+        self.frame(first, where, width=width, height=height)
+        self._frames = dict.fromkeys(range(first, last + 1), self._frames[first])
+
     def safe_name(self, name: str, where: str) -> str:
         """A relative file name with forward slashes; refuses one that leads out of its folder."""
         posix = PurePosixPath(name.replace("\\", "/"))
         if posix.is_absolute() or ".." in posix.parts or PureWindowsPath(name).drive or "\0" in name or not posix.name:
             self.refuse(where, f"file name {name!r} leads out of the folder")
+        if not _is_text(name):
+            self.refuse(where, f"file name {name!r} is no text")
         return str(posix)
 
     def add(
@@ -230,11 +255,13 @@ class Collector:
         x1, y1, x2, y2 = box
         if not all(map(math.isfinite, box)):
             self.refuse(where, f"the box {tuple(box)} is not finite")
+        if max(map(abs, box)) > FARTHEST:
+            self.refuse(where, f"the box {tuple(box)} is out of range")
         if x2 < x1 or y2 < y1:
             self.refuse(where, f"the box {tuple(box)} has a negative size")
         if math.isinf(score):
             self.refuse(where, f"the score {score} is not finite")
-        if not 0 <= track_id < 2**63:
+        if not 0 <= track_id < 2**53:
             self.refuse(where, f"track id {track_id} is out of range")
         if track_id > 0:
             if (frame, track_id) in self._taken:
@@ -261,12 +288,14 @@ class Collector:
                 self.refuse(where, f"mask: the run lengths cover {runs.sum()} pixels, expected {width} x {height}")
             return segmentation
         for outline in segmentation:
-            if len(outline) < 6 or len(outline) % 2 or not all(map(math.isfinite, outline)):
-                self.refuse(where, "an outline needs three or more finite points")
+            if len(outline) < 6 or len(outline) % 2 or not all(abs(edge) <= FARTHEST for edge in outline):
+                self.refuse(where, "an outline needs three or more points near the picture")
         return segmentation or None
 
     def finish(self) -> Annotations:
         """The rows in order, with every frame told of."""
+        if not _is_text(self.source):
+            self.refuse("", f"the video's name {self.source!r} is no text")
         indices = sorted(self._frames)
         position = {index: row for row, index in enumerate(indices)}
         order = sorted(range(len(self._rows)), key=lambda row: self._rows[row][:2])
@@ -290,3 +319,8 @@ class Collector:
             keyframes=np.array([row[6] for row in rows], bool),
         )
         return Annotations(self.source, tuple(self._labels), frames, objects)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written: JSON's escapes can make halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

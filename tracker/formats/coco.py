@@ -8,14 +8,15 @@
      "annotations": [{"id": 1, "image_id": 1, "video_id": 1, "category_id": 1, "track_id": 1, "bbox": [x, y, w, h],
        "area": 812.0, "iscrowd": 0, "segmentation": {"size": [1080, 1920], "counts": "..."}, "score": 0.87}]}
 
-`time` is in seconds. A hidden or interpolated object says so in `attributes`, as CVAT's files do.
+`time` is in seconds. A hidden or interpolated object says so in `attributes`, as CVAT's files do. Of a file about
+several videos, the one called as the known video is read, whatever folder and suffix either has.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,10 @@ __all__ = ["read", "write"]
 
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
-    """The images and objects of a file with at most one video. Raises FormatError for one that breaks the format."""
+    """The images and objects of a file, or of one of its videos.
+
+    Raises FormatError for a file that breaks the format, or has several videos and none or more of the known name.
+    """
     content = as_mapping(read_json(path), "file", path)
     categories = [
         as_mapping(item, f"categories[{row}]", path) for row, item in enumerate(_part(content, "categories", path))
@@ -51,14 +55,16 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     rows = Collector(path, source=known.source, labels=labels)
     if len(class_ids) < len(labels):
         rows.refuse("categories", "an id stands twice")
-    if len(videos) > 1:
-        rows.refuse("videos", f"expected one video, found {len(videos)}; split the file by video first")
-    if videos and not known.source:
-        rows.source = str(videos[0].get("name", videos[0].get("file_name", "")))
-    if videos and "file_names" in videos[0]:
-        _read_youtube_vis(content, videos[0], rows, class_ids)
-        return rows.finish()
-    frames = _read_images(content, rows)
+    place = _chosen_video(videos, rows)
+    own_video = None
+    if place is not None:
+        if len(videos) > 1:
+            own_video = as_int(videos[place].get("id"), f"videos[{place}].id", path)
+        rows.source = rows.source or _name_of(videos[place], place, path)
+        if "file_names" in videos[place]:
+            _read_youtube_vis(content, place, own_video, rows, class_ids)
+            return rows.finish()
+    frames, others = _read_images(content, own_video, rows)
     seen: set[int] = set()
     for row, item in enumerate(_part(content, "annotations", path)):
         where = f"annotations[{row}]"
@@ -68,6 +74,8 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             rows.refuse(where, f"id {own_id} stands twice")
         seen.add(own_id)
         image_id = as_int(item.get("image_id"), f"{where}.image_id", path)
+        if image_id in others:
+            continue
         if image_id not in frames:
             rows.refuse(where, f"image {image_id} is not among the images")
         attributes = item.get("attributes")
@@ -101,17 +109,45 @@ def _class_of(item: dict[str, Any], class_ids: dict[int, int], rows: Collector, 
     return class_ids[category]
 
 
-def _read_images(content: dict[str, Any], rows: Collector) -> dict[int, int]:
-    """Frame numbers by image id; images without one are numbered in the order of their ids."""
+def _chosen_video(videos: list[dict[str, Any]], rows: Collector) -> int | None:
+    """The place of the video to read, None for a file of single images."""
+    if len(videos) < 2:
+        return 0 if videos else None
+    names = [PurePosixPath(_name_of(video, place, rows.path)).stem for place, video in enumerate(videos)]
+    same = [place for place, name in enumerate(names) if name and name == PurePosixPath(rows.source).stem]
+    if len(same) != 1:
+        hint = f"{len(same)} of them called {rows.source}" if rows.source else "--video FILE tells which is meant"
+        rows.refuse("videos", f"expected one video, found {len(videos)}; {hint}")
+    return same[0]
+
+
+def _name_of(video: dict[str, Any], place: int, path: Path | str) -> str:
+    """What the video is called; in YouTube-VIS the folder of its pictures."""
+    names = as_list(video.get("file_names", []), f"videos[{place}].file_names", path)
+    folder = str(PurePosixPath(as_text(names[0], f"videos[{place}].file_names", path)).parent) if names else ""
+    return as_text(video.get("name", video.get("file_name", folder)), f"videos[{place}].name", path)
+
+
+def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector) -> tuple[dict[int, int], set[int]]:
+    """Frame numbers by image id, and the ids of other videos' images.
+
+    Images without a frame number are numbered in the order of their ids.
+    """
     path = rows.path
-    images = [as_mapping(item, f"images[{row}]", path) for row, item in enumerate(_part(content, "images", path))]
-    ids = [as_int(item.get("id"), f"images[{row}].id", path) for row, item in enumerate(images)]
-    rank = {image_id: place for place, image_id in enumerate(sorted(ids))}
+    images, others = [], set()
+    for row, item in enumerate(_part(content, "images", path)):
+        where = f"images[{row}]"
+        image = as_mapping(item, where, path)
+        image_id = as_int(image.get("id"), f"{where}.id", path)
+        if own_video is None or as_int(image.get("video_id"), f"{where}.video_id", path) == own_video:
+            images.append((where, image_id, image))
+        else:
+            others.add(image_id)
+    rank = {image_id: place for place, image_id in enumerate(sorted(image_id for _, image_id, _ in images))}
     is_video = bool(content.get("videos"))
     frames: dict[int, int] = {}
     taken: set[int] = set()
-    for row, (image_id, item) in enumerate(zip(ids, images, strict=True)):
-        where = f"images[{row}]"
+    for where, image_id, item in images:
         index = as_int(item.get("frame_index", item.get("frame_id", rank[image_id])), f"{where}.frame_index", path)
         if image_id in frames or index in taken:
             rows.refuse(where, f"image {image_id} or its frame {index} stands twice")
@@ -128,23 +164,25 @@ def _read_images(content: dict[str, Any], rows: Collector) -> dict[int, int]:
             height=as_int(item.get("height", 0), f"{where}.height", path),
             name="" if is_video else checked,
         )
-    return frames
+    return frames, others
 
 
 def _read_youtube_vis(
-    content: dict[str, Any], video: dict[str, Any], rows: Collector, class_ids: dict[int, int]
+    content: dict[str, Any], place: int, own_video: int | None, rows: Collector, class_ids: dict[int, int]
 ) -> None:
     """Annotations that are whole tracks: one box and one mask, or null, for each frame."""
-    path = rows.path
-    names = as_list(video["file_names"], "videos[0].file_names", path)
-    width = as_int(video.get("width", 0), "videos[0].width", path)
-    height = as_int(video.get("height", 0), "videos[0].height", path)
+    path, video = rows.path, content["videos"][place]
+    names = as_list(video["file_names"], f"videos[{place}].file_names", path)
+    width = as_int(video.get("width", 0), f"videos[{place}].width", path)
+    height = as_int(video.get("height", 0), f"videos[{place}].height", path)
     for index, name in enumerate(names):
-        where = f"videos[0].file_names[{index}]"
+        where = f"videos[{place}].file_names[{index}]"
         rows.frame(index, where, width=width, height=height, name=as_text(name, where, path))
     for number, item in enumerate(_part(content, "annotations", path)):
         where = f"annotations[{number}]"
         item = as_mapping(item, where, path)
+        if own_video is not None and as_int(item.get("video_id"), f"{where}.video_id", path) != own_video:
+            continue
         boxes = as_list(item.get("bboxes"), f"{where}.bboxes", path, length=len(names))
         masks = as_list(
             item.get("segmentations", [None] * len(names)), f"{where}.segmentations", path, length=len(names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
 def _number_classes(rows: Collector, table: list[tuple[str, dict[str, str]]]) -> None:
     """Give classes the numbers that stand in the file where they count from 0 without gaps."""
     pairs = {(named.get("class_id", ""), named.get("class", "")) for _, named in table}
-    numbers = sorted((int(number), name) for number, name in pairs if number.isascii() and number.isdigit() and name)
+    numbers = sorted((int(number), name) for number, name in pairs if re.fullmatch("[0-9]{1,9}", number) and name)
     if len(numbers) == len(pairs) and [number for number, _ in numbers] == list(range(len(numbers))):
         for _, name in numbers:
             rows.class_id(name, "class")

@@ -5,12 +5,18 @@
 
 `outside="1"` ends a visible stretch. Where two shapes of a stretch are frames apart, as in files made by hand, the
 boxes between are filled in linearly. An outline is a `<polygon>`, a mask CVAT's `<mask>`: run lengths of the box's
-rows. An object of several outlines is written as a mask.
+rows. An object of several outlines is written as a mask. A box with a `rotation` is read as its outline and the
+upright box around it; shapes of other kinds (points, lines, ellipses, skeletons) are left out with a warning.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -33,6 +39,11 @@ from tracker.formats.rle import Rle, window_to_rle
 from tracker.formats.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
+
+log = logging.getLogger(__name__)
+
+KINDS = ("box", "polygon", "mask")
+OTHER_KINDS = ("points", "polyline", "ellipse", "cuboid", "skeleton")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +71,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     first = to_int(task.words("start_frame") or "0", "start_frame", path, where)
     stop = task.words("stop_frame")
     if stop:
-        last = to_int(stop, "stop_frame", path, where)
-        if not 0 <= last - first < 10_000_000:
-            rows.refuse(where, f"frames {first} to {last} are out of range")
-        for frame in range(first, last + 1):
-            rows.frame(frame, where, width=width, height=height)
+        rows.frames(first, to_int(stop, "stop_frame", path, where), where, width=width, height=height)
     if root.all("image"):
         rows.refuse(f"line {root.all('image')[0].line}", "CVAT for images; export as 'CVAT for video 1.1'")
     seen: set[int] = set()
@@ -78,16 +85,18 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     for place, track in enumerate(root.all("track")):
         track_id = int(float(track.attributes.get("id", str(place)))) + raised
         _read_track(track, track_id, rows, (width, height))
+    others = Counter(node.tag for track in root.all("track") for node in track.children if node.tag in OTHER_KINDS)
+    if others:
+        log.warning("%s: left out: %s", path, ", ".join(f"{count} {kind}" for kind, count in others.items()))
     return rows.finish()
 
 
 def _read_track(track: Node, track_id: int, rows: Collector, size: tuple[int, int]) -> None:
     where = f"line {track.line}"
     class_id = rows.class_id(track.attributes.get("label", ""), where)
-    kinds = ("box", "polygon", "mask")
-    shapes = [_read_shape(node, rows, size) for node in track.children if node.tag in kinds]
+    shapes = [_read_shape(node, rows, size) for node in track.children if node.tag in KINDS]
     shapes.sort(key=lambda shape: shape.frame)
-    for shape, following in zip(shapes, [*shapes[1:], None], strict=True):
+    for shape, following in zip_longest(shapes, shapes[1:]):
         where = f"line {shape.line}"
         if following is not None and following.frame == shape.frame:
             rows.refuse(where, f"track {track_id} stands twice in frame {shape.frame}")
@@ -108,8 +117,7 @@ def _read_track(track: Node, track_id: int, rows: Collector, size: tuple[int, in
         if following is None:
             continue
         gap = following.frame - shape.frame
-        if gap > 1_000_000:
-            rows.refuse(where, f"the next shape of track {track_id} is {gap} frames away")
+        rows.fill(gap - 1, where)
         for step in range(1, gap):
             share = 0.0 if following.outside else step / gap
             box = [tidy(a + (b - a) * share) for a, b in zip(shape.box, following.box, strict=True)]
@@ -143,13 +151,18 @@ def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
     segmentation: Segmentation | Rle | None = None
     if node.tag == "box":
         box = (value("xtl"), value("ytl"), value("xbr"), value("ybr"))
+        angle = to_float(node.attributes.get("rotation", "0"), "rotation", path, where)
+        if angle:
+            outline = _rotated(box, angle)
+            segmentation = (outline,)
+            box = _around(outline)
     elif node.tag == "polygon":
         pairs = [pair.split(",") for pair in node.attributes.get("points", "").split(";")]
         if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
             rows.refuse(where, "points: expected three or more pairs x,y with ; between")
         points = [to_float(cell, "points", path, where) for pair in pairs for cell in pair]
         segmentation = (tuple(points),)
-        box = (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2]))
+        box = _around(points)
     else:
         left, top, wide, tall = (
             to_int(node.attributes.get(n, ""), n, path, where) for n in ("left", "top", "width", "height")
@@ -160,6 +173,22 @@ def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
     return _Shape(
         frame, flag("outside", "0"), flag("occluded", "0"), flag("keyframe", "1"), box, segmentation, node.line
     )
+
+
+def _rotated(box: tuple[float, float, float, float], degrees: float) -> tuple[float, ...]:
+    """The outline of a box turned clockwise about its centre."""
+    x1, y1, x2, y2 = box
+    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    outline: list[float] = []
+    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
+        across, down = x - centre_x, y - centre_y
+        outline += [tidy(centre_x + across * cosine - down * sine), tidy(centre_y + across * sine + down * cosine)]
+    return tuple(outline)
+
+
+def _around(points: Sequence[float]) -> tuple[float, float, float, float]:
+    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
 
 
 def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, size: tuple[int, int]) -> Rle:

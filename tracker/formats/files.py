@@ -30,6 +30,8 @@ def parse_json(text: str, path: Path | str, *, line: int = 1) -> Any:
         raise FormatError(f"{path}: line {line + error.lineno - 1}: not JSON: {error.msg}") from error
     except RecursionError as error:
         raise FormatError(f"{path}: line {line}: nested too deeply") from error
+    except ValueError as error:  # Python reads no numbers of thousands of digits
+        raise FormatError(f"{path}: a number has too many digits") from error
 
 
 def read_json(path: Path | str) -> Any:
@@ -48,7 +50,7 @@ def to_float(text: str, what: str, path: Path | str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise FormatError(f"{path}: {where}: {what}: expected a number, found {text.strip()!r}")
+        raise FormatError(f"{path}: {where}: {what}: expected a number, found {_short(text.strip())!r}")
     return value
 
 
@@ -56,7 +58,7 @@ def to_int(text: str, what: str, path: Path | str, where: str) -> int:
     """The whole number a text stands for; 3.0 counts as one."""
     value = to_float(text, what, path, where)
     if value != int(value):
-        raise FormatError(f"{path}: {where}: {what}: expected a whole number, found {text.strip()!r}")
+        raise FormatError(f"{path}: {where}: {what}: expected a whole number, found {_short(text.strip())!r}")
     return int(value)
 
 
@@ -87,7 +89,7 @@ def as_int(value: Any, what: str, path: Path | str) -> int:
     """The value, which must be a whole number."""
     found = as_number(value, what, path)
     if found != int(found):
-        raise FormatError(f"{path}: {what}: expected a whole number, found {value!r}")
+        raise FormatError(f"{path}: {what}: expected a whole number, found {_kind(value)}")
     return int(value)
 
 
@@ -99,5 +101,8 @@ def as_text(value: Any, what: str, path: Path | str) -> str:
 
 
 def _kind(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    return _short(json.dumps(value, default=str))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,16 +1,20 @@
 """Label Studio video JSON: one task, one `videorectangle` result per track with a sequence of boxes.
 
 A box is in percent of the picture; frames count from 1 and `time` is in seconds. `enabled` false on a box ends the
-visible stretch with it; between two boxes of one stretch that are frames apart the tool interpolates, and so does
-reading. Sizes stand in `original_width` and `original_height`, as Label Studio has them for images.
+visible stretch with it; between two boxes of one stretch that are frames apart the tool interpolates, and one whose
+last box is enabled it shows to the end of the video (`framesCount`). So does reading. Sizes stand in `original_width`
+and `original_height`, as Label Studio has them for images.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-from pathlib import Path
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -22,28 +26,53 @@ from tracker.formats.losses import Holds, warn_of_losses
 
 __all__ = ["read", "write"]
 
+log = logging.getLogger(__name__)
+
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
-    """The tracks of a file with one task. Raises FormatError for one that breaks the format."""
+    """The tracks of the file's one task, or of the one whose video is called as the known one.
+
+    Raises FormatError for a file that breaks the format, or that tells of several videos and not of which is meant.
+    """
     content = read_json(path)
-    tasks = content if isinstance(content, list) else [content]
+    tasks = [as_mapping(item, "task", path) for item in (content if isinstance(content, list) else [content])]
     rows = Collector(path, source=known.source, labels=known.labels or None)
-    if len(tasks) != 1:
-        rows.refuse("file", f"expected one task, found {len(tasks)}; export videos one by one")
-    task = as_mapping(tasks[0], "task", path)
-    if not rows.source:
-        rows.source = as_text(as_mapping(task.get("data", {}), "data", path).get("video", ""), "data.video", path)
-    found = as_list(task.get("annotations", task.get("predictions")), "annotations", path)
+    videos = [
+        as_text(as_mapping(task.get("data", {}), "data", path).get("video", ""), "data.video", path) for task in tasks
+    ]
+    chosen = [row for row, video in enumerate(videos) if len(tasks) == 1 or _is_upload_of(known.source, video)]
+    if len(chosen) != 1:
+        hint = f"{len(chosen)} of them about {known.source}" if known.source else "--video FILE tells which is meant"
+        rows.refuse("file", f"expected one task, found {len(tasks)}; {hint}")
+    task = tasks[chosen[0]]
+    rows.source = rows.source or videos[chosen[0]]
+    number, annotation = _chosen_annotation(task, rows)
     track_id = 0
-    for number, annotation in enumerate(found):
-        results = as_mapping(annotation, f"annotations[{number}]", path).get("result")
-        for place, item in enumerate(as_list(results, f"annotations[{number}].result", path)):
-            where = f"annotations[{number}].result[{place}]"
-            result = as_mapping(item, where, path)
-            if result.get("type", "videorectangle") == "videorectangle":
-                track_id += 1
-                _read_track(result, rows, where, track_id, known)
+    for place, item in enumerate(as_list(annotation.get("result"), f"annotations[{number}].result", path)):
+        where = f"annotations[{number}].result[{place}]"
+        result = as_mapping(item, where, path)
+        if result.get("type", "videorectangle") == "videorectangle":
+            track_id += 1
+            _read_track(result, rows, where, track_id, known)
     return rows.finish()
+
+
+def _is_upload_of(name: str, address: str) -> bool:
+    """Whether the address is that of a file of this name; Label Studio puts a code and a dash before it."""
+    found = unquote(PurePosixPath(address).name)
+    return bool(name) and (found == name or found.endswith(f"-{name}"))
+
+
+def _chosen_annotation(task: dict[str, Any], rows: Collector) -> tuple[int, dict[str, Any]]:
+    """The first annotation of the task that was not cancelled, and its number: others tell of the same objects."""
+    found = as_list(task.get("annotations") or task.get("predictions", []), "annotations", rows.path)
+    entries = [as_mapping(item, f"annotations[{number}]", rows.path) for number, item in enumerate(found)]
+    kept = [(number, entry) for number, entry in enumerate(entries) if entry.get("was_cancelled") is not True]
+    if not kept:
+        return 0, {"result": []}
+    if len(kept) > 1:
+        log.warning("%s: %d annotations of the one video; the first is read", rows.path, len(kept))
+    return kept[0]
 
 
 def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: Known) -> None:
@@ -53,7 +82,7 @@ def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id
     height = known.height or as_int(result.get("original_height", 0), f"{where}.original_height", path)
     if not width or not height:
         rows.refuse(where, "the picture's size is not known; give --size WxH")
-    names = as_list(value.get("labels", ["object"]), f"{where}.value.labels", path)
+    names = as_list(value.get("labels") or ["object"], f"{where}.value.labels", path)
     if len(names) != 1:
         rows.refuse(where, f"expected one label, found {names}")
     class_id = rows.class_id(as_text(names[0], f"{where}.value.labels", path), where)
@@ -74,16 +103,17 @@ def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id
         time = as_number(step["time"], f"{at}.time", path) if step.get("time") is not None else math.nan
         steps.append((frame, box, time, step.get("enabled") is not False, step.get("auto") is not True, at))
     steps.sort(key=lambda step: step[0])
-    for (frame, box, time, enabled, keyframe, at), following in zip(steps, [*steps[1:], None], strict=True):
+    end = known.frames or as_int(value.get("framesCount", 0), f"{where}.value.framesCount", path)
+    for (frame, box, time, enabled, keyframe, at), following in zip_longest(steps, steps[1:]):
         rows.frame(frame, at, time=time, width=width, height=height)
         rows.add(frame, box, at, class_id=class_id, track_id=track_id, keyframe=keyframe)
-        if following is None or not enabled:
+        if not enabled:
             continue
-        gap = following[0] - frame
-        if gap > 1_000_000:
-            rows.refuse(at, f"the next box is {gap} frames away")
+        next_frame, next_box = following[:2] if following is not None else (end, box)
+        gap = max(next_frame - frame, 1)
+        rows.fill(gap - 1, at)
         for later in range(1, gap):
-            between = [tidy(a + (b - a) * later / gap) for a, b in zip(box, following[1], strict=True)]
+            between = [tidy(a + (b - a) * later / gap) for a, b in zip(box, next_box, strict=True)]
             rows.frame(frame + later, at, width=width, height=height)
             rows.add(frame + later, between, at, class_id=class_id, track_id=track_id, keyframe=False)
 

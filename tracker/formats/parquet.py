@@ -36,11 +36,13 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     arrow, parquet = _library()
     try:
         table = parquet.read_table(path)
-    except (OSError, arrow.ArrowException) as error:
+        names = [name for name in table.column_names if name in COLUMNS]
+        columns = {name: table.column(name).to_pylist() for name in names if names.count(name) == 1}
+    except (OSError, ValueError, arrow.ArrowException) as error:
         raise FormatError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
-    missing = [name for name in _NEEDED if name not in table.column_names]
-    if missing:
-        raise FormatError(f"{path}: expected the columns {', '.join(_NEEDED)}, found {', '.join(table.column_names)}")
+    if any(name not in columns for name in _NEEDED):
+        found = ", ".join(map(str, table.column_names))[:200]
+        raise FormatError(f"{path}: expected the columns {', '.join(_NEEDED)} once each, found {found}")
     meta = (table.schema.metadata or {}).get(_KEY, b"{}").decode("utf-8", "replace")
     head = as_mapping(parse_json(meta, path), "metadata", path)
     labels = [as_text(name, "labels", path) for name in as_list(head.get("labels", []), "labels", path)]
@@ -56,7 +58,6 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             height=as_int(height, "frames", path),
             name=as_text(name, "frames", path),
         )
-    columns = {name: table.column(name).to_pylist() for name in COLUMNS if name in table.column_names}
     nothing = [None] * table.num_rows
     ordered = [columns.get(name, nothing) for name in COLUMNS]
     for row, values in enumerate(zip(*ordered, strict=True)):

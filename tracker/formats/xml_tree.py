@@ -79,7 +79,7 @@ def read_xml(path: Path | str, root: str) -> Node:
         parser.Parse(content, True)
     except expat.ExpatError as error:
         raise FormatError(f"{path}: line {error.lineno}: not XML: {expat.ErrorString(error.code)}") from error
-    except ValueError as error:  # an encoding the machine does not know
+    except (ValueError, LookupError) as error:  # an encoding the machine does not know
         raise FormatError(f"{path}: line 1: not XML: {error}") from error
     found = top.children[0]
     if found.tag != root:

@@ -41,7 +41,8 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     settings = _settings(root)
     labels = known.labels or _names(settings, root / "data.yaml")
     files = [file for file in files_in(path, ".txt", subfolder="labels") if file.name != "classes.txt"]
-    rows = Collector(path, source=known.source or str(settings.get("source", "")), labels=labels or None)
+    source = settings.get("source", "")
+    rows = Collector(path, source=known.source or (source if isinstance(source, str) else ""), labels=labels or None)
     base = root / "labels" if (root / "labels").is_dir() else root
     is_video = bool(settings.get("video", False))
     for place, file in enumerate(files):
@@ -99,19 +100,23 @@ def _settings(root: Path) -> dict[str, Any]:
         settings = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise FormatError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise FormatError(f"{path}: nested too deeply") from error
+    except (ValueError, TypeError, AttributeError) as error:  # the library's own, for dates and numbers that are none
+        raise FormatError(f"{path}: not YAML: a value is not what it is marked as ({error})") from error
     if not isinstance(settings, dict):
-        raise FormatError(f"{path}: expected settings, found {settings!r}")
+        raise FormatError(f"{path}: expected settings such as names, found a {type(settings).__name__}")
     return settings
 
 
 def _names(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     names = settings.get("names", [])
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise FormatError(f"{path}: names: expected numbers 0 to {len(names) - 1}, found {list(names)[:20]}")
         names = [names[place] for place in range(len(names))]
-    if not isinstance(names, list):
-        raise FormatError(f"{path}: names: expected a list, found {names!r}")
+    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+        raise FormatError(f"{path}: names: expected a list of texts")
     return tuple(str(name) for name in names)
 
 
