@@ -72,7 +72,7 @@ def annotate_on_cluster(
     ray = _import_ray()
     _join(ray, address, workers)
     try:
-        mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
+        mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
         annotate = ray.remote(num_cpus=0, max_retries=RETRIES)(_annotate)
         gpus = int(ray.cluster_resources().get("GPU", 0))
         waiting, running, reports = deque(enumerate(jobs)), dict[Any, tuple[int, int]](), dict[int, FileReport]()

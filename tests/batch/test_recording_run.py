@@ -22,7 +22,7 @@ RULES = '[[line]]\nname = "gate"\nstart = [80.0, 0.0]\nend = [80.0, 128.0]\n'
 
 def orders(network: Path, *, formats: str = "mot,jsonl", **more: object) -> Orders:
     """What the command line would make of these options."""
-    tree = {"detector": {"model": str(network)}, "output": {"format": formats.split(",")}}
+    tree = {"detector": {"model": str(network)}, "output": {"format": formats.split(",") if formats else []}}
     return Orders(load_settings(tree, "test"), **more)  # type: ignore[arg-type]
 
 
@@ -92,6 +92,31 @@ def test_a_change_begins_anew_and_says_what_changed(
     report = annotate(clip, out, changes["the rules changed"])
     assert (report.status, report.note, report.frames_now) == ("done", "the rules changed", 200)
     assert "begins anew: the rules changed" in caplog.text
+
+
+def test_exports_of_the_run_before_do_not_stay_beside_another(out: Path, clip: Path, network: Path) -> None:
+    before = orders(network, rules=RULES, formats="mot,jsonl,yolo")
+    annotate(clip, out, before)
+    (out / "clip.note").write_text("mine")
+    changed = replace(before, rules=RULES.replace("80", "70"))
+    report = annotate(clip, out, replace(changed, settings=orders(network, formats="csv").settings))
+    assert report.outputs == ("clip.sqlite", "clip.csv")
+    assert sorted(path.name for path in out.iterdir()) == ["clip.csv", "clip.note", "clip.sqlite"]
+
+
+def test_an_export_that_was_interrupted_is_known_and_goes_with_its_recording(
+    tmp_path: Path, clip: Path, network: Path
+) -> None:
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if stage == "writing jsonl":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate(clip, tmp_path, orders(network, formats="mot,jsonl"), progressing=interrupt)
+    assert (tmp_path / "clip.txt").exists()
+    report = annotate(clip, tmp_path, orders(network, formats="", rules=RULES))
+    assert report.outputs == ("clip.sqlite",)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.sqlite"]
 
 
 def test_another_video_of_the_same_name_begins_anew(out: Path, long_clip: Path, network: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from tracker.batch.recorder import CheckpointingPipeline, RecordingSink
 from tracker.batch.render import render_video
 from tracker.batch.rules import make_analytics, recount_all
 from tracker.build import Built, make_pipeline
-from tracker.errors import FormatError, SourceError
+from tracker.errors import FormatError, SinkError, SourceError
+from tracker.formats import FORMATS
 from tracker.protocols import FrameSource
 from tracker.runner import Runner
 from tracker.store import Recording, RecordingInfo, RecordingWriter
@@ -28,6 +30,8 @@ __all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording"]
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 0.5
+NOT_WRITTEN = -1
+"""Stands for the revision of an export that was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +224,30 @@ def _open_writer(
 ) -> RecordingWriter:
     if plan.action == "resume":
         return RecordingWriter.resume(job.store)
+    if plan.action == "anew":
+        _remove_outputs(job)
     labels = built.pipeline.detector.labels
     return RecordingWriter.create(job.store, _info_of(source, job, orders, network=network, labels=labels))
+
+
+def _remove_outputs(job: Job) -> None:
+    """Take away what was exported of a recording that begins anew: it would tell of another one."""
+    try:
+        with Recording(job.store) as recording:
+            noted = dict(recording.note("outputs") or {})
+    except FormatError:  # what stands in the recording's place was never exported
+        return
+    for name in noted.keys() & {*FORMATS, "video"}:
+        path = output_path(job, name)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SinkError(
+                f"{path}: cannot be removed: {error.strerror}. Remove it, or choose another --out."
+            ) from error
 
 
 def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> None:
@@ -230,6 +256,8 @@ def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> N
     with Recording(job.store) as recording:
         revision = recording.note("revision") or 0
         written: dict[str, int] = recording.note("outputs") or {}
+        # Noted before they are written: a run that is killed here must not leave files that nobody knows of.
+        _note_outputs(job, {**dict.fromkeys(plan.outputs, NOT_WRITTEN), **written})
         for name in plan.outputs:
             path = output_path(job, name)
             tell(f"writing {name}", recording.frame_count(), recording.frame_count())
@@ -238,9 +266,14 @@ def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> N
             else:
                 export(recording, name, path)
             written = {**written, name: revision}
+    _note_outputs(job, written)
+
+
+def _note_outputs(job: Job, revisions: dict[str, int]) -> None:
+    """Keep with the recording what was exported of it, each with the revision of the corrections it shows."""
     writer = RecordingWriter.resume(job.store)
     try:
-        writer.complete_with(None, outputs=written)
+        writer.complete_with(None, outputs=revisions)
     finally:
         writer.close()
 
@@ -252,9 +285,8 @@ def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport
         tracks = recording.tracks()
         for track in tracks:
             classes[labels[track.class_id]] = classes.get(labels[track.class_id], 0) + 1
-        outputs = [str(job.store.relative_to(job.out))]
         kept: dict[str, int] = recording.note("outputs") or {}
-        outputs += [str(output_path(job, name).relative_to(job.out)) for name in kept]
+        outputs = [job.store, *(path for name in kept if (path := output_path(job, name)).exists())]
         return FileReport(
             name=job.name,
             status="skipped" if plan.action == "skip" else "done",
@@ -267,5 +299,5 @@ def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport
             events=recording.event_count(),
             damage=int(recording.note("damage") or 0),
             rejected=int(recording.note("rejected") or 0),
-            outputs=tuple(outputs),
+            outputs=tuple(str(path.relative_to(job.out)) for path in outputs),
         )
