@@ -68,28 +68,29 @@ def nms(
 ) -> Int64[ndarray, " k"]:
     """Rows that greedy non-maximum suppression keeps, best score first.
 
-    A box is dropped when its overlap with a better kept box of the same class exceeds `threshold`;
-    without `class_ids` every box competes with every other. Equal scores keep their order.
+    A box is dropped when its overlap with a better kept box of the same class exceeds `threshold`; without
+    `class_ids` every box competes with every other. Equal scores keep their order. The answer is, to the last bit,
+    that of torchvision.ops.batched_nms on a CPU. `nets.suppress.nms` is the same for tensors on any device.
     """
     order = np.argsort(-scores, kind="stable")
-    boxes = np.asarray(boxes, np.float32)[order]
-    if class_ids is not None and len(boxes):
-        reach = float(np.abs(boxes).max()) * 2 + 1
-        boxes = boxes + (class_ids[order].astype(np.float32) * reach)[:, None]
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
-    areas = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-    alive = np.ones(len(boxes), bool)
-    kept = []
-    for row in range(len(boxes)):
-        if not alive[row]:
-            continue
-        kept.append(row)
-        later = slice(row + 1, None)
-        width = np.minimum(x2[row], x2[later]) - np.maximum(x1[row], x1[later])
-        height = np.minimum(y2[row], y2[later]) - np.maximum(y1[row], y1[later])
-        intersection = np.maximum(width, 0) * np.maximum(height, 0)
-        alive[later] &= intersection <= threshold * (areas[row] + areas[later] - intersection)
-    return order[np.array(kept, np.int64)].astype(np.int64)
+    x1, y1, x2, y2 = np.ascontiguousarray(np.asarray(boxes, np.float32)[order].T)
+    areas = (x2 - x1) * (y2 - y1)
+    groups = None if class_ids is None else np.asarray(class_ids)[order]
+    alive = np.ones(len(order), bool)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for row in range(len(order)):
+            if not alive[row]:
+                continue
+            later = slice(row + 1, None)
+            width = np.minimum(x2[row], x2[later]) - np.maximum(x1[row], x1[later])
+            height = np.minimum(y2[row], y2[later]) - np.maximum(y1[row], y1[later])
+            intersection = np.maximum(width, 0) * np.maximum(height, 0)
+            overlap = intersection / (areas[row] + areas[later] - intersection)
+            covered = overlap.astype(np.float64) > threshold
+            if groups is not None:
+                covered &= groups[later] == groups[row]
+            alive[later] &= ~covered
+    return order[alive].astype(np.int64)
 
 
 def xyxy_to_xywh(boxes: Boxes) -> Boxes:
