@@ -20,6 +20,7 @@ from tracker.analytics import (
     load_rules,
     rules_to_toml,
 )
+from tracker.analytics.heat import HeatMap
 from tracker.errors import ConfigError
 from tracker.types import Event, TrackState
 
@@ -176,6 +177,26 @@ def test_speeds_are_those_on_the_ground(kmh: float) -> None:
         events += analytics(tracks, step / RATE)
     assert analytics.speeds[1] == pytest.approx(kmh, rel=0.02)
     assert [event.kind for event in events] == (["speed"] if kmh > 50 else [])
+
+
+def test_a_stretch_of_frames_heats_as_frame_by_frame() -> None:
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.choice([0.04, 0.1, 1.5, 0.0], 60))
+    frames = np.sort(rng.integers(0, 60, 200))
+    points = rng.uniform(-30, 400, (200, 2))
+    one, other = HeatMap(320, 200, 16), HeatMap(320, 200, 16)
+    for number, time in enumerate(times.tolist()):
+        one.see([tuple(point) for point in points[frames == number].tolist()], time)
+    for part in (slice(0, 25), slice(25, 60)):
+        inside = (frames >= part.start) & (frames < part.stop)
+        other.see_stretch(times[part], frames[inside] - part.start, points[inside])
+    assert one.seconds.sum() > 1
+    np.testing.assert_allclose(one.seconds, other.seconds)
+    picture = np.full((200, 320, 3), 90, np.uint8)
+    layer = one.layer(320, 200)
+    share = layer[:, :, 3:] / 255
+    laid = picture * (1 - share) + layer[:, :, :3] * share
+    assert np.abs(laid - one.paint(picture)).max() <= 1.5, "laid over a picture it is the painted one"
 
 
 def test_the_heat_map_adds_up_the_time_spent() -> None:

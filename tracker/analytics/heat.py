@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy import ndarray
 
 from tracker.analytics.rules import Point
@@ -29,27 +29,44 @@ class HeatMap:
 
     def see(self, points: list[Point], time: float) -> None:
         """Credit each place with the time since the frame before."""
-        elapsed = 0.0 if self._last_time is None else time - self._last_time
-        self._last_time = time
-        if not 0 < elapsed <= _LONGEST_STEP_S:
+        self.see_stretch(np.array([time]), np.zeros(len(points), np.int64), np.array(points, float).reshape(-1, 2))
+
+    def see_stretch(
+        self, times: Float64[ndarray, " f"], frames: Int64[ndarray, " n"], points: Float64[ndarray, "n 2"]
+    ) -> None:
+        """The same for successive frames at once: `frames` says in which of them each point is, from 0."""
+        if not len(times):
             return
+        before = times[0] if self._last_time is None else self._last_time
+        elapsed = np.diff(times, prepend=before)
+        elapsed[(elapsed <= 0) | (elapsed > _LONGEST_STEP_S)] = 0.0
+        self._last_time = float(times[-1])
         rows, columns = self.seconds.shape
-        for x, y in points:
-            column, row = min(max(int(x // self.cell), 0), columns - 1), min(max(int(y // self.cell), 0), rows - 1)
-            self.seconds[row, column] += elapsed
+        places = np.floor(points / self.cell).clip(0, (columns - 1, rows - 1)).astype(np.int64)
+        np.add.at(self.seconds, (places[:, 1], places[:, 0]), elapsed[frames])
 
     def paint(self, image: Image, *, opacity: float = 0.6) -> Image:
         """The picture with the map on it; cells without any time stay as they are."""
         height, width = image.shape[:2]
+        colours, weight = self._shades(width, height)
+        weight = opacity * weight[:, :, None]
+        painted: Image = np.rint(image * (1 - weight) + colours * weight).astype(np.uint8)
+        return painted
+
+    def layer(self, width: int, height: int, *, opacity: float = 0.6) -> UInt8[ndarray, "h w 4"]:
+        """The map by itself, to be laid over pictures: red, green, blue and how much of them is seen."""
+        colours, weight = self._shades(width, height)
+        return np.dstack([colours, np.rint(255 * opacity * weight).astype(np.uint8)])
+
+    def _shades(self, width: int, height: int) -> tuple[Image, Float32[ndarray, "h w"]]:
+        """Colours in that size, and how much of them is seen, 0 to 1."""
         strength = np.sqrt(self.seconds).astype(np.float32)  # or one who waits would outshine all who pass
         smooth = cv2.GaussianBlur(strength, (0, 0), 1.0)
         smooth = smooth / max(float(smooth.max()), 1e-9)
         smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
         shades = np.rint(64 + smooth * 191).astype(np.uint8)  # from purple on: black would look like shade
         colours = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[:, :, ::-1]
-        weight = (opacity * np.minimum(smooth * 5, 1))[:, :, None]
-        painted: Image = np.rint(image * (1 - weight) + colours * weight).astype(np.uint8)
-        return painted
+        return colours, np.minimum(smooth * 5, 1)
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes: the cells with any time, as row, column and seconds."""
