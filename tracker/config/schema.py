@@ -39,7 +39,7 @@ def build(cls: type[Settings], mapping: Mapping[str, Any], where: str) -> Settin
     `where` names the origin in errors, such as a file or "--set". Nested dataclasses take nested mappings.
     Raises ConfigError for an unknown key, a value of the wrong type or one the settings themselves refuse.
     """
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {}
     for key, value in mapping.items():
