@@ -148,7 +148,7 @@ def shoot_recording(studio: Studio, theme: Theme) -> None:
     assert overview is not None
     width, height = overview.size
     recording.use_shapes([Shape("line", "gate", ((0.05 * width, 0.55 * height), (0.95 * width, 0.62 * height)))])
-    window.recordings.view.show_shapes(recording.shapes)
+    window.recordings.view.show_shapes(recording.counts.shapes)
     middle = recording.player.count // 2
     for frame in range(middle - 30, middle + 1):
         recording.player.seek(frame)
@@ -176,7 +176,7 @@ def shoot_lines(studio: Studio, theme: Theme) -> None:
             Shape("zone", "forecourt", tuple((x * width, y * height) for x, y in ZONE)),
         ]
     )
-    window.recordings.view.show_shapes(recording.shapes)
+    window.recordings.view.show_shapes(recording.counts.shapes)
     middle = recording.player.count // 2
     recording.player.seek(middle)
     studio.wait(lambda: recording.player.index == middle)

@@ -6,13 +6,16 @@ from importlib import metadata
 
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTextBrowser, QVBoxLayout, QWidget
 
-__all__ = ["About"]
+__all__ = ["PARTS", "About"]
 
 PARTS = {
-    "PyQt6": "GPL-3.0", "av": "BSD-3-Clause; FFmpeg under LGPL or GPL", "numpy": "BSD-3-Clause",
-    "scipy": "BSD-3-Clause", "opencv-python": "Apache-2.0", "onnxruntime": "MIT", "torch": "BSD-3-Clause",
-    "ultralytics": "AGPL-3.0", "safetensors": "Apache-2.0",
+    "PyQt6": "GPL-3.0; Qt under LGPL-3.0", "av": "BSD-3-Clause; FFmpeg under LGPL or GPL",
+    "cv2-enumerate-cameras": "MIT", "filterpy": "MIT", "jaxtyping": "MIT", "matplotlib": "PSF-based",
+    "numpy": "BSD-3-Clause", "onnx": "Apache-2.0", "onnxruntime": "MIT", "opencv-python": "Apache-2.0",
+    "pycocotools": "BSD-2-Clause", "PyYAML": "MIT", "safetensors": "Apache-2.0", "scipy": "BSD-3-Clause",
+    "torch": "BSD-3-Clause", "torchvision": "BSD-3-Clause", "tqdm": "MPL-2.0 and MIT", "ultralytics": "AGPL-3.0",
 }  # fmt: skip
+"""What it depends on, and under which licence."""
 
 
 class About(QDialog):

@@ -98,6 +98,11 @@ class Annotation:
         return self._thread.is_alive()
 
     @property
+    def stopping(self) -> bool:
+        """Whether it is at work for the last moment."""
+        return self._stop and self.running
+
+    @property
     def rate(self) -> float:
         """Frames per second over the last seconds, 0 while unknown."""
         moments = list(self._moments)

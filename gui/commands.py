@@ -38,7 +38,6 @@ class Commands(QObject):
         super().__init__(parent)
         self._preferences = preferences
         self._commands: dict[str, Command] = {}
-        self._icons: dict[str, str] = {}
 
     def add(
         self,
@@ -65,7 +64,6 @@ class Commands(QObject):
             action.triggered.connect(lambda _checked=False: slot())  # type: ignore[call-arg]
         if picture:
             action.setIcon(icon(picture))
-            self._icons[name] = picture
         owner.addAction(action)
         self._commands[name] = Command(name, scope, action, tuple(keys))
         self._bind(self._commands[name], self.keys_of(name))
@@ -115,11 +113,6 @@ class Commands(QObject):
             if key and len(names) > 1:
                 twice[key] = sorted({*twice.get(key, []), *names})
         return twice
-
-    def redraw_icons(self) -> None:
-        """In the colours of the theme that is now in use."""
-        for name, picture in self._icons.items():
-            self._commands[name].action.setIcon(icon(picture))
 
     def _bind(self, command: Command, keys: Sequence[str]) -> None:
         command.action.setShortcuts([QKeySequence(key) for key in keys if key])

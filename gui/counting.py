@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from typing import Any
 
 from gui.interaction import Shape
 from tracker.analytics import Analytics, LineRule, Rules, ZoneRule
-from tracker.types import Event, Image, Tracks
+from tracker.analytics.heat import HeatMap
+from tracker.types import Event, Tracks
 
 __all__ = [
     "CountRow",
@@ -144,12 +146,12 @@ class LiveCounts:
                 rows.append(CountRow("zone", name, self._entered[name], left, dwell))
             return rows
 
-    def paint_heat(self, image: Image) -> Image | None:
-        """The picture with the heat map over it; None before anything was seen."""
+    def heat(self) -> HeatMap | None:
+        """Where objects have spent their time so far; None before anything was seen."""
         with self._lock:
             if self._analytics is None or not self._analytics.heat.seconds.any():
                 return None
-            return self._analytics.heat.paint(image)
+            return copy.deepcopy(self._analytics.heat)
 
     def _rebuild(self) -> None:
         if not all(self._size):

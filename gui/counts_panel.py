@@ -1,6 +1,8 @@
-"""Counts at lines, people in zones and how long they stay, and where they spend their time, live."""
+"""Counts at lines, people in zones and how long they stay, and where they spend their time."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -9,27 +11,39 @@ from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableWidget
 
 from gui.counting import CountRow
 from gui.picture_view import to_pixmap
-from gui.session import Session
+from tracker.analytics.heat import HeatMap
+from tracker.types import Image
 
-__all__ = ["CountsPanel"]
+__all__ = ["Counted", "CountsPanel"]
 
 REFRESH_MS = 500
 HEAT_WIDTH = 320
+GREY = 60
+
+
+class Counted(Protocol):
+    """A live source or a recording."""
+
+    def count_rows(self) -> list[CountRow]: ...
+    def heat(self) -> HeatMap | None: ...
+    def still(self) -> Image | None: ...
 
 
 class CountsPanel(QWidget):
-    """A table of the chosen source's rules and its heat map."""
+    """A table of the rules of a source or a recording, and its heat map."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session: Session | None = None
+        self._counted: Counted | None = None
         self._rows: list[CountRow] = []
+        self._painted: tuple[HeatMap | None, Image | None] = (None, None)
         self._table = QTableWidget(0, 4)
         self._table.setAccessibleName(self.tr("Counts"))
         self._table.setHorizontalHeaderLabels(
             [self.tr("Line or zone"), self.tr("In"), self.tr("Out"), self.tr("Now / stay")]
         )
         self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self._table.setTabKeyNavigation(False)
         self._table.setShowGrid(False)
         vertical, horizontal = self._table.verticalHeader(), self._table.horizontalHeader()
         assert vertical is not None
@@ -38,16 +52,18 @@ class CountsPanel(QWidget):
         horizontal.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
             horizontal.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self._heat = QLabel(self.tr("Where objects spend their time is painted here."))
+        self._heat = QLabel()
         self._heat.setProperty("role", "quiet")
         self._heat.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._heat.setAccessibleName(self.tr("Heat map"))
+        self._heat.setWordWrap(True)
         self._heat.setMinimumHeight(120)
         layout = QVBoxLayout(self)
         layout.addWidget(self._table, 1)
         layout.addWidget(self._heat)
+        self._paint_heat(None, None)
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self.refresh)
+        self._timer.timeout.connect(self._look)
         self._timer.start(REFRESH_MS)
 
     @property
@@ -55,27 +71,32 @@ class CountsPanel(QWidget):
         """What is shown."""
         return list(self._rows)
 
-    def show_session(self, session: Session | None) -> None:
-        """Be about this source."""
-        self._session = session
+    @property
+    def shows_heat(self) -> bool:
+        """Whether a heat map is painted."""
+        return not self._heat.pixmap().isNull()
+
+    def show_counted(self, counted: Counted | None) -> None:
+        """Be about this source or recording."""
+        self._counted = counted
         self.refresh()
 
-    def show_rows(self, rows: list[CountRow]) -> None:
-        """Be about a recording with these counts."""
-        self._heat.hide()
-        if rows != self._rows:
-            self._rows = rows
-            self._fill(rows)
-
     def refresh(self) -> None:
-        """Read a live source's counts anew while somebody looks."""
-        if not self.isVisible() or self._heat.isHidden():
-            return
-        rows = self._session.counts.rows() if self._session is not None else []
+        """Read all anew."""
+        counted = self._counted
+        rows = counted.count_rows() if counted is not None else []
         if rows != self._rows:
             self._rows = rows
             self._fill(rows)
-        self._paint_heat()
+        if self.isVisible() or counted is None:
+            heat = counted.heat() if counted is not None else None
+            image = counted.still() if counted is not None and heat is not None else None
+            if heat is not self._painted[0] or image is not self._painted[1]:
+                self._paint_heat(heat, image)
+
+    def _look(self) -> None:
+        if self.isVisible():
+            self.refresh()
 
     def _fill(self, rows: list[CountRow]) -> None:
         self._table.setRowCount(len(rows))
@@ -87,17 +108,16 @@ class CountsPanel(QWidget):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self._table.setItem(number, column, item)
 
-    def _paint_heat(self) -> None:
-        session = self._session
-        latest = session.latest if session is not None else None
-        if session is None or latest is None:
+    def _paint_heat(self, heat: HeatMap | None, image: Image | None) -> None:
+        """Paint the map over the picture, or on grey where the picture must not be shown."""
+        self._painted = heat, image
+        if heat is None:
+            self._heat.setText(self.tr("Where objects spend their time is painted here."))
             return
-        image = latest.frame.image
-        height = max(1, round(image.shape[0] * HEAT_WIDTH / image.shape[1]))
-        small = cv2.resize(image, (HEAT_WIDTH, height), interpolation=cv2.INTER_AREA)
-        if "person" in session.overlay_config().blur_classes:
-            small = np.full_like(small, 60)
-        painted = session.counts.paint_heat(small)
-        if painted is not None:
-            pixels = cv2.cvtColor(painted, cv2.COLOR_RGB2BGRA)
-            self._heat.setPixmap(to_pixmap(pixels))
+        if image is None:
+            rows, columns = heat.seconds.shape
+            small = np.full((max(1, round(rows * HEAT_WIDTH / columns)), HEAT_WIDTH, 3), GREY, np.uint8)
+        else:
+            height = max(1, round(image.shape[0] * HEAT_WIDTH / image.shape[1]))
+            small = cv2.resize(image, (HEAT_WIDTH, height), interpolation=cv2.INTER_AREA)
+        self._heat.setPixmap(to_pixmap(cv2.cvtColor(heat.paint(small), cv2.COLOR_RGB2BGRA)))

@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidg
 
 from gui.interaction import Box
 from gui.jobs import Job, Jobs, JobState
+from gui.work import Background
 from tracker.types import Image
 
 __all__ = ["EvidencePanel", "surroundings"]
@@ -30,9 +31,17 @@ Shown = Callable[[], tuple[Image, Box | None] | None]
 class EvidencePanel(QWidget):
     """Asks for an explanation of what is shown and lists the pictures that come of it."""
 
-    def __init__(self, jobs: Jobs, shown: Shown, model: Callable[[], str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        background: Background,
+        shown: Shown,
+        model: Callable[[], str],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._jobs = jobs
+        self._background = background
         self._shown = shown
         self._model = model
         self._job: Job | None = None
@@ -75,15 +84,26 @@ class EvidencePanel(QWidget):
         image, box = shown
         if box is not None:
             image = surroundings(image, box)
+        if self._folder is not None:
+            self._folder.cleanup()
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-evidence-")
         folder = Path(self._folder.name)
-        cv2.imwrite(str(folder / "shown.png"), cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
         model = self._model()
         own = model if model == "auto" or model.endswith(OWN_SUFFIXES) else "auto"
         command = ["explain", str(folder / "shown.png"), "--model", own, "--out", str(folder / "out")]
+        command += ["--most", "1" if box is not None else "4"]
         self._words.setText(self.tr("At work, see the jobs"))
         self._explain.setEnabled(False)
-        self._job = self._jobs.add(self.tr("Explain a picture"), [*command, "--most", "1" if box is not None else "4"])
+        self._background.run(
+            lambda: _write(image, folder / "shown.png"), lambda _: self._queue(command), self._failed, owner=self
+        )
+
+    def _queue(self, command: list[str]) -> None:
+        self._job = self._jobs.add(self.tr("Explain a picture"), command)
+
+    def _failed(self, error: Exception) -> None:
+        self._explain.setEnabled(True)
+        self._words.setText(str(error))
 
     def show_folder(self, folder: Path) -> None:
         """List the pictures of a folder, evidence first."""
@@ -114,6 +134,10 @@ class EvidencePanel(QWidget):
             self.show_folder(Path(self._folder.name) / "out")
         else:
             self._words.setText(job.ending or self.tr("Cancelled"))
+
+
+def _write(image: Image, path: Path) -> None:
+    cv2.imwrite(str(path), cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
 
 
 def surroundings(image: Image, box: Box) -> Image:

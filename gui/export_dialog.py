@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt6.QtCore import Qt, QUrl
+from PyQt6.QtCore import Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import (
     QCheckBox,
@@ -62,7 +62,9 @@ def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> 
 
 
 class ExportDialog(QDialog):
-    """Chooses formats and a folder, and stays until all is written."""
+    """Chooses formats and a folder. Closed while it writes, it goes on and tells the end by `said`."""
+
+    said = pyqtSignal(str)
 
     def __init__(
         self,
@@ -116,9 +118,10 @@ class ExportDialog(QDialog):
         self._write = QPushButton(self.tr("&Export"))
         self._write.setDefault(True)
         self._open = QPushButton(self.tr("Open f&older"))
-        self._open.hide()
+        self._open.setAutoDefault(False)
         self._buttons.addButton(self._open, QDialogButtonBox.ButtonRole.ActionRole)
         self._buttons.addButton(self._write, QDialogButtonBox.ButtonRole.ActionRole)
+        self._open.hide()  # only now: a box shows what is added to it
         self._buttons.rejected.connect(self.reject)
         self._write.clicked.connect(self.write)
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder.text())))
@@ -137,6 +140,11 @@ class ExportDialog(QDialog):
         """What was written, or what went wrong."""
         return self._words.text()
 
+    @property
+    def busy(self) -> bool:
+        """Whether files are being written."""
+        return not self._busy.isHidden()
+
     def choose(self, names: list[str], folder: Path) -> None:
         """Tick these formats and this folder."""
         for name, box in self._boxes.items():
@@ -149,17 +157,18 @@ class ExportDialog(QDialog):
         folder = Path(self._folder.text()).expanduser()
         self._preferences.keep("export/formats", ",".join(names))
         self._preferences.keep("export/folder", str(folder))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
         self._busy.show()
         self._write.setEnabled(False)
         self._words.setText("")
         job, settings = self._job, self._settings
-        self._background.run(lambda: export_all(job, settings, names, folder), self._written, self._failed)
+        self._background.run(lambda: export_all(job, settings, names, folder), self._written, self._failed, owner=self)
 
     def _chosen(self) -> list[str]:
         return [name for name, box in self._boxes.items() if box.isChecked()]
 
     def _refresh(self) -> None:
-        self._write.setEnabled(bool(self._chosen()) and bool(self._folder.text().strip()))
+        self._write.setEnabled(bool(self._chosen()) and bool(self._folder.text().strip()) and not self.busy)
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Folder"), self._folder.text())
@@ -167,17 +176,23 @@ class ExportDialog(QDialog):
             self._folder.setText(folder)
 
     def _written(self, paths: list[Path]) -> None:
-        self._busy.hide()
-        self._refresh()
         self._open.show()
-        self._words.setProperty("role", "")
-        self._words.setText(self.tr("Written: {0}").format(", ".join(path.name for path in paths)))
+        self._tell(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
 
     def _failed(self, error: Exception) -> None:
+        self._tell(str(error), wrong=True)
+
+    def _tell(self, text: str, *, wrong: bool) -> None:
         self._busy.hide()
         self._refresh()
-        self._words.setProperty("role", "wrong")
+        self._words.setProperty("role", "wrong" if wrong else "")
         style = self._words.style()
         if style is not None:
+            style.unpolish(self._words)
             style.polish(self._words)
-        self._words.setText(str(error))
+        self._words.setText(text)
+        if self.isVisible():
+            self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        else:
+            self.said.emit(text)
+            self.deleteLater()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QByteArray, QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
+from PyQt6.QtCore import QByteArray, QRect, QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPalette, QPixmap, QPixmapCache
 from PyQt6.QtSvg import QSvgRenderer
 from PyQt6.QtWidgets import QApplication
 
@@ -70,17 +70,38 @@ SHAPES = {
 }
 
 
+class _Strokes(QIconEngine):
+    """Draws a shape in the text colour of the moment, so that icons follow the theme."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def clone(self) -> QIconEngine:
+        """Another of the same shape."""
+        return _Strokes(self._name)
+
+    def paint(self, painter: QPainter | None, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        """The shape, into a painter."""
+        device = painter.device() if painter is not None else None
+        if painter is not None and device is not None:
+            painter.drawPixmap(rect, self.pixmap(rect.size() * device.devicePixelRatioF(), mode, state))
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, _state: QIcon.State) -> QPixmap:
+        """The shape, drawn once for each size and colour."""
+        group = QPalette.ColorGroup.Disabled if mode == QIcon.Mode.Disabled else QPalette.ColorGroup.Active
+        colour = QApplication.palette().color(group, QPalette.ColorRole.ButtonText).name()
+        key = f"{self._name} {colour} {size.width()}x{size.height()}"
+        known = QPixmapCache.find(key)
+        if known is None or known.isNull():
+            known = _draw(self._name, colour, size)
+            QPixmapCache.insert(key, known)
+        return known
+
+
 def icon(name: str) -> QIcon:
-    """The icon in the application's present text colour, sharp up to 48 pixels."""
-    palette = QApplication.palette()
-    drawn = QIcon()
-    for mode, group in (
-        (QIcon.Mode.Normal, QPalette.ColorGroup.Active),
-        (QIcon.Mode.Disabled, QPalette.ColorGroup.Disabled),
-    ):
-        colour = palette.color(group, QPalette.ColorRole.ButtonText).name()
-        drawn.addPixmap(_pixmap(name, colour), mode)
-    return drawn
+    """The icon in the application's text colour, also after that has changed, sharp at any size."""
+    return QIcon(_Strokes(name))
 
 
 def dot(colour: str, *, side: int = 32) -> QIcon:
@@ -96,13 +117,14 @@ def dot(colour: str, *, side: int = 32) -> QIcon:
     return QIcon(pixmap)
 
 
-def _pixmap(name: str, colour: str, *, side: int = 48) -> QPixmap:
+def _draw(name: str, colour: str, size: QSize) -> QPixmap:
     frame = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke-width="1.7" '
     text = f'{frame}stroke="{colour}" stroke-linejoin="round" stroke-linecap="round">{SHAPES[name]}</svg>'
     renderer = QSvgRenderer(QByteArray(text.replace('"C"', f'"{colour}"').encode()))
-    pixmap = QPixmap(QSize(side, side))
+    pixmap = QPixmap(size)
     pixmap.fill(Qt.GlobalColor.transparent)
+    side = min(size.width(), size.height())
     painter = QPainter(pixmap)
-    renderer.render(painter, QRectF(0, 0, side, side))
+    renderer.render(painter, QRectF((size.width() - side) / 2, (size.height() - side) / 2, side, side))
     painter.end()
     return pixmap

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -94,6 +94,13 @@ class Job(QObject):
         """Begin, with `folder` as the place that relative paths are meant from."""
         self.state = JobState.RUNNING
         self._began = time.monotonic()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.state = JobState.FAILED
+            self.ending = self.tr("{0}: {1}; choose another folder for recordings").format(folder, error.strerror)
+            self.changed.emit()
+            return
         self._process.setWorkingDirectory(str(folder))
         self._say(f"$ sightline {' '.join(self.arguments)}")
         self._process.start(sys.executable, [str(MAIN), *self.arguments])
@@ -230,7 +237,7 @@ class Jobs(QObject):
     added = pyqtSignal(object)
     changed = pyqtSignal(object)
 
-    def __init__(self, folder: Path, parent: QObject | None = None) -> None:
+    def __init__(self, folder: Callable[[], Path], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._folder = folder
         self.all: list[Job] = []
@@ -275,8 +282,7 @@ class Jobs(QObject):
             return
         waiting = next((job for job in self.all if job.state is JobState.WAITING), None)
         if waiting is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            waiting.start(self._folder)
+            waiting.start(self._folder())
 
 
 def read_curves(path: Path) -> Curves:

@@ -6,7 +6,7 @@ import math
 import time
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, QTimer, QUrl, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices, QHideEvent, QShowEvent
 from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QToolBar, QToolButton, QVBoxLayout, QWidget
 
@@ -62,6 +62,7 @@ class LivePage(QWidget):
         self._grid.setSpacing(4)
         self._empty = QLabel(self.tr("No source is open. Open a camera, a file or a stream on the start page."))
         self._empty.setProperty("role", "quiet")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._bar = self._make_bar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -107,8 +108,9 @@ class LivePage(QWidget):
         session.use_shapes(shapes_from_mapping(self._preferences.rules_of(session.name)))
         session.noticed.connect(self.noticed)
         session.clips.arm(armed=self._commands["live.clips"].isChecked())
-        tile = LiveTile(session, self._grid_holder)
+        tile = LiveTile(session, self._background, self._grid_holder)
         tile.view.show_shapes(session.shapes)
+        tile.heat.turn(on=self._commands["live.heat"].isChecked())
         tile.chosen.connect(self.choose)
         tile.enlarged.connect(self._enlarge)
         tile.closed.connect(self.remove)
@@ -127,7 +129,7 @@ class LivePage(QWidget):
         self._tiles.remove(tile)
         session = tile.session
         session.close()
-        self._background.run(session.wait, lambda _: None)
+        self._background.run(session.wait, lambda _: session.deleteLater())
         if self._large is tile:
             self._large = None
         if self._current is tile:
@@ -211,12 +213,15 @@ class LivePage(QWidget):
             action = add(f"live.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys,
                          owner=self, scope="live", picture=picture, checkable=True)  # fmt: skip
             bar.addAction(action)
+        bar.addAction(add("live.heat", self.tr("Heat &map: where objects spend their time"), self._show_heat,
+                          keys=["Shift+M"], owner=self, scope="live", picture="heat", checkable=True))  # fmt: skip
         bar.addSeparator()
         bar.addAction(add("live.enlarge", self.tr("Show &large"), lambda: self._enlarge(self._current), keys=["F"],
                           owner=self, scope="live", picture="full"))  # fmt: skip
         bar.addAction(add("live.folder", self.tr("Open the &folder of recordings"), self._open_folder, owner=self,
                           scope="live", picture="folder"))  # fmt: skip
         self._commands["live.clips"].setChecked(self._preferences.flag("record/clips"))
+        self._commands["live.heat"].setChecked(self._preferences.flag("live/heat"))
         return bar
 
     def _arrange(self) -> None:
@@ -270,8 +275,7 @@ class LivePage(QWidget):
         if session is None:
             return
         if not on:
-            files = session.stop_recording()
-            self.said.emit(self.tr("Saved {0}").format(", ".join(map(str, files))))
+            session.stop_recording(self._recorded)
             return
         annotated = self._preferences.flag("record/annotated", default=True)
         raw = self._preferences.flag("record/raw")
@@ -279,6 +283,9 @@ class LivePage(QWidget):
             session.record(annotated=annotated or not raw, raw=raw)
         except TrackerError as error:
             self.said.emit(str(error))
+
+    def _recorded(self, files: list[Path]) -> None:
+        self.said.emit(self.tr("Saved {0}").format(", ".join(map(str, files))))
 
     def snapshot(self) -> None:
         """Save the current source's newest frame."""
@@ -288,6 +295,11 @@ class LivePage(QWidget):
 
     def _snapped(self, path: Path) -> None:
         self.said.emit(self.tr("Saved {0}").format(path))
+
+    def _show_heat(self, on: bool) -> None:
+        self._preferences.keep("live/heat", on)
+        for tile in self._tiles:
+            tile.heat.turn(on=on)
 
     def _arm_clips(self, on: bool) -> None:
         self._preferences.keep("record/clips", on)

@@ -6,9 +6,11 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
+from gui.heat import HeatLayer
 from gui.icons import icon
 from gui.session import Session, SessionState
 from gui.video_view import VideoView
+from gui.work import Background
 
 __all__ = ["LiveTile"]
 
@@ -29,11 +31,12 @@ class LiveTile(QWidget):
     enlarged = pyqtSignal(object)
     closed = pyqtSignal(object)
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, background: Background, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self._chosen = False
         self.view = VideoView()
+        self.heat = HeatLayer(self.view, session.heat, background, self)
         self.view.explain = session.explain
         self._dot = _Dot()
         self._name = QLabel()

@@ -36,10 +36,13 @@ def add_menus(window: Window) -> None:
 
 
 def open_settings(window: Window) -> None:
-    """Every setting in a window of its own."""
-    dialog = SettingsDialog(window.engine, window)
+    """Every setting in a window of its own, of which there is one."""
+    open_already = window.findChildren(SettingsDialog)
+    dialog = open_already[0] if open_already else SettingsDialog(window.engine, window)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.show()
+    dialog.raise_()
+    dialog.activateWindow()
 
 
 def _menu(window: Window, title: str) -> QMenu:
@@ -76,7 +79,7 @@ def _add_recording(window: Window) -> None:
         ("play", "step", "back", "loop", "snapshot", "full"),
         ("undo", "redo"),
         ("merge", "split", "class", "relabel", "delete", "delete_here", "box"),
-        ("follow", "solo", "inspect", "unselect"),
+        ("follow", "solo", "inspect", "heat", "unselect"),
         ("again", "export"),
     )
     for number, names in enumerate(groups):

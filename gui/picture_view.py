@@ -52,6 +52,7 @@ class PictureView(QWidget):
         self._image: QImage | None = None
         self._frame_size: tuple[float, float] = NO_SIZE
         self._zoom, self._centre = 1.0, (0.5, 0.5)
+        self._layer: QImage | None = None
         self._message = ""
         self.explain: Callable[[Point], str] = lambda _point: ""
         """Words about what lies at a point of the frame."""
@@ -68,6 +69,17 @@ class PictureView(QWidget):
         if picture is not None:
             self._frame_size = picture.frame_size
         self.update()
+
+    @property
+    def layer(self) -> QImage | None:
+        """What is laid over the whole frame, such as a heat map."""
+        return self._layer
+
+    def show_layer(self, layer: QImage | None) -> None:
+        """Lay this over the whole frame, at any size."""
+        if layer is not self._layer:
+            self._layer = layer
+            self.update()
 
     def show_message(self, text: str) -> None:
         """Words over the picture, such as why there is none."""
@@ -124,6 +136,9 @@ class PictureView(QWidget):
                 painter.drawImage(QPointF(round(target.left()), round(target.top())), self._image)
             else:
                 painter.drawImage(target, self._image)
+        if self._layer is not None and self._image is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(QRectF(*view.target), self._layer)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint_over(painter, view)
         if self._message:

@@ -128,7 +128,7 @@ class Playback(QObject):
             return
         player = recording.player
         now = float(player.times[min(player.index, player.count - 1)])
-        times = sorted({event.time for event in recording.events()})
+        times = sorted({event.time for event in recording.counts.events})
         later = [time for time in times if time > now + 1e-3]
         earlier = [time for time in times if time < now - 0.2]
         wanted = later[:1] if way > 0 else earlier[-1:]

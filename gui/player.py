@@ -239,6 +239,7 @@ class Player:
     def _fetch(self, source: Seekable, index: int) -> None:
         try:
             self._show(source.frame_at(index))
+            self.problem = ""
         except SourceError as error:
             self.problem = str(error)
             self.index = index

@@ -62,8 +62,8 @@ class Recorder:
         self._rate = rate
         self._lock = threading.RLock()
         self._config = config
-        self._drawn: Overlay | None = None
-        self._hidden: Overlay | None = None
+        self._overlays: dict[bool, Overlay] = {}
+        """By whether they draw or only hide."""
         self._videos: list[tuple[Sink, bool]] = []
         self._rows: Sink | None = None
         self._origin: float | None = None
@@ -77,10 +77,8 @@ class Recorder:
         return bool(self._videos)
 
     def configure(self, config: OverlayConfig) -> None:
-        """Draw and hide differently from the next frame on."""
-        with self._lock:
-            self._config = config
-            self._drawn = self._hidden = None
+        """Draw and hide differently from the next frame on; never waits for one that is being written."""
+        self._config = config
 
     def start(self, folder: Path, *, annotated: bool, raw: bool) -> None:
         """Begin: `annotated` writes the drawn video, `raw` the plain one with its annotations as JSON Lines.
@@ -90,14 +88,19 @@ class Recorder:
         with self._lock:
             self.stop()
             self.problem, self._origin, self.seconds, self.files = None, None, 0.0, []
+            self._overlays.clear()
             stem = _stem(self._name)
-            if annotated:
-                self._open_video(_free(folder / f"{stem}.mp4"), drawn=True)
-            if raw:
-                self._open_video(_free(folder / f"{stem}-raw.mp4"), drawn=False)
-                path = _free(folder / f"{stem}-raw.jsonl")
-                self._rows = annotation_sink("jsonl", path)
-                self.files.append(path)
+            try:
+                if annotated:
+                    self._open_video(_free(folder / f"{stem}.mp4"), drawn=True)
+                if raw:
+                    self._open_video(_free(folder / f"{stem}-raw.mp4"), drawn=False)
+                    path = _free(folder / f"{stem}-raw.jsonl")
+                    self._rows = annotation_sink("jsonl", path)
+                    self.files.append(path)
+            except TrackerError:
+                self.stop()
+                raise
 
     def stop(self) -> list[Path]:
         """End the recording and give its files."""
@@ -141,11 +144,11 @@ class Recorder:
         self.files.append(path)
 
     def _overlay(self, *, drawn: bool) -> Overlay:
-        if drawn:
-            self._drawn = self._drawn or Overlay(self._config)
-            return self._drawn
-        self._hidden = self._hidden or Overlay(privacy_only(self._config))
-        return self._hidden
+        wanted = self._config if drawn else privacy_only(self._config)
+        overlay = self._overlays.get(drawn)
+        if overlay is None or overlay.config != wanted:
+            overlay = self._overlays[drawn] = Overlay(wanted)
+        return overlay
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,22 @@ import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.annotation import Annotation, orders_of_settings, orders_of_store
-from gui.counting import CountRow, change_shapes, shapes_from_mapping, shapes_from_rules, shapes_to_mapping
+from gui.counting import CountRow, shapes_from_mapping, shapes_to_mapping
 from gui.engine import Engine
-from gui.event_words import describe_event
 from gui.interaction import Shape
 from gui.picture import Picture, Picturer, with_hidden
 from gui.player import Player
 from gui.preferences import Preferences
-from gui.recorded import Change, Overview, RowReader, correct, count_recording, count_rows, read_overview
+from gui.recorded import Change, Overview, RowReader, correct, read_overview
+from gui.recorded_counts import RecordedCounts
 from gui.recorder import save_snapshot
 from gui.work import POLL_MS, Background
-from tracker.analytics import Rules
+from tracker.analytics.heat import HeatMap
 from tracker.batch.jobs import Job
 from tracker.batch.plan import Orders
-from tracker.batch.rules import change_rules
 from tracker.errors import TrackerError
 from tracker.store import Edit
-from tracker.types import Event, Frame
+from tracker.types import Frame, Image
 from tracker.video import open_source
 
 __all__ = ["PlayedRecording"]
@@ -59,9 +58,9 @@ class PlayedRecording(QObject):
         self.overview: Overview | None = None
         self.picture: Picture | None = None
         self.selected: frozenset[int] = frozenset()
-        self.shapes: list[Shape] = shapes_from_mapping(preferences.rules_of(self._rules_key))
+        shapes = shapes_from_mapping(preferences.rules_of(self._rules_key))
+        self.counts = RecordedCounts(job.store, shapes, background, EDITING, self)
         self.annotation: Annotation | None = None
-        self._events: tuple[Event, ...] = ()
         self._engine = engine
         self._background = background
         self._preferences = preferences
@@ -78,6 +77,9 @@ class PlayedRecording(QObject):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
         engine.changed.connect(self.configure)
+        self.counts.changed.connect(self.changed)
+        self.counts.kept.connect(self._look)
+        self.counts.failed.connect(self.said)
         self.configure()
 
     # life
@@ -105,17 +107,24 @@ class PlayedRecording(QObject):
         self.progressed.emit()
 
     def annotate_again(self) -> None:
-        """Begin anew with the settings of now; corrections by people are lost."""
+        """Begin anew with the settings of now, once what is at work has ended; corrections by people are lost."""
         self.stop_annotation()
         self.select([])
+        before = self.annotation
         refine = self._preferences.flag("refine")
-        self.annotate(orders_of_settings(self._engine.settings, refine=refine, overwrite=True))
+        orders = orders_of_settings(self._engine.settings, refine=refine, overwrite=True)
+        self._background.run(
+            lambda: before is None or before.wait(STOP_S),
+            lambda _: None if self.annotating or self._closed else self.annotate(orders),
+            lane=EDITING,
+            owner=self,
+        )
 
     def stop_annotation(self) -> None:
-        """Hold it; what was written stays."""
+        """Hold it soon; what was written stays."""
         if self.annotation is not None:
             self.annotation.stop()
-            self.annotation.wait(STOP_S)
+            self.progressed.emit()
 
     def close(self) -> None:
         """End soon."""
@@ -131,6 +140,7 @@ class PlayedRecording(QObject):
         ended = self.player.close(timeout_s)
         if self.annotation is not None:
             ended &= self.annotation.wait(max(0.0, deadline - time.monotonic()))
+        ended &= self._background.wait(EDITING, max(0.0, deadline - time.monotonic()))
         self._reader.close()
         return ended
 
@@ -165,7 +175,7 @@ class PlayedRecording(QObject):
     def configure(self) -> None:
         """Draw and hide by the settings as they are now."""
         size = self.overview.size if self.overview is not None else self._frame_size()
-        config = with_hidden(self._engine.settings.overlay, self.shapes, size)
+        config = with_hidden(self._engine.settings.overlay, self.counts.shapes, size)
         if config != self._picturer.config:
             self._picturer.configure(config)
             self.player.redraw()
@@ -197,17 +207,19 @@ class PlayedRecording(QObject):
         labels = self.overview.labels if self.overview is not None else ()
         return labels[class_id] if 0 <= class_id < len(labels) else ""
 
-    def events(self) -> tuple[Event, ...]:
-        """What lines and zones noticed, as far as it is known."""
-        return self._events
-
-    def event_words(self) -> list[tuple[float, str]]:
-        """Time and words of each event."""
-        return [(event.time, describe_event(event, self.label_of(event.class_id))) for event in self._events]
-
-    def counts(self) -> list[CountRow]:
+    def count_rows(self) -> list[CountRow]:
         """What lines and zones count."""
-        return [] if self.overview is None else count_rows(self._events, self._rules())
+        return self.counts.rows()
+
+    def heat(self) -> HeatMap | None:
+        """Where objects spend their time, as far as it is known."""
+        return self.counts.heat()
+
+    def still(self) -> Image | None:
+        """The frame shown, unless something in it is to be hidden."""
+        config, picture = self._picturer.config, self.picture
+        hides = config.blur_classes or config.blur_regions
+        return None if picture is None or hides else picture.result.frame.image
 
     def snapshot(self) -> None:
         """Save the frame shown, whole and with its overlay."""
@@ -217,6 +229,7 @@ class PlayedRecording(QObject):
                 lambda: save_snapshot(picture.result, config, folder, self.name),
                 lambda path: self.said.emit(self.tr("Saved {0}").format(path)),
                 self._failed,
+                owner=self,
             )
 
     # corrections
@@ -229,7 +242,11 @@ class PlayedRecording(QObject):
         self._editing += 1
         store = self.job.store
         self._background.run(
-            lambda: correct(store, change), lambda edit: self._corrected(edit, done), self._not_corrected, lane=EDITING
+            lambda: correct(store, change),
+            lambda edit: self._corrected(edit, done),
+            self._not_corrected,
+            lane=EDITING,
+            owner=self,
         )
 
     def undo(self) -> None:
@@ -242,10 +259,9 @@ class PlayedRecording(QObject):
 
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count at these lines and zones, hide these regions."""
-        self.shapes = list(shapes)
         self._preferences.keep_rules(self._rules_key, shapes_to_mapping(shapes))
+        self.counts.use_shapes(shapes)
         self.configure()
-        self._count()
 
     # on the window's thread
 
@@ -289,31 +305,31 @@ class PlayedRecording(QObject):
         if annotation.stage or not annotation.running:
             self._look()
 
-    def _look(self, then: Callable[[], None] | None = None) -> None:
+    def _look(self, *, then: Callable[[], None] | None = None) -> None:
         if self._looking and then is None:
             self._told = ()  # look again after this look
             return
         self._looking = True
         store = self.job.store
         self._background.run(
-            lambda: read_overview(store), lambda found: self._looked(found, then), self._look_failed, lane=EDITING
+            lambda: read_overview(store),
+            lambda found: self._looked(found, then),
+            self._look_failed,
+            lane=EDITING,
+            owner=self,
         )
 
     def _looked(self, overview: Overview | None, then: Callable[[], None] | None) -> None:
         self._looking = False
-        first, self.overview = self.overview is None, overview
+        self.overview = overview
         if overview is not None:
-            if first and not self.shapes:
-                self.shapes = shapes_from_rules(overview.rules.scaled(*overview.size))
             living = {track.track_id for track in overview.tracks}
             if overview.complete:
                 self.select(self.selected & living)
-            if self._rules() == overview.rules.scaled(*overview.size):
-                self._events = overview.events
-            else:
-                self._count()
+            self.counts.look(overview, correctable=self.correctable)
         self.player.redraw()
         self.changed.emit()
+        self.progressed.emit()
         if then is not None:
             then()
 
@@ -329,30 +345,6 @@ class PlayedRecording(QObject):
             self.annotate(orders_of_store(self.job.store, self._engine.settings))
         except TrackerError as error:
             self._failed(error)
-
-    def _rules(self) -> Rules:
-        assert self.overview is not None
-        return change_shapes(self.overview.rules, self.shapes, self.overview.size)
-
-    def _count(self) -> None:
-        """Find the events of what is drawn; a finished recording keeps them, so that reports and exports follow."""
-        overview = self.overview
-        if overview is None:
-            return
-        rules, store = self._rules(), self.job.store
-        if self.correctable:
-            if rules != overview.rules.scaled(*overview.size):
-                self._background.run(
-                    lambda: change_rules(store, rules), lambda _: self._look(), self._failed, lane=EDITING
-                )
-            return
-        self._background.drop_waiting("counts")
-        self._background.run(lambda: count_recording(store, rules), self._counted, self._failed, lane="counts")
-
-    def _counted(self, events: tuple[Event, ...]) -> None:
-        if not self.correctable:
-            self._events = events
-            self.changed.emit()
 
     def _corrected(self, edit: Edit | None, done: Callable[[Edit], str]) -> None:
         self._editing -= 1

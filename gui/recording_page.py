@@ -14,6 +14,7 @@ from gui.commands import Commands
 from gui.corrections import Corrections
 from gui.engine import Engine
 from gui.export_dialog import ExportDialog
+from gui.heat import HeatLayer
 from gui.inspection import Inspection
 from gui.interaction import Box, Shape
 from gui.picture import with_hidden
@@ -27,6 +28,7 @@ from gui.track_panel import TrackPanel
 from gui.transport import Transport
 from gui.video_view import VideoView
 from gui.work import Background
+from tracker.analytics.heat import HeatMap
 from tracker.errors import TrackerError
 from tracker.types import Image
 
@@ -65,9 +67,10 @@ class RecordingPage(QWidget):
         self.inspection = Inspection(engine, background, self)
         self.tools = RecordingTools(
             self, commands, self.view, self.inspection, lambda: self._recording, export=self.export,
-            annotate_again=self.annotate_again, leave_full_screen=self.full_screen.emit,
+            annotate_again=self.annotate_again, leave_full_screen=self.full_screen.emit, show_heat=self._show_heat,
         )  # fmt: skip
         self.view.explain = self.tools.explain
+        self.heat = HeatLayer(self.view, self._heat_now, background, self)
         self._problem = QLabel()
         self._problem.setProperty("role", "wrong")
         self._problem.setWordWrap(True)
@@ -94,6 +97,8 @@ class RecordingPage(QWidget):
         layout.addWidget(self._split, 1)
         self._connect()
         self._refresh_tools()
+        self._invite()
+        commands["recording.heat"].setChecked(preferences.flag("recording/heat"))
 
     @property
     def recording(self) -> PlayedRecording | None:
@@ -101,10 +106,9 @@ class RecordingPage(QWidget):
         return self._recording
 
     @property
-    def busy(self) -> bool:
-        """Whether annotation or a correction is at work."""
-        recording = self._recording
-        return recording is not None and (recording.annotating or recording.busy)
+    def exporting(self) -> bool:
+        """Whether files are being written."""
+        return any(dialog.busy for dialog in self.findChildren(ExportDialog))
 
     def open(self, path: Path) -> bool:
         """Play a video, a folder of images or a store; whether that could begin."""
@@ -118,6 +122,7 @@ class RecordingPage(QWidget):
         self._recording = recording
         self._engine.start()
         self.tracks.begin(recording)
+        self.heat.turn(on=self._commands["recording.heat"].isChecked())
         self.view.show_picture(None)
         self.view.reset_zoom()
         self.view.show_message(self.tr("Opening {0}").format(recording.name))
@@ -145,6 +150,7 @@ class RecordingPage(QWidget):
         self.tracks.end()
         self._background.run(recording.wait, lambda _: None)
         recording.deleteLater()
+        self._invite()
         self.opened.emit(None)
 
     def wait_closed(self, timeout_s: float) -> bool:
@@ -210,6 +216,9 @@ class RecordingPage(QWidget):
         self.transport.held.connect(self._hold)
         self.playback.full_screen.connect(self.full_screen)
 
+    def _heat_now(self) -> HeatMap | None:
+        return self._recording.heat() if self._recording is not None else None
+
     def export(self) -> None:
         """Ask for formats and a folder."""
         recording = self._recording
@@ -217,11 +226,21 @@ class RecordingPage(QWidget):
             self.said.emit(self.tr("Nothing is annotated yet."))
             return
         settings = self._engine.settings
-        hidden = with_hidden(settings.overlay, recording.shapes, recording.overview.size)
+        hidden = with_hidden(settings.overlay, recording.counts.shapes, recording.overview.size)
         settings = replace(settings, overlay=hidden)
         dialog = ExportDialog(recording.job, settings, self._background, self._preferences, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.said.connect(self.said)
         dialog.open()
+
+    def _show_heat(self, on: bool) -> None:
+        self._preferences.keep("recording/heat", on)
+        self.heat.turn(on=on)
+
+    def _invite(self) -> None:
+        """Say what to do while nothing is open."""
+        self.view.show_picture(None)
+        self.view.show_message(self.tr("Open a video with Ctrl+O, or drop one here."))
 
     def _fit(self) -> None:
         if self._recording is not None:
@@ -267,7 +286,7 @@ class RecordingPage(QWidget):
             return
         overview = recording.overview
         ready = recording.player.ready
-        self.view.show_shapes(recording.shapes)
+        self.view.show_shapes(recording.counts.shapes)
         self.view.editable = recording.correctable
         if ready and overview is not None:
             bars = [
@@ -280,7 +299,7 @@ class RecordingPage(QWidget):
         elif overview is None:
             self.timeline.show_tracks([], ())
             self.timeline.show_annotated(0.0)
-        self.timeline.show_events(recording.event_words())
+        self.timeline.show_events(recording.counts.words(recording.label_of))
         self.tracks.show_overview(overview, self._time_of)
         self._refresh_tools()
         self.changed.emit()

@@ -31,6 +31,7 @@ class RecordingTools(QObject):
         export: Callable[[], object],
         annotate_again: Callable[[], object],
         leave_full_screen: Callable[[], object],
+        show_heat: Callable[[bool], object],
     ) -> None:
         super().__init__(page)
         self._page = page
@@ -42,6 +43,8 @@ class RecordingTools(QObject):
         view.tool_done.connect(self._tool_done)
         inspection.changed.connect(self._show_inspection)
         self._add(page, export, annotate_again)
+        commands.add("recording.heat", self.tr("Heat &map: where objects spend their time"), show_heat,
+                     keys=["Shift+M"], owner=page, scope="recording", picture="heat", checkable=True)  # fmt: skip
 
     def _add(self, page: QWidget, export: Callable[[], object], annotate_again: Callable[[], object]) -> None:
         add = self._commands.add
@@ -76,7 +79,7 @@ class RecordingTools(QObject):
             ("undo", "redo"),
             ("merge", "split", "class", "relabel", "delete", "delete_here", "box"),
             ("line", "zone", "blur"),
-            ("follow", "solo", "inspect"),
+            ("follow", "solo", "inspect", "heat"),
             ("again", "export"),
         )
         for number, names in enumerate(groups):

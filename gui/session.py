@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.counting import LiveCounts
+from gui.counting import CountRow, LiveCounts
 from gui.engine import Engine
 from gui.explaining import explain_at
 from gui.interaction import Point, Shape
@@ -25,12 +25,13 @@ from gui.live_stages import LiveTracker
 from gui.picture import Picture, Picturer, with_hidden
 from gui.recorder import ClipKeeper, Recorder, save_snapshot
 from gui.work import Background
-from tracker.errors import TrackerError
+from tracker.analytics.heat import HeatMap
+from tracker.errors import SourceError, TrackerError
 from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
-from tracker.types import Event, FrameResult
+from tracker.types import Event, FrameResult, Image
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
 
@@ -133,7 +134,6 @@ class Session(QObject):
             self._runner.stop()
         elif self._source is not None:
             self._source.close()
-        self.recorder.stop()
 
     def wait(self, timeout_s: float = STOP_S) -> bool:
         """Whether all of its threads have ended by then."""
@@ -212,28 +212,42 @@ class Session(QObject):
         """What is drawn on this source: the settings, and its own hidden regions."""
         return with_hidden(self._engine.settings.overlay, self.shapes, self.frame_size)
 
+    def count_rows(self) -> list[CountRow]:
+        """What its lines and zones have counted so far."""
+        return self.counts.rows()
+
+    def heat(self) -> HeatMap | None:
+        """Where objects have spent their time so far."""
+        return self.counts.heat()
+
+    def still(self) -> Image | None:
+        """The newest frame, unless something in it is to be hidden."""
+        config, latest = self.overlay_config(), self._latest
+        hides = config.blur_classes or config.blur_regions
+        return None if latest is None or hides else latest.frame.image
+
     def record(self, *, annotated: bool, raw: bool) -> None:
-        """Begin to record. Raises SinkError where that cannot be."""
+        """Begin to record. Raises SourceError without a picture to record, SinkError where nothing can be written."""
+        if self.state not in (SessionState.LIVE, SessionState.SILENT):
+            raise SourceError(self.tr("{0} gives no picture; nothing to record").format(self.name))
         self.recorder.start(self._folder(), annotated=annotated, raw=raw)
         self.changed.emit()
 
-    def stop_recording(self) -> list[Path]:
-        """End the recording and give its files."""
-        files = self.recorder.stop()
-        self.changed.emit()
-        return files
+    def stop_recording(self, done: Callable[[list[Path]], None]) -> None:
+        """End the recording, off the window's thread; `done` is given its files."""
+        self._background.run(self.recorder.stop, done, owner=self)
 
     def snapshot(self, done: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
         """Save the newest frame with its overlay; `done` is given the file."""
         result, config, folder = self._latest, self.overlay_config(), self._folder()
         if result is not None:
-            self._background.run(lambda: save_snapshot(result, config, folder, self.name), done, failed)
+            self._background.run(lambda: save_snapshot(result, config, folder, self.name), done, failed, owner=self)
 
     # on the window's thread
 
     def _opened(self, source: FrameSource) -> None:
         if self.state is SessionState.CLOSED:
-            source.close()
+            self._background.run(source.close, lambda _: None)
             return
         self.name = source.name
         self._source = WatchedSource(source, loop=self._loop)

@@ -21,6 +21,7 @@ class SettingsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(self.tr("Settings"))
         self._engine = engine
+        self._applied = engine.tree
         self.form = ConfigForm(engine.tree)
         self._words = QLabel()
         self._words.setWordWrap(True)
@@ -40,11 +41,19 @@ class SettingsDialog(QDialog):
         layout.addWidget(self._words)
         layout.addWidget(buttons)
         self.form.changed.connect(self._apply)
+        engine.changed.connect(self._follow)
         self.resize(620, 640)
 
+    def _follow(self) -> None:
+        """Show what was changed elsewhere, such as beside the picture."""
+        if self._engine.tree != self._applied:
+            self._applied = self._engine.tree
+            self.form.load(self._applied)
+
     def _apply(self) -> None:
+        self._applied = self.form.tree()
         try:
-            self._engine.replace_all(self.form.tree())
+            self._engine.replace_all(self._applied)
         except ConfigError as error:
             self._tell(str(error), wrong=True)
             return

@@ -91,13 +91,15 @@ class ShortcutsEditor(QDialog):
         shown = [
             command for command in self._commands.all() if wanted in command.action.text().replace("&", "").casefold()
         ]
+        places = {"window": self.tr("everywhere"), "live": self.tr("live"), "recording": self.tr("recording")}
         self._table.setRowCount(len(shown))
         for row, command in enumerate(shown):
             keys = ", ".join(
                 QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
                 for key in self._commands.keys_of(command.name)
             )
-            for column, text in enumerate((command.action.text().replace("&", ""), command.scope, keys)):
+            where = places.get(command.scope, command.scope)
+            for column, text in enumerate((command.action.text().replace("&", ""), where, keys)):
                 item = QTableWidgetItem(text)
                 item.setData(Qt.ItemDataRole.UserRole, command.name)
                 if column == 2 and command.name in names:

@@ -57,6 +57,7 @@ class Transport(QWidget):
         self._hold = QPushButton(self.tr("&Hold"))
         self._hold.setAutoDefault(False)
         self._hold.clicked.connect(self.held)
+        self.show_annotation(None, complete=False, frames=1)
         for widget in (self._words, self._bar, self._hold):
             layout.addWidget(widget)
             layout.addSpacing(6)
@@ -91,6 +92,7 @@ class Transport(QWidget):
         self._bar.setVisible(running)
         self._hold.setVisible(running or bool(annotation is not None and not complete))
         self._hold.setText(self.tr("&Hold") if running else self.tr("&Go on"))
+        self._hold.setEnabled(annotation is None or not annotation.stopping)
         self._words.setToolTip(problem)
         if problem:
             self._words.setText(problem if len(problem) < 90 else problem[:88] + "\N{HORIZONTAL ELLIPSIS}")
@@ -109,6 +111,8 @@ class Transport(QWidget):
             style.polish(self._words)
 
     def _progress_words(self, annotation: Annotation) -> str:
+        if annotation.stopping:
+            return self.tr("Holding")
         if not annotation.stage:
             return self.tr("Network is loading")
         if annotation.stage != "reading":

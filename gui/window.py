@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt
-from PyQt6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
+from PyQt6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PyQt6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -67,7 +67,7 @@ class Window(QMainWindow):
         self.background = Background(self)
         self.commands = Commands(preferences, self)
         self.engine = Engine(self.background, preferences.tree("settings"), load=load_detector, parent=self)
-        self.jobs = Jobs(preferences.folder(), self)
+        self.jobs = Jobs(preferences.folder, self)
         self.start = StartPage(preferences, self.background)
         self.live = LivePage(self.engine, self.background, preferences, self.commands, open_source=open_source)
         self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)
@@ -76,7 +76,9 @@ class Window(QMainWindow):
         self.events, self.counts = EventsPanel(), CountsPanel()
         self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel()
         self.jobs_panel = JobsPanel(self.jobs, preferences)
-        self.evidence = EvidencePanel(self.jobs, self.recordings.shown, lambda: self.engine.settings.detector.model)
+        self.evidence = EvidencePanel(
+            self.jobs, self.background, self.recordings.shown, lambda: self.engine.settings.detector.model
+        )
         self._pages = QStackedWidget()
         self._event_panels, self._count_panels = QStackedWidget(), QStackedWidget()
         self._full = False
@@ -158,7 +160,6 @@ class Window(QMainWindow):
         assert isinstance(app, QApplication)
         apply_theme(app, theme)
         self.preferences.keep("theme", theme)
-        self.commands.redraw_icons()
 
     def reset_layout(self) -> None:
         """Docks and size as they came."""
@@ -218,7 +219,6 @@ class Window(QMainWindow):
         if not self._full:
             self.preferences.keep("window/geometry", self.saveGeometry())
             self.preferences.keep("window/state", self.saveState())
-        self.preferences.keep_settings(self.engine.tree)
         self.live.close_all()
         self.recordings.stop()
         self.jobs.close(0.3)
@@ -293,7 +293,7 @@ class Window(QMainWindow):
     def _connect(self) -> None:
         self.start.watch.connect(self.watch)
         self.start.play.connect(self.play)
-        self.live.chosen.connect(self.counts.show_session)
+        self.live.chosen.connect(self.counts.show_counted)
         self.live.noticed.connect(self.events.add)
         for page in (self.live, self.recordings, self.networks):
             page.said.connect(self.say)
@@ -305,6 +305,9 @@ class Window(QMainWindow):
         self.panel.all_settings.connect(lambda: open_settings(self))
         self.panel.changed.connect(self._panel_changed)
         self.engine.changed.connect(self._engine_changed)
+        hints = QGuiApplication.styleHints()
+        if hints is not None:
+            hints.colorSchemeChanged.connect(self._system_changed)
         self._engine_changed()
 
     def _restore(self) -> None:
@@ -321,6 +324,8 @@ class Window(QMainWindow):
             running.append(self.tr("A recording is running; what was recorded so far is kept."))
         if self.jobs.busy:
             running.append(self.tr("A job is running; closing ends it."))
+        if self.recordings.exporting:
+            running.append(self.tr("An export is being written; closing ends it."))
         if not running:
             return True
         box = QMessageBox(self)
@@ -329,6 +334,10 @@ class Window(QMainWindow):
         box.setInformativeText("\n".join(running))
         box.setStandardButtons(QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel)
         return box.exec() == QMessageBox.StandardButton.Close
+
+    def _system_changed(self) -> None:
+        if self.preferences.text("theme", "system") == "system":
+            self.use_theme("system")
 
     def _panel_changed(self) -> None:
         """What is drawn changes at once; what is found is in the recording already."""
@@ -340,15 +349,15 @@ class Window(QMainWindow):
     def _recording_changed(self) -> None:
         recording = self.recordings.recording
         self.setWindowTitle("Sightline" if recording is None else f"{recording.name} \N{EM DASH} Sightline")
+        self.recorded_counts.show_counted(recording)
         if recording is None:
             self.recorded_events.show_recorded([])
-            self.recorded_counts.show_rows([])
             return
-        events = [(event, recording.label_of(event.class_id)) for event in recording.events()]
+        events = [(event, recording.label_of(event.class_id)) for event in recording.counts.events]
         self.recorded_events.show_recorded(events)
-        self.recorded_counts.show_rows(recording.counts())
 
     def _engine_changed(self) -> None:
         text = self.engine.describe() if self.live.sessions or self.recordings.recording is not None else ""
+        self.preferences.keep_settings(self.engine.tree)
         self._engine_text.setText(text)
         self._engine_text.setToolTip(text)

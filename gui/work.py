@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from PyQt6.QtCore import QObject, QTimer
+from PyQt6.sip import isdeleted
 
 __all__ = ["NICENESS", "POLL_MS", "Background"]
 
@@ -45,10 +47,17 @@ class Background(QObject):
         failed: Callable[[Exception], Any] | None = None,
         *,
         lane: str | None = None,
+        owner: QObject | None = None,
     ) -> None:
-        """Call `work` on another thread, then `done` with its result or `failed` with its error on this one."""
+        """Call `work` on another thread, then `done` with its result or `failed` with its error on this one.
+
+        Neither is called once `owner`, whom they belong to, has been deleted.
+        """
         self._open += 1
         self._timer.start()
+
+        def hand_over(tell: Callable[[], Any]) -> None:
+            self._finished.append(lambda: None if owner is not None and isdeleted(owner) else tell())
 
         def task() -> None:
             try:
@@ -57,11 +66,11 @@ class Background(QObject):
                 problem = error
                 log.debug("a background task failed", exc_info=True)
                 if failed is not None:
-                    self._finished.append(lambda: failed(problem))
+                    hand_over(lambda: failed(problem))
                 else:
-                    self._finished.append(lambda: log.warning("%s", problem))
+                    hand_over(lambda: log.warning("%s", problem))
             else:
-                self._finished.append(lambda: done(outcome))
+                hand_over(lambda: done(outcome))
 
         if lane is None:
             threading.Thread(target=task, name="sightline-task", daemon=True).start()
@@ -78,6 +87,15 @@ class Background(QObject):
     def busy(self) -> bool:
         """Whether any task is not yet delivered."""
         return self._open > 0
+
+    def wait(self, lane: str, timeout_s: float) -> bool:
+        """Whether all tasks of a lane have ended by then."""
+        deadline = time.monotonic() + timeout_s
+        while lane in self._lanes:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
 
     def drop_waiting(self, lane: str) -> None:
         """Forget the tasks of a lane that have not begun."""
