@@ -198,6 +198,18 @@ def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path: Path, long_c
     assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
 
 
+def test_two_commands_with_one_output_folder_do_not_disturb_each_other(
+    tmp_path: Path, clip: Path, network: Path
+) -> None:
+    common = ["annotate", clip, "--model", network, "--format", FORMATS, "--progress", "none", "--out"]
+    first, second = (start([*common, tmp_path / "both"]) for _ in range(2))
+    told = [process.communicate(timeout=120) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), told
+    assert sum("  done  " in stdout for stdout, _ in told) == 1
+    assert run(*common[1:], tmp_path / "alone") == 0
+    assert left_in(tmp_path / "both") == left_in(tmp_path / "alone")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 def test_a_file_that_takes_its_process_down_twice_does_not_stop_the_others(
     tmp_path: Path, long_clip: Path, clip: Path, network: Path

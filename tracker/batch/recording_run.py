@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tracker.batch.exports import export
 from tracker.batch.hindsight import refined_rows
 from tracker.batch.jobs import Job, fingerprint, printable
+from tracker.batch.lock import alone
 from tracker.batch.plan import Orders, Plan, Progressing, make_plan, network_identity, output_path, settings_identity
 from tracker.batch.recorder import CheckpointingPipeline, RecordingSink
 from tracker.batch.render import render_video
@@ -151,9 +152,14 @@ def annotate_recording(
 
     Raises a TrackerError for what cannot be done.
     """
-    started = time.perf_counter()
     tell = progressing or (lambda *_: None)
     job.prepare()
+    with alone(job.beside(".sqlite.lock"), job.name, lambda: tell("waiting for another run", 0, None)):
+        return _annotate_alone(job, orders, tell, read)
+
+
+def _annotate_alone(job: Job, orders: Orders, tell: Progressing, read: Reading | None) -> FileReport:
+    started = time.perf_counter()
     network = network_identity(orders.settings.detector)
     plan = make_plan(job, orders, network)
     frames_now = 0

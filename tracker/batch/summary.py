@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tracker.batch.lock import alone
 from tracker.batch.recording_run import FileReport
 from tracker.formats.atomic import AtomicText
 
@@ -19,7 +20,7 @@ LONGEST_NAME = 48
 
 def write_summary(path: Path, reports: Sequence[FileReport], seconds: float) -> None:
     """Write every recording's report and the totals as JSON."""
-    with AtomicText(path) as file:
+    with alone(path.with_name(path.name + ".lock"), str(path)), AtomicText(path) as file:
         tree = {"totals": _totals(reports, seconds), "files": [_mapping(report) for report in reports]}
         file.write(json.dumps(tree, ensure_ascii=False, indent=2) + "\n")
 
@@ -38,9 +39,8 @@ def summary_table(reports: Sequence[FileReport], seconds: float) -> str:
         )
     totals = _totals(reports, seconds)
     counts = ", ".join(f"{totals[status]} {status}" for status in ("done", "skipped", "failed") if totals[status])
-    lines.append(
-        f"{counts}: {totals['frames_now']} frames in {seconds:.1f} s, {totals['frames_per_second']:.1f} frames/s"
-    )
+    rate = f": {totals['frames_now']} frames in {seconds:.1f} s, {totals['frames_per_second']:.1f} frames/s"
+    lines.append(counts + (rate if totals["frames_now"] else ""))
     return "\n".join(lines)
 
 
