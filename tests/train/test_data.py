@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from pycocotools import mask as coco_mask
 
 from tests.train.shapes import write_shapes
 from tracker.errors import ConfigError
+from tracker.evaluate.detection import encode_outline
 from tracker.train.data import MASK_SIZE, draw_box_masks, load_data, set_aside
 
 
@@ -153,13 +155,105 @@ def test_one_split_for_both_is_taken_at_its_word(tmp_path: Path) -> None:
     [
         ({"labelled": {"images": ["horse"]}}, "horse"),
         ({"groups": {"dog": ["wolf"]}}, "wolf"),
+        ({"labelled": {"nowhere": ["cat"]}}, "does not exist"),
+        ({"labelled": {"images": "cat"}}, "FOLDER"),
+        ({"labeled": {"images": ["cat"]}}, "did you mean 'labelled'"),
+        ({"groups": {"pet": ["cat", "dog"]}}, "'pet' is not among 'names'"),
         ({"train": "nowhere"}, "nowhere"),
+        ({"train": 5}, "'train' must be"),
+        ({"names": "cat"}, "'names' must list"),
+        ({"names": 2}, "'names' must list"),
+        ({"names": []}, "'names' must list"),
+        ({"names": ["cat", "cat"]}, "'cat' twice"),
+        ({"names": {0: "cat", 2: "dog"}}, "from 0 to 1, found 0, 2"),
+        ({"nc": 3}, "'nc' says 3"),
+        ({"validation_share": "much"}, "validation_share"),
+        ({"validation_share": 15}, "validation_share"),
+        ({"repeat": {"images": 0}}, "repeat"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, keys: dict[str, object], message: str) -> None:
     write(tmp_path, "x")
     with pytest.raises(ConfigError, match=message):
         load_data(describe(tmp_path, **keys))
+
+
+def test_keys_of_other_programs_are_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, "x", "1 .5 .5 .5 .5")
+    splits, check = load_data(describe(tmp_path, names={0: "cat", 1: "dog"}, nc=2, download=None, kpt_shape=[17, 3]))
+    assert splits["train"].labels == ("cat", "dog")
+    assert not check.counts
+
+
+def test_labels_that_are_missing_unreadable_or_double_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "double", "0 .5 .5 .5 .5\n1 .5 .5 .5 .5\n0 .5 .5 .5 .5\n")
+    for shade, name in enumerate(("none", "binary"), 1):
+        write(tmp_path, name, shade=shade)
+    (tmp_path / "labels" / "none.txt").unlink()
+    (tmp_path / "labels" / "binary.txt").write_bytes(b"\xff\xfe\x81")
+    splits, check = load_data(describe(tmp_path))
+    assert [len(sample.boxes) for sample in splits["train"].samples] == [2, 0]
+    assert check.counts == {
+        "same box twice, skipped": 1,
+        "image without a label file, taken for background": 1,
+        "label file cannot be read, image skipped": 1,
+    }
+
+
+def test_a_list_names_images_below_the_path_or_beside_itself(tmp_path: Path) -> None:
+    for shade, name in enumerate(("a", "b")):
+        write(tmp_path / "deep", name, shade=shade)
+    (tmp_path / "deep" / "list.txt").write_text("images/a.png\ndeep/images/b.png\n")
+    splits, check = load_data(describe(tmp_path, train="deep/list.txt"))
+    assert [sample.path.name for sample in splits["train"].samples] == ["a.png", "b.png"]
+    assert not check.counts
+
+
+def test_a_coco_file_or_a_list_can_tell_what_it_labels(tmp_path: Path) -> None:
+    coco(tmp_path)
+    write(tmp_path / "more", "c", shade=20)
+    splits, _ = load_data(
+        describe(tmp_path, train=["instances.json", "more/images"], labelled={"instances.json": ["dog"]})
+    )
+    assert [sample.labelled for sample in splits["train"].samples] == [(1,), (1,), (0, 1)]
+
+
+def test_a_mask_that_cannot_be_read_leaves_its_box(tmp_path: Path) -> None:
+    content = json.loads(coco(tmp_path).read_text())
+    for segmentation in ({"size": [40, 60], "counts": [5, 5]}, {"counts": "x"}, [[1, 2, 3, 4, 5, 6, 7]], 7):
+        content["annotations"] = [
+            {"image_id": 4, "category_id": 18, "bbox": [6, 4, 9, 9], "segmentation": segmentation}
+        ]
+        (tmp_path / "instances.json").write_text(json.dumps(content))
+        splits, check = load_data(describe(tmp_path, train="instances.json"))
+        assert splits["train"].samples[0].polygons == (None,)
+        assert check.counts == {"mask that cannot be read, kept as a box": 1}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_run_length_code_becomes_the_outline_of_its_pixels(tmp_path: Path, compressed: bool) -> None:
+    coco(tmp_path)
+    content = json.loads((tmp_path / "instances.json").read_text())
+    pixels = np.zeros((40, 60), np.uint8)
+    cv2.ellipse(pixels, (30, 17), (20, 9), 25, 0, 360, 1, -1)
+    pixels[30:34, 50:58] = 1
+    code = coco_mask.encode(np.asfortranarray(pixels))
+    told = {"size": code["size"], "counts": code["counts"].decode()}
+    if not compressed:
+        edges = np.flatnonzero(np.diff(pixels.ravel("F"), prepend=0, append=0))
+        told["counts"] = np.diff(edges, prepend=0, append=pixels.size).tolist()
+    left, top, width, height = coco_mask.toBbox(code).tolist()
+    content["annotations"] = [
+        {"image_id": 4, "category_id": 18, "bbox": [left, top, width, height], "segmentation": told, "iscrowd": 0}
+    ]
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    splits, check = load_data(describe(tmp_path, train="instances.json"))
+    sample = splits["train"].samples[0]
+    assert sample.polygons[0] is not None
+    assert len(sample.polygons[0]) == 2
+    drawn = encode_outline(sample.polygons[0], sample)
+    assert coco_mask.iou([drawn], [code], [False])[0, 0] > 0.9
+    assert not check.counts
 
 
 def test_a_split_without_any_usable_image_is_refused(tmp_path: Path) -> None:

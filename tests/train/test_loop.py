@@ -90,6 +90,14 @@ def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, mon
     assert all(torch.equal(value, broken[name]) for name, value in whole.items())
 
 
+def test_images_without_a_single_label_are_refused(tmp_path: Path) -> None:
+    config = small(tmp_path)
+    for labels in (config.data.parent / "labels").iterdir():
+        labels.unlink()
+    with pytest.raises(ConfigError, match=r"4 images without one usable label.*(?s:.*)labels/"):
+        train_detector(config)
+
+
 def test_a_frozen_backbone_does_not_move_nor_do_its_norms(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = YoloNet(NetworkConfig(classes=2))

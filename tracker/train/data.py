@@ -4,7 +4,7 @@ A data.yaml names folders (or text files that list images, or COCO JSON files) f
 `path`, and the class `names`; each image has its rows `class cx cy w h` or `class x1 y1 x2 y2 ...` (relative) in a
 text file where "images" in the path is "labels". A COCO JSON file may also stand alone. Four additions, all optional:
 
-    labelled:                     folders that label only some classes; the other classes are ignored there,
+    labelled:                     folders (or files) that label only some classes; the others are ignored there,
       people/images: [person]     never taken for background. An empty list: nothing there is background.
     groups:                       names that stand for one of several classes, not told which
       vehicle: [car, bus, truck]
@@ -19,19 +19,21 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import yaml
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, FormatError
 from tracker.evaluate.truth import DataSet, Outline, Sample
+from tracker.formats.outlines import to_outlines
+from tracker.formats.rle import runs_to_text
+from tracker.train.description import Description, read_description
 
 __all__ = ["MASK_SIZE", "DataCheck", "draw_box_masks", "load_data", "set_aside"]
 
@@ -76,89 +78,63 @@ class Row(NamedTuple):
     """Number in the file's `names`; -1 for a region to be ignored."""
     box: Float32[ndarray, " 4"]
     outline: Outline | None
+    place: str
+    """File and line, or file and annotation."""
 
 
 class Entry(NamedTuple):
     """An image of a split, before it is looked at."""
 
     image: Path
+    source: Path
+    """The folder, list or COCO file that named it."""
     rows: list[Row] | None
     """None: in a text file beside the image."""
+
+    def is_from(self, place: Path) -> bool:
+        """Whether the image lies in that folder, or was named by that file."""
+        return self.source == place or self.image.is_relative_to(place)
 
 
 def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataSet], DataCheck]:
     """The splits a data.yaml (or one COCO JSON file) describes, with whatever cannot be used left out and counted.
 
-    Refused outright: a file without `names` or `train`, unknown classes in `labelled` or `groups`, and a split
-    in which nothing is left.
+    Refused outright: a description that makes no sense, and a split in which nothing is left.
     """
     description = read_description(path)
-    names = read_names(description["names"])
-    groups = {str(k): tuple(map(str, v)) for k, v in (description.get("groups") or {}).items()}
-    labels = tuple(name for name in names if name not in groups)
-    for where, members in (*groups.items(), *(description.get("labelled") or {}).items()):
-        unknown = [member for member in members if member not in labels]
-        if unknown:
-            raise ConfigError(f"{path}: {where!r} lists the unknown class {unknown[0]!r}. Known: {', '.join(labels)}.")
-    root = path.parent / str(description.get("path") or ".")
+    labels = description.labels
     check = DataCheck()
-    splits = read_splits(description, root, names, path, check)
-    labelled = {
-        root / folder: tuple(labels.index(name) for name in classes)
-        for folder, classes in (description.get("labelled") or {}).items()
-    }
+    splits = read_splits(description, check)
+    labelled = {place: tuple(map(labels.index, classes)) for place, classes in description.labelled.items()}
+    every = tuple(range(len(labels)))
     seen: dict[bytes, str] = {}
     result: dict[str, DataSet] = {}
     for split in ("test", "val", "train"):  # what is judged by keeps its images, what is trained on gives way
         if split not in splits:
             continue
-        if split == "train" and description["train"] == description.get("val"):
+        if split == "train" and description.splits["train"] == description.splits.get("val"):
             check.note("split used for training and for validation alike", path)
             seen.clear()
         samples = []
         for entry in splits[split]:
-            known = next((labels for folder, labels in labelled.items() if entry.image.is_relative_to(folder)), None)
-            every = tuple(range(len(labels)))
             content = read_image(entry.image, check)
             if content is None or not is_new(entry.image, content, split, seen, check):
                 continue
-            labelled_here = every if known is None else known
-            sample = read_sample(entry, content, labelled_here, len(names), check, keep_image=keep_images)
+            known = next((labelled[place] for place in labelled if entry.is_from(place)), every)
+            sample = read_sample(entry, content, known, len(description.names), check, keep_image=keep_images)
             if sample is not None:
-                samples.append(sample)
+                times = next((n for place, n in description.repeat.items() if entry.is_from(place)), 1)
+                samples += [sample] * (times if split == "train" else 1)
         if not samples:
             raise ConfigError(f"{path}: no usable image in {split!r}.\n{check.report()}")
-        if split == "train":
-            samples = [sample for sample in samples for _ in range(repeats(sample.path, root, description))]
-        result[split] = DataSet(tuple(samples), labels, names, groups)
+        result[split] = DataSet(tuple(samples), labels, description.names, description.groups)
     return result, check
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """The content of a data.yaml, or what stands for it when a COCO JSON file is given alone."""
-    try:
-        if path.suffix == ".json":
-            categories = json.loads(path.read_text())["categories"]
-            names = [str(category["name"]) for category in sorted(categories, key=lambda category: category["id"])]
-            return {"train": path.name, "names": names, "validation_share": 0.15}
-        description = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a data.yaml or COCO JSON file ({error}).") from error
-    if not isinstance(description, dict) or "names" not in description or "train" not in description:
-        raise ConfigError(f"{path}: expected the keys path, train, val and names, found {describe(description)}.")
-    return description
-
-
-def read_splits(
-    description: Mapping[str, Any], root: Path, names: Sequence[str], path: Path, check: DataCheck
-) -> dict[str, list[Entry]]:
+def read_splits(description: Description, check: DataCheck) -> dict[str, list[Entry]]:
     """The images of each split; a share of the training images stands in for a missing `val`."""
-    splits = {
-        split: list_images(root, description[split], names, path, check)
-        for split in ("train", "val", "test")
-        if description.get(split)
-    }
-    share = float(description.get("validation_share") or 0.0)
+    splits = {split: list_images(description, sources, check) for split, sources in description.splits.items()}
+    share = description.validation_share
     if "val" not in splits and share > 0:
         whole = splits["train"]
         aside = [entry for entry in whole if set_aside(entry.image.name, share)]
@@ -166,47 +142,35 @@ def read_splits(
             splits["val"] = aside
             splits["train"] = [entry for entry in whole if not set_aside(entry.image.name, share)]
         else:
-            check.note("too few images to set some aside for validation", path)
+            check.note("too few images to set some aside for validation", description.path)
     return splits
 
 
-def repeats(image: Path, root: Path, description: Mapping[str, Any]) -> int:
-    """How often an image comes in an epoch."""
-    for folder, times in (description.get("repeat") or {}).items():
-        if image.is_relative_to(root / folder):
-            return int(times)
-    return 1
-
-
-def describe(content: Any) -> str:
-    return ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-
-
-def read_names(names: Any) -> tuple[str, ...]:
-    """Class names given as a list or as number: name."""
-    if isinstance(names, dict):
-        return tuple(str(names[number]) for number in sorted(names))
-    return tuple(map(str, names))
-
-
-def list_images(
-    root: Path, entries: str | Sequence[str], names: Sequence[str], path: Path, check: DataCheck
-) -> list[Entry]:
+def list_images(description: Description, sources: Sequence[str], check: DataCheck) -> list[Entry]:
     """Images of folders (sorted inside each), of text files listing them, and of COCO JSON files."""
+    root = description.root
     found: list[Entry] = []
-    for entry in [entries] if isinstance(entries, str) else entries:
-        place = root / entry
+    for source in sources:
+        place = root / source
         if place.is_dir():
             images = sorted(image for image in place.rglob("*") if image.suffix.lower() in IMAGE_SUFFIXES)
-            found += [Entry(image, None) for image in images]
+            found += [Entry(image, place, None) for image in images]
         elif place.suffix == ".txt" and place.is_file():
             lines = (line.strip() for line in place.read_text().splitlines())
-            found += [Entry(root / line, None) for line in lines if line]
+            found += [Entry(find_listed(line, place, root), place, None) for line in lines if line]
         elif place.suffix == ".json" and place.is_file():
-            found += read_coco(place, root, names, check)
+            found += read_coco(place, root, description.names, check)
         else:
-            raise ConfigError(f"{path}: {place} is neither a folder of images, nor a .txt list, nor a COCO .json file.")
+            raise ConfigError(
+                f"{description.path}: {place} is neither a folder of images, nor a .txt list, nor a COCO .json file."
+            )
     return found
+
+
+def find_listed(line: str, place: Path, root: Path) -> Path:
+    """The image that a line of a text file names, below the data's path or beside the file."""
+    beside = place.parent / line
+    return beside if not (root / line).is_file() and beside.is_file() else root / line
 
 
 def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) -> list[Entry]:
@@ -216,27 +180,35 @@ def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) ->
         categories = {category["id"]: str(category["name"]) for category in content["categories"]}
         rows: dict[Any, list[Row]] = {image["id"]: [] for image in content["images"]}
         for number, note in enumerate(content["annotations"]):
-            name = categories.get(note["category_id"])
+            name, place = categories.get(note["category_id"]), f"{path}: annotation {number}"
             if note["image_id"] not in rows or name not in names:
-                check.note("annotation of an unknown image or class, skipped", f"{path}: annotation {number}")
+                check.note("annotation of an unknown image or class, skipped", place)
                 continue
             left, top, width, height = note["bbox"]
             box = np.array((left, top, left + width, top + height), np.float32)
             row = -1 if note.get("iscrowd") else names.index(name)
-            rows[note["image_id"]].append(Row(row, box, read_segmentation(note.get("segmentation"))))
+            outline = None if row < 0 else read_segmentation(note.get("segmentation"), place, check)
+            rows[note["image_id"]].append(Row(row, box, outline, place))
         return [
-            Entry(find_image(str(image["file_name"]), path, root), rows[image["id"]]) for image in content["images"]
+            Entry(find_image(str(image["file_name"]), path, root), path, rows[image["id"]])
+            for image in content["images"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a COCO file with images, annotations and categories ({error!r}).") from error
 
 
-def read_segmentation(segmentation: Any) -> Outline | None:
-    """Polygons of a COCO annotation; run-length codes are kept as boxes only."""
-    if not isinstance(segmentation, list):
+def read_segmentation(segmentation: Any, place: str, check: DataCheck) -> Outline | None:
+    """Polygons of a COCO annotation, or those around the pixels of a run-length code (holes are filled)."""
+    try:
+        if isinstance(segmentation, dict):
+            (height, width), counts = segmentation["size"], segmentation["counts"]
+            text = counts if isinstance(counts, str) else runs_to_text(np.array(counts, np.int64))
+            segmentation = to_outlines(text, width=width, height=height)
+        parts = [np.array(part, np.float32).reshape(-1, 2) for part in segmentation or () if len(part) >= 6]
+    except (FormatError, KeyError, TypeError, ValueError):
+        check.note("mask that cannot be read, kept as a box", place)
         return None
-    parts = tuple(np.array(part, np.float32).reshape(-1, 2) for part in segmentation if len(part) >= 6)
-    return parts or None
+    return tuple(parts) or None
 
 
 def find_image(name: str, path: Path, root: Path) -> Path:
@@ -275,16 +247,22 @@ def read_sample(
         check.note("image cannot be decoded, skipped", path)
         return None
     height, width = picture.shape[:2]
-    place = label_path(path)
-    rows = read_rows(place, width, height, class_count, check) if entry.rows is None else entry.rows
+    rows = read_rows(label_path(path), width, height, class_count, check) if entry.rows is None else entry.rows
+    if rows is None:
+        return None
     objects, ignored = [], []
+    known: set[tuple[int, bytes]] = set()
     for row in rows:
         inside = np.clip(row.box, 0, (width, height, width, height))
         if not np.isfinite(row.box).all() or (inside[2:] - inside[:2] < 1.0).any():
-            check.note("empty box or box outside the image, skipped", place if entry.rows is None else path)
+            check.note("empty box or box outside the image, skipped", row.place)
             continue
+        if (row.name, row.box.tobytes()) in known:
+            check.note("same box twice, skipped", row.place)
+            continue
+        known.add((row.name, row.box.tobytes()))
         if np.abs(inside - row.box).max() > 1.0:
-            check.note("box reaching outside the image, clipped", place if entry.rows is None else path)
+            check.note("box reaching outside the image, clipped", row.place)
         if row.name < 0:
             ignored.append(inside)
         else:
@@ -312,10 +290,17 @@ def label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def read_rows(path: Path, width: int, height: int, class_count: int, check: DataCheck) -> list[Row]:
-    """The objects of one text file; no file means no objects."""
+def read_rows(path: Path, width: int, height: int, class_count: int, check: DataCheck) -> list[Row] | None:
+    """The objects of one text file; no file means no objects, and one that cannot be read gives None."""
     rows = []
-    lines = path.read_text().splitlines() if path.is_file() else []
+    if not path.exists():
+        check.note("image without a label file, taken for background", path)
+        return []
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, ValueError):
+        check.note("label file cannot be read, image skipped", path)
+        return None
     size = np.array((width, height), np.float32)
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -332,11 +317,11 @@ def read_rows(path: Path, width: int, height: int, class_count: int, check: Data
         values = np.array(rest, np.float32)
         if len(values) == 4:
             centre, extent = values[:2] * size, values[2:] * size
-            rows.append(Row(int(name), np.concatenate((centre - extent / 2, centre + extent / 2)), None))
+            rows.append(Row(int(name), np.concatenate((centre - extent / 2, centre + extent / 2)), None, place))
         elif len(values) >= 6 and len(values) % 2 == 0:
             outline = values.reshape(-1, 2) * size
             box = np.concatenate((outline.min(axis=0), outline.max(axis=0)))
-            rows.append(Row(int(name), box, (outline,)))
+            rows.append(Row(int(name), box, (outline,), place))
         else:
             check.note("row of a wrong length, skipped", place)
     return rows

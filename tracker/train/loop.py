@@ -124,6 +124,10 @@ def train_detector(config: TrainConfig) -> Path:
     if check.counts:
         log.warning("%s: data check\n%s", config.data, check.report())
     train, val = splits["train"], splits.get("val")
+    if not config.teacher and not any(len(sample.boxes) for sample in train.samples):
+        raise ConfigError(
+            f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
+        )
     device = find_device(config.device)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
