@@ -6,11 +6,14 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from gui.counting import CountRow
 from gui.picture_view import to_pixmap
+from gui.work import Background
 from tracker.analytics.heat import HeatMap
 from tracker.types import Image
 
@@ -32,8 +35,9 @@ class Counted(Protocol):
 class CountsPanel(QWidget):
     """A table of the rules of a source or a recording, and its heat map."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._background = background
         self._counted: Counted | None = None
         self._rows: list[CountRow] = []
         self._painted: tuple[HeatMap | None, Image | None] = (None, None)
@@ -109,15 +113,26 @@ class CountsPanel(QWidget):
                 self._table.setItem(number, column, item)
 
     def _paint_heat(self, heat: HeatMap | None, image: Image | None) -> None:
-        """Paint the map over the picture, or on grey where the picture must not be shown."""
         self._painted = heat, image
         if heat is None:
             self._heat.setText(self.tr("Where objects spend their time is painted here."))
             return
-        if image is None:
-            rows, columns = heat.seconds.shape
-            small = np.full((max(1, round(rows * HEAT_WIDTH / columns)), HEAT_WIDTH, 3), GREY, np.uint8)
-        else:
-            height = max(1, round(image.shape[0] * HEAT_WIDTH / image.shape[1]))
-            small = cv2.resize(image, (HEAT_WIDTH, height), interpolation=cv2.INTER_AREA)
-        self._heat.setPixmap(to_pixmap(cv2.cvtColor(heat.paint(small), cv2.COLOR_RGB2BGRA)))
+        self._background.run(
+            lambda: _painted(heat, image), lambda pixels: self._show_heat(pixels, heat), lane="heat layer", owner=self
+        )
+
+    def _show_heat(self, pixels: np.ndarray, heat: HeatMap) -> None:
+        if heat is self._painted[0]:
+            self._heat.setPixmap(to_pixmap(pixels))
+            self._heat.setMinimumHeight(len(pixels))
+
+
+def _painted(heat: HeatMap, image: Image | None) -> UInt8[ndarray, "h w 4"]:
+    """The map over the picture, or on grey where the picture must not be shown, as Qt paints it."""
+    if image is None:
+        rows, columns = heat.seconds.shape
+        small = np.full((max(1, round(rows * HEAT_WIDTH / columns)), HEAT_WIDTH, 3), GREY, np.uint8)
+    else:
+        height = max(1, round(image.shape[0] * HEAT_WIDTH / image.shape[1]))
+        small = cv2.resize(image, (HEAT_WIDTH, height), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(heat.paint(small), cv2.COLOR_RGB2BGRA)

@@ -13,6 +13,7 @@ from gui.live_stages import SharedDetector, live_detector, tracker_settings
 from gui.work import Background
 from tracker.build import Settings, load_settings
 from tracker.config import TrackerConfig, assign
+from tracker.errors import ConfigError
 from tracker.protocols import Detector
 
 __all__ = ["Engine"]
@@ -49,8 +50,12 @@ class Engine(QObject):
         self._tree: dict[str, Any] = {}
         self._loaded: Settings | None = None
         self.settings = Settings()
-        if tree:
-            self._adopt(dict(tree))
+        self.refused = ""
+        """Why the settings to begin with were put aside."""
+        try:
+            self._adopt(dict(tree or {}))
+        except ConfigError as error:
+            self.refused = str(error)
         self.detector: SharedDetector | None = None
         self.loading = False
         self.problem = ""

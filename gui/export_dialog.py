@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from gui.keyboard import order_buttons
 from gui.preferences import Preferences
 from gui.work import Background
 from tracker.batch.exports import export, export_suffix
@@ -132,6 +133,7 @@ class ExportDialog(QDialog):
         layout.addWidget(self._words)
         layout.addWidget(self._busy)
         layout.addWidget(self._buttons)
+        order_buttons(self._buttons)
         self.resize(520, 340)
         self._refresh()
 

@@ -23,6 +23,7 @@ from PyQt6.QtWidgets import (
 
 from gui.job_kinds import JobKind, Question, arguments_of, job_kinds, results_of
 from gui.jobs import Jobs
+from gui.keyboard import order_buttons, order_tabs
 from gui.preferences import Preferences
 from tracker.errors import ConfigError
 
@@ -71,6 +72,7 @@ class JobDialog(QDialog):
         layout.addWidget(self._problem)
         layout.addStretch(1)
         layout.addWidget(buttons)
+        order_buttons(buttons)
         self._kind.currentIndexChanged.connect(self._fill)
         self._options.textChanged.connect(self._preview)
         self.resize(560, 460)
@@ -125,6 +127,9 @@ class JobDialog(QDialog):
             else:
                 form.addRow(question.title, self._line(question))
         self._holder.addWidget(self._form)
+        controls = self._form.findChildren(QWidget)
+        order_tabs(self._kind, *(one for one in controls if isinstance(one, QLineEdit | QCheckBox | QPushButton)),
+                   self._options)  # fmt: skip
         self._preview()
 
     def _line(self, question: Question) -> QWidget:

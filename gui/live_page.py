@@ -14,6 +14,7 @@ from gui.commands import Commands
 from gui.counting import shapes_from_mapping, shapes_to_mapping
 from gui.engine import Engine
 from gui.interaction import Shape
+from gui.keyboard import order_tabs, reach_by_tab
 from gui.live_tile import LiveTile
 from gui.preferences import Preferences
 from gui.session import OpenSource, Session, SessionState
@@ -69,6 +70,7 @@ class LivePage(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self._bar)
         layout.addWidget(self._grid_holder, 1)
+        order_tabs(*reach_by_tab(self._bar))
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
         self._numbers = QTimer(self)
@@ -145,6 +147,7 @@ class LivePage(QWidget):
         if tile is self._current and tile is not None:
             return
         self._current = tile
+        self.setFocusProxy(tile.view if tile is not None else None)
         for other in self._tiles:
             other.mark(chosen=other is tile and len(self._tiles) > 1)
         self.chosen.emit(tile.session if tile is not None else None)

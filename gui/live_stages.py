@@ -7,14 +7,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxtyping import Float64
-from numpy import ndarray
-
 from tracker.build import Settings, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
-from tracker.protocols import Detector
+from tracker.protocols import Detector, Look
 from tracker.track.engine import TrackingEngine
-from tracker.types import Detections, Image, Tracks
+from tracker.types import Detections, Image, Tracks, Warp
 
 __all__ = ["LiveTracker", "SharedDetector", "live_detector", "tracker_settings"]
 
@@ -71,13 +68,13 @@ class LiveTracker:
         return self._engine
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
     ) -> Tracks:
         with self._lock:
             pending, self._pending = self._pending, None
         if pending is not None and pending != self._engine.config:
             self._engine = _changed(self._engine, pending)
-        return self._engine.update(detections, time, camera_motion)
+        return self._engine.update(detections, time, camera_motion, look)
 
     def state(self) -> Mapping[str, Any]:
         return self._engine.state()

@@ -66,6 +66,7 @@ class LiveTile(QWidget):
         self.view.resized.connect(self._fit)
         self.view.activated.connect(lambda: self.enlarged.emit(self))
         self.view.clicked_track.connect(self._clicked)
+        self.view.focused.connect(lambda: self.chosen.emit(self))
         session.pictured.connect(self._pictured)
         session.changed.connect(self._changed)
         self._changed()

@@ -88,6 +88,7 @@ class NetworksPage(QWidget):
         layout.addWidget(self._table, 1)
         layout.addWidget(self._details, 1)
         layout.addLayout(buttons)
+        self.setFocusProxy(self._table)
         engine.changed.connect(self._mark)
 
     @property

@@ -7,7 +7,17 @@ from typing import cast
 
 import numpy as np
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QWheelEvent
+from PyQt6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QHelpEvent,
+    QImage,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PyQt6.QtWidgets import QToolTip, QWidget
 
 from gui.drawing import paint_message
@@ -40,6 +50,7 @@ class PictureView(QWidget):
 
     resized = pyqtSignal()
     """Pictures of another size are wanted."""
+    focused = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -144,6 +155,11 @@ class PictureView(QWidget):
         if self._message:
             paint_message(painter, QRectF(self.rect()), self._message)
         painter.end()
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Keys are meant for this picture now."""
+        super().focusInEvent(event)
+        self.focused.emit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         """Ask for pictures of the new size."""

@@ -17,6 +17,7 @@ from gui.export_dialog import ExportDialog
 from gui.heat import HeatLayer
 from gui.inspection import Inspection
 from gui.interaction import Box, Shape
+from gui.keyboard import let_space_press, order_tabs, reach_by_tab
 from gui.picture import with_hidden
 from gui.playback import Playback
 from gui.preferences import Preferences
@@ -93,8 +94,12 @@ class RecordingPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.tools.tool_bar())
+        bar = self.tools.tool_bar()
+        layout.addWidget(bar)
         layout.addWidget(self._split, 1)
+        order_tabs(*reach_by_tab(bar), self.view, *self.transport.buttons, self.timeline)
+        let_space_press(self)
+        self.setFocusProxy(self.view)
         self._connect()
         self._refresh_tools()
         self._invite()

@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBo
 
 from gui.config_form import ConfigForm
 from gui.engine import Engine
+from gui.keyboard import order_buttons
 from tracker.config import read_toml, to_toml
 from tracker.errors import ConfigError
 
@@ -40,6 +41,7 @@ class SettingsDialog(QDialog):
         layout.addWidget(self.form, 1)
         layout.addWidget(self._words)
         layout.addWidget(buttons)
+        order_buttons(buttons)
         self.form.changed.connect(self._apply)
         engine.changed.connect(self._follow)
         self.resize(620, 640)

@@ -42,6 +42,7 @@ class ShortcutsEditor(QDialog):
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self._table.setTabKeyNavigation(False)
         self._table.setShowGrid(False)
         header, rows = self._table.horizontalHeader(), self._table.verticalHeader()
         assert header is not None

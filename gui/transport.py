@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from gui.annotation import Annotation
 from gui.player import Player
@@ -56,11 +65,17 @@ class Transport(QWidget):
         self._bar.setAccessibleName(self.tr("Annotated so far"))
         self._hold = QPushButton(self.tr("&Hold"))
         self._hold.setAutoDefault(False)
+        self._hold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._hold.clicked.connect(self.held)
         self.show_annotation(None, complete=False, frames=1)
         for widget in (self._words, self._bar, self._hold):
             layout.addWidget(widget)
             layout.addSpacing(6)
+
+    @property
+    def buttons(self) -> list[QAbstractButton]:
+        """From left to right."""
+        return self.findChildren(QAbstractButton)
 
     @property
     def words(self) -> str:

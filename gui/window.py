@@ -27,6 +27,7 @@ from gui.events_panel import EventsPanel
 from gui.evidence_panel import EvidencePanel
 from gui.jobs import Jobs
 from gui.jobs_panel import JobsPanel
+from gui.keyboard import reach_by_tab
 from gui.live_page import LivePage
 from gui.live_panel import LivePanel
 from gui.menus import add_menus, open_settings
@@ -73,8 +74,8 @@ class Window(QMainWindow):
         self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)
         self.networks = NetworksPage(self.engine, self.background, preferences)
         self.panel = LivePanel(self.engine)
-        self.events, self.counts = EventsPanel(), CountsPanel()
-        self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel()
+        self.events, self.counts = EventsPanel(), CountsPanel(self.background)
+        self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel(self.background)
         self.jobs_panel = JobsPanel(self.jobs, preferences)
         self.evidence = EvidencePanel(
             self.jobs, self.background, self.recordings.shown, lambda: self.engine.settings.detector.model
@@ -93,6 +94,8 @@ class Window(QMainWindow):
         self._default_state = self.saveState()
         self._restore()
         self.show_page(self.start)
+        if self.engine.refused:
+            self.say(self.tr("Settings are the default ones again: {0}").format(self.engine.refused))
 
     def open_all(self, specs: Sequence[str]) -> None:
         """Open one file in the player, several side by side in the live grid."""
@@ -135,6 +138,7 @@ class Window(QMainWindow):
     def show_page(self, page: QWidget) -> None:
         """Bring a page to the front, with the docks that belong to it."""
         self._pages.setCurrentWidget(page)
+        page.setFocus()
         for widget, name in self._page_names():
             self.commands[name].setChecked(widget is page)
         recorded = page is self.recordings
@@ -260,6 +264,7 @@ class Window(QMainWindow):
             )  # fmt: skip
             group.addAction(action)
             bar.addAction(action)
+        reach_by_tab(bar)
         self.addToolBar(bar)
 
     def _add_docks(self) -> None:

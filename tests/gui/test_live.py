@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
+from PyQt6.sip import isdeleted
 from pytestqt.qtbot import QtBot
 
+from gui.interaction import Shape
 from gui.live_stages import SharedDetector
 from gui.picture_view import to_pixmap
 from gui.session import Session, SessionState
@@ -200,6 +202,45 @@ def test_a_recording_is_written_and_a_snapshot_too(app: App) -> None:
     app.until(lambda: not session.recorder.recording)
     assert files
     app.until(lambda: all(path.exists() and path.stat().st_size > 0 for path in files))
+
+
+def test_the_heat_map_lies_over_every_tile_and_hides_what_must_be_hidden(app: App) -> None:
+    window = start(app)
+    for name in ("north", "south"):
+        window.watch(name)
+    tiles, sessions = window.live.tiles, window.live.sessions
+    app.until(lambda: all(shown_tracks(session) == 1 for session in sessions))
+    window.commands["live.heat"].setChecked(True)
+    app.until(lambda: all(tile.view.layer is not None for tile in tiles))
+    window.docks.bring("counts")
+    app.until(lambda: window.counts.shows_heat)
+    assert sessions[0].still() is not None
+    sessions[0].use_shapes([Shape("blur", "hidden 1", ((10.0, 10.0), (60.0, 60.0)))])
+    assert sessions[0].still() is None, "the small heat map shows no picture with a hidden region in it"
+    window.commands["live.heat"].setChecked(False)
+    assert all(tile.view.layer is None for tile in tiles)
+
+
+def test_a_closed_source_leaves_nothing_behind(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    window.live.remove(window.live.tiles[0])
+    app.until(lambda: isdeleted(session))
+    window.engine.change("overlay.trails", True)
+
+
+def test_what_gives_no_picture_is_not_recorded(app: App) -> None:
+    window = start(app)
+    window.watch("dying")
+    (session,) = window.live.sessions
+    app.until(lambda: session.state is SessionState.FAILED)
+    said: list[str] = []
+    window.live.said.connect(said.append)
+    window.commands["live.record"].setChecked(True)
+    assert "nothing to record" in said[0]
+    app.until(lambda: not window.commands["live.record"].isChecked())
 
 
 def test_a_double_click_enlarges_a_tile_and_a_second_one_brings_the_grid_back(app: App) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtTest import QTest
+from PyQt6.sip import isdeleted
 
 from gui.annotation import job_of, orders_of_settings
 from gui.export_dialog import ExportDialog
@@ -23,6 +24,7 @@ from tests.video.synthetic import write_clip as write_numbered
 from tracker.analytics import Analytics, LineRule, Rules
 from tracker.batch.recorder import as_tracks
 from tracker.batch.recording_run import annotate_recording
+from tracker.batch.rules import edit_recording
 from tracker.build import load_settings
 from tracker.formats import find_format
 from tracker.store import Origin, Recording
@@ -128,6 +130,8 @@ def test_opening_plays_at_once_while_the_timeline_fills(app: App, clip: Path) ->
     app.until(lambda: filled.append(page.timeline.annotated_s) or recording.correctable)
     app.until(lambda: page.timeline.annotated_s == pytest.approx(recording.player.times[-1]))
     assert filled == sorted(filled)
+    app.until(lambda: page.transport.words == "")
+    assert not page.transport._hold.isVisible(), "nothing is left to hold or to go on with"
     assert {bar.track_id for bar in page.timeline.bars} == set(page.tracks.shown)
     assert len(page.tracks.shown) >= 4
 
@@ -213,6 +217,82 @@ def test_corrections_are_saved_undone_done_again_exported_and_found_again(
         ids = set(written.objects.track_ids.tolist())
         assert ids == set(again.recordings.tracks.shown), name
         assert len(written.objects.track_ids) == len(final), name
+
+
+def test_an_export_goes_on_when_its_dialog_is_closed(finished: App, clip: Path, tmp_path: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    window.recordings.export()
+    (dialog,) = window.recordings.findChildren(ExportDialog)
+    dialog.choose(["mot", "report"], tmp_path / "exported")
+    said: list[str] = []
+    window.recordings.said.connect(said.append)
+    dialog.write()
+    assert window.recordings.exporting
+    dialog.close()
+    finished.until(lambda: said)
+    assert said == ["Written: clip.txt, clip.html"]
+    finished.until(lambda: not window.recordings.findChildren(ExportDialog))
+
+
+def test_what_comes_too_late_for_a_closed_recording_is_not_told(finished: App, clip: Path, numbered: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.select([window.recordings.tracks.shown[0]])
+    window.recordings.corrections.delete()
+    window.recordings.heat.turn(on=True)
+    store = recording.store
+    finished.open(window, numbered)
+    finished.until(lambda: isdeleted(recording))
+    finished.until(lambda: not window.background.busy or window.recordings.recording is not recording)
+    with edit_recording(store) as editor:
+        assert len(editor.edits()) == 1, "the correction itself is not lost"
+
+
+def test_the_heat_map_is_the_core_s_and_follows_corrections(finished: App, clip: Path) -> None:
+    window = finished.start()
+    page = window.recordings
+    recording = finished.open_finished(window, clip)
+    assert page.view.layer is None
+    window.commands["recording.heat"].setChecked(True)
+    finished.until(lambda: page.view.layer is not None)
+    before = recording.heat()
+    assert before is not None
+    with Recording(recording.store) as store:
+        analytics = Analytics(Rules(), store.info.labels, width=store.info.width, height=store.info.height)
+        for stretch in store.stretches():
+            for _, time, rows in stretch.by_frame():
+                analytics(as_tracks(rows), time)
+    np.testing.assert_allclose(before.seconds, analytics.heat.seconds)
+    window.docks.bring("counts")
+    finished.until(lambda: window.recorded_counts.shows_heat)
+    recording.select([page.tracks.shown[0]])
+    finished.edit(window, page.corrections.delete)
+
+    def cooler() -> bool:
+        now = recording.heat()
+        return now is not None and now.seconds.sum() < before.seconds.sum() - 0.1
+
+    finished.until(cooler)
+    window.commands["recording.heat"].setChecked(False)
+    assert page.view.layer is None
+
+
+def test_holding_an_annotation_and_going_on_never_waits(app: App, tmp_path: Path) -> None:
+    video = write_clip(tmp_path / "held.mp4", 250, seed=6)
+    window = app.start()
+    recording = app.open(window, video)
+    app.until(lambda: recording.overview is not None and recording.overview.last_frame > 0)
+    recording.stop_annotation()
+    app.until(lambda: not recording.annotating)
+    assert recording.annotation is not None
+    if recording.correctable:
+        pytest.skip("this machine annotated 10 s of video before it was asked to hold")
+    assert window.recordings.transport.words == "Annotation is held"
+    recording.annotate_again()
+    recording.annotate_again()
+    app.until(lambda: recording.annotating)
+    app.until(lambda: recording.correctable)
 
 
 def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: App, clip: Path) -> None:

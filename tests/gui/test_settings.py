@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PyQt6.QtCore import QSettings
-from PyQt6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QWidget
+from PyQt6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.config_form import ConfigForm
+from gui.menus import open_settings
 from gui.networks import list_networks
 from gui.preferences import Preferences
+from gui.settings_dialog import SettingsDialog
 from gui.shortcuts import ShortcutsEditor
 from tests.gui.conftest import App
 from tracker.build import Settings, load_settings
@@ -132,6 +134,47 @@ def test_docks_and_theme_are_remembered_and_reset(app: App) -> None:
     again.reset_layout()
     assert not again.docks["events"].isHidden()
     again.use_theme("system")
+
+
+def test_what_is_changed_beside_the_picture_shows_in_the_open_form_and_is_kept(app: App) -> None:
+    window = app.start()
+    open_settings(window)
+    open_settings(window)
+    (dialog,) = window.findChildren(SettingsDialog)
+    window.panel._switches["trails"].setChecked(True)
+    assert dialog.form.tree()["overlay"] == {"trails": True}
+    field = dialog.form.fields["detector"]["imgsz"]
+    assert isinstance(field.editor, QLineEdit)
+    field.editor.setText("448")
+    app.until(lambda: window.engine.settings.detector.imgsz == 448)
+    assert window.engine.settings.overlay.trails, "the form does not bring back what it showed before"
+    kept = app.preferences().tree("settings")
+    assert kept["detector"]["imgsz"] == 448, "kept at once, whatever becomes of the program"
+
+
+def test_saved_settings_that_no_longer_fit_are_put_aside(app: App) -> None:
+    app.tree = {"detector": {"no_such_setting": "1"}}
+    window = app.start()
+    bar = window.statusBar()
+    assert bar is not None
+    assert "no_such_setting" in bar.currentMessage()
+    assert window.engine.settings == Settings()
+
+
+def test_icons_follow_the_theme(app: App) -> None:
+    window = app.start()
+
+    def darkest(button: QAbstractButton) -> int:
+        image = button.icon().pixmap(20, 20).toImage()
+        pixels = [image.pixelColor(x, y) for x in range(20) for y in range(20)]
+        return min(one.lightness() for one in pixels if one.alpha() > 200)
+
+    button = window.start.findChildren(QPushButton)[0]
+    window.use_theme("light")
+    assert darkest(button) < 80
+    window.use_theme("dark")
+    assert darkest(button) > 150
+    window.use_theme("system")
 
 
 def test_every_control_has_a_name_for_screen_readers(app: App) -> None:
