@@ -237,7 +237,7 @@ def halved(problem: Problem) -> Problem:
 
 @pytest.mark.shared
 def test_half_the_frame_rate_costs_at_most_four_hota(mot: Path) -> None:
-    for group in ("MOT15", "MOT17"):
+    for group in ("MOT15", "MOT17", "KITTI-Car"):
         problems = load_problems(mot / group)
         whole = combine([evaluate(one, TrackerConfig()) for one in problems])
         halves = combine([evaluate(halved(one), TrackerConfig()) for one in problems])

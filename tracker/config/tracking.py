@@ -31,6 +31,11 @@ class TrackerConfig:
     """Standard deviation of the position, per frame, as a share of the box's size."""
     velocity_noise: float = 0.00625
     """Standard deviation of the velocity, per frame, as a share of the box's size."""
+    wander_noise: float = 0.5
+    """More noise of the velocity for tracks whose detections lie away from where they were expected: times the square
+    of that distance, a running mean in shares of the box's size. Fast turns stay tracked, calm walkers stay smooth."""
+    start_speed: float = 1.875
+    """Standard deviation of a new track's speed, in box sizes a second; 0 takes ten times velocity_noise a frame."""
     measurement_noise: float = 0.7
     """Factor on the standard deviation of measured boxes."""
     score_adaptive_noise: bool = False
@@ -126,6 +131,8 @@ class TrackerConfig:
                 raise ValueError(f"{name} must be more than 0, found {getattr(self, name)}")
         for name in (
             "frame_rate",
+            "wander_noise",
+            "start_speed",
             "max_coast_s",
             "tentative_coast_s",
             "report_coast_s",

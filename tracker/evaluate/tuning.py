@@ -26,6 +26,8 @@ SPACE: Mapping[str, Sequence[Any]] = {
     "filter": ("xywh", "xyah", "xysr"),
     "position_noise": (0.03, 0.05, 0.07, 0.1),
     "velocity_noise": (0.004, 0.00625, 0.01, 0.02),
+    "wander_noise": (0.0, 0.3, 0.5, 0.8),
+    "start_speed": (0.0, 1.0, 1.875, 4.0),
     "measurement_noise": (0.3, 0.5, 0.7, 1.0, 1.4),
     "score_adaptive_noise": (False, True),
     "freeze_lost_size": (False, True),

@@ -40,7 +40,7 @@ SMALLEST = 0.01
 """So are boxes narrower or lower than this."""
 HICCUP = 4
 """Nominal intervals a frame may be late before tracks due to end cannot match in it any more."""
-MEMORY = 0.3
+MEMORY = 0.2
 """Weight of the latest detection in a track's wander."""
 WARM_UP = 30
 """Frames over which the nominal interval is measured, where no frame rate is given."""
@@ -241,7 +241,8 @@ class TrackingEngine:
         if self.config.coast_slowdown_s:
             slowdown = math.exp(-ratio * self._clock.interval / self.config.coast_slowdown_s)
             table.filter[1] *= np.where(table.missed == 0, 1.0, slowdown)
-        table.filter = self._filter.predict(table.filter, ratio)
+        weight = self.config.wander_noise
+        table.filter = self._filter.predict(table.filter, ratio, weight * table.wander**2 if weight else None)
         table.missed += 1
         if camera_motion is not None and self.config.camera_motion and np.isfinite(camera_motion).all():
             table.filter = self._filter.warp(table.filter, np.asarray(camera_motion, np.float64))
@@ -263,7 +264,7 @@ class TrackingEngine:
             state[:, :, lost] = self._filter.along_straight_path(
                 table.filter_when_seen[:, :, again], table.observed[:, again], boxes[:, lost], table.missed[again]
             )
-        if config.report_coast_s and config.report_coast_wander < 1:
+        if config.wander_noise or (config.report_coast_s and config.report_coast_wander < 1):
             offset = (np.abs(z[:2] - state[0, :2]) / (boxes[2:] - boxes[:2])).sum(axis=0)
             table.wander[rows] += MEMORY * (offset - table.wander[rows])
         state = self._filter.update(state, z, scores if config.score_adaptive_noise else None)
@@ -329,7 +330,7 @@ class TrackingEngine:
         confirmed = scores >= config.instant_score
         confirmed |= clock.frames <= config.confirm_first_frames or config.confirm_hits <= 1
         table.append(
-            self._filter.start(self._filter.measure(boxes)),
+            self._filter.start(self._filter.measure(boxes), config.start_speed * clock.interval),
             ids=ids,
             confirmed=confirmed,
             time=clock.now,

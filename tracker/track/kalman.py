@@ -58,7 +58,7 @@ class BoxFilter:
         self._process, self._initial, measured = _noises(space, position_weight, velocity_weight)
         self._measured = _Noise(measured.scaled[0] * measurement_weight**2, measured.fixed[0] * measurement_weight**2)
         self._depends_on_size = bool(self._process.scaled.any())
-        self._steps: dict[float, tuple[ndarray, _Noise]] = {}
+        self._steps: dict[float, tuple[ndarray, _Noise, ndarray]] = {}
 
     def measure(self, boxes: Float64[ndarray, "4 n"]) -> Float64[ndarray, "4 n"]:
         """What the filter observes of xyxy boxes, coordinates first."""
@@ -93,23 +93,29 @@ class BoxFilter:
         np.add(positions[:2], half, out=boxes[2:])
         return boxes
 
-    def start(self, z: Float64[ndarray, "4 n"]) -> FilterState:
-        """Fresh states at the measurements, at rest and unsure of their velocity."""
+    def start(self, z: Float64[ndarray, "4 n"], speed: float = 0.0) -> FilterState:
+        """Fresh states at the measurements, at rest and unsure of their velocity.
+
+        `speed` is its standard deviation in sizes per nominal interval; 0 takes the paper's.
+        """
         state = np.zeros((5, *z.shape))
         state[0] = z
         size = np.square(z[self._size_rows])
         state[2] = self._initial.scaled[0] * size + self._initial.fixed[0]
-        state[4] = self._initial.scaled[1] * size + self._initial.fixed[1]
+        state[4] = self._initial.scaled[1] * size + self._initial.fixed[1] if not speed else speed * speed * size
         return state
 
-    def predict(self, state: FilterState, ratio: float) -> FilterState:
-        """The states `ratio` nominal frame intervals later."""
+    def predict(self, state: FilterState, ratio: float, unrest: Float64[ndarray, " n"] | None = None) -> FilterState:
+        """The states `ratio` nominal frame intervals later.
+
+        `unrest` is noise of the velocity beyond the paper's: a standard deviation per interval, as a share of the size.
+        """
         step = self._steps.get(ratio)
         if step is None:
             step = self._steps[ratio] = _step(self._process, ratio)
             if len(self._steps) > 64:
                 self._steps = {ratio: step}
-        transition, noise = step
+        transition, noise, gathered = step
         count = state.shape[2]
         if self.space == "xysr":
             vanishing = state[0, 2] + ratio * state[1, 2] <= 0
@@ -117,10 +123,13 @@ class BoxFilter:
                 state = state.copy()
                 state[1, 2, vanishing] = 0.0
         moved: FilterState = (transition @ state.reshape(5, 4 * count)).reshape(5, 4, count)
-        if self._depends_on_size:
+        if self._depends_on_size or unrest is not None:
             size = state[0][self._size_rows]
             size *= size
             moved[2:] += noise.scaled * size
+            if unrest is not None:
+                size *= unrest * unrest
+                moved[2:] += gathered * size
         moved[2:] += noise.fixed
         if self.space != "xyah":
             sizes = moved[0, 2:]
@@ -256,8 +265,11 @@ def _noises(space: Space, position: float, velocity: float) -> tuple[_Noise, _No
     )
 
 
-def _step(process: _Noise, ratio: float) -> tuple[Float64[ndarray, "5 5"], _Noise]:
-    """Transition over `ratio` intervals and the noise gathered meanwhile, as sums of `ratio` single steps give."""
+def _step(process: _Noise, ratio: float) -> tuple[Float64[ndarray, "5 5"], _Noise, Float64[ndarray, "3 1 1"]]:
+    """Transition over `ratio` intervals and the noise gathered meanwhile, as sums of `ratio` single steps give.
+
+    The last are the factors by which noise of the velocity alone adds to the three variances.
+    """
     transition = np.eye(5)
     transition[0, 1] = ratio
     transition[2, 3], transition[2, 4], transition[3, 4] = 2 * ratio, ratio * ratio, ratio
@@ -268,4 +280,5 @@ def _step(process: _Noise, ratio: float) -> tuple[Float64[ndarray, "5 5"], _Nois
         position, velocity = noise
         return np.stack([ratio * position + second * velocity, first * velocity, ratio * velocity])
 
-    return transition, _Noise(gathered(process.scaled), gathered(process.fixed))
+    of_velocity = np.array([second, first, ratio])[:, None, None]
+    return transition, _Noise(gathered(process.scaled), gathered(process.fixed)), of_velocity

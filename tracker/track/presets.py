@@ -20,6 +20,8 @@ FRAME_RATE = 30.0
 """Rate at which peers' counts of frames become seconds, where none is given; their own defaults are meant for it."""
 
 _PLAIN: dict[str, Any] = {
+    "wander_noise": 0.0,
+    "start_speed": 0.0,
     "measurement_noise": 1.0,
     "similarity": "iou",
     "buffer_per_s2": 0.0,

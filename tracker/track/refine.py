@@ -30,7 +30,7 @@ class RefineConfig:
     """When two fragments are one object."""
     fill_gap_s: float = 2.0
     """Gaps up to this many seconds are filled with the boxes the motion implies."""
-    fill_blur: float = 0.06
+    fill_blur: float = 0.08
     """Boxes are filled in only where their place is known to this share of their size, as a standard deviation."""
     smooth: bool = True
     """Whether boxes are smoothed over time."""
