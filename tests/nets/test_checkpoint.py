@@ -69,6 +69,27 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "e.pt")
 
 
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02junk.", b"(lp0\n.", b"\xff" * 99])
+def test_bytes_that_torch_did_not_write_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "f.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"f\.pth"):
+        read_weights(tmp_path / "f.pth")
+
+
+def test_a_truncated_torch_file_says_so(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(5000)}, tmp_path / "g.pth")
+    content = (tmp_path / "g.pth").read_bytes()
+    (tmp_path / "g.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="truncated"):
+        read_weights(tmp_path / "g.pth")
+
+
+@pytest.mark.parametrize("wrapping", ["state_dict", "model"])
+def test_a_state_dict_inside_a_training_checkpoint_is_found(tmp_path: Path, wrapping: str) -> None:
+    torch.save({wrapping: {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "h.pth")
+    assert read_weights(tmp_path / "h.pth")[0]["weight"].tolist() == [1, 1]
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_detector(tmp_path / "none.safetensors")

@@ -18,7 +18,7 @@ from torch import Tensor
 from tracker.errors import CheckpointError
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
-__all__ = ["FORMAT", "ModelCard", "load_detector", "read_weights", "save_detector"]
+__all__ = ["FORMAT", "ModelCard", "load_detector", "load_tensors", "read_weights", "save_detector", "write_atomically"]
 
 FORMAT = "sightline-yolo/1"
 
@@ -88,17 +88,31 @@ def save_detector(path: Path, network: YoloNet, card: ModelCard) -> None:
     write_atomically(path, lambda temporary: save_file(weights, temporary, metadata))
 
 
+def load_tensors(path: Path) -> Any:
+    """What torch.save wrote, as far as it is tensors and plain values; nothing in the file is run."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: not a state dict of tensors, or no file of torch at all; it is not loaded, as it could run code. "
+            "Save the weights alone: torch.save(model.state_dict(), FILE)."
+        ) from error
+    except Exception as error:  # bytes that are no pickle fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+        raise CheckpointError(
+            f"{path}: cannot be read by torch ({reason}). It may be truncated; copy or download it again."
+        ) from error
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(weights, metadata) of a safetensors file, or of a plain torch state dict read without running anything in it."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. Expected a .safetensors model.")
     if path.suffix in {".pt", ".pth"}:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: not a plain state dict ({error}). Expected tensors only.") from error
-        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-            content = content["state_dict"]
+        content = load_tensors(path)
+        for wrapping in ("state_dict", "model"):
+            if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
+                content = content[wrapping]
         if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
             raise CheckpointError(f"{path}: expected a state dict of tensors, found {type(content).__name__}.")
         return content, {}

@@ -50,8 +50,9 @@ def read_description(path: Path) -> Description:
         text = path.read_text()
         if path.suffix == ".json":
             categories = json.loads(text)["categories"]
-            names = [str(category["name"]) for category in sorted(categories, key=lambda category: category["id"])]
-            content: Any = {"train": path.name, "names": names, "validation_share": 0.15}
+            ordered = sorted(categories, key=lambda category: category["id"])
+            told = [str(category["name"]) for category in ordered]
+            content: Any = {"train": path.name, "names": told, "validation_share": 0.15}
         else:
             content = yaml.safe_load(text)
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:

@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tracker.errors import CheckpointError
-from tracker.nets.checkpoint import ModelCard, save_detector, write_atomically
+from tracker.nets.checkpoint import ModelCard, load_tensors, save_detector, write_atomically
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 
@@ -98,13 +97,13 @@ class RunFolder:
         """Put everything back as it was saved."""
         if not self.state.is_file():
             raise CheckpointError(f"{self.state}: no such file, nothing to resume. Start the run without --resume.")
+        content = load_tensors(self.state)
         try:
-            content = torch.load(self.state, map_location="cpu", weights_only=True)
             network.load_state_dict(content["network"])
             average.load_state_dict(content["average"])
             optimizer.load_state_dict(content["optimizer"])
             return Progress(**content["progress"])
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.state}: does not fit this run ({error}). Resume with the options the run was started with."
             ) from error
