@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tracker.protocols import Look
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
 
 LABELS = ("person", "car")
@@ -155,5 +156,11 @@ def _spoil(detections: Detections) -> Detections:
 class NoTracker:
     """A tracker that sees nobody, for tests of what stands around it."""
 
-    def update(self, detections: Detections, time: float, camera_motion: np.ndarray | None = None) -> Tracks:
+    def update(
+        self,
+        detections: Detections,
+        time: float,
+        camera_motion: np.ndarray | None = None,
+        look: Look | None = None,
+    ) -> Tracks:
         return Tracks.empty()

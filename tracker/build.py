@@ -13,10 +13,11 @@ from typing import Any
 
 from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
 from tracker.detect.onnx import OnnxDetector, is_ultralytics_export
+from tracker.detect.raw import no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.pipeline import Pipeline
-from tracker.protocols import Detector, FrameSource, Sink
+from tracker.protocols import Detector, Embed, FrameSource, Sink
 from tracker.runner import Runner
 from tracker.track.camera_motion import CameraMotion
 from tracker.track.engine import TrackingEngine
@@ -32,6 +33,7 @@ __all__ = [
     "load_settings",
     "make_detection_pipeline",
     "make_detector",
+    "make_embedder",
     "make_pipeline",
     "make_runner",
 ]
@@ -94,31 +96,31 @@ def default_device() -> str:
     return "cuda" if works and count.value > 0 else "cpu"
 
 
-def make_detector(config: DetectorConfig, *, threads: int, floor: float = 1.0) -> Detector:
+def make_detector(config: DetectorConfig, *, threads: int, floor: float = 1.0, embed: bool = False) -> Detector:
     """The detector that the model's suffix and content call for.
 
-    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them.
+    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them. `embed` asks for
+    vectors that tell what each looks like, from the network's own features.
 
-    Raises CheckpointError for a file that is no model, ConfigError for a device or class that does not fit.
+    Raises CheckpointError for a file that is no model, ConfigError for a device or class that does not fit, or where
+    the model has no features to give.
     """
-    device = default_device() if config.device == "auto" else config.device
-    if device not in ("cpu", "mps") and not device.startswith("cuda"):
-        raise ConfigError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
+    device = _device(config)
     path = _find_model(config.model, torch=device != "cpu")
     if path.suffix == ".onnx":
         if path.is_file() and is_ultralytics_export(path):
-            return _ultralytics(path, config, floor)
-        return OnnxDetector(path, replace(config, device=device), threads=threads, floor=floor)
+            return _ultralytics(path, config, floor, embed=embed)
+        return OnnxDetector(path, replace(config, device=device), threads=threads, floor=floor, embed=embed)
     if path.suffix == ".safetensors":
         from tracker.detect.yolo import TorchDetector
 
-        return TorchDetector(path, replace(config, device=device), floor=floor)
+        return TorchDetector(path, replace(config, device=device), floor=floor, embed=embed)
     if path.suffix in (".xml", ".torchscript"):
         from tracker.detect.engines import open_exported
 
-        return open_exported(path, replace(config, device=device), threads=threads, floor=floor)
+        return open_exported(path, replace(config, device=device), threads=threads, floor=floor, embed=embed)
     if path.suffix == ".pt":
-        return _ultralytics(path, config, floor)
+        return _ultralytics(path, config, floor, embed=embed)
     raise CheckpointError(
         f"{path}: expected a model ending in .onnx, .safetensors, .xml, .torchscript or .pt, "
         f"found {path.suffix or 'no suffix'!r}"
@@ -138,10 +140,37 @@ def _find_model(model: str, *, torch: bool) -> Path:
     return path
 
 
-def _ultralytics(path: Path, config: DetectorConfig, floor: float) -> Detector:
+def _device(config: DetectorConfig) -> str:
+    device = default_device() if config.device == "auto" else config.device
+    if device not in ("cpu", "mps") and not device.startswith("cuda"):
+        raise ConfigError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _ultralytics(path: Path, config: DetectorConfig, floor: float, *, embed: bool) -> Detector:
     from tracker.detect.ultralytics import UltralyticsDetector
 
+    if embed:
+        raise no_features(f"{path}, a model of ultralytics,")
     return UltralyticsDetector(path, config, floor=floor)
+
+
+def make_embedder(settings: Settings) -> Embed | None:
+    """The network that looks at crops, where the tracker's settings ask for one.
+
+    Raises ConfigError where they name none, CheckpointError for a file that is no such network.
+    """
+    tracker = settings.tracker
+    if tracker.appearance != "reid":
+        return None
+    if not tracker.reid_model:
+        raise ConfigError(
+            "--appearance reid: needs a re-identification network, and none is named; add --reid-model FILE (made by "
+            "`python main.py train reid`, or torchreid's OSNet), or use --appearance native or none"
+        )
+    from tracker.detect.crops import CropEmbedder
+
+    return CropEmbedder(Path(tracker.reid_model).expanduser(), device=_device(settings.detector))
 
 
 def check_formats(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -189,15 +218,19 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
     """
     cores = _cores()
     workers = 1 if live else min(cores, 4)
-    detector = make_detector(
-        settings.detector, threads=cores if live else max(1, cores // workers), floor=settings.tracker.low_score
-    )
     tracker = settings.tracker
+    detector = make_detector(
+        settings.detector,
+        threads=cores if live else max(1, cores // workers),
+        floor=tracker.low_score,
+        embed=tracker.appearance == "native",
+    )
+    embed = make_embedder(settings)
     if not settings.own_scores:
         tracker = tracker.for_threshold(detector.conf)
     overlay = Overlay(settings.overlay) if draw else None
     motion = CameraMotion() if tracker.camera_motion else None
-    pipeline = Pipeline(detector, TrackingEngine(tracker), estimate_motion=motion, draw=overlay)
+    pipeline = Pipeline(detector, TrackingEngine(tracker), embed=embed, estimate_motion=motion, draw=overlay)
     return Built(pipeline, workers, detector.engine)
 
 

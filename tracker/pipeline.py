@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tracker.geometry import is_valid
-from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Stateful, Tracker
+from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Look, Stateful, Tracker
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 
 __all__ = ["Pipeline", "Seen"]
@@ -73,12 +73,10 @@ class Pipeline:
         """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""
         started = time.perf_counter()
         found = []
-        for image, detections in zip(images, self.detector.detect(images), strict=True):
+        for detections in self.detector.detect(images):
             usable = is_valid(detections.boxes, detections.scores)
             rejected = int(len(usable) - usable.sum())
             kept = detections[usable] if rejected else detections
-            if self._embed is not None and len(kept):
-                kept = replace(kept, embeddings=self._embed(image, kept.boxes))
             found.append((kept, rejected))
         seconds = (time.perf_counter() - started) / max(len(found), 1)
         return [Seen(kept, rejected, seconds) for kept, rejected in found]
@@ -89,7 +87,7 @@ class Pipeline:
         tracks = Tracks.empty()
         if self.tracker is not None:
             motion = self._estimate_motion(frame.image) if self._estimate_motion else None
-            tracks = self.tracker.update(seen.detections, frame.time, motion)
+            tracks = self.tracker.update(seen.detections, frame.time, motion, self._look(frame.image, seen.detections))
         clock.lap("track")
         semantic = self._label_pixels(frame.image) if self._label_pixels else None
         events = self._analyse(tracks, frame.time) if self._analyse else ()
@@ -107,6 +105,10 @@ class Pipeline:
         canvas = self._draw(result) if self._draw else None
         clock.lap("draw")
         return replace(result, canvas=canvas, timings={"detect": seen.seconds, **clock.laps})
+
+    def _look(self, image: Image, detections: Detections) -> Look | None:
+        embed = self._embed
+        return None if embed is None else lambda rows: embed(image, detections.boxes[rows])
 
 
 class _Clock:

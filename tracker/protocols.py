@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 
-from tracker.types import Detections, Event, Frame, FrameResult, Image, SourceInfo, Tracks
+from tracker.types import Detections, Event, Frame, FrameResult, Image, SourceInfo, Tracks, Warp
 
 __all__ = [
     "Analyse",
@@ -18,6 +18,7 @@ __all__ = [
     "EstimateMotion",
     "FrameSource",
     "LabelPixels",
+    "Look",
     "Sink",
     "Stateful",
     "Tracker",
@@ -57,13 +58,17 @@ class Detector(Protocol):
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
 
+Look: TypeAlias = Callable[[Int64[ndarray, " k"]], Float32[ndarray, "k d"]]
+"""A vector of unit length for each of these rows of a frame's detections, or zeros where nothing is to be seen."""
+
+
 class Tracker(Protocol):
     """Gives detections lasting ids; deterministic, one instance per source."""
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
     ) -> Tracks:
-        """The tracks at `time` seconds; `camera_motion` maps last frame's pixels to this one's."""
+        """The tracks at `time` seconds; `look` describes those detections whose look the tracker asks for."""
         ...
 
     def state(self) -> Mapping[str, Any]:
@@ -103,7 +108,7 @@ class Sink(Protocol):
 
 
 Embed: TypeAlias = Callable[[Image, Float32[ndarray, "n 4"]], Float32[ndarray, "n d"]]
-EstimateMotion: TypeAlias = Callable[[Image], Float64[ndarray, "2 3"] | None]
+EstimateMotion: TypeAlias = Callable[[Image], Warp | None]
 LabelPixels: TypeAlias = Callable[[Image], UInt8[ndarray, "h w"]]
 Analyse: TypeAlias = Callable[[Tracks, float], tuple[Event, ...]]
 Draw: TypeAlias = Callable[[FrameResult], Image]

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, Self, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, Integer, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, Int64, Integer, UInt8
 from numpy import ndarray
 
 __all__ = [
@@ -28,9 +28,12 @@ __all__ = [
     "SourceInfo",
     "TrackState",
     "Tracks",
+    "Warp",
 ]
 
 Image: TypeAlias = UInt8[ndarray, "h w 3"]
+Warp: TypeAlias = Float64[ndarray, "2 3"]
+"""Maps last frame's pixels to this one's."""
 Rows: TypeAlias = Bool[ndarray, " n"] | Integer[ndarray, " k"] | slice
 
 

@@ -41,7 +41,9 @@ def test_onnx_gives_the_same_maps_at_any_size_and_batch(tmp_path: Path) -> None:
         pixels = rng.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
         with torch.inference_mode():
             raw = network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
-        for ours, theirs in zip((*raw.levels, raw.prototypes), session.run(None, {"images": pixels}), strict=True):
+        for ours, theirs in zip(
+            (*raw.levels, raw.prototypes, raw.features), session.run(None, {"images": pixels}), strict=True
+        ):
             np.testing.assert_allclose(ours.numpy(), theirs, atol=2e-3, rtol=1e-3)
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from tracker.build import Settings, load_settings
-from tracker.config import DetectorConfig, OutputConfig, SourceConfig, assign, field_docs, parse_assignment, read_toml
+from tracker.config import (
+    DetectorConfig,
+    OutputConfig,
+    SourceConfig,
+    TrackerConfig,
+    assign,
+    field_docs,
+    parse_assignment,
+    read_toml,
+)
 from tracker.overlay import OverlayConfig
 
 __all__ = [
@@ -26,7 +35,7 @@ __all__ = [
 SECTIONS = {
     "detector": (DetectorConfig, ("model", "conf", "iou", "imgsz", "classes", "max_det", "device", "batch", "masks")),
     "source": (SourceConfig, ("vid_stride",)),
-    "tracker": (None, ("tracker",)),
+    "tracker": (None, ("tracker", "appearance", "reid_model")),
     "overlay": (OverlayConfig, ("trails",)),
     "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
 }
@@ -66,6 +75,9 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
         "preset (default, sort, deepsort, bytetrack, botsort, ocsort), or a YAML or TOML file of tracker settings"
     )
     group.add_argument("--tracker", metavar="NAME", help=help_text)
+    docs = field_docs(TrackerConfig)
+    group.add_argument("--appearance", choices=("none", "native", "reid"), help=docs["appearance"])
+    group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
 

@@ -84,15 +84,17 @@ class TrackerConfig:
 
     appearance: Literal["none", "native", "reid"] = "none"
     """What tells objects apart by their look: nothing, the detector's own features, or a re-identification network."""
+    reid_model: str = ""
+    """Network for `reid`: a .safetensors file that `train reid` made, or a .pt state dict of torchreid's OSNet."""
     cascade: bool = False
     """Match by appearance first, tracks seen last before those lost for long (DeepSORT)."""
-    max_cosine_distance: float = 0.2
+    max_cosine_distance: float = 0.5
     """Largest distance of two looks, 1 - cosine, that may be the same object."""
-    gallery: int = 100
+    gallery: int = 30
     """Looks remembered for a track."""
     mahalanobis_gate: float = 9.4877
     """Largest squared distance from where the filter expects the object for a match by appearance."""
-    appearance_weight: float = 0.0
+    appearance_weight: float = 0.3
     """Weight of appearance against overlap in the first association, where no cascade is used."""
 
     confirm_hits: int = 3

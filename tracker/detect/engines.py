@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
-from tracker.detect.raw import RawDetector, RunRaw
+from tracker.detect.raw import RawArrays, RawDetector, RunRaw
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.checkpoint import ModelCard
 
@@ -45,12 +45,14 @@ def open_engine(path: Path, *, threads: int = 1) -> Engine:
     return openers[path.suffix](path, threads)
 
 
-def open_exported(path: Path, config: DetectorConfig, *, threads: int, floor: float = 1.0) -> RawDetector:
+def open_exported(
+    path: Path, config: DetectorConfig, *, threads: int, floor: float = 1.0, embed: bool = False
+) -> RawDetector:
     """The same as a detector. Raises ConfigError when another device than the CPU is asked for."""
     if config.device not in ("auto", "cpu"):
         raise ConfigError(f"--device {config.device}: {path.name} runs on the CPU; use --device cpu, or .safetensors")
     engine = open_engine(path, threads=threads)
-    return RawDetector(engine.card, engine.run, config, engine=engine.name, floor=floor)
+    return RawDetector(engine.card, engine.run, config, engine=engine.name, floor=floor, embed=embed)
 
 
 def _open_onnx(path: Path, threads: int) -> Engine:
@@ -64,9 +66,8 @@ def _open_onnx(path: Path, threads: int) -> Engine:
         raise CheckpointError(f"{path}: not an ONNX model that can be run: {_first_line(error)}") from error
     card = ModelCard.from_metadata(dict(session.get_modelmeta().custom_metadata_map), path)
 
-    def run(canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
-        outputs: list[ndarray] = session.run(None, {"images": canvases})
-        return outputs
+    def run(canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
+        return RawArrays.of(session.run(None, {"images": canvases}), len(card.strides))
 
     return Engine(card, run, f"ONNX Runtime {onnxruntime.__version__}")
 
@@ -85,9 +86,10 @@ def _open_openvino(path: Path, threads: int) -> Engine:
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     compiled = core.compile_model(model, "CPU", settings)
 
-    def run(canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
+    def run(canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
         outputs: Any = compiled([canvases])
-        return [np.asarray(outputs[place]) for place in range(len(compiled.outputs))]
+        arrays = [np.asarray(outputs[place]) for place in range(len(compiled.outputs))]
+        return RawArrays.of(arrays, len(card.strides))
 
     return Engine(card, run, f"OpenVINO {openvino.__version__.split('-')[0]}")
 
@@ -105,9 +107,9 @@ def _open_torchscript(path: Path, threads: int) -> Engine:  # noqa: ARG001
         raise CheckpointError(f"{path}: not a TorchScript file: {_first_line(error)}") from error
     card = ModelCard.from_metadata(_metadata(files["card.json"]), path)
 
-    def run(canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
+    def run(canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
         with torch.inference_mode():
-            return [part.numpy() for part in network(torch.from_numpy(canvases))]
+            return RawArrays.of([part.numpy() for part in network(torch.from_numpy(canvases))], len(card.strides))
 
     return Engine(card, run, f"TorchScript, torch {torch.__version__}")
 

@@ -15,6 +15,7 @@ from numpy import ndarray
 from tracker.config import DetectorConfig
 from tracker.detect.classes import choose_classes
 from tracker.detect.postprocess import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress, to_detections
+from tracker.detect.raw import no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.geometry import Letterbox
 from tracker.types import Detections, Image
@@ -54,11 +55,13 @@ class OnnxDetector:
     """Detects with an ONNX file of ours (any input size in multiples of 32) or of YOLOX.
 
     `threads` are those of one call; several calls may run at once. Detections below the threshold are given too,
-    down to `floor`. Raises CheckpointError for a file that is no
-    such model, ConfigError for a class, size or device that does not fit.
+    down to `floor`; with `embed` all carry what they look like. Raises CheckpointError for a file that is no such
+    model, ConfigError for a class, size or device that does not fit, and with `embed` for one without feature map.
     """
 
-    def __init__(self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0) -> None:
+    def __init__(
+        self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0, embed: bool = False
+    ) -> None:
         import onnxruntime
 
         self._session = _open(path, config.device, threads)
@@ -77,7 +80,10 @@ class OnnxDetector:
             raise ConfigError(f"{path}: takes images of {max(model.fixed)} only; use --imgsz {max(model.fixed)}")
         self._input = self._session.get_inputs()[0].name
         outputs = [output.name for output in self._session.get_outputs()]
-        self._outputs = [name for name in outputs if self._masks or name != "prototypes"]
+        if embed and "features" not in outputs:
+            raise no_features(str(path))
+        unwanted = {"prototypes": not self._masks, "features": not embed}
+        self._outputs = [name for name in outputs if not unwanted.get(name, False)]
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes and masks of each image in its own pixels, best score first.
@@ -135,6 +141,7 @@ class OnnxDetector:
             image_width=image_width,
             image_height=image_height,
             prototypes=outputs["prototypes"] if self._masks else None,
+            features=outputs.get("features"),
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
+from tracker.detect.features import describe
 from tracker.geometry import Letterbox, clip, cxcywh_to_xyxy, nms
 from tracker.types import Detections
 
@@ -172,13 +173,20 @@ def to_detections(
     image_width: int,
     image_height: int,
     prototypes: Float32[ndarray, "c ph pw"] | None = None,
+    features: Float32[ndarray, "d fh fw"] | None = None,
 ) -> Detections:
-    """The objects in pixels of the original picture, clipped to it, with masks where there are prototypes."""
+    """The objects in pixels of the original picture, clipped to it.
+
+    With masks where there are prototypes, and with what they look like where there are features.
+    """
     boxes = clip(letterbox.to_image(found.boxes), image_width, image_height)
-    masks = None
+    on_canvas = letterbox.to_canvas(boxes)
+    masks = embeddings = None
     if prototypes is not None:
-        masks = cut_masks(prototypes, found.coefficients, letterbox.to_canvas(boxes), width=letterbox.width)
-    return Detections(boxes, found.scores, found.class_ids, masks)
+        masks = cut_masks(prototypes, found.coefficients, on_canvas, width=letterbox.width)
+    if features is not None:
+        embeddings = describe(features, on_canvas, width=letterbox.width)
+    return Detections(boxes, found.scores, found.class_ids, masks, embeddings)
 
 
 def cut_masks(

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
-from tracker.detect.raw import RawDetector
+from tracker.detect.raw import RawArrays, RawDetector
 from tracker.errors import ConfigError
 from tracker.nets.checkpoint import ModelCard, load_detector
 from tracker.nets.yolo import RawMaps, YoloNet
@@ -21,17 +21,24 @@ class TorchDetector(RawDetector):
     """Detects with a network of ours, from a safetensors file or as it stands in training.
 
     Half precision on CUDA devices, single precision elsewhere. Detections below the threshold are given too, down
-    to `floor`. Raises CheckpointError for a file that is no such model, ConfigError for a class or device that does
-    not fit.
+    to `floor`; with `embed` all carry what they look like. Raises CheckpointError for a file that is no such model,
+    ConfigError for a class or device that does not fit.
     """
 
-    def __init__(self, model: Path | tuple[YoloNet, ModelCard], config: DetectorConfig, *, floor: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: Path | tuple[YoloNet, ModelCard],
+        config: DetectorConfig,
+        *,
+        floor: float = 1.0,
+        embed: bool = False,
+    ) -> None:
         network, card = load_detector(model) if isinstance(model, Path) else model
         self._device = find_device(config.device)
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
         self._network = network.eval().to(self._device, self._dtype).to(memory_format=torch.channels_last)
         engine = f"torch {torch.__version__}, {self._device}, {str(self._dtype).removeprefix('torch.')}"
-        super().__init__(card, self.run_arrays, config, engine=engine, floor=floor)
+        super().__init__(card, self.run_arrays, config, engine=engine, floor=floor, embed=embed)
 
     @torch.inference_mode()
     def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawMaps:
@@ -40,10 +47,16 @@ class TorchDetector(RawDetector):
         maps: RawMaps = self._network(pixels.to(self._dtype).div_(255))
         return maps
 
-    def run_arrays(self, canvases: UInt8[ndarray, "b h w 3"]) -> list[ndarray]:
-        """The same in numpy: the levels, then the prototypes."""
+    def run_arrays(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
+        """The same in numpy, without the features where nobody asked for embeddings."""
         raw = self.run_network(canvases)
-        return [part.float().cpu().numpy() for part in (*raw.levels, raw.prototypes)]
+        features = _array(raw.features) if self._embed else None
+        return RawArrays(tuple(_array(level) for level in raw.levels), _array(raw.prototypes), features)
+
+
+def _array(part: torch.Tensor) -> ndarray:
+    values: ndarray = part.float().cpu().numpy()
+    return values
 
 
 def find_device(name: str) -> torch.device:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from tracker.detect.raw import RunRaw
+from tracker.detect.raw import RawArrays, RunRaw
 
 __all__ = ["Parity", "compare_engines"]
 
@@ -41,8 +41,8 @@ def compare_engines(
     box = score = mask = 0.0
     count = 0
     for canvas in canvases:
-        *levels, prototypes = (part[0].astype(np.float64) for part in reference(canvas[None]))
-        *others, other_prototypes = (part[0].astype(np.float64) for part in other(canvas[None]))
+        *levels, prototypes = _one(reference(canvas[None]))
+        *others, other_prototypes = _one(other(canvas[None]))
         for mine, theirs, pairs, stride in zip(levels, others, anchors, strides, strict=True):
             scores, other_scores = best_scores(mine, classes), best_scores(theirs, classes)
             spoken = np.nonzero(np.maximum(scores, other_scores) >= lowest)
@@ -58,6 +58,11 @@ def compare_engines(
                 other_coverage = covered(other_cells[:, 5 + classes :], other_prototypes)
                 mask = max(mask, float(np.abs(coverage - other_coverage).max()))
     return Parity(box, score, mask, count)
+
+
+def _one(raw: RawArrays) -> list[ndarray]:
+    """The levels and the prototypes of the first canvas."""
+    return [part[0].astype(np.float64) for part in (*raw.levels, raw.prototypes)]
 
 
 def sigmoid(x: ndarray) -> ndarray:

@@ -43,19 +43,21 @@ class Deployed(nn.Module):
         self.to(dtype)
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        levels, prototypes = self.network(images.permute(0, 3, 1, 2).to(self.dtype))
-        return (*(level.float() for level in levels), prototypes.float())
+        levels, prototypes, features = self.network(images.permute(0, 3, 1, 2).to(self.dtype))
+        maps = (*levels, prototypes, features)
+        return maps if self.dtype == torch.float32 else tuple(part.float() for part in maps)
 
 
 def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
     """Write the network as ONNX with free batch size, height and width; `network` itself stays as it is."""
     deployed = Deployed(clone(network)).eval()
     sample = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
-    names = [*(f"p{int(stride).bit_length() - 1}" for stride in card.strides), "prototypes"]
+    names = [*(f"p{int(stride).bit_length() - 1}" for stride in card.strides), "prototypes", "features"]
     axes: dict[str, dict[int, str]] = {"images": {0: "batch", 1: "height", 2: "width"}}
-    for name in names[:-1]:
+    for name in names[:-2]:
         axes[name] = {0: "batch", 3: f"{name}_height", 4: f"{name}_width"}
-    axes["prototypes"] = {0: "batch", 2: "prototypes_height", 3: "prototypes_width"}
+    for name in names[-2:]:
+        axes[name] = {0: "batch", 2: f"{name}_height", 3: f"{name}_width"}
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():

@@ -24,6 +24,7 @@ class Galleries:
         self._slots: Int64[ndarray, " n"] = np.empty(0, np.int64)  # place of each track's ring
         self._unused: list[int] = []
         self._counts: Int64[ndarray, " n"] = np.empty(0, np.int64)
+        self._latest: Float64[ndarray, " n"] = np.empty(0)  # when each track was last looked at
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -31,7 +32,7 @@ class Galleries:
     def keep(self, alive: Bool[ndarray, " n"]) -> None:
         """Drop the galleries of tracks that are not alive."""
         self._unused += self._slots[~alive].tolist()
-        self._slots, self._counts = self._slots[alive], self._counts[alive]
+        self._slots, self._counts, self._latest = self._slots[alive], self._counts[alive], self._latest[alive]
 
     def append(self, count: int) -> None:
         """Add empty galleries for new tracks."""
@@ -44,15 +45,32 @@ class Galleries:
         taken = [self._unused.pop() for _ in range(count)]
         self._slots = np.concatenate([self._slots, np.array(taken, np.int64)])
         self._counts = np.concatenate([self._counts, np.zeros(count, np.int64)])
+        self._latest = np.concatenate([self._latest, np.full(count, -np.inf)])
 
-    def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"]) -> None:
-        """Remember one more look of each of these tracks, forgetting the oldest where the ring is full."""
+    def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"], now: float) -> None:
+        """Remember one more look of each of these tracks, forgetting the oldest where the ring is full.
+
+        A look of zeros is none: nothing is remembered of it.
+        """
+        taken = np.asarray(looks.any(axis=1))
+        if not taken.all():
+            rows, looks = rows[taken], looks[taken]
         if len(rows) == 0:
             return
+        self._latest[rows] = now
         counts = self._counts[rows]
         self._make_room(int(counts.max()) + 1, looks.shape[1])
         self._rings[self._slots[rows], counts % self.budget] = looks
         self._counts[rows] = counts + 1
+
+    def comparable(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Bool[ndarray, " k"]:
+        """Which pairs have a look on both sides."""
+        both: ndarray = (self._counts[rows] > 0) & np.asarray(looks.any(axis=1))[cols]
+        return both
+
+    def stale(self, moment: float) -> Bool[ndarray, " n"]:
+        """Which tracks were last looked at before that moment, or never."""
+        return self._latest < moment
 
     def _make_room(self, length: int, width: int) -> None:
         places, held, held_width = self._rings.shape
@@ -87,12 +105,13 @@ class Galleries:
 
     def state(self) -> dict[str, Any]:
         """Copies of the rings."""
-        return {"rings": self._rings[self._slots], "counts": self._counts.copy()}
+        return {"rings": self._rings[self._slots], "counts": self._counts.copy(), "latest": self._latest.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the rings that `state` gave."""
         self._rings = np.array(state["rings"], np.float32)
         self._counts = np.array(state["counts"], np.int64)
+        self._latest = np.array(state["latest"], np.float64)
         self._slots, self._unused = np.arange(len(self._counts)), []
 
 

@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import FormatError
+from tracker.protocols import Look
 from tracker.track.appearance import Galleries
 from tracker.track.associate import overlapping, similarity
 from tracker.track.explain import Endings, LastFrame, why_not
 from tracker.track.kalman import BoxFilter
+from tracker.track.looking import look_where_needed, usable_looks
 from tracker.track.stages import Found, Matching, associate
 from tracker.track.table import TrackTable
-from tracker.types import Detections, Tracks, TrackState
+from tracker.types import Detections, Tracks, TrackState, Warp
 
 __all__ = ["TrackingEngine"]
 
@@ -90,23 +92,22 @@ class TrackingEngine:
         self._endings = Endings()
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Float64[ndarray, "2 3"] | None = None
+        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
     ) -> Tracks:
-        """Every live track at `time` seconds, ordered by id; see `reported` for those meant to be shown."""
+        """Every live track at `time` seconds, by id; see `reported`. `look` describes detections that bring no look."""
         found = self._clean(detections)
         ratio = self._tick(time)
         table = self._table
         if len(table):
             self._expire()
             self._move(ratio, camera_motion)
+            if look is not None and found.looks is None and self._galleries is not None:
+                boxes = self._filter.boxes(table.filter[0])
+                found = look_where_needed(found, boxes, self._galleries, self.config, look, now=self._clock.now)
+        seen_since = self._clock.now - self.config.max_coast_s - self._clock.interval / 4
+        elapsed = ratio * self._clock.interval
         matching = associate(
-            found,
-            table,
-            self._filter,
-            self.config,
-            self._galleries,
-            seen_since=self._clock.now - self.config.max_coast_s - self._clock.interval / 4,
-            elapsed=ratio * self._clock.interval,
+            found, table, self._filter, self.config, self._galleries, seen_since=seen_since, elapsed=elapsed
         )
         self._last = LastFrame(detections, found, matching, table.ids)
         rows, cols = matching.pairs
@@ -165,11 +166,7 @@ class TrackingEngine:
             boxes, scores = boxes.take(rows, axis=1), np.minimum(scores.take(rows), 1.0)
         else:
             rows = np.empty(0, np.int64)
-        looks = detections.embeddings if self._galleries is not None else None
-        if looks is not None:
-            looks = looks.take(rows, axis=0)
-            if not np.isfinite(looks).all():
-                looks = np.nan_to_num(looks, nan=0.0, posinf=0.0, neginf=0.0)
+        looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
         return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
 
     def _places(self, class_ids: ndarray) -> Int64[ndarray, " n"]:
@@ -234,7 +231,7 @@ class TrackingEngine:
         if self._galleries is not None:
             self._galleries.keep(alive)
 
-    def _move(self, ratio: float, camera_motion: Float64[ndarray, "2 3"] | None) -> None:
+    def _move(self, ratio: float, camera_motion: Warp | None) -> None:
         table = self._table
         if self.config.freeze_lost_size:
             table.filter[1, 2:] *= table.missed == 0
@@ -285,7 +282,7 @@ class TrackingEngine:
             table.votes[places, rows] += scores
             table.class_places[rows] = table.votes[:, rows].argmax(axis=0)
         if self._galleries is not None and found.looks is not None:
-            self._galleries.add(rows, found.looks[cols])
+            self._galleries.add(rows, found.looks[cols], self._clock.now)
         if config.confirm_in_a_row:
             table.confirmed[:] = table.streak >= config.confirm_hits
         else:
@@ -341,7 +338,7 @@ class TrackingEngine:
         if self._galleries is not None:
             self._galleries.append(len(born))
             if found.looks is not None:
-                self._galleries.add(np.arange(len(table) - len(born), len(table)), found.looks[born])
+                self._galleries.add(np.arange(len(table) - len(born), len(table)), found.looks[born], clock.now)
         return born
 
     def _tracks(self, detection_rows: Int64[ndarray, " n"]) -> Tracks:

@@ -160,7 +160,7 @@ def _overlap_stages(
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
         values = values + config.direction_weight * _same_direction(found, table, rows, cols)
-    if config.appearance_weight and galleries is not None and found.looks is not None:
+    if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
         values = _with_appearance(values, rows, cols, found.looks, galleries, config)
     eligible = (first.take(rows) & (high & frame.detection_free).take(cols)).nonzero()[0]
     _match(frame, "high", rows, cols, values, eligible, config, config.high_min_similarity, overlap)
@@ -255,11 +255,11 @@ def _look_distances(
 def _with_appearance(
     values: ndarray, rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, config: TrackerConfig
 ) -> Float64[ndarray, " k"]:
-    """Overlap and look weighted; looks further apart than the gate count as nothing in common."""
+    """Overlap and look weighted, or overlap alone where a look is missing; beyond the gate looks count as nothing."""
     likeness = 1.0 - galleries.distances(rows, looks, cols) / config.max_cosine_distance
     weight = config.appearance_weight
     blended: ndarray = (1 - weight) * values + weight * np.maximum(likeness, 0.0)
-    return blended
+    return np.where(galleries.comparable(rows, looks, cols), blended, values)
 
 
 def _same_direction(found: Found, table: TrackTable, rows: ndarray, cols: ndarray) -> Float64[ndarray, " k"]:

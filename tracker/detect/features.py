@@ -1,0 +1,64 @@
+"""What objects look like, read off the detector's own feature map: no second network.
+
+Measured on vtest.avi, where the same people are seen again 1 and 5 seconds later: the backbone's map at stride 4 tells
+them apart better than any deeper one, down to the heads, which were trained to see all people alike. Channels
+standardised over the picture and stripes from top to bottom, as people differ by what they wear where, do the rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+__all__ = ["describe"]
+
+STRIPES = 4
+ROWS, COLUMNS = 2, 4
+"""Points read in each stripe."""
+SAMPLED = 4
+"""Mean and deviation of a channel are those of every fourth cell in every fourth row."""
+FLAT = 1e-6
+"""A channel that varies less than this over the picture tells nothing."""
+
+
+def describe(
+    features: Float32[ndarray, "c fh fw"], boxes: Float32[ndarray, "n 4"], *, width: int
+) -> Float32[ndarray, "n d"]:
+    """A unit vector for each box, given in pixels of the canvas that is `width` wide: the c channels of each stripe.
+
+    The vector is 0, which is like nothing at all, where the picture shows nothing but one colour.
+    """
+    channels, rows, columns = features.shape
+    sampled = features[:, ::SAMPLED, ::SAMPLED].reshape(channels, -1).astype(np.float64)
+    mean, deviation = sampled.mean(axis=1), sampled.std(axis=1)
+    spread = np.where(deviation > FLAT, deviation, np.inf)
+    x1, y1, x2, y2 = (np.nan_to_num(boxes) * np.float32(columns / width)).T
+    across, down = _centres(COLUMNS), _centres(STRIPES * ROWS)
+    left, right, share_x = _between(x1[:, None] + (x2 - x1)[:, None] * across, columns)
+    top, bottom, share_y = _between(y1[:, None] + (y2 - y1)[:, None] * down, rows)
+    share_x, share_y = share_x[:, None, :], share_y[:, :, None]
+    values = np.zeros((channels, len(boxes), STRIPES * ROWS, COLUMNS), np.float32)
+    for row, weight_y in ((top, 1 - share_y), (bottom, share_y)):
+        for column, weight_x in ((left, 1 - share_x), (right, share_x)):
+            values += features[:, row[:, :, None], column[:, None, :]] * (weight_y * weight_x)
+    stripes = values.reshape(channels, len(boxes), STRIPES, ROWS * COLUMNS).mean(axis=3)
+    standard = ((stripes - mean[:, None, None]) / spread[:, None, None]).transpose(1, 2, 0).reshape(len(boxes), -1)
+    length = np.linalg.norm(standard, axis=1, keepdims=True)
+    vectors: ndarray = np.divide(standard, length, out=np.zeros_like(standard), where=length > FLAT)
+    return vectors.astype(np.float32)
+
+
+def _centres(count: int) -> Float32[ndarray, " k"]:
+    """The centres of equal parts of 0..1."""
+    return ((np.arange(count) + 0.5) / count).astype(np.float32)
+
+
+def _between(
+    positions: ndarray, cells: int
+) -> tuple[Int64[ndarray, "n k"], Int64[ndarray, "n k"], Float32[ndarray, "n k"]]:
+    """The cells on both sides of each position, whose centres lie at halves, and the share of the second."""
+    inside = np.clip(positions - np.float32(0.5), 0, cells - 1)
+    floor = np.floor(inside)
+    first = floor.astype(np.int64)
+    return first, np.minimum(first + 1, cells - 1), inside - floor
