@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -147,3 +148,18 @@ def test_readers_of_earlier_seeks_are_let_go(tmp_path: Path) -> None:
             next(iter(source))
         open_files = [Path(file.path).name for file in psutil.Process().open_files()]
     assert open_files.count("clip.mp4") <= 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file cannot be deleted")
+def test_a_file_deleted_while_it_is_read_is_read_to_its_end_and_then_missed(tmp_path: Path) -> None:
+    path = written(tmp_path / "gone.mp4")
+    with closing(FileSource(path)) as whole:
+        expected = numbers(whole)
+    with closing(FileSource(path)) as source:
+        frames = iter(source)
+        seen = [read_number(next(frames).image)]
+        path.unlink()
+        seen += [read_number(frame.image) for frame in frames]
+        assert seen == expected
+        with pytest.raises(SourceError, match="no such file"):
+            list(source)

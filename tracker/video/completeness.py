@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ def is_cut_off(path: Path) -> bool:
     """Whether an AVI, Matroska or transport stream file is shorter than its own framing says.
 
     Other containers are judged by the duration they promise. A recording whose header was never completed makes no
-    promise, so it is not cut off.
+    promise, so it is not cut off; neither is one that was deleted while it was read.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
     if head.startswith(b"RIFF"):
         promised = int.from_bytes(head[4:8], "little")
         return promised not in UNKNOWN_RIFF_SIZES and size + 1 < promised + RIFF_HEADER
