@@ -12,7 +12,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from gui.live_stages import SharedDetector, live_detector, tracker_settings
 from gui.work import Background
 from tracker.build import Settings, load_settings
-from tracker.config import TrackerConfig, assign
+from tracker.config import DetectorConfig, TrackerConfig, assign
 from tracker.errors import ConfigError
 from tracker.protocols import Detector
 
@@ -87,14 +87,14 @@ class Engine(QObject):
         else:
             assign(tree, key.split("."), value)
         self._adopt(tree)
-        if self._loaded is not None and self._loaded.detector != self.settings.detector:
+        if self._loaded is not None and _of_network(self._loaded) != _of_network(self.settings):
             self._reload()
         self.changed.emit()
 
     def replace_all(self, tree: Mapping[str, Any]) -> None:
         """Use all these settings. Raises ConfigError when they do not fit."""
         self._adopt(_copied(tree))
-        if self._loaded is not None and self._loaded.detector != self.settings.detector:
+        if self._loaded is not None and _of_network(self._loaded) != _of_network(self.settings):
             self._reload()
         self.changed.emit()
 
@@ -149,6 +149,11 @@ class Engine(QObject):
         if wanted is self._loaded:
             self.loading, self.problem = False, str(error)
             self.changed.emit()
+
+
+def _of_network(settings: Settings) -> tuple[DetectorConfig, str]:
+    """What the detector is made for: another one is loaded when any of it changes."""
+    return settings.detector, settings.tracker.appearance
 
 
 def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracker.build import Settings, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
+from tracker.errors import ConfigError
 from tracker.protocols import Detector, Look
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
@@ -97,8 +98,13 @@ def _changed(engine: TrackingEngine, config: TrackerConfig) -> TrackingEngine:
 
 
 def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: int) -> Detector:
-    """The detector of the settings, also giving what the tracker can still use."""
-    return make_detector(config, threads=threads, floor=tracker.low_score)
+    """The detector of the settings, also giving what the tracker can still use.
+
+    Raises ConfigError where the tracker wants a re-identification network: live sources share one detector only.
+    """
+    if tracker.appearance == "reid":
+        raise ConfigError("tracker.appearance reid: for `track` and `annotate`; live windows take native or none")
+    return make_detector(config, threads=threads, floor=tracker.low_score, embed=tracker.appearance == "native")
 
 
 def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:
