@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QObject
 from PyQt6.QtWidgets import QInputDialog, QWidget
@@ -11,10 +11,9 @@ from gui.commands import Commands
 from gui.interaction import Box
 from gui.recording import PlayedRecording
 
-__all__ = ["CORRECTIONS", "Corrections"]
+__all__ = ["Corrections"]
 
-CORRECTIONS = ("undo", "redo", "merge", "split", "class", "relabel", "delete", "delete_here", "box")
-"""Names of the commands, in the order of the tool bar, without their place."""
+MOST_NAMED = 8
 
 
 class Corrections(QObject):
@@ -77,7 +76,7 @@ class Corrections(QObject):
         keep, *others = tracks
         recording.correct(
             lambda editor: editor.merge(keep, *others),
-            lambda _: self.tr("Merged {0} into {1}").format(", ".join(map(str, others)), keep),
+            lambda _: self.tr("Merged {0} into {1}").format(_named(others), keep),
         )
 
     def split(self) -> None:
@@ -96,11 +95,7 @@ class Corrections(QObject):
         recording, tracks = self._chosen()
         if recording is None:
             return
-        for track in tracks:
-            recording.correct(
-                lambda editor, track=track: editor.delete(track),  # type: ignore[misc]
-                lambda _, track=track: self.tr("Deleted {0}").format(track),  # type: ignore[misc]
-            )
+        recording.correct(lambda editor: editor.delete(tracks), lambda _: self.tr("Deleted {0}").format(_named(tracks)))
 
     def delete_here(self) -> None:
         """Without the selected tracks in this frame."""
@@ -108,22 +103,20 @@ class Corrections(QObject):
         if recording is None:
             return
         frame = recording.player.index
-        for track in tracks:
-            recording.correct(
-                lambda editor, track=track: editor.delete(track, frame, frame),  # type: ignore[misc]
-                lambda _, track=track: self.tr("Deleted {0} in frame {1}").format(track, frame),  # type: ignore[misc]
-            )
+        recording.correct(
+            lambda editor: editor.delete(tracks, frame, frame),
+            lambda _: self.tr("Deleted {0} in frame {1}").format(_named(tracks), frame),
+        )
 
     def change_class(self, label: str) -> None:
         """The selected tracks are something else."""
         recording, tracks = self._chosen()
         if recording is None:
             return
-        for track in tracks:
-            recording.correct(
-                lambda editor, track=track: editor.change_class(track, label),  # type: ignore[misc]
-                lambda _, track=track: self.tr("{0} is {1}").format(track, label),  # type: ignore[misc]
-            )
+        recording.correct(
+            lambda editor: editor.change_class(tracks, label),
+            lambda _: self.tr("{0} is {1}").format(_named(tracks), label),
+        )
 
     def relabel(self, new_id: int) -> None:
         """The selected track has another id."""
@@ -199,3 +192,9 @@ class Corrections(QObject):
         chosen = [track for track in recording.overview.tracks if track.track_id in recording.selected]
         chosen.sort(key=lambda track: (track.first_frame, track.track_id))
         return recording, [track.track_id for track in chosen]
+
+
+def _named(tracks: Sequence[int]) -> str:
+    """The ids in words, the first of many."""
+    more = f" +{len(tracks) - MOST_NAMED}" if len(tracks) > MOST_NAMED else ""
+    return ", ".join(map(str, tracks[:MOST_NAMED])) + more

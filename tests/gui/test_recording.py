@@ -219,6 +219,21 @@ def test_corrections_are_saved_undone_done_again_exported_and_found_again(
         assert len(written.objects.track_ids) == len(final), name
 
 
+def test_all_tracks_go_at_once_and_come_back_by_one_undo(finished: App, clip: Path) -> None:
+    window = finished.start()
+    page = window.recordings
+    recording = finished.open_finished(window, clip)
+    before = rows_of(recording.store)
+    recording.select(page.tracks.shown)
+    finished.edit(window, page.corrections.delete)
+    assert page.tracks.shown == []
+    assert page.timeline.bars == []
+    assert rows_of(recording.store) == []
+    finished.edit(window, page.corrections.undo)
+    assert rows_of(recording.store) == before
+    assert not window.commands["recording.undo"].isEnabled()
+
+
 def test_an_export_goes_on_when_its_dialog_is_closed(finished: App, clip: Path, tmp_path: Path) -> None:
     window = finished.start()
     finished.open_finished(window, clip)

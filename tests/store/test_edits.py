@@ -76,6 +76,24 @@ def test_a_track_gets_another_id_or_class_or_goes(tmp_path: Path) -> None:
         assert [track.track_id for track in editor.tracks()] == [2, 3]
 
 
+def test_several_tracks_change_and_go_in_one_correction(tmp_path: Path) -> None:
+    with RecordingEditor(finished(tmp_path / "a.sqlite")) as editor:
+        before = editor.tracks()
+        editor.change_class([1, 3], "bus")
+        assert {track.track_id for track in editor.tracks() if track.class_id == 2} == {1, 3}
+        edit = editor.delete([1, 2, 3])
+        assert edit.details["tracks"] == [1, 2, 3]
+        assert editor.tracks() == []
+        editor.undo()
+        editor.undo()
+        assert editor.tracks() == before
+        with pytest.raises(ConfigError):
+            editor.delete([1, 99])
+        with pytest.raises(ConfigError):
+            editor.delete([])
+        assert editor.tracks() == before
+
+
 def test_boxes_between_two_set_by_a_person_are_interpolated_in_time(tmp_path: Path) -> None:
     with RecordingEditor(finished(tmp_path / "a.sqlite")) as editor:
         track = editor.set_box(None, 2, (0, 0, 10, 10), label="car").details["track"]

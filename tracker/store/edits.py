@@ -93,16 +93,15 @@ class RecordingEditor(Recording):
         rows = self._rows_of(track_id)
         return self._exchange("relabel", {"track": track_id, "new": new_id}, rows, _with(rows, track=new_id))
 
-    def delete(self, track_id: int, first: int = 0, last: int = LAST_FRAME) -> Edit:
-        """Without the track, or without it from frame `first` to `last`, both included."""
-        rows = self._rows_of(track_id, first, last)
-        details = {"track": track_id, "first": int(rows.frames[0]), "last": int(rows.frames[-1])}
-        return self._exchange("delete", details, rows, rows[:0])
+    def delete(self, tracks: int | Sequence[int], first: int = 0, last: int = LAST_FRAME) -> Edit:
+        """Without a track or several, or without them from frame `first` to `last`, both included."""
+        rows = self._rows_of(tracks, first, last)
+        return self._exchange("delete", _which(tracks, rows), rows, rows[:0])
 
-    def change_class(self, track_id: int, label: str, first: int = 0, last: int = LAST_FRAME) -> Edit:
-        """Another class for the track, or for it from frame `first` to `last`; a new label is added to those known."""
-        rows = self._rows_of(track_id, first, last)
-        details = {"track": track_id, "label": label, "first": int(rows.frames[0]), "last": int(rows.frames[-1])}
+    def change_class(self, tracks: int | Sequence[int], label: str, first: int = 0, last: int = LAST_FRAME) -> Edit:
+        """Another class for a track or several, or from `first` to `last` only; a new label is added to those known."""
+        rows = self._rows_of(tracks, first, last)
+        details = {**_which(tracks, rows), "label": label}
         return self._exchange("class", details, rows, _with(rows, class_id=self._class_of(label)))
 
     def set_box(
@@ -187,12 +186,17 @@ class RecordingEditor(Recording):
         highest: int = self._query("SELECT coalesce(max(track), 0) FROM tracks")[0][0]
         return max(highest, self.note("highest_track") or 0) + 1
 
-    def _rows_of(self, track_id: int, first: int = 0, last: int = LAST_FRAME) -> Observations:
-        self.track(track_id)
-        rows = self.observations_of(track_id, masks=True)
+    def _rows_of(self, tracks: int | Sequence[int], first: int = 0, last: int = LAST_FRAME) -> Observations:
+        wanted = [tracks] if isinstance(tracks, int) else tracks
+        if not wanted:
+            raise ConfigError("expected at least one track, found none")
+        for track_id in wanted:
+            self.track(track_id)
+        rows = self.observations_of(*wanted, masks=True)
         rows = rows[(rows.frames >= first) & (rows.frames <= last)]
         if not len(rows):
-            raise ConfigError(f"track {track_id} is not seen from frame {first} to {last}")
+            names = ", ".join(map(str, wanted))
+            raise ConfigError(f"track {names} is not seen from frame {first} to {last}")
         return rows
 
     def _class_of(self, label: str) -> int:
@@ -272,6 +276,11 @@ class RecordingEditor(Recording):
     def _keep_note(self, key: str, value: Any) -> None:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True)
         self._connection.execute("INSERT OR REPLACE INTO info VALUES (?, ?)", (key, text))
+
+
+def _which(tracks: int | Sequence[int], rows: Observations) -> dict[str, Any]:
+    which = {"track": tracks} if isinstance(tracks, int) else {"tracks": list(tracks)}
+    return {**which, "first": int(rows.frames[0]), "last": int(rows.frames[-1])}
 
 
 def _with(rows: Observations, *, track: int | None = None, class_id: int | None = None) -> Observations:
