@@ -87,7 +87,7 @@ def test_several_tracks_change_and_go_in_one_correction(tmp_path: Path) -> None:
         editor.undo()
         editor.undo()
         assert editor.tracks() == before
-        with pytest.raises(ConfigError):
+        with pytest.raises(FormatError, match="99"):
             editor.delete([1, 99])
         with pytest.raises(ConfigError):
             editor.delete([])
