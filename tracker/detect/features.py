@@ -13,6 +13,8 @@ from numpy import ndarray
 
 __all__ = ["describe"]
 
+FAR = 1e6
+"""Pixels from the canvas beyond which a box is not followed."""
 STRIPES = 4
 ROWS, COLUMNS = 2, 4
 """Points read in each stripe."""
@@ -33,7 +35,7 @@ def describe(
     sampled = features[:, ::SAMPLED, ::SAMPLED].reshape(channels, -1).astype(np.float64)
     mean, deviation = sampled.mean(axis=1), sampled.std(axis=1)
     spread = np.where(deviation > FLAT, deviation, np.inf)
-    x1, y1, x2, y2 = (np.nan_to_num(boxes) * np.float32(columns / width)).T
+    x1, y1, x2, y2 = (np.clip(np.nan_to_num(boxes), -FAR, FAR) * np.float32(columns / width)).T
     across, down = _centres(COLUMNS), _centres(STRIPES * ROWS)
     left, right, share_x = _between(x1[:, None] + (x2 - x1)[:, None] * across, columns)
     top, bottom, share_y = _between(y1[:, None] + (y2 - y1)[:, None] * down, rows)
@@ -43,7 +45,8 @@ def describe(
         for column, weight_x in ((left, 1 - share_x), (right, share_x)):
             values += features[:, row[:, :, None], column[:, None, :]] * (weight_y * weight_x)
     stripes = values.reshape(channels, len(boxes), STRIPES, ROWS * COLUMNS).mean(axis=3)
-    standard = ((stripes - mean[:, None, None]) / spread[:, None, None]).transpose(1, 2, 0).reshape(len(boxes), -1)
+    standard = ((stripes - mean[:, None, None]) / spread[:, None, None]).transpose(1, 2, 0)
+    standard = standard.reshape(len(boxes), STRIPES * channels)
     length = np.linalg.norm(standard, axis=1, keepdims=True)
     vectors: ndarray = np.divide(standard, length, out=np.zeros_like(standard), where=length > FLAT)
     return vectors.astype(np.float32)
