@@ -50,7 +50,7 @@ def test_the_assignment_gains_as_much_as_scipys_on_the_full_matrix(
     rows, cols = table.nonzero()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(associate, "SOLVE_WHOLE_LIMIT", 10**6 if whole else 0)
-        i, j = assign(rows, cols, table[rows, cols], (n, m))
+        i, j = assign(rows, cols, table[rows, cols])
     assert len(set(i.tolist())) == len(i)
     assert len(set(j.tolist())) == len(j)
     gain = np.maximum(table, 0)

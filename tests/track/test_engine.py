@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from tracker.track.presets import PRESETS, make_tracker
 from tracker.types import Detections, Tracks, TrackState
 
 RATE = 30.0
+ROOT = Path(__file__).parents[2]
 MOVING = [detections([[100 + 3 * step, 100, 140 + 3 * step, 200]]) for step in range(60)]
 
 
@@ -242,3 +246,33 @@ def test_half_the_frame_rate_costs_at_most_four_hota(mot: Path) -> None:
         whole = combine([evaluate(one, TrackerConfig()) for one in problems])
         halves = combine([evaluate(halved(one), TrackerConfig()) for one in problems])
         assert 100 * halves.hota >= 100 * whole.hota - 4, group
+
+
+SCENE = """
+import sys
+import numpy as np
+from tests.track.scenes import walk
+from tracker.track.presets import PRESETS, make_tracker
+told = []
+for preset in PRESETS:
+    tracker = make_tracker(preset, {})
+    for count, objects in ((30, 12), (8, 150)):
+        for index, found in enumerate(walk(objects, count, misses=0.2, seed=4)[0]):
+            tracks = tracker.update(found, index / 30)
+            told += [tracks.ids, tracks.boxes.ravel(), tracks.velocities.ravel(), tracks.states, tracks.detection_rows]
+np.save(sys.argv[1], np.concatenate([values.astype(float) for values in told]))
+print("numba" in sys.modules)
+"""
+
+
+def test_compiled_and_plain_give_the_same_tracks(tmp_path: Path) -> None:
+    results = []
+    for disabled in "01":
+        path = tmp_path / f"{disabled}.npy"
+        command = [sys.executable, "-c", SCENE, str(path)]
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=ROOT)
+        assert run.stdout.strip() == "True", "numba comes with the dev extra"
+        results.append(np.load(path))
+    compiled, plain = results
+    np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-4)

@@ -7,11 +7,13 @@ scipy takes half a second to import and is imported when it is first needed: a w
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
+
+from tracker.track.compiled import compiled
 
 __all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "expand", "overlapping", "similarity"]
 
@@ -19,6 +21,9 @@ Corners: TypeAlias = Float64[ndarray, "4 n"]
 """xyxy boxes, coordinates first."""
 Pairs: TypeAlias = tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]
 Similarity: TypeAlias = Literal["iou", "giou", "height_iou"]
+KINDS: tuple[Similarity, ...] = get_args(Similarity)
+IOU, GIOU, HEIGHT_IOU = range(3)
+"""Their places in KINDS, for compiled functions."""
 
 DENSE_LIMIT = 4096
 """Up to this many combinations all pairs are compared at once; above, boxes are swept along x."""
@@ -26,6 +31,7 @@ SOLVE_WHOLE_LIMIT = 48
 """Up to this many competing tracks one dense problem is solved; above, one for each connected group."""
 
 
+@compiled
 def expand(boxes: Corners, share: float) -> Corners:
     """Boxes grown on every side by a share of their own width and height."""
     margin = (boxes[2:] - boxes[:2]) * share
@@ -39,22 +45,33 @@ def overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs
     """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`."""
     n, m = a.shape[1], b.shape[1]
     if n * m <= DENSE_LIMIT:
-        apart = b[:2, None, :] < a[2:, :, None]
-        apart &= b[2:, None, :] > a[:2, :, None]
-        rows, cols = np.logical_and(apart[0], apart[1]).nonzero()
-        return rows, cols
-    order = b[0].argsort(kind="stable")
-    left, top, right, bottom = b.take(order, axis=1)
-    reach = float((right - left).max())
-    first = left.searchsorted(a[0] - reach)
-    counts = left.searchsorted(a[2]) - first
+        return _all_overlapping(a, b)
+    return _swept_overlapping(a, b)
+
+
+@compiled
+def _all_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    meet = b[:2, None, :] < a[2:, :, None]
+    meet &= b[2:, None, :] > a[:2, :, None]
+    rows, cols = np.logical_and(meet[0], meet[1]).nonzero()
+    return rows, cols
+
+
+@compiled
+def _swept_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    """Boxes of `b` sorted by their left edge; only those near along x are compared."""
+    order = np.argsort(b[0], kind="mergesort")
+    left, top, right, bottom = b[0][order], b[1][order], b[2][order], b[3][order]
+    reach = (right - left).max()
+    first = np.searchsorted(left, a[0] - reach)
+    counts = np.searchsorted(left, a[2]) - first
     ends = counts.cumsum()
-    place = np.arange(ends[-1]) + (first - ends + counts).repeat(counts)
-    near = bottom.take(place) > a[1].repeat(counts)
-    near &= top.take(place) < a[3].repeat(counts)
-    near &= right.take(place) > a[0].repeat(counts)
+    place = np.arange(ends[-1]) + np.repeat(first - ends + counts, counts)
+    near = bottom[place] > np.repeat(a[1], counts)
+    near &= top[place] < np.repeat(a[3], counts)
+    near &= right[place] > np.repeat(a[0], counts)
     chosen = near.nonzero()[0]
-    return np.arange(n).repeat(counts).take(chosen), order.take(place.take(chosen))
+    return np.repeat(np.arange(len(counts)), counts)[chosen], order[place[chosen]]
 
 
 def similarity(
@@ -66,42 +83,54 @@ def similarity(
     et al., 2019). height_iou: IoU times the IoU of the vertical extents, which tells people of different distance
     apart (Yang et al., 2024).
     """
-    first, second = a.take(rows, axis=1), b.take(cols, axis=1)
-    inner = np.minimum(first[2:], second[2:])
-    inner -= np.maximum(first[:2], second[:2])
-    np.maximum(inner, 0.0, out=inner)
+    return _similarity(KINDS.index(kind), a, b, rows, cols)
+
+
+@compiled
+def _similarity(
+    kind: int, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], rows: ndarray, cols: ndarray
+) -> Float64[ndarray, " k"]:
+    first, second = a[:, rows], b[:, cols]
+    inner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    inner = np.maximum(inner, 0.0)
     intersection = inner[0] * inner[1]
     size_a, size_b = first[2:] - first[:2], second[2:] - second[:2]
-    union = size_a[0] * size_a[1]
-    union += size_b[0] * size_b[1]
-    union -= intersection
+    union = size_a[0] * size_a[1] + size_b[0] * size_b[1] - intersection
     overlap: ndarray = intersection / union
-    if kind == "height_iou":
+    if kind == HEIGHT_IOU:
         overlap *= inner[1] / (size_a[1] + size_b[1] - inner[1])
-    elif kind == "giou":
-        width, height = np.maximum(first[2:], second[2:]) - np.minimum(first[:2], second[:2])
-        overlap -= 1.0 - union / (width * height)
+    elif kind == GIOU:
+        around = np.maximum(first[2:], second[2:]) - np.minimum(first[:2], second[:2])
+        overlap -= 1.0 - union / (around[0] * around[1])
     return overlap
 
 
-def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"], shape: tuple[int, int]) -> Pairs:
+def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]) -> Pairs:
     """The one-to-one choice among the pairs with the largest sum of gains; pairs without gain are never chosen.
 
     Equal to a full assignment where every other pair gains nothing, such as SORT's on IoU, or DeepSORT's and
     ByteTrack's with gain = gate - cost.
     """
-    useful = gains > 0
-    if not useful.all():
-        rows, cols, gains = rows[useful], cols[useful], gains[useful]
     if len(rows) == 0:
         return rows, cols
-    lonely = np.bincount(rows, minlength=shape[0]).take(rows) == 1
-    lonely &= np.bincount(cols, minlength=shape[1]).take(cols) == 1
-    competing = ~lonely
-    if not competing.any():
+    rows, cols, competing_rows, competing_cols, gains = _uncontested(rows, cols, gains)
+    if len(competing_rows) == 0:
         return rows, cols
-    solved_rows, solved_cols = _solve(rows[competing], cols[competing], gains[competing])
-    return np.concatenate([rows[lonely], solved_rows]), np.concatenate([cols[lonely], solved_cols])
+    solved_rows, solved_cols = _solve(competing_rows, competing_cols, gains)
+    return np.concatenate([rows, solved_rows]), np.concatenate([cols, solved_cols])
+
+
+@compiled
+def _uncontested(
+    rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]
+) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:
+    """The pairs with a gain and no competitor, and the others that have a gain."""
+    useful = (gains > 0).nonzero()[0]
+    rows, cols, gains = rows[useful], cols[useful], gains[useful]
+    lonely = np.bincount(rows)[rows] == 1
+    lonely &= np.bincount(cols)[cols] == 1
+    alone, others = lonely.nonzero()[0], (~lonely).nonzero()[0]
+    return rows[alone], cols[alone], rows[others], cols[others], gains[others]
 
 
 def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
@@ -192,7 +221,7 @@ def assign_then_reject(
     strong_rows, strong_cols = rows[above], cols[above]
     if len(strong_rows) and np.bincount(strong_rows).max() == 1 and np.bincount(strong_cols).max() == 1:
         return strong_rows, strong_cols
-    chosen_rows, chosen_cols = assign(rows, cols, values, shape)
+    chosen_rows, chosen_cols = assign(rows, cols, values)
     accepted = overlaps >= threshold
     width = shape[1]
     kept = np.isin(chosen_rows * width + chosen_cols, rows[accepted] * width + cols[accepted])

@@ -26,8 +26,8 @@ from tracker.track.associate import overlapping, similarity
 from tracker.track.explain import Endings, LastFrame, why_not
 from tracker.track.kalman import BoxFilter
 from tracker.track.looking import look_where_needed, usable_looks
-from tracker.track.stages import Found, Matching, associate
-from tracker.track.table import TrackTable
+from tracker.track.stages import Found, Matching, associate, usable
+from tracker.track.table import TrackTable, living, states_of, told
 from tracker.types import Detections, Tracks, TrackState, Warp
 
 __all__ = ["TrackingEngine"]
@@ -36,14 +36,8 @@ STATE_VERSION = 2
 DEFAULT_INTERVAL = 1 / 30
 LONGEST_STEP = 300.0
 """Nominal intervals a track is moved on at most: after a longer gap any position is as good as another."""
-LARGEST = 1e7
-"""Boxes reaching further out than this many pixels are garbage."""
-SMALLEST = 0.01
-"""So are boxes narrower or lower than this."""
 HICCUP = 4
 """Nominal intervals a frame may be late before tracks due to end cannot match in it any more."""
-MEMORY = 0.2
-"""Weight of the latest detection in a track's wander."""
 WARM_UP = 30
 """Frames over which the nominal interval is measured, where no frame rate is given."""
 
@@ -99,7 +93,8 @@ class TrackingEngine:
         ratio = self._tick(time)
         table = self._table
         if len(table):
-            self._expire()
+            if ratio > HICCUP - 1:
+                self._expire()
             self._move(ratio, camera_motion)
             if look is not None and found.looks is None and self._galleries is not None:
                 boxes = self._filter.boxes(table.filter[0])
@@ -154,18 +149,8 @@ class TrackingEngine:
         return self._endings[track_id]
 
     def _clean(self, detections: Detections) -> Found:
-        boxes = np.array(detections.boxes.T, np.float64, order="C")
-        scores = detections.scores.astype(np.float64)
-        if len(scores):
-            with np.errstate(invalid="ignore", over="ignore"):
-                size = boxes[2:] - boxes[:2]
-                usable = size.min(axis=0) >= SMALLEST  # False for NaN
-                usable &= np.abs(boxes).max(axis=0) <= LARGEST
-                usable &= scores >= self.config.low_score
-            rows = usable.nonzero()[0]
-            boxes, scores = boxes.take(rows, axis=1), np.minimum(scores.take(rows), 1.0)
-        else:
-            rows = np.empty(0, np.int64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            boxes, scores, rows = usable(detections.boxes, detections.scores, self.config.low_score)
         looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
         return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
 
@@ -250,34 +235,20 @@ class TrackingEngine:
         if config.confirm_in_a_row and len(table):
             table.streak[table.missed > 1] = 0
         if len(rows) == 0:
-            table.pass_frame(rows, np.empty((2, 0)))
+            table.head_for(rows, np.empty((4, 0)))
             return
         boxes, scores, places = found.boxes.take(cols, axis=1), found.scores.take(cols), found.class_places.take(cols)
-        z = self._filter.measure(boxes)
-        state = table.filter.take(rows, axis=2)
         lost = (table.missed[rows] > 1).nonzero()[0] if config.reupdate else ()
         if len(lost):
             again = rows[lost]
-            state[:, :, lost] = self._filter.along_straight_path(
+            table.filter[:, :, again] = self._filter.along_straight_path(
                 table.filter_when_seen[:, :, again], table.observed[:, again], boxes[:, lost], table.missed[again]
             )
-        if config.wander_noise or (config.report_coast_s and config.report_coast_wander < 1):
-            offset = (np.abs(z[:2] - state[0, :2]) / (boxes[2:] - boxes[:2])).sum(axis=0)
-            table.wander[rows] += MEMORY * (offset - table.wander[rows])
-        state = self._filter.update(state, z, scores if config.score_adaptive_noise else None)
-        table.filter[:, :, rows] = state
+        offset = self._filter.correct(table.filter, rows, boxes, scores if config.score_adaptive_noise else None)
         if config.reupdate:
-            table.filter_when_seen[:, :, rows] = state
-        if config.direction_weight:
-            centres = (boxes[:2] + boxes[2:]) / 2
-            table.head_for(rows, centres)
-            table.pass_frame(rows, centres)
-        table.observed[:, rows] = boxes
-        table.hits[rows] += 1
-        table.streak[rows] += 1
-        table.missed[rows] = 0
-        table.seen[rows] = self._clock.now
-        table.scores[rows] = scores
+            table.filter_when_seen[:, :, rows] = table.filter[:, :, rows]
+        table.head_for(rows, boxes)
+        table.see(rows, boxes, scores, offset, self._clock.now)
         if len(table.votes) > 1:
             table.votes[places, rows] += scores
             table.class_places[rows] = table.votes[:, rows].argmax(axis=0)
@@ -290,14 +261,9 @@ class TrackingEngine:
 
     def _alive(self) -> Bool[ndarray, " n"]:
         table, config, clock = self._table, self.config, self._clock
-        unseen = clock.now - table.seen
-        unseen -= clock.interval / 4
-        alive: ndarray = unseen <= config.max_coast_s
-        if not config.confirm_in_a_row and config.tentative_coast_s < config.max_coast_s:
-            alive &= (table.confirmed == 1) | (unseen <= config.tentative_coast_s)
-        if not math.isfinite(table.filter[0].sum()):
-            alive &= np.isfinite(table.filter[0]).all(axis=0)
-        return alive
+        tentative = config.max_coast_s if config.confirm_in_a_row else config.tentative_coast_s
+        moment = clock.now - clock.interval / 4
+        return living(table.seen, table.confirmed, table.filter, moment, config.max_coast_s, tentative)
 
     def _single(self) -> Bool[ndarray, " n"]:
         """False for the younger one of a seen and an unseen track in the same place."""
@@ -346,27 +312,15 @@ class TrackingEngine:
         if len(table) == 0:
             return Tracks.empty()
         boxes = self._filter.boxes(table.filter[0])
-        if self.config.filter == "xyah":  # the only space whose sizes may fall below nothing
-            np.maximum(boxes[2:], boxes[:2], out=boxes[2:])
-        unseen = table.missed > 0
         if config.report == "detection":
-            boxes = np.where(unseen, boxes, table.observed)
-        states = unseen.astype(np.uint8)
-        states += 1  # CONFIRMED, or COASTING where unseen
-        if clock.frames > config.confirm_first_frames:
-            states *= table.confirmed.astype(np.uint8)
-        since = (clock.now - table.since).astype(np.float32)
-        return Tracks(
-            ids=table.ids.copy(),
-            boxes=np.ascontiguousarray(boxes.T, np.float32),
-            velocities=(self._filter.velocities(table.filter) / clock.interval).T.astype(np.float32),
-            scores=table.scores.astype(np.float32),
-            class_ids=np.array(self._classes, np.int32).take(table.class_places),
-            states=states,
-            ages=since[0],
-            unseen=since[1],
-            detection_rows=detection_rows.astype(np.int32),
-        )
+            boxes = np.where(table.missed > 0, boxes, table.observed)
+        speeds = self._filter.velocities(table.filter)
+        corners, velocities, ages, unseen = told(boxes, speeds, clock.interval, table.since, clock.now)
+        states = states_of(table.missed, table.confirmed, clock.frames <= config.confirm_first_frames)
+        class_ids = np.array(self._classes, np.int32).take(table.class_places)
+        scores = table.scores.astype(np.float32)
+        rows = detection_rows.astype(np.int32)
+        return Tracks(table.ids.copy(), corners, velocities, scores, class_ids, states, ages, unseen, rows)
 
     def state(self) -> Mapping[str, Any]:
         """All that is needed to go on later, as plain values and arrays."""

@@ -20,12 +20,20 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from tracker.track.compiled import compiled
+
 __all__ = ["BoxFilter", "FilterState", "Space"]
 
 FilterState: TypeAlias = Float64[ndarray, "5 4 n"]
 Space: TypeAlias = Literal["xyah", "xysr", "xywh"]
 Rows = ndarray
 
+SPACES: tuple[Space, ...] = ("xyah", "xysr", "xywh")
+XYAH, XYSR, XYWH = range(3)
+"""Their places in SPACES, for compiled functions."""
+NO_UNREST = np.zeros(1)
+FULL_NOISE = np.ones(1)
+"""Share of the measurement noise that counts where scores do not."""
 SMALLEST = 1e-3
 """Sizes that a prediction drove below nothing are held here; DeepSORT's xyah lets heights run through zero."""
 
@@ -54,44 +62,19 @@ class BoxFilter:
         measurement_weight: float = 1.0,
     ) -> None:
         self.space = space
+        self._code = SPACES.index(space)
         self._size_rows = np.array([2, 3, 2, 3] if space == "xywh" else [3, 3, 3, 3])
         self._process, self._initial, measured = _noises(space, position_weight, velocity_weight)
         self._measured = _Noise(measured.scaled[0] * measurement_weight**2, measured.fixed[0] * measurement_weight**2)
-        self._depends_on_size = bool(self._process.scaled.any())
         self._steps: dict[float, tuple[ndarray, _Noise, ndarray]] = {}
 
     def measure(self, boxes: Float64[ndarray, "4 n"]) -> Float64[ndarray, "4 n"]:
         """What the filter observes of xyxy boxes, coordinates first."""
-        z = np.empty_like(boxes)
-        size = boxes[2:] - boxes[:2]
-        np.multiply(boxes[:2] + boxes[2:], 0.5, out=z[:2])
-        width, height = size
-        if self.space == "xywh":
-            z[2:] = size
-        elif self.space == "xyah":
-            np.divide(width, height, out=z[2])
-            z[3] = height
-        else:
-            np.multiply(width, height, out=z[2])
-            np.divide(width, height, out=z[3])
-        return z
+        return _measured(boxes, self._code)
 
     def boxes(self, positions: Float64[ndarray, "4 n"]) -> Float64[ndarray, "4 n"]:
         """The xyxy boxes of filter positions, coordinates first."""
-        half = np.empty((2, positions.shape[1]))
-        if self.space == "xywh":
-            np.multiply(positions[2:], 0.5, out=half)
-        elif self.space == "xyah":
-            np.multiply(positions[3], 0.5, out=half[1])
-            np.multiply(positions[2], half[1], out=half[0])
-        else:
-            width = np.sqrt(positions[2] * positions[3])
-            half[0] = width * 0.5
-            half[1] = positions[2] / width * 0.5
-        boxes = np.empty((4, positions.shape[1]))
-        np.subtract(positions[:2], half, out=boxes[:2])
-        np.add(positions[:2], half, out=boxes[2:])
-        return boxes
+        return _corners(positions, self._code)
 
     def start(self, z: Float64[ndarray, "4 n"], speed: float = 0.0) -> FilterState:
         """Fresh states at the measurements, at rest and unsure of their velocity.
@@ -116,25 +99,15 @@ class BoxFilter:
             if len(self._steps) > 64:
                 self._steps = {ratio: step}
         transition, noise, gathered = step
-        count = state.shape[2]
         if self.space == "xysr":
             vanishing = state[0, 2] + ratio * state[1, 2] <= 0
             if vanishing.any():
                 state = state.copy()
                 state[1, 2, vanishing] = 0.0
-        moved: FilterState = (transition @ state.reshape(5, 4 * count)).reshape(5, 4, count)
-        if self._depends_on_size or unrest is not None:
-            size = state[0][self._size_rows]
-            size *= size
-            moved[2:] += noise.scaled * size
-            if unrest is not None:
-                size *= unrest * unrest
-                moved[2:] += gathered * size
-        moved[2:] += noise.fixed
-        if self.space != "xyah":
-            sizes = moved[0, 2:]
-            np.maximum(sizes, SMALLEST, out=sizes)
-        return moved
+        least = -np.inf if self.space == "xyah" else SMALLEST
+        if unrest is None:
+            unrest = NO_UNREST
+        return _moved(state, transition, noise.scaled, noise.fixed, gathered, self._size_rows, unrest, least)
 
     def measurement_variance(
         self, state: FilterState, scores: Float64[ndarray, " n"] | None = None
@@ -143,30 +116,30 @@ class BoxFilter:
 
         With `scores` the measurement noise shrinks for confident detections (NSA, Du et al., 2021).
         """
-        noise: ndarray
-        if self._depends_on_size:
-            noise = state[0][self._size_rows]
-            noise *= noise
-            noise *= self._measured.scaled
-            noise += self._measured.fixed
-        else:
-            noise = self._measured.fixed
-        if scores is not None:
-            noise = noise * (1.0 - scores)
-        total: ndarray = state[2] + noise
-        return total
+        doubts = FULL_NOISE if scores is None else 1.0 - scores
+        return _measured_variance(state, self._measured.scaled, self._measured.fixed, self._size_rows, doubts)
 
     def update(
         self, state: FilterState, z: Float64[ndarray, "4 n"], scores: Float64[ndarray, " n"] | None = None
     ) -> FilterState:
         """The states after seeing `z`; `scores` as for `measurement_variance`."""
-        uncertainty = state[2:4]
-        gain = uncertainty / self.measurement_variance(state, scores)
-        updated: FilterState = state.copy()
-        updated[:2] += gain * (z - state[0])
-        updated[2:4] -= gain[0] * uncertainty
-        updated[4] -= gain[1] * uncertainty[1]
-        return updated
+        doubts = FULL_NOISE if scores is None else 1.0 - scores
+        return _updated(state, z, self._measured.scaled, self._measured.fixed, self._size_rows, doubts)
+
+    def correct(
+        self,
+        state: FilterState,
+        rows: Int64[ndarray, " k"],
+        boxes: Float64[ndarray, "4 k"],
+        scores: Float64[ndarray, " k"] | None = None,
+    ) -> Float64[ndarray, " k"]:
+        """`update`, in place, of the states `rows` by xyxy boxes.
+
+        Gives how far each box lies from where it was expected: the sum over x and y, in shares of its width and height.
+        """
+        doubts = FULL_NOISE if scores is None else 1.0 - scores
+        noise = self._measured
+        return _corrected(state, rows, boxes, noise.scaled, noise.fixed, self._size_rows, doubts, self._code)
 
     def gating_distance(
         self, state: FilterState, z: Float64[ndarray, "4 n"], variance: Float64[ndarray, "4 n"] | None = None
@@ -233,6 +206,114 @@ class BoxFilter:
             warped[:2, 2] *= zoom * zoom
             warped[2:, 2] *= zoom**4
         return warped
+
+
+@compiled
+def _measured(boxes: Float64[ndarray, "4 n"], space: int) -> Float64[ndarray, "4 n"]:
+    z = np.empty_like(boxes)
+    size = boxes[2:] - boxes[:2]
+    z[:2] = (boxes[:2] + boxes[2:]) * 0.5
+    if space == XYWH:
+        z[2:] = size
+    elif space == XYAH:
+        z[2] = size[0] / size[1]
+        z[3] = size[1]
+    else:
+        z[2] = size[0] * size[1]
+        z[3] = size[0] / size[1]
+    return z
+
+
+@compiled
+def _corners(positions: Float64[ndarray, "4 n"], space: int) -> Float64[ndarray, "4 n"]:
+    half = np.empty((2, positions.shape[1]))
+    if space == XYWH:
+        half[:] = positions[2:] * 0.5
+    elif space == XYAH:
+        half[1] = positions[3] * 0.5
+        half[0] = positions[2] * half[1]
+    else:
+        width = np.sqrt(positions[2] * positions[3])
+        half[0] = width * 0.5
+        half[1] = positions[2] / width * 0.5
+    boxes = np.empty_like(positions)
+    boxes[:2] = positions[:2] - half
+    boxes[2:] = positions[:2] + half
+    return boxes
+
+
+@compiled
+def _moved(
+    state: FilterState,
+    transition: Float64[ndarray, "5 5"],
+    scaled: Float64[ndarray, "3 4 1"],
+    fixed: Float64[ndarray, "3 4 1"],
+    of_velocity: Float64[ndarray, "3 1 1"],
+    size_rows: Int64[ndarray, " 4"],
+    unrest: Float64[ndarray, " n"],
+    least_size: float,
+) -> FilterState:
+    count = state.shape[2]
+    moved: ndarray = (transition @ np.ascontiguousarray(state).reshape(5, 4 * count)).reshape(5, 4, count)
+    size = state[0][size_rows]
+    size *= size
+    moved[2:] += scaled * size
+    size *= unrest * unrest
+    moved[2:] += of_velocity * size
+    moved[2:] += fixed
+    moved[0, 2:] = np.maximum(moved[0, 2:], least_size)
+    return moved
+
+
+@compiled
+def _measured_variance(
+    state: FilterState,
+    scaled: Float64[ndarray, "4 1"],
+    fixed: Float64[ndarray, "4 1"],
+    size_rows: Int64[ndarray, " 4"],
+    doubts: Float64[ndarray, " n"],
+) -> Float64[ndarray, "4 n"]:
+    noise = state[0][size_rows]
+    noise *= noise
+    total: ndarray = state[2] + (noise * scaled + fixed) * doubts
+    return total
+
+
+@compiled
+def _updated(
+    state: FilterState,
+    z: Float64[ndarray, "4 n"],
+    scaled: Float64[ndarray, "4 1"],
+    fixed: Float64[ndarray, "4 1"],
+    size_rows: Int64[ndarray, " 4"],
+    doubts: Float64[ndarray, " n"],
+) -> FilterState:
+    uncertainty = state[2:4]
+    gain = uncertainty / _measured_variance(state, scaled, fixed, size_rows, doubts)
+    updated: FilterState = state.copy()
+    updated[:2] += gain * (z - state[0])
+    updated[2:4] -= gain[0] * uncertainty
+    updated[4] -= gain[1] * uncertainty[1]
+    return updated
+
+
+@compiled
+def _corrected(
+    state: FilterState,
+    rows: Int64[ndarray, " k"],
+    boxes: Float64[ndarray, "4 k"],
+    scaled: Float64[ndarray, "4 1"],
+    fixed: Float64[ndarray, "4 1"],
+    size_rows: Int64[ndarray, " 4"],
+    doubts: Float64[ndarray, " n"],
+    space: int,
+) -> Float64[ndarray, " k"]:
+    z = _measured(boxes, space)
+    before = state[:, :, rows]
+    offset = np.abs(z[:2] - before[0, :2]) / (boxes[2:] - boxes[:2])
+    state[:, :, rows] = _updated(before, z, scaled, fixed, size_rows, doubts)
+    total: ndarray = offset[0] + offset[1]
+    return total
 
 
 def _column(*rows: tuple[float, float, float, float]) -> Float64[ndarray, "k 4 1"]:

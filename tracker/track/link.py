@@ -135,7 +135,7 @@ def link_fragments(
         likely.append((before[good], after[good], odds[good]))
     before, after, odds = (np.concatenate(column) for column in zip(*likely, strict=True))
     count = len(fragments.start)
-    chosen_before, chosen_after = assign(before, after, odds - config.min_log_odds, (count, count))
+    chosen_before, chosen_after = assign(before, after, odds - config.min_log_odds)
     table = dict(zip((before * count + after).tolist(), odds.tolist(), strict=True))
     chosen_odds = np.array([table[key] for key in (chosen_before * count + chosen_after).tolist()], np.float64)
     return chosen_before, chosen_after, chosen_odds

@@ -7,6 +7,7 @@ similarity into gains and hands them to the assignment. What was tried is kept f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -15,10 +16,11 @@ from numpy import ndarray
 from tracker.config.tracking import TrackerConfig
 from tracker.track.appearance import Galleries
 from tracker.track.associate import Pairs, assign, assign_then_reject, expand, overlapping, similarity
+from tracker.track.compiled import compiled
 from tracker.track.kalman import BoxFilter
-from tracker.track.table import TrackTable
+from tracker.track.table import TrackTable, reference_centres
 
-__all__ = ["Attempt", "Found", "Matching", "associate"]
+__all__ = ["Attempt", "Found", "Matching", "associate", "usable"]
 
 DEEPSORT_MARGIN = 1e-5
 """DeepSORT's assignment counts a forbidden pair as this much worse than its gate, so a cost on the gate may match."""
@@ -27,6 +29,10 @@ WIDEST = 0.5
 """Boxes grow by at most this share of their size on every side, however long no frame came."""
 NARROWEST = 0.01
 """Less growth than this changes nothing and is left out."""
+LARGEST = 1e7
+"""Boxes reaching further out than this many pixels are garbage."""
+SMALLEST = 0.01
+"""So are boxes narrower or lower than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +95,21 @@ class _Frame:
         if not chosen:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return np.concatenate([rows for rows, _ in chosen]), np.concatenate([cols for _, cols in chosen])
+
+
+@compiled
+def usable(
+    boxes: Float32[ndarray, "n 4"], scores: Float32[ndarray, " n"], low_score: float
+) -> tuple[Float64[ndarray, "4 m"], Float64[ndarray, " m"], Int64[ndarray, " m"]]:
+    """The boxes, coordinates first, and scores of the detections that are no garbage, and their rows."""
+    corners = np.ascontiguousarray(boxes.T).astype(np.float64)
+    chances = scores.astype(np.float64)
+    usable = chances >= low_score
+    for axis in range(2):
+        low, high = corners[axis], corners[axis + 2]
+        usable &= (high - low >= SMALLEST) & (low >= -LARGEST) & (high <= LARGEST)  # False for NaN
+    rows = usable.nonzero()[0]
+    return corners[:, rows], np.minimum(chances[rows], 1.0), rows
 
 
 def associate(
@@ -159,40 +180,45 @@ def _overlap_stages(
         first = first & confirmed
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
-        values = values + config.direction_weight * _same_direction(found, table, rows, cols)
+        agreement = _same_direction(found.boxes, found.scores, table.past, table.observed, table.headings, rows, cols)
+        values = values + config.direction_weight * agreement
     if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
         values = _with_appearance(values, rows, cols, found.looks, galleries, config)
-    eligible = (first.take(rows) & (high & frame.detection_free).take(cols)).nonzero()[0]
-    _match(frame, "high", rows, cols, values, eligible, config, config.high_min_similarity, overlap)
+    high_free = high & frame.detection_free
+    pairs = _open_pairs(rows, cols, values, overlap, first, high_free)
+    _match(frame, "high", pairs, config, config.high_min_similarity)
     if config.low_match and not high.all():
         last = frame.track_free & seen_last & confirmed
-        eligible = (last.take(rows) & (~high).take(cols)).nonzero()[0]
-        _match(frame, "low", rows, cols, overlap, eligible, config, config.low_min_similarity, overlap)
+        pairs = _open_pairs(rows, cols, overlap, overlap, last, ~high)
+        _match(frame, "low", pairs, config, config.low_min_similarity)
     if config.tentative_separately and not confirmed.all():
-        eligible = ((~confirmed).take(rows) & (high & frame.detection_free).take(cols)).nonzero()[0]
-        _match(frame, "tentative", rows, cols, values, eligible, config, config.tentative_min_similarity, overlap)
+        pairs = _open_pairs(rows, cols, values, overlap, ~confirmed, high & frame.detection_free)
+        _match(frame, "tentative", pairs, config, config.tentative_min_similarity)
     frame.detection_free &= high
 
 
-def _match(
-    frame: _Frame,
-    stage: str,
-    rows: ndarray,
-    cols: ndarray,
-    values: ndarray,
-    eligible: ndarray,
-    config: TrackerConfig,
-    gate: float,
-    overlap: ndarray,
-) -> None:
-    if len(eligible) == 0:
+OpenPairs: TypeAlias = tuple[ndarray, ndarray, ndarray, ndarray]
+"""Rows, columns, values and overlaps."""
+
+
+@compiled
+def _open_pairs(
+    rows: ndarray, cols: ndarray, values: ndarray, overlap: ndarray, row_open: ndarray, col_open: ndarray
+) -> OpenPairs:
+    """The pairs whose track and detection may both still match."""
+    chosen = (row_open[rows] & col_open[cols]).nonzero()[0]
+    return rows[chosen], cols[chosen], values[chosen], overlap[chosen]
+
+
+def _match(frame: _Frame, stage: str, pairs: OpenPairs, config: TrackerConfig, gate: float) -> None:
+    rows, cols, values, overlap = pairs
+    if len(rows) == 0:
         return
-    rows, cols, values = rows.take(eligible), cols.take(eligible), values.take(eligible)
     if config.optimum == "rejecting":
-        chosen = assign_then_reject(rows, cols, values, frame.shape, overlaps=overlap.take(eligible), threshold=gate)
+        chosen = assign_then_reject(rows, cols, values, frame.shape, overlaps=overlap, threshold=gate)
     else:
         margin = DEEPSORT_MARGIN if config.cascade else 0.0
-        chosen = assign(rows, cols, values - (gate - margin), frame.shape)
+        chosen = assign(rows, cols, values - (gate - margin))
     frame.take(stage, rows, cols, values, gate, chosen)
 
 
@@ -232,7 +258,7 @@ def _cascade(
         eligible = np.flatnonzero((missed == level) & frame.detection_free[cols] & (costs <= limit))
         if len(eligible):
             level_rows, level_cols, level_costs = rows[eligible], cols[eligible], costs[eligible]
-            chosen = assign(level_rows, level_cols, limit + DEEPSORT_MARGIN - level_costs, frame.shape)
+            chosen = assign(level_rows, level_cols, limit + DEEPSORT_MARGIN - level_costs)
             frame.take("appearance", level_rows, level_cols, -level_costs, -limit, chosen)
 
 
@@ -262,17 +288,24 @@ def _with_appearance(
     return np.where(galleries.comparable(rows, looks, cols), blended, values)
 
 
-def _same_direction(found: Found, table: TrackTable, rows: ndarray, cols: ndarray) -> Float64[ndarray, " k"]:
+@compiled
+def _same_direction(
+    boxes: Float64[ndarray, "4 m"],
+    scores: Float64[ndarray, " m"],
+    past: Float64[ndarray, "s 2 n"],
+    observed: Float64[ndarray, "4 n"],
+    headings: Float64[ndarray, "2 n"],
+    rows: ndarray,
+    cols: ndarray,
+) -> Float64[ndarray, " k"]:
     """From -0.5, straight back, to 0.5, straight on, times the score; 0 for tracks that never moved."""
-    centres = (found.boxes[:2] + found.boxes[2:]) / 2
-    step = centres.take(cols, axis=1) - table.reference_centres().take(rows, axis=1)
-    x, y = step
-    along_x, along_y = step * table.headings.take(rows, axis=1)
-    cosine = (along_x + along_y) / (np.sqrt(x * x + y * y) + 1e-6)
-    np.minimum(cosine, 1.0, out=cosine)
-    np.maximum(cosine, -1.0, out=cosine)  # NaN without a heading
-    agreement: ndarray = (0.5 - np.arccos(cosine) / np.pi) * found.scores.take(cols)
-    agreement[agreement != agreement] = 0.0
+    centres = (boxes[:2] + boxes[2:]) / 2
+    step = centres[:, cols] - reference_centres(past, observed)[:, rows]
+    heading = headings[:, rows]
+    along = step[0] * heading[0] + step[1] * heading[1]
+    cosine = along / (np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6)
+    cosine = np.where(cosine == cosine, np.minimum(np.maximum(cosine, -1.0), 1.0), 0.0)  # NaN without a heading
+    agreement: ndarray = (0.5 - np.arccos(cosine) / np.pi) * scores[cols]
     return agreement
 
 
@@ -284,6 +317,4 @@ def _recover(frame: _Frame, found: Found, table: TrackTable, config: TrackerConf
     observed, boxes = table.observed[:, tracks], found.boxes[:, detections]
     rows, cols = overlapping(observed, boxes)
     values = similarity("iou", observed, boxes, rows, cols)
-    rows, cols = tracks[rows], detections[cols]
-    everything = np.arange(len(rows))
-    _match(frame, "recovery", rows, cols, values, everything, config, config.recover_min_similarity, values)
+    _match(frame, "recovery", (tracks[rows], detections[cols], values, values), config, config.recover_min_similarity)

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from numpy import ndarray
 
+from tracker.track.compiled import compiled
 from tracker.track.kalman import FilterState
 
-__all__ = ["TrackTable"]
+__all__ = ["TrackTable", "living", "reference_centres", "states_of", "told"]
 
 _COUNTS = ("ids", "hits", "streak", "missed", "confirmed", "class_places")
 _VALUES = ("born", "seen", "scores", "wander")
+HITS, STREAK, MISSED, SEEN, SCORES, WANDER = 1, 2, 3, 1, 2, 3
+"""Their rows, for compiled functions."""
+MEMORY = 0.2
+"""Weight of the latest detection in a track's wander."""
 UNPROVEN = 0.5
 """Wander of a track seen once, as a share of its size."""
 
@@ -57,7 +62,6 @@ class TrackTable:
 
     def __init__(self, *, direction_span: int, keeps_filter: bool) -> None:
         self._span = direction_span
-        self._reference: Float64[ndarray, "2 n"] | None = None
         self._keeps_filter = keeps_filter
         self.filter = np.empty((5, 4, 0))
         self.observed = np.empty((4, 0))
@@ -72,7 +76,6 @@ class TrackTable:
 
     def _hold(self, counts: Int64[ndarray, "6 n"], values: Float64[ndarray, "4 n"]) -> None:
         self._counts, self._values = counts, values
-        self._reference = None
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
         self.born, self.seen, self.scores, self.wander = values
         self.since = values[:2]
@@ -125,29 +128,24 @@ class TrackTable:
         room = np.zeros((count - len(self.votes), len(self)))
         self.votes = np.concatenate([self.votes, room])
 
-    def reference_centres(self) -> Float64[ndarray, "2 n"]:
-        """Centre of each track's oldest detection within the direction span, else of its last one."""
-        if self._reference is None:
-            centres: ndarray = (self.observed[:2] + self.observed[2:]) / 2
-            for earlier in self.past[::-1]:
-                np.copyto(centres, earlier, where=earlier == earlier)  # NaN is what does not equal itself
-            self._reference = centres
-        return self._reference
+    def head_for(self, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]) -> None:
+        """One more frame goes by, with the detections of some tracks: note which way they went, move the span on.
 
-    def pass_frame(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
-        """One more frame goes by: the direction span moves on, with the detections of the tracks that have one."""
+        Call before `see`. A direction needs more than a track's first box.
+        """
         if self._span:
-            self.past[:-1] = self.past[1:]
-            self.past[-1] = np.nan
-            self.past[-1][:, rows] = centres
-            self._reference = None
+            _head_for(self.past, self.observed, self.headings, self.hits, rows, boxes)
 
-    def head_for(self, rows: Int64[ndarray, " k"], centres: Float64[ndarray, "2 k"]) -> None:
-        """Take note which way tracks went; call before `observed` and `hits` change. Needs more than the first box."""
-        going = self.hits[rows] > 1
-        rows, centres = rows[going], centres[:, going]
-        step = centres - self.reference_centres()[:, rows]
-        self.headings[:, rows] = step / (np.sqrt((step * step).sum(axis=0)) + 1e-6)
+    def see(
+        self,
+        rows: Int64[ndarray, " k"],
+        boxes: Float64[ndarray, "4 k"],
+        scores: Float64[ndarray, " k"],
+        offsets: Float64[ndarray, " k"],
+        time: float,
+    ) -> None:
+        """These tracks were detected at `time`, `offsets` from where they were expected."""
+        _see(self._counts, self._values, self.observed, rows, boxes, scores, offsets, time)
 
     def state(self) -> dict[str, Any]:
         """Copies of every array."""
@@ -162,3 +160,96 @@ class TrackTable:
             setattr(self, name, np.array(state[name], np.float64))
 
     _loose = ("filter", "observed", "votes", "past", "headings", "filter_when_seen")
+
+
+@compiled
+def reference_centres(past: Float64[ndarray, "s 2 n"], observed: Float64[ndarray, "4 n"]) -> Float64[ndarray, "2 n"]:
+    """Centre of each track's oldest detection within the direction span, else of its last one."""
+    centres: ndarray = (observed[:2] + observed[2:]) / 2
+    for age in range(len(past) - 1, -1, -1):
+        centres = np.where(past[age] == past[age], past[age], centres)  # NaN is what does not equal itself
+    return centres
+
+
+@compiled
+def _head_for(
+    past: Float64[ndarray, "s 2 n"],
+    observed: Float64[ndarray, "4 n"],
+    headings: Float64[ndarray, "2 n"],
+    hits: Int64[ndarray, " n"],
+    rows: Int64[ndarray, " k"],
+    boxes: Float64[ndarray, "4 k"],
+) -> None:
+    centres = (boxes[:2] + boxes[2:]) / 2
+    step = centres - reference_centres(past, observed)[:, rows]
+    length = np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6
+    going = hits[rows] > 1
+    for age in range(len(past) - 1):
+        past[age] = past[age + 1]
+    past[-1] = np.nan
+    for axis in range(2):
+        headings[axis][rows] = np.where(going, step[axis] / length, headings[axis][rows])
+        past[-1, axis][rows] = centres[axis]
+
+
+@compiled
+def _see(
+    counts: Int64[ndarray, "6 n"],
+    values: Float64[ndarray, "4 n"],
+    observed: Float64[ndarray, "4 n"],
+    rows: Int64[ndarray, " k"],
+    boxes: Float64[ndarray, "4 k"],
+    scores: Float64[ndarray, " k"],
+    offsets: Float64[ndarray, " k"],
+    time: float,
+) -> None:
+    counts[HITS][rows] += 1
+    counts[STREAK][rows] += 1
+    counts[MISSED][rows] = 0
+    values[SEEN][rows] = time
+    values[SCORES][rows] = scores
+    values[WANDER][rows] += MEMORY * (offsets - values[WANDER][rows])
+    for corner in range(4):
+        observed[corner][rows] = boxes[corner]
+
+
+@compiled
+def living(
+    seen: Float64[ndarray, " n"],
+    confirmed: Int64[ndarray, " n"],
+    state: FilterState,
+    moment: float,
+    max_coast_s: float,
+    tentative_coast_s: float,
+) -> Bool[ndarray, " n"]:
+    """Which tracks were seen lately enough before `moment`, and have a place at all."""
+    unseen = moment - seen
+    alive = unseen <= np.where(confirmed == 1, max_coast_s, np.minimum(max_coast_s, tentative_coast_s))
+    for coordinate in range(4):
+        alive &= np.isfinite(state[0, coordinate])
+    return alive
+
+
+@compiled
+def states_of(missed: Int64[ndarray, " n"], confirmed: Int64[ndarray, " n"], all_count: bool) -> UInt8[ndarray, " n"]:
+    """Values of TrackState: TENTATIVE, CONFIRMED, or COASTING where unseen."""
+    states: ndarray = ((1 + (missed > 0)) * ((confirmed == 1) | all_count)).astype(np.uint8)
+    return states
+
+
+@compiled
+def told(
+    boxes: Float64[ndarray, "4 n"],
+    speeds: Float64[ndarray, "2 n"],
+    interval: float,
+    since: Float64[ndarray, "2 n"],
+    now: float,
+) -> tuple[Float32[ndarray, "n 4"], Float32[ndarray, "n 2"], Float32[ndarray, " n"], Float32[ndarray, " n"]]:
+    """Boxes whose sizes are not below nothing, velocities per second, ages and times unseen, as they are given out."""
+    corners = np.empty((boxes.shape[1], 4), np.float32)
+    velocities = np.empty((boxes.shape[1], 2), np.float32)
+    for axis in range(2):
+        corners[:, axis] = boxes[axis]
+        corners[:, axis + 2] = np.maximum(boxes[axis + 2], boxes[axis])
+        velocities[:, axis] = speeds[axis] / interval
+    return corners, velocities, (now - since[0]).astype(np.float32), (now - since[1]).astype(np.float32)
