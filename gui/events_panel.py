@@ -1,18 +1,16 @@
-"""What the rules noticed, newest first, each with a picture; a double click shows the moment."""
+"""What the rules noticed live, newest first, each with a picture; a double click shows the moment."""
 
 from __future__ import annotations
 
 import time
 
-from PyQt6.QtCore import QSize, Qt, QUrl, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, QUrl
 from PyQt6.QtGui import QDesktopServices, QIcon
 from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from gui.event_words import describe_event
 from gui.picture_view import to_pixmap
 from gui.session import THUMBNAIL, Notice
-from gui.timeline_layout import clock
-from tracker.types import Event
 
 __all__ = ["EventsPanel"]
 
@@ -21,9 +19,6 @@ MOST_KEPT = 200
 
 class EventsPanel(QWidget):
     """A list of events."""
-
-    jumped = pyqtSignal(float)
-    """To this time of a recording."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,15 +52,6 @@ class EventsPanel(QWidget):
             if last is not None:
                 self._notices.pop(last.data(Qt.ItemDataRole.UserRole), None)
 
-    def show_recorded(self, events: list[tuple[Event, str]]) -> None:
-        """List a recording's events instead."""
-        self.clear()
-        self._none.setVisible(not events)
-        for event, label in events[:5000]:
-            item = QListWidgetItem(f"{clock(event.time, parts=1)}  {describe_event(event, label)}")
-            item.setData(Qt.ItemDataRole.UserRole, event.time)
-            self._list.addItem(item)
-
     def clear(self) -> None:
         """Forget all."""
         self._list.clear()
@@ -79,9 +65,7 @@ class EventsPanel(QWidget):
 
     def _activated(self, item: QListWidgetItem) -> None:
         key = item.data(Qt.ItemDataRole.UserRole)
-        if isinstance(key, float):
-            self.jumped.emit(key)
-        elif key in self._notices:
+        if key in self._notices:
             _Moment(self._notices[key], item.text(), self).show()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gui.heat import HeatLayer
@@ -14,6 +14,8 @@ from gui.work import Background
 
 __all__ = ["LiveTile"]
 
+NARROW = 340
+"""Pixels below which a tile's numbers get a line of their own."""
 DOT = {
     SessionState.OPENING: "#8d97a1",
     SessionState.LIVE: "#009e73",
@@ -39,9 +41,8 @@ class LiveTile(QWidget):
         self.heat = HeatLayer(self.view, session.heat, background, self)
         self.view.explain = session.explain
         self._dot = _Dot()
-        self._name = QLabel()
+        self._name = _Elided()
         self._name.setProperty("role", "heading")
-        self._name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._numbers = QLabel()
         self._numbers.setProperty("role", "quiet")
         self._recording = QLabel()
@@ -63,6 +64,7 @@ class LiveTile(QWidget):
         layout.setSpacing(0)
         layout.addLayout(head)
         layout.addWidget(self.view, 1)
+        self._head, self._column, self._narrow = head, layout, False
         self.view.resized.connect(self._fit)
         self.view.activated.connect(lambda: self.enlarged.emit(self))
         self.view.clicked_track.connect(self._clicked)
@@ -112,6 +114,20 @@ class LiveTile(QWidget):
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
             painter.end()
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Where there is little room, the numbers stand below the name."""
+        super().resizeEvent(event)
+        narrow = self.width() < NARROW
+        if narrow != self._narrow:
+            self._narrow = narrow
+            if narrow:
+                self._column.insertWidget(1, self._numbers)
+            else:
+                self._head.insertWidget(self._head.indexOf(self._recording) + 1, self._numbers)
+            sideways = QSizePolicy.Policy.Ignored if narrow else QSizePolicy.Policy.Preferred
+            self._numbers.setSizePolicy(sideways, QSizePolicy.Policy.Fixed)
+            self._numbers.setContentsMargins(6 if narrow else 0, 0, 0, 2 if narrow else 0)
+
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         """Choose the tile by its header too."""
         self.chosen.emit(self)
@@ -132,7 +148,7 @@ class LiveTile(QWidget):
 
     def _changed(self) -> None:
         session = self.session
-        self._name.setText(session.name)
+        self._name.setText(session.name.partition("://")[2] or session.name)
         self._name.setToolTip(session.name)
         self.setAccessibleName(self.tr("Source {0}, {1}").format(session.name, session.state.value))
         self._dot.show_colour(DOT[session.state], session.state.value)
@@ -142,6 +158,27 @@ class LiveTile(QWidget):
     def _clicked(self, track_id: int) -> None:
         self.chosen.emit(self)
         self.view.select([track_id] if track_id else [])
+
+
+class _Elided(QLabel):
+    """A name that gives way where there is little room, but never goes."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """A few letters."""
+        metrics = self.fontMetrics()
+        return QSize(metrics.averageCharWidth() * 6, metrics.height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """All of it."""
+        metrics = self.fontMetrics()
+        return QSize(metrics.horizontalAdvance(self.text()) + 2, metrics.height())
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """As much as there is room for, the end of a file's name included."""
+        painter = QPainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), shown)
+        painter.end()
 
 
 class _Dot(QWidget):

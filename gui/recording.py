@@ -47,6 +47,7 @@ class PlayedRecording(QObject):
     progressed = pyqtSignal()
     """Annotation went on, began or ended."""
     selection_changed = pyqtSignal()
+    hiding_changed = pyqtSignal()
     said = pyqtSignal(str)
 
     def __init__(
@@ -160,9 +161,10 @@ class PlayedRecording(QObject):
         return self._editing > 0
 
     @property
-    def hidden_classes(self) -> tuple[str, ...]:
-        """Classes that are to be unrecognisable."""
-        return self._picturer.config.blur_classes
+    def hides(self) -> bool:
+        """Whether something in its frames is to be unrecognisable, so that no part of one is to be shown bare."""
+        config = self._picturer.config
+        return bool(config.blur_classes or config.blur_regions)
 
     # what is shown
 
@@ -177,8 +179,11 @@ class PlayedRecording(QObject):
         size = self.overview.size if self.overview is not None else self._frame_size()
         config = with_hidden(self._engine.settings.overlay, self.counts.shapes, size)
         if config != self._picturer.config:
+            hid = self.hides
             self._picturer.configure(config)
             self.player.redraw()
+            if hid != self.hides:
+                self.hiding_changed.emit()
 
     def select(self, track_ids: Iterable[int]) -> None:
         """Mark these tracks everywhere."""
@@ -217,9 +222,7 @@ class PlayedRecording(QObject):
 
     def still(self) -> Image | None:
         """The frame shown, unless something in it is to be hidden."""
-        config, picture = self._picturer.config, self.picture
-        hides = config.blur_classes or config.blur_regions
-        return None if picture is None or hides else picture.result.frame.image
+        return None if self.picture is None or self.hides else self.picture.result.frame.image
 
     def snapshot(self) -> None:
         """Save the frame shown, whole and with its overlay."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 THUMBNAIL = (48, 36)
 """Width and height in pixels of the window; pictures are twice as large for dense screens."""
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +35,25 @@ class Wish:
     box: tuple[float, float, float, float]
 
 
-class Thumbnailer:
+class Thumbnailer(Generic[Key]):
     """Cuts pictures out of a recording's frames in the frames' order; `take` gives what is ready.
 
-    `find` says where a track is seen well, None for one that must not be shown.
+    `find` says where what is asked for, such as a track, is seen well; None for what must not be shown.
     """
 
-    def __init__(self, open_source: Callable[[], FrameSource], find: Callable[[int], Wish | None]) -> None:
+    def __init__(self, open_source: Callable[[], FrameSource], find: Callable[[Key], Wish | None]) -> None:
         self._open_source = open_source
         self._find = find
         self._wake = threading.Condition()
-        self._wanted: set[int] = set()
-        self._ready: dict[int, UInt8[ndarray, "h w 4"]] = {}
+        self._wanted: set[Key] = set()
+        self._ready: dict[Key, UInt8[ndarray, "h w 4"]] = {}
         self._stop = False
         self._thread: threading.Thread | None = None
 
-    def ask(self, track_id: int) -> None:
-        """Make this track's picture soon."""
+    def ask(self, key: Key) -> None:
+        """Make this picture soon."""
         with self._wake:
-            self._wanted.add(track_id)
+            self._wanted.add(key)
             self._wake.notify_all()
         if self._thread is None:
             self._thread = threading.Thread(target=self._main, name="sightline-thumbnails", daemon=True)
@@ -62,8 +64,8 @@ class Thumbnailer:
         with self._wake:
             self._wanted.clear()
 
-    def take(self) -> Mapping[int, UInt8[ndarray, "h w 4"]]:
-        """Pictures that are ready, by track, once."""
+    def take(self) -> Mapping[Key, UInt8[ndarray, "h w 4"]]:
+        """Pictures that are ready, by what was asked for, once."""
         with self._wake:
             ready, self._ready = self._ready, {}
         return ready
@@ -82,21 +84,21 @@ class Thumbnailer:
             return
         try:
             while (wanted := self._next()) is not None:
-                wishes = [(wish.frame, track, wish) for track in wanted if (wish := self._find(track)) is not None]
-                for frame, track, wish in sorted(wishes, key=lambda entry: entry[:2]):
+                wishes = [(wish, key) for key in wanted if (wish := self._find(key)) is not None]
+                for wish, key in sorted(wishes, key=lambda entry: entry[0].frame):
                     if self._stop:
                         return
                     try:
-                        picture = crop_of(source.frame_at(frame).image, wish.box)
+                        picture = crop_of(source.frame_at(wish.frame).image, wish.box)
                     except TrackerError as error:
-                        log.debug("no thumbnail of track %d: %s", track, error)
+                        log.debug("no thumbnail of %s: %s", key, error)
                         continue
                     with self._wake:
-                        self._ready[track] = picture
+                        self._ready[key] = picture
         finally:
             source.close()
 
-    def _next(self) -> set[int] | None:
+    def _next(self) -> set[Key] | None:
         with self._wake:
             while not self._wanted and not self._stop:
                 self._wake.wait()

@@ -27,7 +27,7 @@ class TrackPanel(TrackTable):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._recording: PlayedRecording | None = None
-        self._thumbnailer: Thumbnailer | None = None
+        self._thumbnailer: Thumbnailer[int] | None = None
         self._edits: object = None
         self._timer = QTimer(self)
         self._timer.setInterval(PICTURES_MS)
@@ -41,6 +41,7 @@ class TrackPanel(TrackTable):
         source = recording.job.source
         self._thumbnailer = Thumbnailer(lambda: open_source(str(source)), lambda track: _find(recording, track))
         self._timer.start()
+        recording.hiding_changed.connect(self.drop_pictures)
 
     def end(self) -> None:
         """Show none."""
@@ -79,17 +80,15 @@ class TrackPanel(TrackTable):
 
 
 def _find(recording: PlayedRecording, track_id: int) -> Wish | None:
-    """Where a track is seen large and sure; None for classes that are to be hidden."""
+    """Where a track is seen large and sure; None where something is to be hidden."""
+    if recording.hides:
+        return None
     try:
         with Recording(recording.store) as store:
             rows = store.observations_of(track_id)
-            labels = store.info.labels
     except FormatError:
         return None
     if not len(rows):
-        return None
-    label = labels[int(rows.class_ids[0])] if int(rows.class_ids[0]) < len(labels) else ""
-    if label in recording.hidden_classes:
         return None
     x1, y1, x2, y2 = rows.boxes.T
     best = int(np.argmax((x2 - x1) * (y2 - y1) * rows.scores))

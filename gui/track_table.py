@@ -97,6 +97,13 @@ class _Model(QAbstractTableModel):
         """Ask for all pictures anew: tracks are not what they were."""
         self._asked.clear()
 
+    def drop_pictures(self) -> None:
+        """Show no picture until it has been asked for and put anew."""
+        self._icons.clear()
+        self._asked.clear()
+        if self.tracks:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.tracks) - 1, 0))
+
     def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
         """Show these pictures."""
         for track_id, pixels in pictures.items():
@@ -230,6 +237,10 @@ class TrackTable(QWidget):
         self._fill_classes(sorted({track.label for track in tracks}))
         self.select(selected)
         self._tell_count()
+
+    def drop_pictures(self) -> None:
+        """Show none of the thumbnails there are; ask for them anew."""
+        self._model.drop_pictures()
 
     def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
         """Show these thumbnails."""

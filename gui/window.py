@@ -33,6 +33,8 @@ from gui.live_panel import LivePanel
 from gui.menus import add_menus, open_settings
 from gui.networks_page import NetworksPage
 from gui.preferences import Preferences
+from gui.recorded_events import RecordedEvents
+from gui.recording import PlayedRecording
 from gui.recording_page import RecordingPage
 from gui.session import OpenSource
 from gui.start_page import StartPage
@@ -75,7 +77,7 @@ class Window(QMainWindow):
         self.networks = NetworksPage(self.engine, self.background, preferences)
         self.panel = LivePanel(self.engine)
         self.events, self.counts = EventsPanel(), CountsPanel(self.background)
-        self.recorded_events, self.recorded_counts = EventsPanel(), CountsPanel(self.background)
+        self.recorded_events, self.recorded_counts = RecordedEvents(), CountsPanel(self.background)
         self.jobs_panel = JobsPanel(self.jobs, preferences)
         self.evidence = EvidencePanel(
             self.jobs, self.background, self.recordings.shown, lambda: self.engine.settings.detector.model
@@ -303,7 +305,7 @@ class Window(QMainWindow):
         for page in (self.live, self.recordings, self.networks):
             page.said.connect(self.say)
         self.recordings.changed.connect(self._recording_changed)
-        self.recordings.opened.connect(lambda _: self._recording_changed())
+        self.recordings.opened.connect(self._recording_opened)
         self.recordings.full_screen.connect(self.toggle_full_screen)
         self.recorded_events.jumped.connect(self.recordings.jump)
         self.networks.train.connect(lambda: self.new_job("Train a detector"))
@@ -351,15 +353,17 @@ class Window(QMainWindow):
             self.say(self.tr("Recordings keep what was found; the round arrow annotates again with these settings."))
         self._found = found
 
+    def _recording_opened(self, recording: PlayedRecording | None) -> None:
+        self.recorded_events.begin(recording)
+        self._recording_changed()
+
     def _recording_changed(self) -> None:
         recording = self.recordings.recording
         self.setWindowTitle("Sightline" if recording is None else f"{recording.name} \N{EM DASH} Sightline")
         self.recorded_counts.show_counted(recording)
-        if recording is None:
-            self.recorded_events.show_recorded([])
-            return
-        events = [(event, recording.label_of(event.class_id)) for event in recording.counts.events]
-        self.recorded_events.show_recorded(events)
+        if recording is not None:
+            labels = recording.overview.labels if recording.overview is not None else ()
+            self.recorded_events.show_events(recording.counts.events, labels)
 
     def _engine_changed(self) -> None:
         text = self.engine.describe() if self.live.sessions or self.recordings.recording is not None else ""

@@ -243,6 +243,22 @@ def test_what_gives_no_picture_is_not_recorded(app: App) -> None:
     app.until(lambda: not window.commands["live.record"].isChecked())
 
 
+def test_sixteen_sources_all_show_their_name_and_numbers(app: App) -> None:
+    window = start(app)
+    window.resize(1280, 800)
+    for number in range(17):
+        window.watch(f"camera {number}")
+    assert len(window.live.tiles) == 16
+    bar = window.statusBar()
+    assert bar is not None
+    assert "16 sources are open" in bar.currentMessage()
+    app.until(lambda: all("fps" in tile._numbers.text() for tile in window.live.tiles))
+    for tile in window.live.tiles:
+        for label in (tile._name, tile._numbers):
+            assert label.width() >= label.fontMetrics().horizontalAdvance(label.text())
+            assert not label.visibleRegion().isEmpty()
+
+
 def test_a_double_click_enlarges_a_tile_and_a_second_one_brings_the_grid_back(app: App) -> None:
     window = start(app)
     for name in ("north", "south"):

@@ -324,6 +324,16 @@ def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: Ap
     finished.until(lambda: [(row.inward, row.outward) for row in window.recorded_counts.rows] == [truth])
     assert window.recorded_events.count == sum(truth)
 
+    window.docks.bring("events")
+    finished.until(lambda: window.recorded_events.pictured > 0)
+    window.engine.change("overlay.blur_classes", ["person"])
+    assert window.recorded_events.pictured == 0, "what is to be hidden is not shown small either"
+    window.engine.change("overlay.blur_classes", [])
+    finished.until(lambda: window.recorded_events.pictured > 0)
+    window.recorded_events._activated(window.recorded_events._list.item(0))  # type: ignore[arg-type]
+    first = core_events(recording.store, line)[0].time
+    finished.until(lambda: abs(recording.player.times[recording.player.index] - first) < 0.05)
+
     crossing = next(event.track_id for event in core_events(recording.store, line))
     recording.select([crossing])
     finished.edit(window, page.corrections.delete)
