@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from PyQt6.QtCore import (
     QModelIndex,
     QObject,
     QSize,
-    QSortFilterProxyModel,
     Qt,
     pyqtSignal,
 )
@@ -39,7 +39,6 @@ from tracker.overlay.palette import colour_of
 
 __all__ = ["TrackRow", "TrackTable"]
 
-SORT_ROLE = Qt.ItemDataRole.UserRole
 COLUMNS = 5
 
 
@@ -58,9 +57,14 @@ class TrackRow:
         """How long it is seen."""
         return self.last_s - self.first_s
 
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What each column is ordered by."""
+        return self.track_id, self.label.casefold(), self.first_s, self.last_s, self.length_s
+
 
 class _Model(QAbstractTableModel):
-    """The rows as Qt asks for them; pictures are asked for when a row is looked at."""
+    """The rows that are shown, filtered and in order; pictures are asked for when a row is looked at."""
 
     wanted = pyqtSignal(int)
 
@@ -68,30 +72,53 @@ class _Model(QAbstractTableModel):
         super().__init__(parent)
         self._headers = headers
         self.tracks: list[TrackRow] = []
+        """All of them."""
+        self.rows: list[TrackRow] = []
+        """Those shown."""
+        self._words, self._label = "", ""
+        self._column, self._descending = 0, False
         self._icons: dict[int, QIcon] = {}
         self._dots: dict[int, QIcon] = {}
         self._asked: set[int] = set()
 
     def show(self, tracks: Sequence[TrackRow]) -> None:
-        """These rows from now on."""
-        if list(tracks) == self.tracks:
-            return
-        same = [row.track_id for row in tracks] == [row.track_id for row in self.tracks]
-        if same:
+        """These tracks from now on."""
+        if list(tracks) != self.tracks:
             self.tracks = list(tracks)
-            self.dataChanged.emit(self.index(0, 0), self.index(len(tracks) - 1, COLUMNS - 1))
+            self._arrange()
+
+    def keep(self, words: str, label: str) -> None:
+        """Only tracks whose id or class contains the words and whose class is `label`, where one is given."""
+        self._words, self._label = words.casefold().strip(), label
+        self._arrange()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Order by a column's values."""
+        self._column, self._descending = column, order == Qt.SortOrder.DescendingOrder
+        self._arrange()
+
+    def _arrange(self) -> None:
+        rows = [track for track in self.tracks if self._fits(track)]
+        rows.sort(key=lambda track: track.values[self._column], reverse=self._descending)
+        before, after = ([row.track_id for row in some] for some in (self.rows, rows))
+        known = len(before)
+        if before != after[:known]:
+            self.beginResetModel()
+            self.rows = rows
+            self.endResetModel()
             return
-        before = [row.track_id for row in self.tracks]
-        if before == [row.track_id for row in tracks[: len(before)]]:  # while a recording grows, rows are added
-            self.beginInsertRows(QModelIndex(), len(before), len(tracks) - 1)
-            self.tracks = list(tracks)
+        if len(after) > known:  # while a recording grows, rows are added
+            self.beginInsertRows(QModelIndex(), known, len(after) - 1)
+            self.rows = rows
             self.endInsertRows()
-            if before:
-                self.dataChanged.emit(self.index(0, 0), self.index(len(before) - 1, COLUMNS - 1))
-            return
-        self.beginResetModel()
-        self.tracks = list(tracks)
-        self.endResetModel()
+        self.rows = rows
+        if known:
+            self.dataChanged.emit(self.index(0, 0), self.index(known - 1, COLUMNS - 1))
+
+    def _fits(self, track: TrackRow) -> bool:
+        if self._label and track.label != self._label:
+            return False
+        return not self._words or self._words in f"{track.track_id} {track.label}".casefold()
 
     def forget_pictures(self) -> None:
         """Ask for all pictures anew: tracks are not what they were."""
@@ -101,19 +128,22 @@ class _Model(QAbstractTableModel):
         """Show no picture until it has been asked for and put anew."""
         self._icons.clear()
         self._asked.clear()
-        if self.tracks:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.tracks) - 1, 0))
+        self._pictures_changed()
 
     def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
         """Show these pictures."""
         for track_id, pixels in pictures.items():
             self._icons[track_id] = QIcon(to_pixmap(pixels))
-        if self.tracks and pictures:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.tracks) - 1, 0))
+        if pictures:
+            self._pictures_changed()
+
+    def _pictures_changed(self) -> None:
+        if self.rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, 0))
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
-        """Tracks."""
-        return 0 if parent is not None and parent.isValid() else len(self.tracks)
+        """Tracks shown."""
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 - Qt's name
         """Id, class, first, last, length."""
@@ -127,15 +157,13 @@ class _Model(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
         """A cell."""
-        track, column = self.tracks[index.row()], index.column()
+        track, column = self.rows[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             texts = (
                 str(track.track_id), track.label, clock(track.first_s, parts=1), clock(track.last_s, parts=1),
                 f"{track.length_s:.1f} s",
             )  # fmt: skip
             return texts[column]
-        if role == SORT_ROLE:
-            return (track.track_id, track.label.casefold(), track.first_s, track.last_s, track.length_s)[column]
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
             if track.track_id not in self._asked:
                 self._asked.add(track.track_id)
@@ -148,36 +176,6 @@ class _Model(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and column >= 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
-
-
-class _Proxy(QSortFilterProxyModel):
-    """Sorts by value and keeps what the filter asks for."""
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._words = ""
-        self._label = ""
-        self.setSortRole(SORT_ROLE)
-
-    def keep(self, words: str, label: str) -> None:
-        """Only tracks whose id or class contains the words and whose class is `label`, where one is given."""
-        self._words, self._label = words.casefold().strip(), label
-        self.invalidateFilter()
-
-    def filterAcceptsRow(self, row: int, _parent: QModelIndex) -> bool:  # noqa: N802 - Qt's name
-        """Whether a track stays."""
-        model = self.sourceModel()
-        assert isinstance(model, _Model)
-        track = model.tracks[row]
-        if self._label and track.label != self._label:
-            return False
-        return not self._words or self._words in f"{track.track_id} {track.label}".casefold()
-
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802 - Qt's name
-        """By value, not by text."""
-        model = self.sourceModel()
-        assert model is not None
-        return bool(model.data(left, SORT_ROLE) < model.data(right, SORT_ROLE))
 
 
 class TrackTable(QWidget):
@@ -202,8 +200,7 @@ class TrackTable(QWidget):
         self._classes.addItem(self.tr("All classes"), "")
         headers = (self.tr("Id"), self.tr("Class"), self.tr("First"), self.tr("Last"), self.tr("Length"))
         self._model = _Model(headers, self)
-        self._proxy = _Proxy(self)
-        self._proxy.setSourceModel(self._model)
+        self._chosen: list[int] = []
         self._view = self._make_view()
         self._count = QLabel()
         self._count.setProperty("role", "quiet")
@@ -222,21 +219,14 @@ class TrackTable(QWidget):
     @property
     def shown(self) -> list[int]:
         """Ids in the order of the rows shown."""
-        rows = range(self._proxy.rowCount())
-        sources = [self._proxy.mapToSource(self._proxy.index(row, 0)).row() for row in rows]
-        return [self._model.tracks[row].track_id for row in sources]
+        return [row.track_id for row in self._model.rows]
 
     def show_tracks(self, tracks: Sequence[TrackRow], *, anew: bool) -> None:
         """These tracks from now on; `anew` where earlier pictures may be of others."""
         if anew:
             self._model.forget_pictures()
-        selected = self.selected()
-        self._selecting = True
-        self._model.show(tracks)
-        self._selecting = False
+        self._arrange(lambda: self._model.show(tracks))
         self._fill_classes(sorted({track.label for track in tracks}))
-        self.select(selected)
-        self._tell_count()
 
     def drop_pictures(self) -> None:
         """Show none of the thumbnails there are; ask for them anew."""
@@ -257,34 +247,51 @@ class TrackTable(QWidget):
         self._view.sortByColumn(column, order)
 
     def selected(self) -> list[int]:
-        """Ids of the selected rows."""
-        model = self._view.selectionModel()
-        if model is None:
-            return []
-        rows = [self._proxy.mapToSource(index).row() for index in model.selectedRows()]
-        return [self._model.tracks[row].track_id for row in rows]
+        """Ids of the selected tracks, also of those that the filter keeps back."""
+        return list(self._chosen)
 
     def select(self, track_ids: Iterable[int]) -> None:
         """Select these rows, without telling anybody."""
-        wanted, model = set(track_ids), self._view.selectionModel()
-        if model is None or wanted == set(self.selected()):
+        wanted = list(track_ids)
+        if set(wanted) == set(self._chosen):
             return
-        selection, first = QItemSelection(), QModelIndex()
-        for row, track_id in enumerate(self.shown):
-            if track_id in wanted:
-                index = self._proxy.index(row, 0)
-                first = first if first.isValid() else index
-                selection.select(index, self._proxy.index(row, COLUMNS - 1))
-        self._selecting = True
-        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        self._selecting = False
+        self._chosen = wanted
+        first = self._show_chosen()
         if first.isValid():
             self._view.scrollTo(first)
+
+    def _show_chosen(self) -> QModelIndex:
+        """Select the rows of what is chosen; the first of them."""
+        wanted, selection, first = set(self._chosen), QItemSelection(), QModelIndex()
+        rows = [row for row, track in enumerate(self._model.rows) if track.track_id in wanted]
+        for _, run in groupby(enumerate(rows), key=lambda entry: entry[1] - entry[0]):
+            block = [row for _, row in run]
+            top, bottom = self._model.index(block[0], 0), self._model.index(block[-1], COLUMNS - 1)
+            first = first if first.isValid() else top
+            selection.select(top, bottom)
+        model = self._view.selectionModel()
+        if model is not None:
+            self._selecting = True
+            model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+            self._selecting = False
+        return first
+
+    def _arrange(self, change: Callable[[], object]) -> None:
+        """Change the rows; what is chosen and where the view is scrolled to stay."""
+        bar = self._view.verticalScrollBar()
+        scrolled = bar.value() if bar is not None else 0
+        self._selecting = True
+        change()
+        self._selecting = False
+        self._show_chosen()
+        if bar is not None:
+            bar.setValue(scrolled)
+        self._tell_count()
 
     def _make_view(self) -> QTableView:
         view = QTableView()
         view.setAccessibleName(self.tr("Tracks"))
-        view.setModel(self._proxy)
+        view.setModel(self._model)
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -307,6 +314,7 @@ class TrackTable(QWidget):
         selection = view.selectionModel()
         assert selection is not None
         selection.selectionChanged.connect(self._selection_changed)
+        columns.sortIndicatorChanged.connect(lambda: self._show_chosen())
         view.doubleClicked.connect(self._double_clicked)
         return view
 
@@ -325,17 +333,19 @@ class TrackTable(QWidget):
         self._filtered()
 
     def _filtered(self) -> None:
-        self._proxy.keep(self._filter.text(), self._classes.currentData() or "")
-        self._tell_count()
+        label = self._classes.currentData() or ""
+        self._arrange(lambda: self._model.keep(self._filter.text(), label))
 
     def _tell_count(self) -> None:
-        shown, all_tracks = self._proxy.rowCount(), len(self._model.tracks)
+        shown, all_tracks = len(self._model.rows), len(self._model.tracks)
         words = self.tr("{0} of {1} tracks").format(shown, all_tracks)
         self._count.setText(words if shown != all_tracks else self.tr("{0} tracks").format(all_tracks))
 
     def _selection_changed(self) -> None:
-        if not self._selecting:
+        model = self._view.selectionModel()
+        if not self._selecting and model is not None:
+            self._chosen = [self._model.rows[index.row()].track_id for index in model.selectedRows()]
             self.chosen.emit(self.selected())
 
     def _double_clicked(self, index: QModelIndex) -> None:
-        self.activated.emit(self._model.tracks[self._proxy.mapToSource(index).row()].track_id)
+        self.activated.emit(self._model.rows[index.row()].track_id)
