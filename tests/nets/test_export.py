@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+from onnx import numpy_helper
 
 from tracker.config import DetectorConfig
 from tracker.detect.onnx import OnnxDetector
@@ -53,9 +55,9 @@ def test_onnx_and_torch_detect_the_same(tmp_path: Path) -> None:
     image = np.random.default_rng(1).integers(0, 256, (100, 150, 3), dtype=np.uint8)
     look = DetectorConfig(device="cpu", iou=1.0, max_det=10_000)  # nothing suppressed: ties would fall either way
     (ours,) = TorchDetector((network, CARD), look).detect([image])
-    onnx = OnnxDetector(tmp_path / "a.onnx", look)
-    (theirs,) = onnx.detect([image])
-    assert onnx.labels == CARD.labels
+    exported = OnnxDetector(tmp_path / "a.onnx", look)
+    (theirs,) = exported.detect([image])
+    assert exported.labels == CARD.labels
     assert len(ours) == len(theirs) > 0
     assert ours.masks is not None
     assert theirs.masks is not None
@@ -66,6 +68,27 @@ def test_onnx_and_torch_detect_the_same(tmp_path: Path) -> None:
     assert box_apart[rows, twins].max() <= 0.5
     assert score_apart[rows, twins].max() <= 1e-3
     assert np.abs(ours.masks.astype(int) - theirs.masks[twins]).max() <= 16
+
+
+def test_half_precision_rounds_neither_biases_nor_the_first_layers(tmp_path: Path) -> None:
+    network = lively()
+    sizes = []
+    for half in (False, True):
+        file = tmp_path / f"{half}.onnx"
+        export_onnx(file, network, CARD, half=half)
+        tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer]
+        sizes.append(sum(tensor.nbytes for tensor in tensors if tensor.ndim == 4))
+        rounded = [tensor for tensor in tensors if tensor.dtype == np.float16]
+        assert bool(rounded) is half
+        assert all(tensor.ndim == 4 for tensor in rounded)
+    assert sizes[1] < 0.55 * sizes[0]
+    pixels = np.random.default_rng(2).integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
+    ours, theirs = (
+        onnxruntime.InferenceSession(str(tmp_path / f"{half}.onnx")).run(None, {"images": pixels})
+        for half in (False, True)
+    )
+    for single, rounded_map in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(rounded_map, single, atol=0.02 * np.abs(single).max())
 
 
 def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def add_parsers(subparsers: Any) -> None:
     text = "format to write (default onnx)"
     parser.add_argument("--to", default="onnx", choices=tuple(SUFFIXES), help=text)
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--half", action="store_true", help="weights in half precision: half the size")
+    kind.add_argument("--half", action="store_true", help="weights in half precision: half the size, the same speed")
     text = "8-bit convolutions, calibrated on training images of --data; ONNX and OpenVINO"
     kind.add_argument("--int8", action="store_true", help=text)
     text = "data.yaml or COCO JSON to calibrate on and to measure average precision on, before and after"
@@ -135,22 +135,20 @@ def _beside(source: Path, options: argparse.Namespace) -> Path:
 
 def _write(path: Path, network: Any, card: Any, options: argparse.Namespace, canvases: Sequence[Any]) -> None:
     from tracker.nets.export import export_onnx, export_openvino, export_torchscript
-    from tracker.nets.quantize import quantize_onnx, to_half
+    from tracker.nets.quantize import quantize_onnx
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if options.to == "torchscript":
         export_torchscript(path, network, card, half=options.half)
         return
-    if options.to == "onnx" and not (options.half or options.int8):
-        export_onnx(path, network, card)
+    if options.to == "onnx" and not options.int8:
+        export_onnx(path, network, card, half=options.half)
         return
     with TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         export_onnx(plain, network, card)
         if options.int8:
             quantize_onnx(plain, path if options.to == "onnx" else small, canvases)
-        elif options.to == "onnx":
-            to_half(plain, path)
         if options.to == "openvino":
             export_openvino(path, small if options.int8 else plain, card, half=options.half)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tracker.errors import ConfigError
 from tracker.nets.checkpoint import ModelCard, write_atomically
-from tracker.nets.layers import Normalize, fold_batch_norm
+from tracker.nets.layers import Normalize, fold_batch_norm, store_half
 from tracker.nets.yolo import YoloNet
 
 __all__ = ["Deployed", "clone", "export_onnx", "export_openvino", "export_torchscript"]
@@ -27,12 +27,17 @@ OPSET = 17
 
 
 class Deployed(nn.Module):
-    """The network as it is shipped: whole numbers RGB (b, h, w, 3) in, a flat tuple of raw float32 maps out."""
+    """The network as it is shipped: whole numbers RGB (b, h, w, 3) in, a flat tuple of raw float32 maps out.
 
-    def __init__(self, network: YoloNet, dtype: torch.dtype = torch.float32) -> None:
+    `half` keeps weights in half precision, arithmetic stays single. Measured on the default network, rounding all of
+    them moves boxes by 6 pixels, rounding biases alone by 2: a folded batch norm leaves large terms that cancel. So
+    biases and the first half of the backbone's convolutions, 2 % of the weights, are not rounded: 0.8 pixels.
+    """
+
+    def __init__(self, network: YoloNet, *, half: bool = False) -> None:
         super().__init__()
-        self.network = fold_batch_norm(network)
-        self.dtype = dtype
+        fold_batch_norm(network)
+        self.network = network
         first = next(part for part in self.network.modules() if isinstance(part, nn.Conv2d))
         with torch.no_grad():
             if isinstance(network.normalize, Normalize):
@@ -40,17 +45,21 @@ class Deployed(nn.Module):
                 network.normalize.std.mul_(255.0)
             else:
                 first.weight.div_(255.0)
-        self.to(dtype)
+        if half:
+            body = [part for part in network.backbone.modules() if isinstance(part, nn.Conv2d)]
+            store_half(network, keep=body[: len(body) // 2])
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        levels, prototypes, features = self.network(images.permute(0, 3, 1, 2).to(self.dtype))
-        maps = (*levels, prototypes, features)
-        return maps if self.dtype == torch.float32 else tuple(part.float() for part in maps)
+        levels, prototypes, features = self.network(images.permute(0, 3, 1, 2).float())
+        return (*levels, prototypes, features)
 
 
-def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
-    """Write the network as ONNX with free batch size, height and width; `network` itself stays as it is."""
-    deployed = Deployed(clone(network)).eval()
+def export_onnx(path: Path, network: YoloNet, card: ModelCard, *, half: bool = False) -> None:
+    """Write the network as ONNX with free batch size, height and width; `network` itself stays as it is.
+
+    `half` stores weights in half precision; the engine widens them once, when it loads the file.
+    """
+    deployed = Deployed(clone(network), half=half).eval()
     sample = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
     names = [*(f"p{int(stride).bit_length() - 1}" for stride in card.strides), "prototypes", "features"]
     axes: dict[str, dict[int, str]] = {"images": {0: "batch", 1: "height", 2: "width"}}
@@ -70,6 +79,7 @@ def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
                 output_names=names,
                 dynamic_axes=axes,
                 opset_version=OPSET,
+                do_constant_folding=not half,  # which would widen the weights
                 dynamo=False,
             )
         model: ModelProto = onnx.load(temporary)
@@ -83,7 +93,7 @@ def export_onnx(path: Path, network: YoloNet, card: ModelCard) -> None:
 
 def export_torchscript(path: Path, network: YoloNet, card: ModelCard, *, half: bool = False) -> None:
     """Write the network as TorchScript with free batch size, height and width, the card in the extra file card.json."""
-    deployed = Deployed(clone(network), torch.float16 if half else torch.float32).eval()
+    deployed = Deployed(clone(network), half=half).eval()
     sample = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -95,7 +105,8 @@ def export_torchscript(path: Path, network: YoloNet, card: ModelCard, *, half: b
 def export_openvino(path: Path, onnx_file: Path, card: ModelCard, *, half: bool = False) -> None:
     """Write an ONNX file of ours as OpenVINO's .xml and .bin, the card in the model's runtime information.
 
-    `half` stores weights in half precision. Raises ConfigError where OpenVINO is not installed.
+    `half` stores weights in half precision; OpenVINO rounds all of them, biases and first layers too. Raises
+    ConfigError where OpenVINO is not installed.
     """
     try:
         import openvino

@@ -6,21 +6,24 @@ batch norm has been folded away, either because it is exported or because its we
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = [
     "Bottleneck",
     "ConvNormAct",
     "CrossStage",
     "DepthwiseSeparable",
+    "HalfStored",
     "Normalize",
     "SpatialPyramid",
     "fold_batch_norm",
+    "store_half",
 ]
 
 
@@ -143,3 +146,26 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
                 folded = nn.utils.fuse_conv_bn_eval(conv.eval(), norm.eval())
                 module._modules[first], module._modules[second] = folded, nn.Identity()
     return network
+
+
+class HalfStored(nn.Module):
+    """A convolution whose weights are kept in half precision and widened when it runs; its bias stays as it is."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        conv.weight = nn.Parameter(conv.weight.detach().half(), requires_grad=False)
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d i j"]:
+        conv = self.conv
+        return functional.conv2d(
+            x, conv.weight.float(), conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
+
+
+def store_half(network: nn.Module, *, keep: Collection[nn.Module]) -> None:
+    """Keep the weights of plain convolutions, but for those in `keep`, in half precision; changes `network`."""
+    for module in list(network.modules()):
+        for name, child in module._modules.items():
+            if type(child) is nn.Conv2d and child not in keep:
+                module._modules[name] = HalfStored(child)

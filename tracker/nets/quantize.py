@@ -21,7 +21,7 @@ from numpy import ndarray
 
 from tracker.nets.checkpoint import write_atomically
 
-__all__ = ["quantize_onnx", "to_half"]
+__all__ = ["quantize_onnx"]
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +72,6 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
         )
         result = onnx.load(quantized)
     _keep_metadata(model, result)
-    write_atomically(path, lambda temporary: onnx.save(result, temporary))
-
-
-def to_half(source: Path, path: Path) -> None:
-    """Write the network of `source` with weights and arithmetic in half precision; inputs and outputs keep theirs."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    model = onnx.load(source)
-    result = convert_float_to_float16(model, keep_io_types=True)
-    _keep_metadata(onnx.load(source), result)
     write_atomically(path, lambda temporary: onnx.save(result, temporary))
 
 
