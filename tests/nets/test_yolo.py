@@ -21,6 +21,16 @@ def test_maps_follow_the_size_of_the_image(batch: int, rows: int, columns: int) 
     assert raw.prototypes.shape == (batch, 5, 8 * rows, 8 * columns)
 
 
+@pytest.mark.parametrize("name", ["xception", "googlenet", "vgg11", "resnet18", "regnet_y_400mf", "timm:resnet10t"])
+def test_any_backbone_with_the_three_strides_carries_it(name: str) -> None:
+    with torch.device("meta"):
+        network = YoloNet(NetworkConfig(backbone=name, classes=2, anchors=3))
+        raw = network(torch.empty(1, 3, 96, 160))
+    assert [level.shape for level in raw.levels] == [(1, 3, 31, 96 // s, 160 // s) for s in network.strides]
+    assert raw.prototypes.shape == (1, 24, 24, 40)
+    assert raw.features.shape[2:] == ((12, 20) if name == "xception" else (24, 40))
+
+
 def test_every_weight_gets_a_gradient() -> None:
     network = YoloNet(NetworkConfig()).train()
     raw = network(torch.rand(2, 3, 64, 64))

@@ -184,10 +184,12 @@ class YoloNet(nn.Module):
         c3, c4, c5 = (channels[stride] for stride in STRIDES)
         self.neck = Neck((c3, c4, c5), config)
         self.heads = nn.ModuleList(Head(width, config) for width in config.widths)
-        self.prototypes = Prototypes(config.widths[0], channels.get(4), config)
+        fine = channels.get(4) if self.backbone.padded else None
+        self.prototypes = Prototypes(config.widths[0], fine, config)
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
         maps = dict(zip(self.backbone.strides, self.backbone(self.normalize(images)), strict=True))
         levels = self.neck(*(maps[stride] for stride in STRIDES))
         raw = tuple(head(level) for head, level in zip(self.heads, levels, strict=True))
-        return RawMaps(raw, self.prototypes(levels[0], maps.get(4)), maps.get(4, maps[STRIDES[0]]))
+        fine = maps.get(4) if self.backbone.padded else None
+        return RawMaps(raw, self.prototypes(levels[0], fine), maps[STRIDES[0]] if fine is None else fine)

@@ -26,6 +26,8 @@ class Backbone(nn.Module):
     """Image pixels per step of each map."""
     exact_strides: bool = True
     """Whether sides that are multiples of the last stride give maps of exactly side / stride, as a pyramid needs."""
+    padded: bool = True
+    """Whether that holds for maps finer than stride 8 too; not where the first convolutions have no padding."""
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     """What the published weights want subtracted from RGB in 0..1."""
     std: tuple[float, ...] = (1.0, 1.0, 1.0)

@@ -62,6 +62,7 @@ class Xception(Backbone):
 
     channels = (64, 128, 256, 728, 2048)
     strides = (2, 4, 8, 16, 32)
+    padded: bool = False
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
