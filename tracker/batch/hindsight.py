@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,35 +10,42 @@ from numpy import ndarray
 
 from tracker.store import Observations as Rows
 from tracker.store import Origin, Recording
-from tracker.track.refine import Observations, RefineConfig, Refined, refine
+from tracker.track.refine import Observations, RefineConfig, refine
 
 __all__ = ["RefinedRows", "refined_rows"]
 
 CHUNK_FRAMES = 512
 
-Masks: TypeAlias = dict[tuple[int, int], str]
-"""By frame and track."""
-
 
 class RefinedRows:
-    """The rows with hindsight, some frames in each part; to be gone through more than once."""
+    """The rows with hindsight, some frames in each part; to be gone through while the recording is as it was.
 
-    def __init__(self, rows: Observations, frames: Int64[ndarray, " f"], masks: Masks) -> None:
-        self._rows, self._frames, self._masks = rows, frames, masks
+    Masks are looked up in the recording part by part.
+    """
+
+    def __init__(
+        self, recording: Recording, rows: Observations, frames: Int64[ndarray, " f"], before: Int64[ndarray, " n"]
+    ) -> None:
+        self._recording, self._rows, self._frames = recording, rows, frames
+        self._before = before
+        """The track each row belonged to; 0 for one put in."""
+        self._has_masks = recording.has_masks()
 
     def __iter__(self) -> Iterator[Rows]:
         rows = self._rows
         for start in range(0, len(self._frames), CHUNK_FRAMES):
-            part = rows[np.arange(*rows.frames.searchsorted((start, start + CHUNK_FRAMES)))]
-            if len(part):
-                yield self._stored(part)
+            here = slice(*rows.frames.searchsorted((start, start + CHUNK_FRAMES)).tolist())
+            if here.stop > here.start:
+                yield self._stored(here)
 
-    def _stored(self, part: Observations) -> Rows:
+    def _stored(self, here: slice) -> Rows:
+        part = self._rows[np.arange(here.start, here.stop)]
         indices, filled = self._frames[part.frames], part.filled
         masks = None
-        if self._masks:
-            keys = zip(indices.tolist(), part.ids.tolist(), strict=True)
-            masks = [self._masks.get(key) for key in keys]
+        if self._has_masks:
+            known = self._recording.masks_in(int(indices[0]), int(indices[-1]))
+            keys = zip(indices.tolist(), self._before[here].tolist(), strict=True)
+            masks = [known.get(key) for key in keys]
         return Rows.rounded(
             indices,
             tracks=part.ids,
@@ -58,40 +63,27 @@ def refined_rows(recording: Recording, config: RefineConfig | None = None) -> tu
     Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
     """
     indices, times = recording.frame_times()
-    rows, masks = _recorded(recording, indices)
+    rows = _recorded(recording, indices)
     refined = refine(rows, times, config)
-    return RefinedRows(refined.observations, indices, _renamed(masks, rows, refined, indices)), str(refined.account)
+    sources = refined.sources
+    before = np.where(sources >= 0, rows.ids[sources] if len(rows) else 0, 0)
+    return RefinedRows(recording, refined.observations, indices, before), str(refined.account)
 
 
-def _renamed(masks: Masks, before: Observations, refined: Refined, indices: Int64[ndarray, " f"]) -> Masks:
-    """The masks by frame and the track their row belongs to now."""
-    if not masks:
-        return {}
-    seen = refined.sources >= 0
-    after, sources = refined.observations, refined.sources[seen]
-    columns = (indices[after.frames[seen]], before.ids[sources], after.ids[seen])
-    return {
-        (frame, track): masks[frame, old]
-        for frame, old, track in zip(*(column.tolist() for column in columns), strict=True)
-        if (frame, old) in masks
-    }
-
-
-def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> tuple[Observations, Masks]:
-    """All rows in order, tentative ones too, and their masks by frame and track."""
-    tentative = recording.tentative(masks=True)
-    count = recording.observation_count() + len(tentative)
-    numbers, boxes = np.empty((3, count), np.int64), np.empty((count, 4), np.float32)
-    scores = np.empty(count, np.float32)
-    masks: Masks = {}
-    stretches = (stretch.observations for stretch in recording.stretches(frames=CHUNK_FRAMES, masks=True))
+def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> Observations:
+    """All rows in order, tentative ones too."""
+    count = recording.observation_count() + recording.tentative_count()
+    frames, tracks, class_ids = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int32)
+    boxes, scores = np.empty((count, 4), np.float32), np.empty(count, np.float32)
     at = 0
-    for part in itertools.chain([tentative], stretches):
-        here = slice(at, at + len(part))
-        numbers[:, here] = indices.searchsorted(part.frames), part.tracks, part.class_ids
-        boxes[here], scores[here] = part.boxes, part.scores
-        masks |= {(frame, track): mask for frame, track, mask in part.stored_masks()}
+    for start in range(0, len(indices), CHUNK_FRAMES):
+        span = int(indices[start]), int(indices[min(start + CHUNK_FRAMES, len(indices)) - 1])
+        parts = [recording.observations_in(*span), recording.tentative(*span)]
+        numbers = [np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "tracks")]
+        order = np.lexsort(numbers[::-1])
+        here = slice(at, at + len(order))
+        frames[here], tracks[here] = indices.searchsorted(numbers[0][order]), numbers[1][order]
+        for column, name in ((class_ids, "class_ids"), (boxes, "boxes"), (scores, "scores")):
+            column[here] = np.concatenate([getattr(part, name) for part in parts])[order]
         at = here.stop
-    order = np.lexsort((numbers[1], numbers[0]))
-    frames, tracks, class_ids = numbers[:, order]
-    return Observations(frames, tracks, boxes[order], scores[order], class_ids.astype(np.int32)), masks
+    return Observations(frames, tracks, boxes, scores, class_ids)

@@ -113,7 +113,7 @@ class RecordingRun:
         with Recording(self._writer.path) as recording:
             rows, account = refined_rows(recording)
             events, _ = recount_all(recording, rows)
-        self._writer.complete_with(rows, events, refined=account, **notes)
+            self._writer.complete_with(rows, events, refined=account, **notes)
 
 
 class Rest:

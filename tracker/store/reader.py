@@ -159,16 +159,29 @@ class Recording:
         )
         if not masks:
             return Observations.from_stored(rows)
-        found = self._query("SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ?", span)
-        return _with_masks(rows, found)
+        return _with_masks(rows, self.masks_in(*span))
 
-    def tentative(self, *, masks: bool = False) -> Observations:
-        """What was seen of tracks before they were confirmed; there only until the recording is finished."""
-        rows = self._query(f"SELECT {COLUMNS} FROM tentative ORDER BY frame, track")
-        if not masks:
-            return Observations.from_stored(rows)
-        join = "SELECT frame, track, counts FROM masks JOIN tentative USING (frame, track)"
-        return _with_masks(rows, self._query(join))
+    def tentative(self, first: int = 0, last: int | None = None) -> Observations:
+        """What was seen, from frame `first` to `last`, of tracks before they were confirmed.
+
+        It is there only until the recording is finished.
+        """
+        statement = f"SELECT {COLUMNS} FROM tentative WHERE frame BETWEEN ? AND ? ORDER BY frame, track"
+        return Observations.from_stored(self._query(statement, (first, _end(last))))
+
+    def tentative_count(self) -> int:
+        """Number of rows that `tentative` gives over all frames."""
+        count: int = self._query("SELECT count(*) FROM tentative")[0][0]
+        return count
+
+    def has_masks(self) -> bool:
+        """Whether there is any mask at all."""
+        return bool(self._query("SELECT 1 FROM masks LIMIT 1"))
+
+    def masks_in(self, first: int, last: int) -> dict[tuple[int, int], str]:
+        """The masks from frame `first` to `last`, both included, by frame and track; tentative tracks' too."""
+        found = self._query("SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ?", (first, last))
+        return {(frame, track): counts for frame, track, counts in found}
 
     def observations_of(self, *track_ids: int, masks: bool = False) -> Observations:
         """All that was seen of some tracks, ordered by frame, then track."""
@@ -180,7 +193,7 @@ class Recording:
             f"SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ? AND {chosen}",
             (rows[0][0], rows[-1][0], *track_ids),
         )
-        return _with_masks(rows, found)
+        return _with_masks(rows, {(frame, track): counts for frame, track, counts in found})
 
     def stretches(self, *, frames: int = 512, masks: bool = False) -> Iterator[Stretch]:
         """The whole recording in order, some frames at a time, so that memory does not grow with its length."""
@@ -240,6 +253,5 @@ def _end(last: int | None) -> int:
     return 2**62 if last is None else last
 
 
-def _with_masks(rows: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> Observations:
-    counts = {(frame, track): text for frame, track, text in found}
+def _with_masks(rows: list[tuple[Any, ...]], counts: dict[tuple[int, int], str]) -> Observations:
     return Observations.from_stored(rows, [counts.get((row[0], row[1])) for row in rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
@@ -15,6 +16,9 @@ __all__ = ["Fragments", "LinkConfig", "link_fragments"]
 
 
 PAIRS_AT_ONCE = 32768
+
+_End: TypeAlias = tuple[Float64[ndarray, " 4"], Float64[ndarray, " 2"]]
+"""Shape and speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Fragments:
         cls,
         times: Float64[ndarray, " r"],
         fragments: Int64[ndarray, " r"],
-        boxes: Float64[ndarray, "r 4"],
+        boxes: Float32[ndarray, "r 4"],
         class_ids: Int32[ndarray, " r"],
         looks: Float32[ndarray, "r d"] | None,
         following: Int64[ndarray, " n"],
@@ -86,10 +90,10 @@ class Fragments:
         members = np.split(order, cuts)
         start = np.array([times[rows[0]] for rows in members])
         end = np.array([times[rows[-1]] for rows in members])
-        x1, y1, x2, y2 = boxes.T
-        shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
-        heads = [_end_of(times[rows], shapes[rows], times[rows[0]], span_s) for rows in members]
-        tails = [_end_of(times[rows], shapes[rows], times[rows[-1]], span_s) for rows in members]
+        shapes, speeds = np.empty((2, len(members), 4)), np.empty((2, len(members), 2))
+        for place, rows in enumerate(members):
+            for side, found in enumerate(_ends_of(times[rows], boxes[rows], span_s)):
+                shapes[side, place], speeds[side, place] = found
         mean_looks = None
         if looks is not None:
             mean_looks = np.stack([looks[rows].mean(axis=0) for rows in members])
@@ -97,19 +101,24 @@ class Fragments:
         return cls(
             start,
             end,
-            np.array([shape for shape, _ in heads]),
-            np.array([shape for shape, _ in tails]),
-            np.array([speed for _, speed in heads]),
-            np.array([speed for _, speed in tails]),
+            shapes[0],
+            shapes[1],
+            speeds[0],
+            speeds[1],
             np.array([np.bincount(class_ids[rows]).argmax() for rows in members], np.int32),
             mean_looks,
             following,
         )
 
 
-def _end_of(
-    times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float
-) -> tuple[Float64[ndarray, " 4"], Float64[ndarray, " 2"]]:
+def _ends_of(times: Float64[ndarray, " k"], boxes: Float32[ndarray, "k 4"], span_s: float) -> tuple[_End, _End]:
+    """The two ends of one fragment."""
+    x1, y1, x2, y2 = boxes.T.astype(np.float64)
+    shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
+    return _end_of(times, shapes, times[0], span_s), _end_of(times, shapes, times[-1], span_s)
+
+
+def _end_of(times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float) -> _End:
     """Shape and speed at one end: a straight line through the rows within the span."""
     near = np.abs(times - at) <= span_s
     when, shape = times[near] - at, shapes[near]

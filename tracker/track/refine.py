@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numpy import ndarray
 
+from tracker.track.kalman import BoxFilter
 from tracker.track.link import Fragments, LinkConfig, link_fragments
-from tracker.track.smooth import fit_noise, smooth
+from tracker.track.smooth import FIT_ROWS, fit_noise, groups, smooth
 from tracker.types import Detections, Tracks
 
 __all__ = ["Account", "Drop", "Link", "Observations", "RefineConfig", "Refined", "refine"]
@@ -170,39 +171,39 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
         return Refined(observations, Account((), (), {}, 0), observations.ids)
     times = np.maximum.accumulate(np.asarray(times, np.float64))
     keep, drops = _ghosts(observations.ids, observations.scores, config.fragment_rows, 0.0)
-    rows, kept = keep.nonzero()[0], observations[keep]
-    if len(kept) == 0:
-        return Refined(kept, Account((), tuple(drops), {}, 0), rows)
-    ids, links, cuts = _link(kept, times, config, first_new=int(observations.ids.max()) + 1)
-    keep, weak = _ghosts(ids, kept.scores, config.ghost_rows, config.ghost_score)
+    rows = keep.nonzero()[0]
+    if len(rows) == 0:
+        return Refined(observations[rows], Account((), tuple(drops), {}, 0), rows)
+    ids, links, cuts = _link(observations, rows, times, config)
+    keep, weak = _ghosts(ids, observations.scores[rows], config.ghost_rows, config.ghost_score)
     drops += weak
-    rows, kept, ids = rows[keep], kept[keep], ids[keep]
-    if len(kept) == 0:
-        return Refined(kept, Account(tuple(links), tuple(drops), {}, 0), rows)
-    refined, origins = _fill_and_smooth(kept, ids, times, config)
+    rows, ids = rows[keep], ids[keep]
+    if len(rows) == 0:
+        return Refined(observations[rows], Account(tuple(links), tuple(drops), {}, 0), rows)
+    refined, sources = _fill_and_smooth(observations, rows, ids, times, config)
     assert refined.filled is not None
     names, counts = np.unique(refined.ids[refined.filled], return_counts=True)
     filled = dict(zip(names.tolist(), counts.tolist(), strict=True))
     smoothed = int((~refined.filled).sum()) if config.smooth else 0
     cuts = {new: track for new, track in cuts.items() if (refined.ids == new).any()}
-    sources = np.where(refined.filled, -1, rows[origins])
     return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed, cuts), sources)
 
 
 def _link(
-    observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig, *, first_new: int
+    observations: Observations, rows: Int64[ndarray, " n"], times: Float64[ndarray, " f"], config: RefineConfig
 ) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
-    """The rows' ids after cutting and linking, the links, and the cuts that stayed."""
-    origins, places, following = _split(observations, times, config.split_gap_s)
+    """The ids of those rows after cutting and linking, the links, and the cuts that stayed."""
+    when = times[observations.frames[rows]]
+    origins, places, following = _split(observations.ids[rows], when, config.split_gap_s)
     names = origins.copy()
     cut_off = following[following >= 0]
-    names[cut_off] = first_new + np.arange(len(cut_off))
+    names[cut_off] = int(observations.ids.max()) + 1 + np.arange(len(cut_off))
     fragments = Fragments.of(
-        times[observations.frames],
+        when,
         places,
-        observations.boxes.astype(np.float64),
-        observations.class_ids,
-        observations.embeddings,
+        observations.boxes[rows],
+        observations.class_ids[rows],
+        None if observations.embeddings is None else observations.embeddings[rows],
         following,
         span_s=config.link.span_s,
     )
@@ -220,11 +221,11 @@ def _link(
 
 
 def _split(
-    observations: Observations, times: Float64[ndarray, " f"], longest_gap_s: float
+    ids: Int64[ndarray, " n"], when: Float64[ndarray, " n"], longest_gap_s: float
 ) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " n"], Int64[ndarray, " k"]]:
     """Tracks cut at long gaps: the id of each fragment, each row's fragment, and the one cut off each, -1 for none."""
-    order = np.lexsort((observations.frames, observations.ids))
-    ids, when = observations.ids[order], times[observations.frames[order]]
+    order = ids.argsort(kind="stable")
+    ids, when = ids[order], when[order]
     begins = np.ones(len(ids), bool)
     begins[1:] = ids[1:] != ids[:-1]
     cut = np.zeros(len(ids), bool)
@@ -257,46 +258,88 @@ def _ghosts(
 
 
 def _fill_and_smooth(
-    observations: Observations, ids: Int64[ndarray, " n"], times: Float64[ndarray, " f"], config: RefineConfig
+    observations: Observations,
+    rows: Int64[ndarray, " n"],
+    ids: Int64[ndarray, " n"],
+    times: Float64[ndarray, " f"],
+    config: RefineConfig,
 ) -> tuple[Observations, Int64[ndarray, " m"]]:
-    """Every track in every frame of its life, smoothed, and the row each comes from or comes after.
+    """Every track in every frame of its life, smoothed, and the row that each row is, -1 for those put in.
 
-    Gaps too long to fill are left open.
+    Takes the chosen rows of the observations, whose ids are given. Gaps too long to fill are left open. Works on
+    some tracks at a time, so that little is held of each row at once.
     """
-    order = np.lexsort((ids, observations.frames))
-    observations, ids = observations[order], ids[order]
-    names, places = np.unique(ids, return_inverse=True)
+    frames, (names, places) = observations.frames[rows], np.unique(ids, return_inverse=True)
     steps = np.diff(times, prepend=times[0])
     interval = float(np.median(steps[1:])) if len(times) > 1 else 1.0
     ratios = steps / interval if interval > 0 else np.ones(len(times))
-    measured = observations.boxes.astype(np.float64)
-    box_filter = fit_noise(observations.frames, places, measured, ratios)
-    smoothed = smooth(box_filter, observations.frames, places, measured, ratios)
-    frames, tracks = smoothed.frames, smoothed.tracks
-    # Rows of both lists in the same order of (track, frame), to see which of the smoothed are observed.
-    full = np.lexsort((frames, tracks))
-    own = np.lexsort((observations.frames, places))
-    frames, tracks, boxes, blur = frames[full], tracks[full], smoothed.boxes[full], smoothed.blur[full]
-    key, own_key = tracks * len(times) + frames, places[own] * len(times) + observations.frames[own]
-    at = key.searchsorted(own_key)
-    seen = np.zeros(len(key), bool)
-    seen[at] = True
-    latest = seen.cumsum() - 1
-    source, following = own[latest], own[latest + ~seen]  # a track's last row is a seen one
-    gap = times[observations.frames[following]] - times[observations.frames[source]]
-    if not config.smooth:
-        share = (times[frames] - times[observations.frames[source]]) / np.where(gap > 0, gap, 1.0)
-        boxes = measured[source] + (measured[following] - measured[source]) * share[:, None]
-    chosen = np.flatnonzero(seen | ((gap <= config.fill_gap_s + interval / 4) & (blur <= config.fill_blur)))
-    chosen = chosen[np.lexsort((tracks[chosen], frames[chosen]))]
-    source = source[chosen]
+    first = frames.searchsorted(frames[min(FIT_ROWS, len(frames)) - 1], side="right")
+    first_rows = np.lexsort((ids[:first], frames[:first]))
+    box_filter = fit_noise(
+        frames[first_rows], places[first_rows], observations.boxes[rows[first_rows]].astype(np.float64), ratios
+    )
+    columns: list[list[ndarray]] = [[], [], [], [], []]
+    for group in groups(frames, places):
+        at = group[places].nonzero()[0]
+        kept, tracks, boxes, sources, seen = _smoothed_group(
+            box_filter,
+            frames[at],
+            places[at],
+            observations.boxes[rows[at]].astype(np.float64),
+            times,
+            ratios,
+            config,
+            longest_gap_s=config.fill_gap_s + interval / 4,
+        )
+        parts = kept.astype(np.int32), tracks.astype(np.int32), boxes, rows[at[sources]].astype(np.int32), seen
+        for collected, part in zip(columns, parts, strict=True):
+            collected.append(part)
+    del frames, places
+    order = np.lexsort((np.concatenate(columns[1]), np.concatenate(columns[0])))
+
+    def column(place: int) -> ndarray:
+        return np.concatenate(columns[place])[order]
+
+    found, source = column(4), column(3)
     filled = Observations(
-        frames[chosen],
-        names[tracks[chosen]],
-        boxes[chosen].astype(np.float32),
+        column(0).astype(np.int64),
+        names[column(1)],
+        column(2),
         observations.scores[source],
         observations.class_ids[source],
         None if observations.embeddings is None else observations.embeddings[source],
-        ~seen[chosen],
+        ~found,
     )
-    return filled, order[source]
+    return filled, np.where(found, source, -1).astype(np.int64)
+
+
+def _smoothed_group(
+    box_filter: BoxFilter,
+    frames: Int64[ndarray, " n"],
+    tracks: Int64[ndarray, " n"],
+    measured: Float64[ndarray, "n 4"],
+    times: Float64[ndarray, " f"],
+    ratios: Float64[ndarray, " f"],
+    config: RefineConfig,
+    *,
+    longest_gap_s: float,
+) -> tuple[
+    Int64[ndarray, " m"], Int64[ndarray, " m"], Float32[ndarray, "m 4"], Int64[ndarray, " m"], Bool[ndarray, " m"]
+]:
+    """Frames, tracks and boxes of some tracks; the row each is or comes after, and whether it is that row."""
+    names, places = np.unique(tracks, return_inverse=True)
+    smoothed = smooth(box_filter, frames, places, measured, ratios)
+    # Rows of both lists in the same order of (track, frame), to see which of the smoothed are observed.
+    full, own = np.lexsort((smoothed.frames, smoothed.tracks)), np.lexsort((frames, places))
+    all_frames, all_tracks, boxes = smoothed.frames[full], smoothed.tracks[full], smoothed.boxes[full]
+    key, own_key = all_tracks * len(times) + all_frames, places[own] * len(times) + frames[own]
+    seen = np.zeros(len(key), bool)
+    seen[key.searchsorted(own_key)] = True
+    latest = seen.cumsum() - 1
+    source, following = own[latest], own[latest + ~seen]  # a track's last row is a seen one
+    gap = times[frames[following]] - times[frames[source]]
+    if not config.smooth:
+        share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
+        boxes = measured[source] + (measured[following] - measured[source]) * share[:, None]
+    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & (smoothed.blur[full] <= config.fill_blur)))
+    return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen].astype(np.float32), source[chosen], seen[chosen]

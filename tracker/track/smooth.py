@@ -6,7 +6,7 @@ predicting where a track is not seen, then backward. Frames in which a track is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from tracker.track.kalman import BoxFilter, FilterState
 
-__all__ = ["Smoothed", "fit_noise", "smooth"]
+__all__ = ["FIT_ROWS", "Smoothed", "fit_noise", "groups", "smooth"]
 
 VELOCITY_NOISES = (0.001, 0.002, 0.004, 0.008, 0.016)
 MEASUREMENT_NOISES = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -23,7 +23,7 @@ FIT_ROWS = 1500
 """Rows of a recording that the noise is measured on."""
 MEASUREMENT_SHARE = 0.05
 SHORTEST_STEP = 1e-6
-LEAST_GROUP_ROWS, MOST_GROUPS = 8192, 8
+LEAST_GROUP_ROWS, MOST_GROUPS = 8192, 32
 OUTLIER = 9.0
 """Squared innovations count at most this much in the fit, in variances."""
 
@@ -46,31 +46,27 @@ def smooth(
     boxes: Float64[ndarray, "n 4"],
     ratios: Float64[ndarray, " f"],
 ) -> Smoothed:
-    """Every track smoothed, in every frame from its first row to its last.
+    """Every track smoothed, in every frame from its first row to its last; one row or more.
 
     Rows come ordered by frame, at most one a track and frame; `tracks` count from 0. `ratios` are the times from
     the frame before, in nominal intervals.
     """
-    if len(frames) == 0:
-        return Smoothed(frames, tracks, boxes, np.empty(0))
-    parts = []
-    for group in _groups(frames, tracks):
-        rows = group[tracks].nonzero()[0]
-        names, places = np.unique(tracks[rows], return_inverse=True)
-        part = _smooth_together(box_filter, frames[rows], places, boxes[rows], ratios)
-        parts.append(replace(part, tracks=names[part.tracks]))
-    all_frames, all_tracks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "tracks"))
-    order = np.lexsort((all_tracks, all_frames))
+    passed = _forward(box_filter, frames, tracks, boxes, ratios)
+    start = int(frames[0])
+    positions, variances = _backward(passed, ratios[start:])
+    place = np.concatenate(positions, axis=1)
+    spread = np.concatenate(variances, axis=1)
+    sides = np.maximum(place[2:], 1.0)
     return Smoothed(
-        all_frames[order],
-        all_tracks[order],
-        np.concatenate([part.boxes for part in parts])[order],
-        np.concatenate([part.blur for part in parts])[order],
+        np.concatenate([np.full(len(active), start + step) for step, active in enumerate(passed.present)]),
+        np.concatenate(passed.present),
+        box_filter.boxes(place).T,
+        np.sqrt((spread[:2] / sides**2).sum(axis=0)),
     )
 
 
-def _groups(frames: Int64[ndarray, " n"], tracks: Int64[ndarray, " n"]) -> list[Bool[ndarray, " t"]]:
-    """Which tracks are smoothed together: they do not depend on each other, and a group's whole past is kept.
+def groups(frames: Int64[ndarray, " n"], tracks: Int64[ndarray, " n"]) -> list[Bool[ndarray, " t"]]:
+    """Which tracks are best smoothed together: they do not depend on each other, and a group's whole past is kept.
 
     Tracks that begin at about the same time go together, so that a group has few frames to go through.
     """
@@ -84,27 +80,6 @@ def _groups(frames: Int64[ndarray, " n"], tracks: Int64[ndarray, " n"]) -> list[
     number = np.empty(count, np.int64)
     number[order] = (spans[order].cumsum() - 1) // largest
     return [(number == each) & (spans > 0) for each in np.unique(number[spans > 0]).tolist()]
-
-
-def _smooth_together(
-    box_filter: BoxFilter,
-    frames: Int64[ndarray, " n"],
-    tracks: Int64[ndarray, " n"],
-    boxes: Float64[ndarray, "n 4"],
-    ratios: Float64[ndarray, " f"],
-) -> Smoothed:
-    passed = _forward(box_filter, frames, tracks, boxes, ratios)
-    start = int(frames[0])
-    positions, variances = _backward(passed, ratios[start:])
-    place = np.concatenate(positions, axis=1)
-    spread = np.concatenate(variances, axis=1)
-    sides = np.maximum(place[2:], 1.0)
-    return Smoothed(
-        np.concatenate([np.full(len(active), start + step) for step, active in enumerate(passed.present)]),
-        np.concatenate(passed.present),
-        box_filter.boxes(place).T,
-        np.sqrt((spread[:2] / sides**2).sum(axis=0)),
-    )
 
 
 def fit_noise(
