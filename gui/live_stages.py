@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tracker.build import Settings, make_detector
+from tracker.build import Settings, floor_of, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.errors import ConfigError
 from tracker.protocols import Detector, Look
@@ -104,7 +104,7 @@ def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: in
     """
     if tracker.appearance == "reid":
         raise ConfigError("tracker.appearance reid: for `track` and `annotate`; live windows take native or none")
-    return make_detector(config, threads=threads, floor=tracker.low_score, embed=tracker.appearance == "native")
+    return make_detector(config, threads=threads, floor=floor_of(tracker), embed=tracker.appearance == "native")
 
 
 def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:

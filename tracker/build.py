@@ -30,6 +30,7 @@ __all__ = [
     "check_formats",
     "default_device",
     "embedded_networks",
+    "floor_of",
     "load_settings",
     "make_detection_pipeline",
     "make_detector",
@@ -155,6 +156,14 @@ def _ultralytics(path: Path, config: DetectorConfig, floor: float, *, embed: boo
     return UltralyticsDetector(path, config, floor=floor)
 
 
+def floor_of(tracker: TrackerConfig) -> float:
+    """The lowest score of detections worth asking for.
+
+    A tracker that takes every score, as SORT's does, is meant for what the detector itself counts as found.
+    """
+    return tracker.low_score or 1.0
+
+
 def make_embedder(settings: Settings) -> Embed | None:
     """The network that looks at crops, where the tracker's settings ask for one.
 
@@ -222,7 +231,7 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
     detector = make_detector(
         settings.detector,
         threads=cores if live else max(1, cores // workers),
-        floor=tracker.low_score,
+        floor=floor_of(tracker),
         embed=tracker.appearance == "native",
     )
     embed = make_embedder(settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -41,12 +43,24 @@ class CropEmbedder:
         tried = ((row, cut_out(image, box, self._size)) for row, box in enumerate(boxes))
         crops = {row: crop for row, crop in tried if crop is not None}
         seen = list(crops)
-        for start in range(0, len(seen), BATCH):
-            rows = seen[start : start + BATCH]
-            pixels = torch.from_numpy(np.stack([crops[row] for row in rows])).to(self._device)
-            told = self._network(pixels.permute(0, 3, 1, 2).float() / 255)
-            vectors[rows] = functional.normalize(told.float(), dim=1).cpu().numpy()
+        with _one_thread():
+            for start in range(0, len(seen), BATCH):
+                rows = seen[start : start + BATCH]
+                pixels = torch.from_numpy(np.stack([crops[row] for row in rows])).to(self._device)
+                told = self._network(pixels.permute(0, 3, 1, 2).float() / 255)
+                vectors[rows] = functional.normalize(told.float(), dim=1).cpu().numpy()
         return vectors
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Few small crops gain nothing from more, and threads that wait for each other stall beside a busy detector."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cut_out(image: Image, box: Float32[ndarray, " 4"], size: tuple[int, int]) -> UInt8[ndarray, "h w 3"] | None:
