@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from tracker.track import associate
-from tracker.track.associate import assign, expand, overlapping, similarity
+from tracker.track.associate import assign, compare, overlapping, similarity
 
 
 def boxes(rng: np.random.Generator, count: int, side: float) -> np.ndarray:
@@ -73,4 +73,4 @@ def test_every_similarity_is_one_for_equal_boxes_and_symmetric(seed: int) -> Non
 def test_boxes_that_just_miss_each_other_meet_when_expanded() -> None:
     a, b = np.array([[0.0, 0, 10, 10]]).T, np.array([[11.0, 0, 21, 10]]).T
     assert len(overlapping(a, b)[0]) == 0
-    assert len(overlapping(expand(a, 0.1), expand(b, 0.1))[0]) == 1
+    assert len(compare("iou", a, b, 0.1)[0]) == 1

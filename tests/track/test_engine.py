@@ -76,7 +76,7 @@ def test_a_given_state_does_not_change_while_its_tracker_goes_on() -> None:
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(FormatError, match=r"expected version 2, found 1; .*start the recording anew"):
+    with pytest.raises(FormatError, match=r"expected version 3, found 1; .*start the recording anew"):
         TrackingEngine().restore({**TrackingEngine().state(), "version": 1})
 
 

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from tracker.track.compiled import compiled
 
-__all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "expand", "overlapping", "similarity"]
+__all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "compare", "overlapping", "similarity"]
 
 Corners: TypeAlias = Float64[ndarray, "4 n"]
 """xyxy boxes, coordinates first."""
@@ -32,7 +32,7 @@ SOLVE_WHOLE_LIMIT = 48
 
 
 @compiled
-def expand(boxes: Corners, share: float) -> Corners:
+def _expand(boxes: Corners, share: float) -> Corners:
     """Boxes grown on every side by a share of their own width and height."""
     margin = (boxes[2:] - boxes[:2]) * share
     grown = boxes.copy()
@@ -41,6 +41,7 @@ def expand(boxes: Corners, share: float) -> Corners:
     return grown
 
 
+@compiled
 def overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
     """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`."""
     n, m = a.shape[1], b.shape[1]
@@ -103,6 +104,23 @@ def _similarity(
         around = np.maximum(first[2:], second[2:]) - np.minimum(first[:2], second[:2])
         overlap -= 1.0 - union / (around[0] * around[1])
     return overlap
+
+
+def compare(
+    kind: Similarity, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], margin: float
+) -> tuple[ndarray, ndarray, Float64[ndarray, " k"]]:
+    """Every pair of boxes that share some area once all are grown by `margin` of their size, and their similarity."""
+    return _compare(KINDS.index(kind), a, b, margin)
+
+
+@compiled
+def _compare(
+    kind: int, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], margin: float
+) -> tuple[ndarray, ndarray, Float64[ndarray, " k"]]:
+    if margin > 0:
+        a, b = _expand(a, margin), _expand(b, margin)
+    rows, cols = overlapping(a, b)
+    return rows, cols, _similarity(kind, a, b, rows, cols)
 
 
 def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]) -> Pairs:

@@ -32,7 +32,7 @@ from tracker.types import Detections, Tracks, TrackState, Warp
 
 __all__ = ["TrackingEngine"]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 DEFAULT_INTERVAL = 1 / 30
 LONGEST_STEP = 300.0
 """Nominal intervals a track is moved on at most: after a longer gap any position is as good as another."""
@@ -110,7 +110,7 @@ class TrackingEngine:
         detection_rows = np.full(len(table), -1, np.int64)
         detection_rows[rows] = found.rows[cols]
         alive = self._alive()
-        if not alive.all():
+        if np.count_nonzero(alive) < len(alive):
             self._end(alive)
             detection_rows = detection_rows[alive]
         born = self._start(found, matching)

@@ -22,7 +22,7 @@ MEASURES = {"motion": "squared Mahalanobis distance", "appearance": "cosine dist
 """What a stage compares, where it is not similarity; these stages keep it negative, so that more is better."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class LastFrame:
     """What the engine was given last and what it made of it."""
 

@@ -139,7 +139,11 @@ class BoxFilter:
         """
         doubts = FULL_NOISE if scores is None else 1.0 - scores
         noise = self._measured
-        return _corrected(state, rows, boxes, noise.scaled, noise.fixed, self._size_rows, doubts, self._code)
+        corrected, offsets = _corrected(
+            state.take(rows, axis=2), boxes, noise.scaled, noise.fixed, self._size_rows, doubts, self._code
+        )
+        state[:, :, rows] = corrected
+        return offsets
 
     def gating_distance(
         self, state: FilterState, z: Float64[ndarray, "4 n"], variance: Float64[ndarray, "4 n"] | None = None
@@ -210,36 +214,23 @@ class BoxFilter:
 
 @compiled
 def _measured(boxes: Float64[ndarray, "4 n"], space: int) -> Float64[ndarray, "4 n"]:
-    z = np.empty_like(boxes)
-    size = boxes[2:] - boxes[:2]
-    z[:2] = (boxes[:2] + boxes[2:]) * 0.5
-    if space == XYWH:
-        z[2:] = size
-    elif space == XYAH:
-        z[2] = size[0] / size[1]
-        z[3] = size[1]
-    else:
-        z[2] = size[0] * size[1]
-        z[3] = size[0] / size[1]
-    return z
+    centre, size = (boxes[:2] + boxes[2:]) * 0.5, boxes[2:] - boxes[:2]
+    if space == XYAH:
+        size = np.stack((size[0] / size[1], size[1]))
+    elif space == XYSR:
+        size = np.stack((size[0] * size[1], size[0] / size[1]))
+    return np.concatenate((centre, size))
 
 
 @compiled
 def _corners(positions: Float64[ndarray, "4 n"], space: int) -> Float64[ndarray, "4 n"]:
-    half = np.empty((2, positions.shape[1]))
-    if space == XYWH:
-        half[:] = positions[2:] * 0.5
-    elif space == XYAH:
-        half[1] = positions[3] * 0.5
-        half[0] = positions[2] * half[1]
-    else:
+    half = positions[2:] * 0.5
+    if space == XYAH:
+        half = np.stack((positions[2] * half[1], half[1]))
+    elif space == XYSR:
         width = np.sqrt(positions[2] * positions[3])
-        half[0] = width * 0.5
-        half[1] = positions[2] / width * 0.5
-    boxes = np.empty_like(positions)
-    boxes[:2] = positions[:2] - half
-    boxes[2:] = positions[:2] + half
-    return boxes
+        half = np.stack((width * 0.5, positions[2] / width * 0.5))
+    return np.concatenate((positions[:2] - half, positions[:2] + half))
 
 
 @compiled
@@ -256,12 +247,13 @@ def _moved(
     count = state.shape[2]
     moved: ndarray = (transition @ np.ascontiguousarray(state).reshape(5, 4 * count)).reshape(5, 4, count)
     size = state[0][size_rows]
-    size *= size
-    moved[2:] += scaled * size
-    size *= unrest * unrest
-    moved[2:] += of_velocity * size
-    moved[2:] += fixed
-    moved[0, 2:] = np.maximum(moved[0, 2:], least_size)
+    size = size * size
+    restless = size * (unrest * unrest)
+    for row in range(3):
+        moved[2 + row] += scaled[row] * size + of_velocity[row] * restless + fixed[row]
+    for coordinate in range(2, 4):
+        sizes = moved[0, coordinate]
+        sizes[sizes < least_size] = least_size
     return moved
 
 
@@ -288,32 +280,31 @@ def _updated(
     size_rows: Int64[ndarray, " 4"],
     doubts: Float64[ndarray, " n"],
 ) -> FilterState:
-    uncertainty = state[2:4]
-    gain = uncertainty / _measured_variance(state, scaled, fixed, size_rows, doubts)
+    variance = _measured_variance(state, scaled, fixed, size_rows, doubts)
+    offset = z - state[0]
+    gain, speed_gain = state[2] / variance, state[3] / variance
     updated: FilterState = state.copy()
-    updated[:2] += gain * (z - state[0])
-    updated[2:4] -= gain[0] * uncertainty
-    updated[4] -= gain[1] * uncertainty[1]
+    updated[0] += gain * offset
+    updated[1] += speed_gain * offset
+    updated[2] -= gain * state[2]
+    updated[3] -= gain * state[3]
+    updated[4] -= speed_gain * state[3]
     return updated
 
 
 @compiled
 def _corrected(
     state: FilterState,
-    rows: Int64[ndarray, " k"],
-    boxes: Float64[ndarray, "4 k"],
+    boxes: Float64[ndarray, "4 n"],
     scaled: Float64[ndarray, "4 1"],
     fixed: Float64[ndarray, "4 1"],
     size_rows: Int64[ndarray, " 4"],
     doubts: Float64[ndarray, " n"],
     space: int,
-) -> Float64[ndarray, " k"]:
+) -> tuple[FilterState, Float64[ndarray, " n"]]:
     z = _measured(boxes, space)
-    before = state[:, :, rows]
-    offset = np.abs(z[:2] - before[0, :2]) / (boxes[2:] - boxes[:2])
-    state[:, :, rows] = _updated(before, z, scaled, fixed, size_rows, doubts)
-    total: ndarray = offset[0] + offset[1]
-    return total
+    offset = np.abs(z[:2] - state[0, :2]) / (boxes[2:] - boxes[:2])
+    return _updated(state, z, scaled, fixed, size_rows, doubts), offset[0] + offset[1]
 
 
 def _column(*rows: tuple[float, float, float, float]) -> Float64[ndarray, "k 4 1"]:

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
 from tracker.track.appearance import Galleries
-from tracker.track.associate import Pairs, assign, assign_then_reject, expand, overlapping, similarity
+from tracker.track.associate import Pairs, assign, assign_then_reject, compare, overlapping, similarity
 from tracker.track.compiled import compiled
 from tracker.track.kalman import BoxFilter
 from tracker.track.table import TrackTable, reference_centres
@@ -35,7 +35,7 @@ SMALLEST = 0.01
 """So are boxes narrower or lower than this."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Found:
     """The usable detections of one frame, coordinates first."""
 
@@ -47,7 +47,7 @@ class Found:
     """Row of each in the frame's Detections."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Attempt:
     """What one stage compared and chose; indices are those of the track table and of Found."""
 
@@ -59,7 +59,7 @@ class Attempt:
     chosen: Pairs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Matching:
     """Which track found which detection, and what is left for new tracks."""
 
@@ -150,11 +150,8 @@ def _candidates(
     predicted: Float64[ndarray, "4 n"], found: Found, table: TrackTable, config: TrackerConfig, buffer: float
 ) -> tuple[ndarray, ndarray, ndarray]:
     """Overlapping pairs and their similarity, lessened where classes differ."""
-    boxes = found.boxes
-    if buffer >= NARROWEST:
-        predicted, boxes = expand(predicted, buffer), expand(boxes, buffer)
-    rows, cols = overlapping(predicted, boxes)
-    overlap = similarity(config.similarity, predicted, boxes, rows, cols)
+    margin = buffer if buffer >= NARROWEST else 0.0
+    rows, cols, overlap = compare(config.similarity, predicted, found.boxes, margin)
     if config.class_penalty and len(table.votes) > 1:
         differs = table.class_places[rows] != found.class_places[cols]
         overlap = np.where(differs, overlap * (1 - config.class_penalty), overlap)
@@ -180,18 +177,18 @@ def _overlap_stages(
         first = first & confirmed
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
-        agreement = _same_direction(found.boxes, found.scores, table.past, table.observed, table.headings, rows, cols)
-        values = values + config.direction_weight * agreement
+        weights = config.direction_weight * found.scores
+        values = _with_direction(values, rows, cols, found.boxes, weights, table.courses, table.observed)
     if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
         values = _with_appearance(values, rows, cols, found.looks, galleries, config)
     high_free = high & frame.detection_free
     pairs = _open_pairs(rows, cols, values, overlap, first, high_free)
     _match(frame, "high", pairs, config, config.high_min_similarity)
-    if config.low_match and not high.all():
+    if config.low_match and np.count_nonzero(high) < len(high):
         last = frame.track_free & seen_last & confirmed
         pairs = _open_pairs(rows, cols, overlap, overlap, last, ~high)
         _match(frame, "low", pairs, config, config.low_min_similarity)
-    if config.tentative_separately and not confirmed.all():
+    if config.tentative_separately and np.count_nonzero(confirmed) < len(confirmed):
         pairs = _open_pairs(rows, cols, values, overlap, ~confirmed, high & frame.detection_free)
         _match(frame, "tentative", pairs, config, config.tentative_min_similarity)
     frame.detection_free &= high
@@ -289,24 +286,25 @@ def _with_appearance(
 
 
 @compiled
-def _same_direction(
-    boxes: Float64[ndarray, "4 m"],
-    scores: Float64[ndarray, " m"],
-    past: Float64[ndarray, "s 2 n"],
-    observed: Float64[ndarray, "4 n"],
-    headings: Float64[ndarray, "2 n"],
+def _with_direction(
+    values: Float64[ndarray, " k"],
     rows: ndarray,
     cols: ndarray,
+    boxes: Float64[ndarray, "4 m"],
+    weights: Float64[ndarray, " m"],
+    courses: Float64[ndarray, "c 2 n"],
+    observed: Float64[ndarray, "4 n"],
 ) -> Float64[ndarray, " k"]:
-    """From -0.5, straight back, to 0.5, straight on, times the score; 0 for tracks that never moved."""
+    """Values plus the weight times -0.5, straight back, to 0.5, straight on; 0 for tracks that never moved."""
     centres = (boxes[:2] + boxes[2:]) / 2
-    step = centres[:, cols] - reference_centres(past, observed)[:, rows]
-    heading = headings[:, rows]
+    step = centres[:, cols] - reference_centres(courses, observed)[:, rows]
+    heading = courses[-1][:, rows]
     along = step[0] * heading[0] + step[1] * heading[1]
     cosine = along / (np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6)
-    cosine = np.where(cosine == cosine, np.minimum(np.maximum(cosine, -1.0), 1.0), 0.0)  # NaN without a heading
-    agreement: ndarray = (0.5 - np.arccos(cosine) / np.pi) * scores[cols]
-    return agreement
+    cosine = np.minimum(np.maximum(cosine, -1.0), 1.0)
+    cosine[cosine != cosine] = 0.0  # NaN without a heading
+    directed: ndarray = values + (0.5 - np.arccos(cosine) / np.pi) * weights[cols]
+    return directed
 
 
 def _recover(frame: _Frame, found: Found, table: TrackTable, config: TrackerConfig) -> None:

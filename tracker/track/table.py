@@ -52,11 +52,10 @@ class TrackTable:
     """Box of the last detection."""
     votes: Float64[ndarray, "c n"]
     """Scores gathered by each class."""
-    past: Float64[ndarray, "s 2 n"]
+    courses: Float64[ndarray, "c 2 n"]
     """Centres of the detections in the last frames, oldest first, NaN where unseen; the first detection of a track does
-    not count. Empty unless direction does."""
-    headings: Float64[ndarray, "2 n"]
-    """Unit vector from the oldest of those to the last detection, NaN before there are three."""
+    not count. After them the unit vector from the oldest to the last detection, NaN before there are three. Empty
+    unless direction counts."""
     filter_when_seen: FilterState
     """The filter right after the last detection; empty unless lost tracks are re-updated."""
 
@@ -66,8 +65,7 @@ class TrackTable:
         self.filter = np.empty((5, 4, 0))
         self.observed = np.empty((4, 0))
         self.votes = np.empty((1, 0))
-        self.past = np.empty((direction_span, 2, 0))
-        self.headings = np.empty((2, 0))
+        self.courses = np.empty((direction_span + 1 if direction_span else 0, 2, 0))
         self.filter_when_seen = np.empty((5, 4, 0))
         self._hold(np.empty((len(_COUNTS), 0), np.int64), np.empty((len(_VALUES), 0)))
 
@@ -88,8 +86,7 @@ class TrackTable:
         self.observed = self.observed.take(rows, axis=1)
         self.votes = self.votes.take(rows, axis=1)
         if self._span:
-            self.past = self.past.take(rows, axis=2)
-            self.headings = self.headings.take(rows, axis=1)
+            self.courses = self.courses.take(rows, axis=2)
         if self._keeps_filter:
             self.filter_when_seen = self.filter_when_seen.take(rows, axis=2)
 
@@ -117,9 +114,8 @@ class TrackTable:
         votes[class_places, np.arange(count)] = scores
         self.votes = np.concatenate([self.votes, votes], axis=1)
         if self._span:
-            past = np.full((self._span, 2, count), np.nan)
-            self.past = np.concatenate([self.past, past], axis=2)
-            self.headings = np.concatenate([self.headings, np.full((2, count), np.nan)], axis=1)
+            unknown = np.full((self._span + 1, 2, count), np.nan)
+            self.courses = np.concatenate([self.courses, unknown], axis=2)
         if self._keeps_filter:
             self.filter_when_seen = np.concatenate([self.filter_when_seen, filter_state], axis=2)
 
@@ -129,12 +125,9 @@ class TrackTable:
         self.votes = np.concatenate([self.votes, room])
 
     def head_for(self, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]) -> None:
-        """One more frame goes by, with the detections of some tracks: note which way they went, move the span on.
-
-        Call before `see`. A direction needs more than a track's first box.
-        """
+        """One more frame goes by, with the detections of some tracks; call before `see`."""
         if self._span:
-            _head_for(self.past, self.observed, self.headings, self.hits, rows, boxes)
+            self.courses = _courses_after(self.courses, self.observed, self.hits, rows, boxes)
 
     def see(
         self,
@@ -159,37 +152,38 @@ class TrackTable:
         for name in self._loose:
             setattr(self, name, np.array(state[name], np.float64))
 
-    _loose = ("filter", "observed", "votes", "past", "headings", "filter_when_seen")
+    _loose = ("filter", "observed", "votes", "courses", "filter_when_seen")
 
 
 @compiled
-def reference_centres(past: Float64[ndarray, "s 2 n"], observed: Float64[ndarray, "4 n"]) -> Float64[ndarray, "2 n"]:
+def reference_centres(courses: Float64[ndarray, "c 2 n"], observed: Float64[ndarray, "4 n"]) -> Float64[ndarray, "2 n"]:
     """Centre of each track's oldest detection within the direction span, else of its last one."""
     centres: ndarray = (observed[:2] + observed[2:]) / 2
-    for age in range(len(past) - 1, -1, -1):
-        centres = np.where(past[age] == past[age], past[age], centres)  # NaN is what does not equal itself
+    for age in range(len(courses) - 2, -1, -1):
+        known = (courses[age, 0] == courses[age, 0]).nonzero()[0]  # NaN is what does not equal itself
+        for axis in range(2):
+            centres[axis][known] = courses[age, axis][known]
     return centres
 
 
 @compiled
-def _head_for(
-    past: Float64[ndarray, "s 2 n"],
+def _courses_after(
+    courses: Float64[ndarray, "c 2 n"],
     observed: Float64[ndarray, "4 n"],
-    headings: Float64[ndarray, "2 n"],
     hits: Int64[ndarray, " n"],
     rows: Int64[ndarray, " k"],
     boxes: Float64[ndarray, "4 k"],
-) -> None:
+) -> Float64[ndarray, "c 2 n"]:
+    """One frame later, with detections of the tracks `rows`; a direction needs more than a track's first box."""
     centres = (boxes[:2] + boxes[2:]) / 2
-    step = centres - reference_centres(past, observed)[:, rows]
+    step = centres - reference_centres(courses, observed)[:, rows]
     length = np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6
-    going = hits[rows] > 1
-    for age in range(len(past) - 1):
-        past[age] = past[age + 1]
-    past[-1] = np.nan
+    going = (hits[rows] > 1).nonzero()[0]
+    latest, heading = np.full((1, 2, len(hits)), np.nan), courses[-1:].copy()
     for axis in range(2):
-        headings[axis][rows] = np.where(going, step[axis] / length, headings[axis][rows])
-        past[-1, axis][rows] = centres[axis]
+        latest[0, axis][rows] = centres[axis]
+        heading[0, axis][rows[going]] = (step[axis] / length)[going]
+    return np.concatenate((courses[1:-1], latest, heading))
 
 
 @compiled
@@ -224,7 +218,7 @@ def living(
 ) -> Bool[ndarray, " n"]:
     """Which tracks were seen lately enough before `moment`, and have a place at all."""
     unseen = moment - seen
-    alive = unseen <= np.where(confirmed == 1, max_coast_s, np.minimum(max_coast_s, tentative_coast_s))
+    alive: ndarray = (unseen <= max_coast_s) & ((unseen <= tentative_coast_s) | (confirmed == 1))
     for coordinate in range(4):
         alive &= np.isfinite(state[0, coordinate])
     return alive
