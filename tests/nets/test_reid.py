@@ -55,6 +55,31 @@ def test_a_saved_network_is_the_same_network(tmp_path: Path) -> None:
     assert loaded.config == config
 
 
+@pytest.mark.shared
+def test_every_weight_of_a_published_file_is_used(shared: Path) -> None:
+    path = shared / "data/pretrained/osnet_x0_25_msmt17.pt"
+    published = torch.load(path, weights_only=True)
+    ours = load_reid(path).state_dict()
+    used = {name for name in published if not name.startswith("classifier.")}
+    assert ours.keys() == used
+    assert all(torch.equal(ours[name], published[name]) for name in used)
+
+
+@pytest.mark.parametrize("change", ["one missing", "one foreign", "another shape"])
+def test_an_osnet_file_with_one_thing_wrong_is_refused(tmp_path: Path, change: str) -> None:
+    state = make_reid(ReidConfig()).state_dict()
+    name = "conv4.1.conv3.bn.weight"
+    value = state.pop(name)
+    if change == "one foreign":
+        state |= {name: value, "conv4.1.conv9.weight": value}
+    elif change == "another shape":
+        state[name] = value[1:].clone()
+    path = tmp_path / "osnet.pt"
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"osnet\.pt: an OSNet's stem, but the rest does not fit osnet_x0_25"):
+        load_reid(path)
+
+
 def test_a_state_dict_of_another_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
@@ -65,7 +90,7 @@ def test_a_state_dict_of_another_network_is_refused(tmp_path: Path) -> None:
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt"
     torch.save({"conv1.conv.weight": Path}, path)
-    with pytest.raises(CheckpointError, match="not a plain state dict"):
+    with pytest.raises(CheckpointError, match="not a state dict of tensors.*could run code"):
         load_reid(path)
 
 
