@@ -42,7 +42,7 @@ WARM_UP = 30
 """Frames over which the nominal interval is measured, where no frame rate is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Clock:
     """Time as the tracker counts it, and the nominal interval between frames."""
 
@@ -149,14 +149,13 @@ class TrackingEngine:
         return self._endings[track_id]
 
     def _clean(self, detections: Detections) -> Found:
-        with np.errstate(invalid="ignore", over="ignore"):
-            boxes, scores, rows = usable(detections.boxes, detections.scores, self.config.low_score)
+        boxes, scores, rows = usable(detections.boxes, detections.scores, self.config.low_score)
         looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
         return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
 
     def _places(self, class_ids: ndarray) -> Int64[ndarray, " n"]:
         """The place of each class in the vote, in the order the classes were first met."""
-        if len(self._classes) == 1 and (class_ids == self._classes[0]).all():
+        if len(self._classes) == 1 and np.count_nonzero(class_ids != self._classes[0]) == 0:
             return np.zeros(len(class_ids), np.int64)
         known = self._classes
         places = {class_id: place for place, class_id in enumerate(known)}

@@ -107,7 +107,7 @@ def usable(
     usable = chances >= low_score
     for axis in range(2):
         low, high = corners[axis], corners[axis + 2]
-        usable &= (high - low >= SMALLEST) & (low >= -LARGEST) & (high <= LARGEST)  # False for NaN
+        usable &= (high >= low + SMALLEST) & (low >= -LARGEST) & (high <= LARGEST)  # False for NaN
     rows = usable.nonzero()[0]
     return corners[:, rows], np.minimum(chances[rows], 1.0), rows
 
