@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_a_safe_name_is_one_plain_file_name(name: str) -> None:
     assert safe.isprintable()
     assert len(safe.encode()) <= 100
     assert safe.partition(".")[0].lower() not in ("con", "nul", "aux", "prn", "com1", "lpt9")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="other systems have no such file names")
+def test_what_is_told_of_a_name_is_nothing_a_terminal_obeys(tmp_path: Path) -> None:
+    (job,) = find_jobs([touch(tmp_path, "\x1b[31m\nred.mp4")], tmp_path / "out", recursive=False)
+    assert job.name == "?[31m?red.mp4"
+    assert job.source.exists()
 
 
 def test_results_lie_as_the_input_lies(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +44,16 @@ def test_equal_states_give_equal_bytes() -> None:
 def test_other_objects_are_refused(value: object) -> None:
     with pytest.raises(TypeError):
         pack_state({"state": value})
+
+
+@given(places=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_damaged_bytes_are_refused_or_harmless(places: list[tuple[int, int]]) -> None:
+    packed = bytearray(pack_state({"a": np.arange(300), "b": [1, {"c": np.zeros(5)}]}))
+    for place, value in places:
+        packed[place % len(packed)] = value
+    with contextlib.suppress(FormatError):
+        unpack_state(bytes(packed))
 
 
 @pytest.mark.parametrize("packed", [b"", b"PK\x03\x04 cut off", b"\x80\x04N."])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -108,6 +109,58 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, content: bytes) 
         Recording(path)
     with pytest.raises(FormatError):
         RecordingWriter.resume(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_recording_is_read_or_refused_but_never_breaks_the_program(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = finished(tmp_path / "a.sqlite", frames=30, masks=True)
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    content[rng.integers(100, len(content), 30)] = rng.integers(0, 256, 30)
+    path.write_bytes(content.tobytes()[: len(content) - (seed % 2) * 5000])
+    with contextlib.suppress(FormatError), Recording(path) as recording:
+        recording.tracks()
+        recording.events()
+        recording.frame_times()
+        assert sum(len(part.observations) for part in recording.stretches(masks=True)) >= 0
+    with contextlib.suppress(FormatError, SinkError):
+        writer = RecordingWriter.resume(path)
+        try:
+            assert writer.checkpoint.frame <= 29
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("info", "value = '5' WHERE key = 'size'"),
+        ("frames", "time = 'late'"),
+        ("observations", "x1 = 'left'"),
+        ("events", "track = x'ff'"),
+    ],
+)
+def test_values_that_are_none_are_refused(tmp_path: Path, table: str, change: str) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE {table} SET {change}")
+        connection.commit()
+
+    def read() -> None:
+        with Recording(path) as recording:
+            recording.frame_times()
+            recording.observations_in(0, 9)
+            recording.events()
+
+    with pytest.raises(FormatError, match="damaged"):
+        read()
+
+
+def test_a_recording_that_cannot_be_begun_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_module, "TABLES", "CREATE TABLE info (x); CREATE TABLE info (x)")
+    with pytest.raises(SinkError, match="cannot be written"):
+        RecordingWriter.create(tmp_path / "a.sqlite", INFO)
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.video.image_source import IMAGE_SUFFIXES
 
-__all__ = ["Job", "find_jobs", "fingerprint", "printable", "safe_name"]
+__all__ = ["Job", "find_jobs", "fingerprint", "legible", "printable", "safe_name"]
 
 VIDEO_SUFFIXES = """
     3g2 3gp asf avi divx dv f4v flv h264 h265 hevc m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm
@@ -96,6 +96,11 @@ def safe_name(name: str) -> str:
     return safe
 
 
+def legible(text: str) -> str:
+    """The text with a question mark for each character that a terminal might obey, and each byte that is no text."""
+    return "".join(character if character.isprintable() else "?" for character in printable(text))
+
+
 def printable(text: str) -> str:
     """The text with a question mark for each byte of a file name that is no text in this system's encoding."""
     return text.encode(errors="replace").decode()
@@ -155,7 +160,7 @@ def _place(found: dict[Path, tuple[str, ...]], out: Path) -> list[Job]:
         if str(target).casefold() in taken:
             target = target.with_name(f"{target.name}-{_short_hash(str(source))}")
         taken.add(str(target).casefold())
-        jobs.append(Job(source, printable("/".join(parts)), out / target, out))
+        jobs.append(Job(source, legible("/".join(parts)), out / target, out))
     return jobs
 
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from tracker.batch.jobs import Job, printable
+from tracker.batch.jobs import Job, legible
 from tracker.batch.plan import Orders, Progressing
 from tracker.batch.recording_run import FileReport, Reading, annotate_recording
 from tracker.errors import CheckpointError, ConfigError, TrackerError
@@ -84,7 +84,7 @@ def attempt(job: Job, orders: Orders, tell: Progressing, *, read: Reading | None
 
 def failure(job: Job, reason: str) -> FileReport:
     """The report of a recording that could not be annotated."""
-    return FileReport(job.name, "failed", printable(" ".join(reason.split())))
+    return FileReport(job.name, "failed", legible(" ".join(reason.split())))
 
 
 class Voice(logging.Handler):

@@ -68,7 +68,7 @@ class Recording:
         self._connection = connect(self.path, write=self.writes)
         try:
             self._reload()
-        except (KeyError, ValueError, FormatError) as error:
+        except (KeyError, TypeError, ValueError, FormatError) as error:
             self.close()
             raise FormatError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
 
@@ -147,8 +147,10 @@ class Recording:
         rows = self._query(
             "SELECT frame, time FROM frames WHERE frame BETWEEN ? AND ? ORDER BY frame", (first, _end(last))
         )
-        table = np.array(rows, np.float64).reshape(-1, 2)
-        frames, times = table.T
+        try:
+            frames, times = np.array(rows, np.float64).reshape(-1, 2).T
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: damaged: {error}. Restore it from a copy.") from error
         return frames.astype(np.int64), times
 
     def observations_in(self, first: int, last: int | None = None, *, masks: bool = False) -> Observations:
@@ -231,7 +233,15 @@ class Recording:
             "ORDER BY frame, event",
             (first, _end(last)),
         )
-        return [RecordedEvent(frame, Event(*event)) for frame, *event in rows]
+        try:
+            return [
+                RecordedEvent(
+                    int(frame), Event(str(kind), str(name), float(time), int(track), int(label), float(value))
+                )
+                for frame, kind, name, time, track, label, value in rows
+            ]
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: damaged: {error}. Restore it from a copy.") from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -245,7 +255,7 @@ class Recording:
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise FormatError(f"{self.path}: cannot be read: {error}. Restore it from a copy.") from error
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, Int64, Integer, UInt8
 from numpy import ndarray
 
+from tracker.errors import FormatError
 from tracker.types import Event
 
 __all__ = ["Observations", "Origin", "RecordedEvent", "RecordingInfo"]
@@ -141,8 +142,11 @@ class Observations:
 
     @classmethod
     def from_stored(cls, rows: Sequence[Sequence[int]], masks: Sequence[str | None] | None = None) -> Observations:
-        """From rows of the observations table."""
-        table = np.array(rows, np.int64).reshape(-1, 9)
+        """From rows of the observations table. Raises FormatError where a value is no whole number."""
+        try:
+            table = np.array(rows, np.int64).reshape(-1, 9)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise FormatError(f"the recording is damaged: {error}. Restore it from a copy.") from error
         frames, tracks, classes, scores, x1, y1, x2, y2, origins = table.T
         boxes = np.stack([x1, y1, x2, y2], axis=1) / BOX_PARTS
         return cls(

@@ -93,6 +93,8 @@ def create(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except BaseException:
             connection.close()
+            with contextlib.suppress(SinkError):
+                remove(path)
             raise
     except (OSError, sqlite3.Error) as error:
         raise refuse_write(path, error) from error
@@ -168,7 +170,7 @@ def _version(path: Path) -> int:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:  # damage makes tables' names that are no text
             raise FormatError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
     if application != APPLICATION_ID:
         found = f"application id {application:#x}, tables {', '.join(sorted(tables)) or 'none'}"
@@ -180,7 +182,7 @@ def _version(path: Path) -> int:
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     address = path.resolve().as_uri()
-    errors = []
+    errors: list[Exception] = []
     # Readers too may open the file for writing: only so the last of them can tidy up what WAL keeps beside it.
     # "immutable" reads from a folder without rights.
     for mode in ("mode=rw",) if write else ("mode=rw", "mode=ro", "immutable=1"):
@@ -196,7 +198,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 connection.close()
                 raise
             return connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             errors.append(error)
             if not isinstance(error, sqlite3.OperationalError):
                 break

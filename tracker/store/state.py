@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,8 @@ __all__ = ["pack_state", "unpack_state"]
 
 TREE = "tree"
 ARRAY = "__array__"
+BROKEN = (zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+"""What numpy lets through of the readers it uses."""
 
 
 def pack_state(state: Mapping[str, Any]) -> bytes:
@@ -35,7 +39,7 @@ def unpack_state(packed: bytes) -> dict[str, Any]:
             tree = json.loads(arrays[TREE].tobytes().decode())
             state: dict[str, Any] = _with_arrays(tree, arrays)
             return state
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, NotImplementedError, *BROKEN) as error:
         raise FormatError(f"checkpoint: not a state this program wrote ({error}). Annotate again.") from error
 
 

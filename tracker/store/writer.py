@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sqlite3
@@ -76,6 +77,9 @@ class RecordingWriter:
             remove(path)
             unborn.replace(path)
         except (sqlite3.Error, OSError) as error:
+            connection.close()
+            with contextlib.suppress(SinkError):
+                remove(unborn)
             raise refuse_write(path, error) from error
         finally:
             connection.close()
@@ -90,7 +94,7 @@ class RecordingWriter:
             writer = cls(path, connection, info)
             with transaction(connection, path):
                 connection.execute("UPDATE checkpoint SET writer = ?", (writer._token,))
-        except (sqlite3.Error, KeyError, ValueError) as error:
+        except (sqlite3.Error, KeyError, TypeError, ValueError) as error:
             connection.close()
             raise FormatError(f"{path}: damaged: {error}. Annotate again with --overwrite.") from error
         return writer
