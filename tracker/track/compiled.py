@@ -2,12 +2,16 @@
 
 One source serves both, written in the part of numpy that numba knows; both give the same tracks. A call into numpy
 costs about as much as ten objects' arithmetic, so compiling pays most where few objects are tracked.
+
+numba takes a second to import, so nothing does until the first of these functions is called: a window opens without.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,15 +20,41 @@ __all__ = ["compiled"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_STAND_INS: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""The function of each stand-in."""
+_MACHINES: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What has taken its place."""
+_LOCK = threading.RLock()
+
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function` compiled at its first call, the machine code kept beside the source; as it is without numba."""
     if importlib.util.find_spec("numba") is None:
         return function
+
+    @functools.wraps(function)
+    def stand_in(*arguments: P.args, **named: P.kwargs) -> R:
+        with _LOCK:
+            if stand_in not in _MACHINES:
+                _replace_stand_ins()
+        machine: Callable[P, R] = _MACHINES[stand_in]
+        return machine(*arguments, **named)
+
+    _STAND_INS[stand_in] = function
+    return stand_in
+
+
+def _replace_stand_ins() -> None:
+    """Put numba's functions in the place of all stand-ins, also where compiled functions call each other."""
     numba: Any = importlib.import_module("numba")
-    machine: Callable[P, R]
-    try:
-        machine = numba.njit(cache=True)(function)
-    except RuntimeError:  # no folder to keep the machine code in
-        machine = numba.njit(function)
-    return machine
+    for stand_in, function in _STAND_INS.items():
+        if stand_in not in _MACHINES:
+            try:
+                _MACHINES[stand_in] = numba.njit(cache=True)(function)
+            except RuntimeError:  # no folder to keep the machine code in
+                _MACHINES[stand_in] = numba.njit(function)
+    for function in _STAND_INS.values():
+        names: dict[str, Any] = function.__globals__
+        for name, value in list(names.items()):
+            if getattr(value, "__wrapped__", None) is not None and value in _MACHINES:
+                names[name] = _MACHINES[value]
