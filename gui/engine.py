@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.live_stages import SharedDetector, live_detector, tracker_settings
+from gui.live_stages import SharedDetector, live_detector, tracker_settings, warm_up
 from gui.work import Background
 from tracker.build import Settings, load_settings
 from tracker.config import DetectorConfig, TrackerConfig, assign
@@ -23,7 +22,7 @@ LoadDetector = Callable[[Settings], Detector]
 
 def load_detector(settings: Settings) -> Detector:
     """The detector of the settings with all cores for each frame."""
-    importlib.import_module("scipy.optimize")  # here, or the tracker would wait for it amid the first crowd
+    warm_up(settings.tracker)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return live_detector(settings.detector, settings.tracker, threads=cores)
 

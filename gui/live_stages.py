@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from tracker.build import Settings, floor_of, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
@@ -14,7 +17,7 @@ from tracker.protocols import Detector, Look
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
-__all__ = ["LiveTracker", "SharedDetector", "live_detector", "tracker_settings"]
+__all__ = ["LiveTracker", "SharedDetector", "live_detector", "tracker_settings", "warm_up"]
 
 SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery")
 """Settings that decide what a track remembers: when one changes, tracks begin anew."""
@@ -104,7 +107,16 @@ def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: in
     """
     if tracker.appearance == "reid":
         raise ConfigError("tracker.appearance reid: for `track` and `annotate`; live windows take native or none")
-    return make_detector(config, threads=threads, floor=floor_of(tracker), embed=tracker.appearance == "native")
+    return make_detector(config, threads=threads, floor=floor_of(tracker), appearance=tracker.appearance)
+
+
+def warm_up(config: TrackerConfig) -> None:
+    """Have imported and compiled what a tracker needs, or sources would wait for it amid their first crowd."""
+    engine = TrackingEngine(replace(config, appearance="none"))
+    boxes = np.array([[0, 0, 40, 80], [10, 0, 50, 80], [20, 0, 60, 80]], np.float32)
+    for moment in range(3):
+        crowd = Detections(boxes + 4 * moment, np.full(3, 0.9, np.float32), np.zeros(3, np.int32))
+        engine.update(crowd, moment / 25)
 
 
 def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:

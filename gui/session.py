@@ -249,7 +249,7 @@ class Session(QObject):
         if self.state is SessionState.CLOSED:
             self._background.run(source.close, lambda _: None)
             return
-        self.name = source.name
+        self.name = redact(source.name) if is_address(source.name) else source.name
         self._source = WatchedSource(source, loop=self._loop)
         self._begin()
 

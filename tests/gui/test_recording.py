@@ -419,6 +419,9 @@ def test_a_real_video_plays_and_seeks(app: App, shared: Path) -> None:
     seen = recording.picture.result.frame
     assert seen.time == pytest.approx(recording.player.times[100])
     recording.stop_annotation()
+    app.until(lambda: not window.engine.loading)
+    assert window.engine.problem == ""
+    assert "ONNX Runtime" in window._engine_text.text(), "the status line says what is at work"
 
 
 def test_a_file_that_is_no_video_says_so_in_the_window(app: App, tmp_path: Path) -> None:

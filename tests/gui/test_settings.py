@@ -232,7 +232,7 @@ app = application()
 window = Window(Preferences(QSettings(sys.argv[1], QSettings.Format.IniFormat)))
 window.show()
 app.processEvents()
-print(*({"torch", "ultralytics", "onnxruntime", "scipy", "ray"} & set(sys.modules)))
+print(*({"torch", "ultralytics", "onnxruntime", "scipy", "numba", "ray"} & set(sys.modules)))
 window.quit()
 """
 
