@@ -9,12 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
 from tracker.detect.onnx import OnnxDetector, is_ultralytics_export
 from tracker.detect.raw import no_features
-from tracker.errors import CheckpointError, ConfigError
+from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import Detector, Embed, FrameSource, Sink
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 DEFAULT_NETWORK = "sightline-nano"
+Appearance: TypeAlias = Literal["auto", "none", "native", "reid"]
 LIVE_FORMATS = {"mot": "txt", "jsonl": "jsonl"}
 SCORE_SETTINGS = {"high_score", "new_score", "track_high_thresh", "new_track_thresh"}
 
@@ -97,15 +98,27 @@ def default_device() -> str:
     return "cuda" if works and count.value > 0 else "cpu"
 
 
-def make_detector(config: DetectorConfig, *, threads: int, floor: float = 1.0, embed: bool = False) -> Detector:
+def make_detector(
+    config: DetectorConfig, *, threads: int, floor: float = 1.0, appearance: Appearance = "none"
+) -> Detector:
     """The detector that the model's suffix and content call for.
 
-    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them. `embed` asks for
-    vectors that tell what each looks like, from the network's own features.
+    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them. `native`
+    appearance asks for vectors that tell what each looks like, from the network's own features; `auto` asks for them
+    where it has some.
 
-    Raises CheckpointError for a file that is no model, ConfigError for a device or class that does not fit, or where
-    the model has no features to give.
+    Raises CheckpointError for a file that is no model, ConfigError for a device or class that does not fit, and for
+    `native` appearance where the model has no features to give.
     """
+    if appearance == "auto":
+        try:
+            return _open_model(config, threads=threads, floor=floor, embed=True)
+        except FeaturesError:
+            return _open_model(config, threads=threads, floor=floor, embed=False)
+    return _open_model(config, threads=threads, floor=floor, embed=appearance == "native")
+
+
+def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     device = _device(config)
     path = _find_model(config.model, torch=device != "cpu")
     if path.suffix == ".onnx":
@@ -232,7 +245,7 @@ def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
         settings.detector,
         threads=cores if live else max(1, cores // workers),
         floor=floor_of(tracker),
-        embed=tracker.appearance == "native",
+        appearance=tracker.appearance,
     )
     embed = make_embedder(settings)
     if not settings.own_scores:

@@ -2,6 +2,7 @@
 
     TrackerError
     ├── ConfigError       a setting, option, class, format or model name that does not exist or does not fit
+    │   └── FeaturesError   a model that has no features to tell objects apart by
     ├── SourceError       a file, camera or stream that does not open or cannot be decoded
     ├── SinkError         an output folder or file that cannot be written
     ├── CheckpointError   a model file that is not one, or does not fit its labels
@@ -11,7 +12,15 @@ A message says what, where, what was expected and found, and what to try. The co
 TrackerError into one line on stderr and exit code 2, without a traceback.
 """
 
-__all__ = ["CheckpointError", "ConfigError", "FormatError", "SinkError", "SourceError", "TrackerError"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "FeaturesError",
+    "FormatError",
+    "SinkError",
+    "SourceError",
+    "TrackerError",
+]
 
 
 class TrackerError(Exception):
@@ -20,6 +29,10 @@ class TrackerError(Exception):
 
 class ConfigError(TrackerError):
     """A setting, option, class, format or model name that does not exist or does not fit."""
+
+
+class FeaturesError(ConfigError):
+    """A model that has no features to tell objects apart by."""
 
 
 class SourceError(TrackerError):

@@ -81,7 +81,7 @@ def look(model: Path = ONNX, **more: object) -> DetectorConfig:
 def test_onnx_and_torch_tell_the_same_looks(pictures: list[Image]) -> None:
     for picture in pictures:
         (a,), (b,) = (
-            make_detector(look(ONNX.with_suffix(kind)), threads=1, embed=True).detect([picture])
+            make_detector(look(ONNX.with_suffix(kind)), threads=1, appearance="native").detect([picture])
             for kind in (".onnx", ".safetensors")
         )
         assert a.embeddings is not None
@@ -93,7 +93,7 @@ def test_onnx_and_torch_tell_the_same_looks(pictures: list[Image]) -> None:
 def test_a_batch_gives_what_the_pictures_give_alone_and_a_person_is_like_itself_soon_after(
     pictures: list[Image],
 ) -> None:
-    detector = make_detector(look(), threads=1, embed=True)
+    detector = make_detector(look(), threads=1, appearance="native")
     together = detector.detect(pictures)
     alone = [detector.detect([picture])[0] for picture in pictures]
     for one, other in zip(together, alone, strict=True):
@@ -109,7 +109,7 @@ def test_without_being_asked_nothing_is_told_and_of_nobody_nothing(pictures: lis
     (found,) = make_detector(look(), threads=1).detect(pictures[:1])
     assert len(found) > 0
     assert found.embeddings is None
-    (nobody,) = make_detector(look(conf=1.0), threads=1, embed=True).detect(pictures[:1])
+    (nobody,) = make_detector(look(conf=1.0), threads=1, appearance="native").detect(pictures[:1])
     assert nobody.embeddings is not None
     assert nobody.embeddings.shape == (0, 32 * STRIPES)
 
@@ -123,13 +123,13 @@ def test_networks_without_feature_map_say_what_to_do(tmp_path: Path) -> None:
     onnx.save(stripped, older)
     assert len(make_detector(look(older), threads=1).labels) == 6
     with pytest.raises(ConfigError, match=r"--appearance native: .*older\.onnx gives no feature map; .*export"):
-        make_detector(look(older), threads=1, embed=True)
+        make_detector(look(older), threads=1, appearance="native")
     with pytest.raises(ConfigError, match=r"a model of ultralytics, gives no feature map"):
-        make_detector(look(tmp_path / "yolo11n.pt"), threads=1, embed=True)
+        make_detector(look(tmp_path / "yolo11n.pt"), threads=1, appearance="native")
 
 
 @pytest.mark.shared
 def test_yolox_has_no_feature_map(shared: Path) -> None:
     published = DetectorConfig(model=str(shared / "data/pretrained/yolox_nano.onnx"), device="cpu", masks=False)
     with pytest.raises(ConfigError, match=r"yolox_nano\.onnx gives no feature map"):
-        make_detector(published, threads=1, embed=True)
+        make_detector(published, threads=1, appearance="native")

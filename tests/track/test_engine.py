@@ -276,3 +276,20 @@ def test_compiled_and_plain_give_the_same_tracks(tmp_path: Path) -> None:
         results.append(np.load(path))
     compiled, plain = results
     np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-4)
+
+
+def test_auto_looks_where_detections_bring_looks() -> None:
+    """Two objects change places while hidden: only their looks tell."""
+    red, blue = [1.0, 0.0], [0.0, 1.0]
+    frames = [detections([[100, 100, 140, 200], [150, 100, 190, 200]], looks=[red, blue]) for _ in range(20)]
+    frames += [NOTHING] * 5
+    frames += [detections([[118, 100, 158, 200], [132, 100, 172, 200]], looks=[blue, red])]
+    plain = [replace(frame, embeddings=None) for frame in frames]
+    rows = {
+        name: track(TrackingEngine(TrackerConfig(appearance=name)), given)[-1].detection_rows.tolist()
+        for name, given in (("auto", frames), ("none", frames))
+    }
+    assert rows == {"auto": [1, 0], "none": [0, 1]}
+    blind = TrackingEngine()
+    assert track(blind, plain)[-1].detection_rows.tolist() == [0, 1]
+    assert blind.state()["galleries"] is None

@@ -76,7 +76,7 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--tracker", metavar="NAME", help=help_text)
     docs = field_docs(TrackerConfig)
-    group.add_argument("--appearance", choices=("none", "native", "reid"), help=docs["appearance"])
+    group.add_argument("--appearance", choices=("auto", "none", "native", "reid"), help=docs["appearance"])
     group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)

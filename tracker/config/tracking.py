@@ -82,8 +82,9 @@ class TrackerConfig:
     recover_min_similarity: float = 0.3
     """Lowest similarity for a recovery."""
 
-    appearance: Literal["none", "native", "reid"] = "none"
-    """What tells objects apart by their look: nothing, the detector's own features, or a re-identification network."""
+    appearance: Literal["auto", "none", "native", "reid"] = "auto"
+    """What tells objects apart by their look: nothing, the detector's own features (native), a re-identification
+    network, or (auto) the detector's own features where it has some."""
     reid_model: str = ""
     """Network for `reid`: a .safetensors file that `train reid` made, or a .pt state dict of torchreid's OSNet."""
     cascade: bool = False

@@ -12,7 +12,7 @@ from numpy import ndarray
 from tracker.config import DetectorConfig
 from tracker.detect.classes import choose_classes
 from tracker.detect.postprocess import AnchorLayout, decode_anchors, suppress, to_detections
-from tracker.errors import ConfigError
+from tracker.errors import FeaturesError
 from tracker.geometry import Letterbox
 from tracker.types import Detections, Image
 
@@ -40,9 +40,9 @@ RunRaw: TypeAlias = Callable[[UInt8[ndarray, "b h w 3"]], RawArrays]
 """Letterboxed canvases of one size in, float32 maps out."""
 
 
-def no_features(model: str) -> ConfigError:
+def no_features(model: str) -> FeaturesError:
     """What to say of a network that cannot tell how its objects look."""
-    return ConfigError(
+    return FeaturesError(
         f"--appearance native: {model} gives no feature map; a network of ours does, once exported by "
         "`python main.py export`. Use --model auto, or --appearance reid with --reid-model FILE, or --appearance none"
     )

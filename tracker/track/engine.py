@@ -79,7 +79,7 @@ class TrackingEngine:
         self._table = TrackTable(
             direction_span=config.direction_span if config.direction_weight else 0, keeps_filter=config.reupdate
         )
-        self._galleries = Galleries(config.gallery) if config.appearance != "none" else None
+        self._galleries = Galleries(config.gallery) if config.appearance in ("native", "reid") else None
         interval = 1 / config.frame_rate if config.frame_rate else DEFAULT_INTERVAL
         self._clock = _Clock(interval=interval)
         self._last: LastFrame | None = None
@@ -150,6 +150,9 @@ class TrackingEngine:
 
     def _clean(self, detections: Detections) -> Found:
         boxes, scores, rows = usable(detections.boxes, detections.scores, self.config.low_score)
+        if detections.embeddings is not None and self._galleries is None and self.config.appearance == "auto":
+            self._galleries = Galleries(self.config.gallery)
+            self._galleries.append(len(self._table))
         looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
         return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
 
@@ -346,5 +349,6 @@ class TrackingEngine:
         stamp, now, frames, interval, steps = state["clock"]
         self._clock = _Clock(stamp, now, frames, interval, tuple(steps))
         self._table.restore(state["tracks"])
-        if self._galleries is not None and state["galleries"] is not None:
+        if state["galleries"] is not None:
+            self._galleries = Galleries(self.config.gallery)
             self._galleries.restore(state["galleries"])
