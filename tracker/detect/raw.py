@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from tracker.config import DetectorConfig
 from tracker.detect.classes import choose_classes
-from tracker.detect.postprocess import AnchorLayout, decode_anchors, suppress, to_detections
+from tracker.detect.postprocess import AnchorLayout, Candidates, decode_anchors, suppress, to_detections
 from tracker.errors import FeaturesError
 from tracker.geometry import Letterbox
 from tracker.types import Detections, Image
@@ -19,7 +19,7 @@ from tracker.types import Detections, Image
 if TYPE_CHECKING:
     from tracker.nets.checkpoint import ModelCard
 
-__all__ = ["RawArrays", "RawDetector", "RunRaw", "no_features"]
+__all__ = ["Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
 
 
 class RawArrays(NamedTuple):
@@ -34,6 +34,14 @@ class RawArrays(NamedTuple):
     def of(cls, outputs: Sequence[ndarray], levels: int) -> RawArrays:
         """From the outputs of an exported network in their order."""
         return cls(tuple(outputs[:levels]), outputs[levels], outputs[levels + 1] if len(outputs) > levels + 1 else None)
+
+
+class Finds(NamedTuple):
+    """The objects of several canvases, and what their masks and looks are read from."""
+
+    candidates: list[Candidates]
+    prototypes: Float32[ndarray, "b m i j"]
+    features: Float32[ndarray, "b d i j"] | None
 
 
 RunRaw: TypeAlias = Callable[[UInt8[ndarray, "b h w 3"]], RawArrays]
@@ -89,17 +97,25 @@ class RawDetector:
         found = [Detections.empty()] * len(images)
         for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
             rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == shape]
-            raw = self._run(np.stack([letterboxes[row].apply(images[row]) for row in rows]))
+            finds = self.find(np.stack([letterboxes[row].apply(images[row]) for row in rows]))
             for place, row in enumerate(rows):
-                maps = [level[place] for level in raw.levels]
-                candidates = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes)
                 height, width = images[row].shape[:2]
                 found[row] = to_detections(
-                    suppress(candidates, iou=self._iou, max_det=self._max_det),
+                    finds.candidates[place],
                     letterboxes[row],
                     image_width=width,
                     image_height=height,
-                    prototypes=raw.prototypes[place] if self._masks else None,
-                    features=raw.features[place] if self._embed and raw.features is not None else None,
+                    prototypes=finds.prototypes[place] if self._masks else None,
+                    features=finds.features[place] if self._embed and finds.features is not None else None,
                 )
         return found
+
+    def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
+        """The objects of letterboxed canvases of one size."""
+        raw = self._run(canvases)
+        candidates = []
+        for place in range(len(canvases)):
+            maps = [level[place] for level in raw.levels]
+            decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes)
+            candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det))
+        return Finds(candidates, raw.prototypes, raw.features)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
-from tracker.detect.raw import RawArrays, RawDetector
+from tracker.detect.on_device import find_objects
+from tracker.detect.raw import Finds, RawArrays, RawDetector
 from tracker.errors import ConfigError
 from tracker.nets.checkpoint import ModelCard, load_detector
 from tracker.nets.yolo import RawMaps, YoloNet
@@ -52,6 +54,14 @@ class TorchDetector(RawDetector):
         raw = self.run_network(canvases)
         features = _array(raw.features) if self._embed else None
         return RawArrays(tuple(_array(level) for level in raw.levels), _array(raw.prototypes), features)
+
+    @torch.inference_mode()
+    def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
+        """The objects of letterboxed canvases of one size, found on the device."""
+        raw = self.run_network(canvases)
+        options: dict[str, Any] = {"conf": self._floor, "iou": self._iou, "max_det": self._max_det}
+        candidates = find_objects(raw, self._layout, classes=self._classes, **options)
+        return Finds(candidates, _array(raw.prototypes), _array(raw.features) if self._embed else None)
 
 
 def _array(part: torch.Tensor) -> ndarray:
