@@ -179,6 +179,17 @@ def test_speeds_are_those_on_the_ground(kmh: float) -> None:
     assert [event.kind for event in events] == (["speed"] if kmh > 50 else [])
 
 
+@pytest.mark.parametrize(("y", "measured"), [(200.0, True), (110.0, True), (75.0, False), (20.0, False)])
+def test_near_the_horizon_and_beyond_it_nothing_has_a_speed(y: float, measured: bool) -> None:
+    # the sides of the road meet 64 pixels below the picture's upper edge
+    image = ((280.0, 120.0), (360.0, 120.0), (600.0, 460.0), (40.0, 460.0))
+    ground = ((0.0, 50.0), (10.0, 50.0), (10.0, 0.0), (0.0, 0.0))
+    analytics = Analytics(Rules(speed=SpeedRule(image, ground)), LABELS, width=WIDTH, height=HEIGHT)
+    for step in range(45):
+        analytics(make_tracks([1], [(300.0, y - 10, 310.0, y + step % 2)]), step / RATE)
+    assert (1 in analytics.speeds) == measured
+
+
 def test_a_stretch_of_frames_heats_as_frame_by_frame() -> None:
     rng = np.random.default_rng(3)
     times = np.cumsum(rng.choice([0.04, 0.1, 1.5, 0.0], 60))
@@ -247,6 +258,10 @@ def test_rules_come_back_from_their_text(tmp_path: FilePath) -> None:
         ('[[line]]\nname = "a"\nstart = [1]\nend = [1, 1]', "expected 2 values"),
         ('[[zone]]\nname = "a"\npolygon = [[1, 1], [2, 2]]', "three or more corners"),
         ('[[zone]]\nname = ""\npolygon = [[0, 0], [9, 0], [9, 9]]', "needs a name"),
+        (
+            "[speed]\nimage = [[0,0],[9,0],[9,9],[0,9]]\nground_m = [[0,0],[1,0],[0,1],[1,1]]",
+            "not in the same order around",
+        ),
         ("[speed]\nimage = [[0,0],[1,1],[2,2],[3,0]]\nground_m = [[0,0],[1,0],[1,1],[0,1]]", "on one line"),
         ("anchor = 'head'", "expected one of"),
         ("size = [0, 4]", "at least 1 x 1"),

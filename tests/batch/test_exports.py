@@ -25,7 +25,7 @@ VARIABLE = ("mp4_sample_android_slow_motion.mp4", "mkv_sample.mkv", "vp9_bear-vp
 def container_times(path: Path) -> np.ndarray:
     """Presentation times in seconds as PyAV alone reads them."""
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+        stream = container.streams.best("video")
         return np.array([float(frame.pts * stream.time_base) for frame in container.decode(stream)])
 
 
@@ -47,7 +47,6 @@ def times_in(path: Path, name: str) -> dict[int, float]:
 def assert_true_times(video: Path, out: Path, network: Path) -> None:
     """Annotate the video and compare every time in every export with the container's."""
     expected = container_times(video)
-    assert len(np.unique(np.diff(expected).round(6))) > 1, "the video has a constant rate"
     report = annotate(video, out, orders(network, formats=",".join(TIMED)))
     assert report.frames == len(expected)
     for name in TIMED:
@@ -66,7 +65,20 @@ def test_every_export_tells_the_containers_time_stamps(tmp_path: Path, network: 
 def test_real_files_of_variable_rate_keep_their_time_stamps(
     name: str, shared: Path, tmp_path: Path, network: Path
 ) -> None:
-    assert_true_times(shared / "data" / "media" / name, tmp_path, network)
+    video = shared / "data" / "media" / name
+    assert len(np.unique(np.diff(container_times(video)).round(6))) > 1, "the video has a constant rate"
+    assert_true_times(video, tmp_path, network)
+
+
+@pytest.mark.shared
+def test_of_several_video_streams_the_times_are_those_of_the_one_that_is_read(
+    shared: Path, tmp_path: Path, network: Path
+) -> None:
+    video = shared / "data" / "media" / "nasa_13013.mp4"
+    assert_true_times(video, tmp_path, network)
+    witness = json.loads(video.with_name(f"{video.name}.stream3.all_frames_info.json").read_text())
+    found = times_in(tmp_path / "nasa_13013.jsonl", "jsonl")
+    assert list(found.values()) == pytest.approx([float(frame["pts_time"]) for frame in witness], abs=1e-6)
 
 
 def test_mot_and_json_lines_are_to_the_byte_what_a_live_run_writes(tmp_path: Path, clip: Path, network: Path) -> None:

@@ -17,6 +17,9 @@ from tracker.analytics.rules import Point, SpeedRule
 
 __all__ = ["SpeedMeter"]
 
+NEAREST_HORIZON = 0.25
+"""Beyond the horizon, or four times as far away as the farthest of the four points, nothing can be measured."""
+
 
 class SpeedMeter:
     """Follows tracks over the ground."""
@@ -24,13 +27,15 @@ class SpeedMeter:
     def __init__(self, rule: SpeedRule) -> None:
         self.rule = rule
         image, ground = np.array(rule.image, np.float32), np.array(rule.ground_m, np.float32)
-        self._to_ground = np.asarray(cv2.getPerspectiveTransform(image, ground), np.float64)
+        to_ground = np.asarray(cv2.getPerspectiveTransform(image, ground), np.float64)
+        scales = (to_ground @ np.column_stack([image, np.ones(4)]).T)[2]
+        self._to_ground = to_ground / scales[np.abs(scales).argmin()]
         self._paths: dict[int, deque[tuple[float, float, float]]] = {}
 
     def see(self, track_id: int, point: Point, time: float) -> float | None:
         """Take the next foot point of a track; its speed in m/s once half the window has been seen."""
         x, y, scale = self._to_ground @ np.array([point[0], point[1], 1.0])
-        if abs(scale) < 1e-9:  # on the horizon
+        if scale < NEAREST_HORIZON:
             return None
         path = self._paths.setdefault(track_id, deque())
         path.append((time, float(x / scale), float(y / scale)))

@@ -120,10 +120,16 @@ class SpeedRule:
     """Classes that are measured; empty measures all."""
 
     def __post_init__(self) -> None:
+        turns = []
         for name, points in (("image", self.image), ("ground_m", self.ground_m)):
             corners = [points[:3], points[1:], (*points[2:], points[0]), (points[3], *points[:2])]
-            if min(abs(_polygon_area(corner)) for corner in corners) < 1e-6:
+            areas = [_polygon_area(corner) for corner in corners]
+            if not min(map(abs, areas)) >= 1e-6:
                 raise ValueError(f"speed: three of the four {name} points lie on one line")
+            turns.append([area > 0 for area in areas])
+        in_image, on_ground = turns
+        if len({one == other for one, other in zip(in_image, on_ground, strict=True)}) > 1:
+            raise ValueError("speed: the points of image and ground_m are not in the same order around the area")
         if not 0.1 <= self.window_s <= 60:
             raise ValueError(f"speed: window_s must be from 0.1 to 60, found {self.window_s}")
         if self.limit_kmh is not None and not self.limit_kmh > 0:
