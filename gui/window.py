@@ -117,12 +117,14 @@ class Window(QMainWindow):
 
     def play(self, path: str) -> None:
         """Open a recording."""
+        self.say("")
         if self.recordings.open(Path(path)):
             self.preferences.add_recent(path)
             self.show_page(self.recordings)
 
     def watch(self, spec: str, loop: bool = False) -> None:
         """Open a source in the live grid."""
+        self.say("")
         if self.live.add(spec, loop=loop) is not None:
             self.preferences.add_recent(spec)
             self.show_page(self.live)
