@@ -326,7 +326,8 @@ def judge(
         board.note(row, step=progress.taken)
     if config.pictures:
         draw_curves(folder.path / "curves.png", folder.results)
-    log.info("evaluated: %s", "  ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    figures = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+    log.info("evaluated: %s", "  ".join(figures))
     progress.clear()
     if score > progress.best or judged is None:
         progress.best, progress.since_best = score, 0
@@ -337,10 +338,10 @@ def judge(
 
 def report(step: int, total: int, passed: float, progress: Progress, answering: float, pictures: int) -> None:
     """One line of progress: losses, time left, speed."""
-    left = progress.seconds * (1 - passed) / passed / 60 if passed else 0.0
+    left = f"{progress.seconds * (1 - passed) / passed / 60:.0f}" if passed else "?"
     parts = "  ".join(f"{name} {value:.3f}" for name, value in progress.means().items())
     log.info(
-        "epoch %d  step %d/%d  %s  anchors %.0f  %.1f images/s  %.0f min left",
+        "epoch %d  step %d/%d  %s  anchors %.0f  %.1f images/s  %s min left",
         progress.epoch,
         step,
         total,
