@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -45,7 +46,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _replace_stand_ins() -> None:
-    """Put numba's functions in the place of all stand-ins, also where compiled functions call each other."""
+    """Put numba's functions in the place of all stand-ins, in every module of the tracker that calls them."""
     numba: Any = importlib.import_module("numba")
     for stand_in, function in _STAND_INS.items():
         if stand_in not in _MACHINES:
@@ -53,8 +54,8 @@ def _replace_stand_ins() -> None:
                 _MACHINES[stand_in] = numba.njit(cache=True)(function)
             except RuntimeError:  # no folder to keep the machine code in
                 _MACHINES[stand_in] = numba.njit(function)
-    for function in _STAND_INS.values():
-        names: dict[str, Any] = function.__globals__
-        for name, value in list(names.items()):
+    package = __name__.rpartition(".")[0] + "."
+    for module in [module for name, module in sys.modules.items() if name.startswith(package)]:
+        for name, value in list(vars(module).items()):
             if getattr(value, "__wrapped__", None) is not None and value in _MACHINES:
-                names[name] = _MACHINES[value]
+                setattr(module, name, _MACHINES[value])
