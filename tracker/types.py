@@ -65,6 +65,9 @@ class SourceInfo:
     has_audio: bool = False
 
 
+_FLOAT32, _INT32, _INT64, _UINT8 = (np.dtype(name) for name in ("float32", "int32", "int64", "uint8"))
+
+
 class _Columns:
     """Row access shared by the struct-of-arrays types."""
 
@@ -79,7 +82,9 @@ class _Columns:
         return type(self)(**chosen)
 
 
-def _check_rows(owner: object, count: int, **columns: tuple[ndarray | None, tuple[int | None, ...], type[Any]]) -> None:
+def _check_rows(
+    owner: object, count: int, **columns: tuple[ndarray | None, tuple[int | None, ...], np.dtype[Any]]
+) -> None:
     for name, (values, row_shape, dtype) in columns.items():
         if values is None or (values.shape == (count, *row_shape) and values.dtype == dtype):
             continue
@@ -88,8 +93,7 @@ def _check_rows(owner: object, count: int, **columns: tuple[ndarray | None, tupl
         if not fits or values.dtype != dtype:
             expected = (count, *("?" if size is None else size for size in row_shape))
             raise ValueError(
-                f"{type(owner).__name__}.{name}: expected {np.dtype(dtype).name} {expected}, "
-                f"found {values.dtype} {values.shape}"
+                f"{type(owner).__name__}.{name}: expected {dtype.name} {expected}, found {values.dtype} {values.shape}"
             )
 
 
@@ -109,11 +113,11 @@ class Detections(_Columns):
         _check_rows(
             self,
             len(self.boxes),
-            boxes=(self.boxes, (4,), np.float32),
-            scores=(self.scores, (), np.float32),
-            class_ids=(self.class_ids, (), np.int32),
-            masks=(self.masks, (None, None), np.uint8),
-            embeddings=(self.embeddings, (None,), np.float32),
+            boxes=(self.boxes, (4,), _FLOAT32),
+            scores=(self.scores, (), _FLOAT32),
+            class_ids=(self.class_ids, (), _INT32),
+            masks=(self.masks, (None, None), _UINT8),
+            embeddings=(self.embeddings, (None,), _FLOAT32),
         )
 
     def __len__(self) -> int:
@@ -156,15 +160,15 @@ class Tracks(_Columns):
         _check_rows(
             self,
             len(self.ids),
-            ids=(self.ids, (), np.int64),
-            boxes=(self.boxes, (4,), np.float32),
-            velocities=(self.velocities, (2,), np.float32),
-            scores=(self.scores, (), np.float32),
-            class_ids=(self.class_ids, (), np.int32),
-            states=(self.states, (), np.uint8),
-            ages=(self.ages, (), np.float32),
-            unseen=(self.unseen, (), np.float32),
-            detection_rows=(self.detection_rows, (), np.int32),
+            ids=(self.ids, (), _INT64),
+            boxes=(self.boxes, (4,), _FLOAT32),
+            velocities=(self.velocities, (2,), _FLOAT32),
+            scores=(self.scores, (), _FLOAT32),
+            class_ids=(self.class_ids, (), _INT32),
+            states=(self.states, (), _UINT8),
+            ages=(self.ages, (), _FLOAT32),
+            unseen=(self.unseen, (), _FLOAT32),
+            detection_rows=(self.detection_rows, (), _INT32),
         )
 
     def __len__(self) -> int:

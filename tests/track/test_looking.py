@@ -111,7 +111,9 @@ def test_two_who_turn_back_where_they_meet_keep_their_ids(preset: str, appearanc
 
 
 def test_by_motion_alone_they_are_taken_to_pass_each_other() -> None:
-    before, after = order_before_and_after(make_tracker("default", {"frame_rate": RATE, "appearance": "none"}), lazily=False)
+    before, after = order_before_and_after(
+        make_tracker("default", {"frame_rate": RATE, "appearance": "none"}), lazily=False
+    )
     assert after == before[::-1]
 
 

@@ -62,17 +62,17 @@ def _all_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> 
 def _swept_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
     """Boxes of `b` sorted by their left edge; only those near along x are compared."""
     order = np.argsort(b[0], kind="mergesort")
-    left, top, right, bottom = b[0][order], b[1][order], b[2][order], b[3][order]
+    left, top, right, bottom = b[0].take(order), b[1].take(order), b[2].take(order), b[3].take(order)
     reach = (right - left).max()
     first = np.searchsorted(left, a[0] - reach)
     counts = np.searchsorted(left, a[2]) - first
     ends = counts.cumsum()
-    place = np.arange(ends[-1]) + np.repeat(first - ends + counts, counts)
-    near = bottom[place] > np.repeat(a[1], counts)
-    near &= top[place] < np.repeat(a[3], counts)
-    near &= right[place] > np.repeat(a[0], counts)
+    place = np.arange(ends[-1]) + (first - ends + counts).repeat(counts)
+    near = bottom.take(place) > a[1].repeat(counts)
+    near &= top.take(place) < a[3].repeat(counts)
+    near &= right.take(place) > a[0].repeat(counts)
     chosen = near.nonzero()[0]
-    return np.repeat(np.arange(len(counts)), counts)[chosen], order[place[chosen]]
+    return np.arange(len(counts)).repeat(counts).take(chosen), order.take(place.take(chosen))
 
 
 def similarity(

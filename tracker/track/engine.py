@@ -107,7 +107,8 @@ class TrackingEngine:
         self._last = LastFrame(detections, found, matching, table.ids)
         rows, cols = matching.pairs
         self._continue(found, rows, cols)
-        detection_rows = np.full(len(table), -1, np.int64)
+        detection_rows = np.empty(len(table), np.int64)
+        detection_rows.fill(-1)
         detection_rows[rows] = found.rows[cols]
         alive = self._alive()
         if np.count_nonzero(alive) < len(alive):

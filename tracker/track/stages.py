@@ -18,7 +18,7 @@ from tracker.track.appearance import Galleries
 from tracker.track.associate import Pairs, assign, assign_then_reject, compare, overlapping, similarity
 from tracker.track.compiled import compiled
 from tracker.track.kalman import BoxFilter
-from tracker.track.table import TrackTable, reference_centres
+from tracker.track.table import TrackTable
 
 __all__ = ["Attempt", "Found", "Matching", "associate", "usable"]
 
@@ -73,8 +73,8 @@ class _Frame:
 
     def __init__(self, tracks: int, detections: int) -> None:
         self.shape = (tracks, detections)
-        self.track_free = np.ones(tracks, bool)
-        self.detection_free = np.ones(detections, bool)
+        free = np.ones(tracks + detections, bool)
+        self.track_free, self.detection_free = free[:tracks], free[tracks:]
         self.attempts: list[Attempt] = []
 
     def take(self, stage: str, rows: ndarray, cols: ndarray, values: ndarray, gate: float, chosen: Pairs) -> None:
@@ -178,7 +178,8 @@ def _overlap_stages(
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
         weights = config.direction_weight * found.scores
-        values = _with_direction(values, rows, cols, found.boxes, weights, table.courses, table.observed)
+        reference, headings = table.reference_centres(), table.courses[-1]
+        values = _with_direction(values, rows, cols, found.boxes, weights, reference, headings)
     if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
         values = _with_appearance(values, rows, cols, found.looks, galleries, config)
     high_free = high & frame.detection_free
@@ -292,13 +293,13 @@ def _with_direction(
     cols: ndarray,
     boxes: Float64[ndarray, "4 m"],
     weights: Float64[ndarray, " m"],
-    courses: Float64[ndarray, "c 2 n"],
-    observed: Float64[ndarray, "4 n"],
+    reference: Float64[ndarray, "2 n"],
+    headings: Float64[ndarray, "2 n"],
 ) -> Float64[ndarray, " k"]:
     """Values plus the weight times -0.5, straight back, to 0.5, straight on; 0 for tracks that never moved."""
     centres = (boxes[:2] + boxes[2:]) / 2
-    step = centres[:, cols] - reference_centres(courses, observed)[:, rows]
-    heading = courses[-1][:, rows]
+    step = centres[:, cols] - reference[:, rows]
+    heading = headings[:, rows]
     along = step[0] * heading[0] + step[1] * heading[1]
     cosine = along / (np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6)
     cosine = np.minimum(np.maximum(cosine, -1.0), 1.0)

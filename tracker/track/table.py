@@ -12,7 +12,7 @@ from numpy import ndarray
 from tracker.track.compiled import compiled
 from tracker.track.kalman import FilterState
 
-__all__ = ["TrackTable", "living", "reference_centres", "states_of", "told"]
+__all__ = ["TrackTable", "living", "states_of", "told"]
 
 _COUNTS = ("ids", "hits", "streak", "missed", "confirmed", "class_places")
 _VALUES = ("born", "seen", "scores", "wander")
@@ -74,6 +74,7 @@ class TrackTable:
 
     def _hold(self, counts: Int64[ndarray, "6 n"], values: Float64[ndarray, "4 n"]) -> None:
         self._counts, self._values = counts, values
+        self._reference: Float64[ndarray, "2 n"] | None = None
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
         self.born, self.seen, self.scores, self.wander = values
         self.since = values[:2]
@@ -124,10 +125,17 @@ class TrackTable:
         room = np.zeros((count - len(self.votes), len(self)))
         self.votes = np.concatenate([self.votes, room])
 
+    def reference_centres(self) -> Float64[ndarray, "2 n"]:
+        """Centre of each track's oldest detection within the direction span, else of its last one."""
+        if self._reference is None:
+            self._reference = _reference_centres(self.courses, self.observed)
+        return self._reference
+
     def head_for(self, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]) -> None:
         """One more frame goes by, with the detections of some tracks; call before `see`."""
         if self._span:
-            self.courses = _courses_after(self.courses, self.observed, self.hits, rows, boxes)
+            self.courses = _courses_after(self.courses, self.reference_centres(), self.hits, rows, boxes)
+            self._reference = None
 
     def see(
         self,
@@ -156,8 +164,9 @@ class TrackTable:
 
 
 @compiled
-def reference_centres(courses: Float64[ndarray, "c 2 n"], observed: Float64[ndarray, "4 n"]) -> Float64[ndarray, "2 n"]:
-    """Centre of each track's oldest detection within the direction span, else of its last one."""
+def _reference_centres(
+    courses: Float64[ndarray, "c 2 n"], observed: Float64[ndarray, "4 n"]
+) -> Float64[ndarray, "2 n"]:
     centres: ndarray = (observed[:2] + observed[2:]) / 2
     for age in range(len(courses) - 2, -1, -1):
         known = (courses[age, 0] == courses[age, 0]).nonzero()[0]  # NaN is what does not equal itself
@@ -169,14 +178,14 @@ def reference_centres(courses: Float64[ndarray, "c 2 n"], observed: Float64[ndar
 @compiled
 def _courses_after(
     courses: Float64[ndarray, "c 2 n"],
-    observed: Float64[ndarray, "4 n"],
+    reference: Float64[ndarray, "2 n"],
     hits: Int64[ndarray, " n"],
     rows: Int64[ndarray, " k"],
     boxes: Float64[ndarray, "4 k"],
 ) -> Float64[ndarray, "c 2 n"]:
     """One frame later, with detections of the tracks `rows`; a direction needs more than a track's first box."""
     centres = (boxes[:2] + boxes[2:]) / 2
-    step = centres - reference_centres(courses, observed)[:, rows]
+    step = centres - reference[:, rows]
     length = np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6
     going = (hits[rows] > 1).nonzero()[0]
     latest, heading = np.full((1, 2, len(hits)), np.nan), courses[-1:].copy()
