@@ -10,7 +10,7 @@ import pytest
 from tests.batch.killing import left_in
 from tests.batch.tiny import write_network
 from tracker.batch.jobs import find_jobs
-from tracker.batch.plan import Orders, make_plan, network_identity
+from tracker.batch.plan import Orders, make_plan, network_identity, settings_identity
 from tracker.batch.recording_run import FileReport, annotate_recording
 from tracker.batch.rules import edit_recording
 from tracker.build import load_settings
@@ -87,6 +87,12 @@ def test_a_change_begins_anew_and_says_what_changed(
         plan = make_plan(job, changed, network_identity(changed.settings.detector))
         assert plan.action == "anew"
         assert reason in plan.reason
+    shown = replace(settings.tracker, appearance="reid", reid_model=str(other))
+    with_reid = replace(wanted, settings=replace(settings, tracker=shown))
+    before = settings_identity(with_reid)
+    assert before == settings_identity(with_reid)
+    other.write_bytes(other.read_bytes() + b"trained on")
+    assert before != settings_identity(with_reid)
     at_once = replace(wanted, settings=replace(settings, detector=replace(settings.detector, batch=8)))
     assert make_plan(job, at_once, network_identity(settings.detector)).action == "skip"
     report = annotate(clip, out, changes["the rules changed"])

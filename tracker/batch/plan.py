@@ -106,10 +106,13 @@ def settings_identity(orders: Orders) -> dict[str, Any]:
     settings = orders.settings
     # How many frames go through the network at once changes nothing but the speed.
     detector = to_mapping(replace(settings.detector, batch=1))
+    tracker = to_mapping(settings.tracker)
+    if settings.tracker.appearance == "reid":
+        tracker["reid_model_sha256"] = _sha256(Path(settings.tracker.reid_model).expanduser())
     tree = {
         "source": to_mapping(settings.source),
         "detector": detector,
-        "tracker": to_mapping(settings.tracker),
+        "tracker": tracker,
         "own_scores": settings.own_scores,
         "refine": orders.refine,
         "rules": orders.rules,
@@ -125,9 +128,16 @@ def network_identity(config: DetectorConfig) -> dict[str, Any]:
     path = networks.get(name, Path(name).expanduser())
     identity = {"name": path.stem}
     if path.is_file():
-        with path.open("rb") as file:
-            identity["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        identity["sha256"] = _sha256(path)
     return identity
+
+
+def _sha256(path: Path) -> str:
+    """Empty for a file that is not there; whoever opens it says so."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _what_changed(recording: Recording, source: tuple[int, str], orders: Orders, network: Mapping[str, Any]) -> str:
