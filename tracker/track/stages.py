@@ -168,31 +168,29 @@ def _overlap_stages(
 ) -> None:
     rows, cols, overlap = candidates
     high = found.scores >= config.high_score
-    seen_last = table.missed <= 1
+    frame.detection_free &= high
     confirmed = table.confirmed == 1
     first = frame.track_free
     if not config.overlap_lost:
-        first = first & (seen_last | ~confirmed)
+        first = first & ((table.missed <= 1) | ~confirmed)
     if config.tentative_separately:
         first = first & confirmed
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
-        weights = config.direction_weight * found.scores
         reference, headings = table.reference_centres(), table.courses[-1]
-        values = _with_direction(values, rows, cols, found.boxes, weights, reference, headings)
+        weight = config.direction_weight
+        values = _with_direction(values, rows, cols, found.boxes, found.scores, reference, headings, weight)
     if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
         values = _with_appearance(values, rows, cols, found.looks, galleries, config)
-    high_free = high & frame.detection_free
-    pairs = _open_pairs(rows, cols, values, overlap, first, high_free)
+    pairs = _open_pairs(rows, cols, values, overlap, first, frame.detection_free)
     _match(frame, "high", pairs, config, config.high_min_similarity)
     if config.low_match and np.count_nonzero(high) < len(high):
-        last = frame.track_free & seen_last & confirmed
+        last = frame.track_free & (table.missed <= 1) & confirmed
         pairs = _open_pairs(rows, cols, overlap, overlap, last, ~high)
         _match(frame, "low", pairs, config, config.low_min_similarity)
     if config.tentative_separately and np.count_nonzero(confirmed) < len(confirmed):
-        pairs = _open_pairs(rows, cols, values, overlap, ~confirmed, high & frame.detection_free)
+        pairs = _open_pairs(rows, cols, values, overlap, ~confirmed, frame.detection_free)
         _match(frame, "tentative", pairs, config, config.tentative_min_similarity)
-    frame.detection_free &= high
 
 
 OpenPairs: TypeAlias = tuple[ndarray, ndarray, ndarray, ndarray]
@@ -292,11 +290,12 @@ def _with_direction(
     rows: ndarray,
     cols: ndarray,
     boxes: Float64[ndarray, "4 m"],
-    weights: Float64[ndarray, " m"],
+    scores: Float64[ndarray, " m"],
     reference: Float64[ndarray, "2 n"],
     headings: Float64[ndarray, "2 n"],
+    weight: float,
 ) -> Float64[ndarray, " k"]:
-    """Values plus the weight times -0.5, straight back, to 0.5, straight on; 0 for tracks that never moved."""
+    """Values plus weight and score times -0.5, straight back, to 0.5, straight on; 0 for tracks that never moved."""
     centres = (boxes[:2] + boxes[2:]) / 2
     step = centres[:, cols] - reference[:, rows]
     heading = headings[:, rows]
@@ -304,7 +303,7 @@ def _with_direction(
     cosine = along / (np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6)
     cosine = np.minimum(np.maximum(cosine, -1.0), 1.0)
     cosine[cosine != cosine] = 0.0  # NaN without a heading
-    directed: ndarray = values + (0.5 - np.arccos(cosine) / np.pi) * weights[cols]
+    directed: ndarray = values + weight * (0.5 - np.arccos(cosine) / np.pi) * scores[cols]
     return directed
 
 

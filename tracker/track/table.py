@@ -115,7 +115,8 @@ class TrackTable:
         votes[class_places, np.arange(count)] = scores
         self.votes = np.concatenate([self.votes, votes], axis=1)
         if self._span:
-            unknown = np.full((self._span + 1, 2, count), np.nan)
+            unknown = np.empty((self._span + 1, 2, count))
+            unknown.fill(np.nan)
             self.courses = np.concatenate([self.courses, unknown], axis=2)
         if self._keeps_filter:
             self.filter_when_seen = np.concatenate([self.filter_when_seen, filter_state], axis=2)
