@@ -54,6 +54,7 @@ def test_evidence_is_zero_where_the_map_says_nothing(network: YoloNet) -> None:
 
     class Blind(nn.Module):
         strides = network.backbone.strides
+        padded = network.backbone.padded
 
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return tuple(torch.zeros_like(level) for level in network.backbone(images))
