@@ -90,7 +90,7 @@ def test_a_state_dict_of_another_network_is_refused(tmp_path: Path) -> None:
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt"
     torch.save({"conv1.conv.weight": Path}, path)
-    with pytest.raises(CheckpointError, match="not a state dict of tensors.*could run code"):
+    with pytest.raises(CheckpointError, match=r"not a state dict of tensors.*could run code"):
         load_reid(path)
 
 
