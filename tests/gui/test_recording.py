@@ -303,7 +303,7 @@ def test_holding_an_annotation_and_going_on_never_waits(app: App, tmp_path: Path
     assert recording.annotation is not None
     if recording.correctable:
         pytest.skip("this machine annotated 10 s of video before it was asked to hold")
-    assert window.recordings.transport.words == "Annotation is held"
+    app.until(lambda: window.recordings.transport.words == "Annotation is held")
     recording.annotate_again()
     recording.annotate_again()
     app.until(lambda: recording.annotating)
