@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from tracker.geometry import (
     Letterbox,
     area,
+    average_blocks,
     clip,
     cxcywh_to_xyxy,
     iou,
@@ -120,6 +121,16 @@ def test_what_is_seen_on_the_canvas_lies_where_the_boxes_say(width: int, height:
     seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     expected = letterbox.to_canvas(np.array([[x1, y1, x2, y2]], np.float32))[0]
     np.testing.assert_allclose(seen, expected, atol=1.01)
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 9), st.integers(0, 11), st.integers(0, 99))
+def test_blocks_are_averaged(factor: int, rows: int, columns: int, over: int, seed: int) -> None:
+    height, width = rows * factor + over % factor, columns * factor + over % factor
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    blocks = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3)
+    halvings = (factor & -factor).bit_length() - 1
+    tolerance = 0.5 * (halvings + 1) + 1e-6  # each step rounds
+    np.testing.assert_allclose(average_blocks(image, factor), blocks.mean(axis=(1, 3)), atol=tolerance)
 
 
 @given(st.floats(-20, 60), st.floats(-20, 60), st.floats(4, 60), st.floats(4, 60))

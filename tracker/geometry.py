@@ -15,6 +15,7 @@ from numpy import ndarray
 __all__ = [
     "Letterbox",
     "area",
+    "average_blocks",
     "clip",
     "cxcywh_to_xyxy",
     "iou",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 Boxes = Float[ndarray, "n 4"]
+
+NMS_BLOCK = 32
+"""Boxes compared at once with all that are worse: few enough to see most duplicates go before they are compared."""
 
 
 def area(boxes: Boxes) -> Float[ndarray, " n"]:
@@ -76,21 +80,27 @@ def nms(
     x1, y1, x2, y2 = np.ascontiguousarray(np.asarray(boxes, np.float32)[order].T)
     areas = (x2 - x1) * (y2 - y1)
     groups = None if class_ids is None else np.asarray(class_ids)[order]
-    alive = np.ones(len(order), bool)
+    kept = []
+    waiting = np.arange(len(order))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for row in range(len(order)):
-            if not alive[row]:
-                continue
-            later = slice(row + 1, None)
-            width = np.minimum(x2[row], x2[later]) - np.maximum(x1[row], x1[later])
-            height = np.minimum(y2[row], y2[later]) - np.maximum(y1[row], y1[later])
+        while len(waiting):
+            block = waiting[:NMS_BLOCK, None]
+            width = np.minimum(x2[block], x2[waiting]) - np.maximum(x1[block], x1[waiting])
+            height = np.minimum(y2[block], y2[waiting]) - np.maximum(y1[block], y1[waiting])
             intersection = np.maximum(width, 0) * np.maximum(height, 0)
-            overlap = intersection / (areas[row] + areas[later] - intersection)
-            covered = overlap.astype(np.float64) > threshold
+            overlap = intersection / (areas[block] + areas[waiting] - intersection)
+            covers = np.triu(overlap.astype(np.float64) > threshold, 1)
             if groups is not None:
-                covered &= groups[later] == groups[row]
-            alive[later] &= ~covered
-    return order[alive].astype(np.int64)
+                covers &= groups[block] == groups[waiting]
+            alive = np.ones(len(waiting), bool)
+            for row in np.flatnonzero(covers.any(axis=1)).tolist():
+                if alive[row]:
+                    alive &= ~covers[row]
+            decided = len(block)
+            kept.append(waiting[:decided][alive[:decided]])
+            waiting = waiting[decided:][alive[decided:]]
+    rows: ndarray = order[np.concatenate([np.empty(0, np.int64), *kept])].astype(np.int64)
+    return rows
 
 
 def xyxy_to_xywh(boxes: Boxes) -> Boxes:
@@ -166,10 +176,9 @@ class Letterbox:
             return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
         # Averaging whole blocks is several times faster than averaging over fractions of pixels; what is left, less
         # than a factor of two, is read between the averages.
-        rows, columns = height // factor, width // factor
-        blocks = image[: rows * factor, : columns * factor]
-        averages = cv2.resize(blocks, (columns, rows), interpolation=cv2.INTER_AREA)
-        if (columns, rows) == size and blocks.shape == image.shape:
+        averages = average_blocks(image, factor)
+        rows, columns = averages.shape[:2]
+        if (columns, rows) == size and (columns * factor, rows * factor) == (width, height):
             return averages
         step_x, step_y = width / self.inner_width / factor, height / self.inner_height / factor
         from_averages = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, step_y / 2 - 0.5]])
@@ -185,6 +194,23 @@ class Letterbox:
         """Boxes of the canvas in pixels of the picture; not clipped."""
         shift = np.array([self.left, self.top, self.left, self.top], np.float32)
         return ((boxes - shift) / np.float32(self.scale)).astype(np.float32)
+
+
+def average_blocks(image: UInt8[ndarray, "h w 3"], factor: int) -> UInt8[ndarray, "rows columns 3"]:
+    """The mean of each whole factor x factor block, rounded; what is left over right and below goes unread.
+
+    OpenCV averages blocks of two by vector instructions, larger ones pixel by pixel: so an even factor halves first,
+    and for an odd one the blocks are read off a running mean (1080p to 640 x 360 in half the time).
+    """
+    while factor % 2 == 0:
+        rows, columns = image.shape[0] // 2, image.shape[1] // 2
+        image = cv2.resize(image[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+        factor //= 2
+    if factor == 1:
+        return image
+    rows, columns = image.shape[0] // factor, image.shape[1] // factor
+    means = cv2.blur(image[: rows * factor, : columns * factor], (factor, factor), anchor=(0, 0))
+    return cv2.resize(means, (columns, rows), interpolation=cv2.INTER_NEAREST)
 
 
 def paste_mask(

@@ -7,7 +7,8 @@ two before, in groups of five bits with the lowest first, one character a group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypedDict
 
 import cv2
@@ -37,16 +38,17 @@ def masks_to_rle(
     masks: UInt8[ndarray, "n m m"], boxes: Float32[ndarray, "n 4"], *, width: int, height: int
 ) -> list[Rle]:
     """The code of each mask, stretched over its box in a picture of width x height."""
-    return [
-        window_to_rle(covered, left=columns.start, top=rows.start, width=width, height=height)
-        for (rows, columns), covered in _pasted(masks, boxes, width, height)
-    ]
+    windows, corners = [], []
+    for mask, box in zip(masks, boxes, strict=True):
+        (rows, columns), covered = paste_mask(mask, box, width, height)
+        windows.append(covered)
+        corners.append((columns.start, rows.start))
+    return _codes(windows, corners, width=width, height=height)
 
 
 def window_to_rle(covered: Bool[ndarray, "h w"], *, left: int, top: int, width: int, height: int) -> Rle:
     """The code of a mask given by the pixels of a window at (left, top) of a picture of width x height."""
-    runs = _runs(covered, left=left, top=top, width=width, height=height)
-    return {"size": [height, width], "counts": runs_to_text(runs)}
+    return _codes([covered], [(left, top)], width=width, height=height)[0]
 
 
 def rle_to_window(code: Rle) -> tuple[Window, Bool[ndarray, "h w"]]:
@@ -81,16 +83,7 @@ def rle_area(code: Rle) -> int:
 
 def runs_to_text(runs: Int64[ndarray, " runs"]) -> str:
     """COCO's compressed text of run lengths."""
-    numbers = runs.astype(np.int64)
-    numbers[3:] -= runs[1:-2]
-    magnitude_bits = np.frexp(np.where(numbers < 0, ~numbers, numbers).astype(np.float64))[1]
-    groups = (magnitude_bits + 5) // 5  # and one more bit for the sign
-    owner = np.repeat(np.arange(len(numbers)), groups)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(groups) - groups, groups)
-    bits = (numbers[owner] >> (5 * place)) & 0x1F
-    bits |= np.where(place < groups[owner] - 1, 0x20, 0)
-    characters: bytes = (bits + 48).astype(np.uint8).tobytes()
-    return characters.decode("ascii")
+    return _texts(runs, np.array([len(runs)]))[0]
 
 
 def text_to_runs(text: str) -> Int64[ndarray, " runs"]:
@@ -115,23 +108,69 @@ def text_to_runs(text: str) -> Int64[ndarray, " runs"]:
     return numbers
 
 
-def _pasted(masks: ndarray, boxes: ndarray, width: int, height: int) -> Iterable[tuple[Window, Bool[ndarray, "h w"]]]:
-    for mask, box in zip(masks, boxes, strict=True):
-        yield paste_mask(mask, box, width, height)
+def _codes(
+    windows: Sequence[Bool[ndarray, "h w"]], corners: Sequence[tuple[int, int]], *, width: int, height: int
+) -> list[Rle]:
+    """The codes of masks given by the pixels of windows and their left, top corners; all are worked out in one pass."""
+    if not windows:
+        return []
+    size = [height, width]
+    runs, counts = _runs(windows, np.array(corners), width=width, height=height)
+    return [{"size": list(size), "counts": text} for text in _texts(runs, counts)]
 
 
-def _runs(covered: Bool[ndarray, "h w"], *, left: int, top: int, width: int, height: int) -> Int64[ndarray, " runs"]:
-    """Lengths of the runs outside, inside, outside ... over the whole picture, column by column."""
-    rows, columns = covered.shape
-    if covered.size == 0:
-        return np.array([width * height], np.int64)
-    framed = np.zeros((columns, rows + 2), np.uint8)  # an empty pixel above and below: every run starts and ends
-    framed[:, 1:-1] = cv2.transpose(np.ascontiguousarray(covered).view(np.uint8))
-    line = framed.ravel()
-    column, row = np.divmod(np.flatnonzero(line[1:] != line[:-1]), rows + 2)
-    edges = (left + column) * height + top + row
+def _runs(
+    windows: Sequence[Bool[ndarray, "h w"]], corners: Int64[ndarray, "n 2"], *, width: int, height: int
+) -> tuple[Int64[ndarray, " runs"], Int64[ndarray, " n"]]:
+    """Lengths of the runs outside, inside, outside ... over the whole picture, column by column, and each mask's share.
+
+    The windows stand one after another in a line, each column with an empty pixel above and below: so every run starts
+    and ends within its column.
+    """
+    framed = np.array([(window.shape[0] + 2 if window.size else 0) for window in windows])
+    ends = np.cumsum([window.size + 2 * window.shape[1] if window.size else 0 for window in windows])
+    starts = np.concatenate([[0], ends[:-1]])
+    line = np.zeros(int(ends[-1]) + 1, np.uint8)
+    for window, start, end in zip(windows, starts.tolist(), ends.tolist(), strict=True):
+        if window.size:
+            columns = line[start:end].reshape(window.shape[1], -1)
+            columns[:, 1:-1] = cv2.transpose(np.ascontiguousarray(window).view(np.uint8))
+    changes = np.flatnonzero(line[1:] != line[:-1])
+    owner = np.searchsorted(ends, changes, side="right")
+    column, row = np.divmod(changes - starts[owner], framed[owner])
+    edges = (corners[owner, 0] + column) * height + corners[owner, 1] + row
     # where a run reaches the bottom and the next column goes on at the top, the two are one
-    touching = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
-    edges = np.delete(edges, np.concatenate([touching, touching + 1]))
-    runs = np.diff(np.concatenate([[0], edges, [width * height]]))
-    return runs if runs[-1] > 0 or len(runs) == 1 else runs[:-1]
+    touching = np.flatnonzero((edges[1:-1:2] == edges[2::2]) & (owner[1:-1:2] == owner[2::2])) * 2 + 1
+    apart = np.ones(len(edges), bool)
+    apart[touching] = apart[touching + 1] = False
+    edges, owner = edges[apart], owner[apart]
+    last = np.cumsum(np.bincount(owner, minlength=len(windows)))
+    edges = np.insert(edges, last, width * height)
+    counts = np.diff(last, prepend=0) + 1
+    first = np.cumsum(counts) - counts
+    before = np.concatenate([[0], edges[:-1]])
+    before[first] = 0
+    runs = edges - before
+    final = first + counts - 1
+    needless = final[(runs[final] == 0) & (counts > 1)]
+    counts[(runs[final] == 0) & (counts > 1)] -= 1
+    return np.delete(runs, needless), counts
+
+
+def _texts(runs: Int64[ndarray, " runs"], counts: Int64[ndarray, " n"]) -> list[str]:
+    """COCO's compressed text of each code; `counts` are the numbers of runs of each."""
+    numbers = runs.astype(np.int64)
+    first = np.cumsum(counts) - counts
+    place_in_code = np.arange(len(numbers)) - np.repeat(first, counts)
+    later = np.flatnonzero(place_in_code >= 3)
+    numbers[later] -= runs[later - 2]
+    magnitude_bits = np.frexp(np.where(numbers < 0, ~numbers, numbers).astype(np.float64))[1]
+    groups = (magnitude_bits + 5) // 5  # and one more bit for the sign
+    ends = np.cumsum(groups)
+    owner = np.repeat(np.arange(len(numbers)), groups)
+    place = np.arange(len(owner)) - np.repeat(ends - groups, groups)
+    bits = (numbers[owner] >> (5 * place)) & 0x1F
+    bits |= np.where(place < groups[owner] - 1, 0x20, 0)
+    text = (bits + 48).astype(np.uint8).tobytes().decode("ascii")
+    stops = [0, *ends[first + counts - 1].tolist()]
+    return [text[start:stop] for start, stop in pairwise(stops)]
