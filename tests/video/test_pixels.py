@@ -10,7 +10,7 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from tracker.types import Image
-from tracker.video.pixels import apply_orientation, to_rgb
+from tracker.video.pixels import RgbConverter, apply_orientation
 
 LUMA_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593), 2: (0.299, 0.114)}
 LIMITED, FULL = 1, 2
@@ -58,7 +58,7 @@ def test_colours_follow_the_streams_matrix_and_range(space: int, value_range: in
     planes = colour_chart(bits)
     frame = frame_of(*planes, pixel_format)
     frame.colorspace, frame.color_range = space, value_range
-    image = to_rgb(frame, VideoReformatter())
+    image = RgbConverter()(frame)
     y, cb, cr = (plane / (1 << (bits - 8)) for plane in planes)
     expected = by_the_standard(y, cb.repeat(2, 0).repeat(2, 1), cr.repeat(2, 0).repeat(2, 1), space, value_range)
     difference = np.abs(image - expected)[2::8, 2::8]  # inside the blocks
@@ -68,15 +68,50 @@ def test_colours_follow_the_streams_matrix_and_range(space: int, value_range: in
 
 def test_a_stream_that_does_not_tell_is_read_as_bt601_in_limited_range() -> None:
     frame = frame_of(*colour_chart(8), "yuv420p")
-    plain = to_rgb(frame, VideoReformatter())
+    plain = RgbConverter()(frame)
     frame.colorspace, frame.color_range = 6, LIMITED
-    assert np.array_equal(plain, to_rgb(frame, VideoReformatter()))
+    assert np.array_equal(plain, RgbConverter()(frame))
+
+
+def random_frame(width: int, height: int, pixel_format: str, seed: int = 0) -> av.VideoFrame:
+    frame = av.VideoFrame(width, height, pixel_format)
+    random = np.random.default_rng(seed)
+    for plane in frame.planes:
+        plane.update(random.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    return frame
+
+
+def test_one_converter_takes_pictures_of_any_kind_as_swscale_itself_does() -> None:
+    converter = RgbConverter()
+    formats = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p10le", "nv12", "yuyv422", "gbrp", "bgr24", "rgba", "gray"]
+    for pixel_format, (width, height), space in product(formats, [(64, 48), (17, 9)], [1, 2, 9]):
+        frame = random_frame(width, height, pixel_format)
+        frame.colorspace = space
+        expected = VideoReformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
+        assert np.array_equal(converter(frame), expected), (pixel_format, width, space)
+
+
+def test_memory_is_used_again_but_never_while_anything_looks_at_it() -> None:
+    converter, frames = RgbConverter(), [random_frame(640, 8, "yuv420p", seed) for seed in range(5)]
+    kept = [converter(frame) for frame in frames]
+    copies = [image.copy() for image in kept]
+    corner, frozen = kept[0][2:4, 10:20], memoryview(kept[1])
+    addresses = {image.ctypes.data for image in kept}
+    del kept[:2]
+    for frame in frames * 20:
+        converter(frame)
+    assert np.array_equal(corner, copies[0][2:4, 10:20])
+    assert np.array_equal(frozen, copies[1])
+    assert all(np.array_equal(image, copy) for image, copy in zip(kept, copies[2:], strict=True))
+    del kept, corner, frozen
+    later = [converter(frame) for frame in frames]
+    assert len(addresses | {image.ctypes.data for image in later}) <= len(addresses) + 1
 
 
 @pytest.mark.parametrize("width", [2, 16, 17, 161, 640])
 def test_any_width_comes_out_contiguous_and_read_only(width: int) -> None:
     frame = av.VideoFrame(width, 9, "yuv444p")
-    image = to_rgb(frame, VideoReformatter())
+    image = RgbConverter()(frame)
     assert image.shape == (9, width, 3)
     assert image.flags.c_contiguous
     assert not image.flags.writeable

@@ -8,14 +8,13 @@ from pathlib import Path
 from threading import RLock
 
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64
 from numpy import ndarray
 
 from tracker.errors import SourceError
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
-from tracker.video.pixels import orientation, upright_rgb
+from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
 
 __all__ = ["FileSource"]
@@ -52,7 +51,7 @@ class FileSource:
         self._lock = RLock()
         self._closed = False
         self._readers: list[FileReader] = []
-        self._rgb = VideoReformatter()
+        self._rgb = RgbConverter()
         self._start = 0
         self._index: SeekIndex | None = None
         self._seek_reader: FileReader | None = None
@@ -127,7 +126,7 @@ class FileSource:
     def _frame(self, picture: Picture) -> Frame:
         decoded, index, ticks = picture
         time = ticks * self._time_base.numerator / self._time_base.denominator
-        return Frame(upright_rgb(decoded, self._rgb, self._turn), index, time, self.name)
+        return Frame(self._rgb.upright(decoded, self._turn), index, time, self.name)
 
     def _open_reader(self) -> FileReader:
         reader = FileReader(self.path, threads=self._threads, stream=self._stream)

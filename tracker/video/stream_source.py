@@ -10,7 +10,6 @@ from threading import Event
 
 import av
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from tracker.errors import SourceError
 from tracker.types import Frame, SourceInfo
@@ -18,7 +17,7 @@ from tracker.video.address import redact
 from tracker.video.backoff import Backoff
 from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
 from tracker.video.packet_pump import PacketPump
-from tracker.video.pixels import orientation, upright_rgb
+from tracker.video.pixels import RgbConverter, orientation
 
 __all__ = ["StreamSource"]
 
@@ -55,7 +54,7 @@ class StreamSource:
         self._timeouts = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
         self._backoff = backoff or Backoff()
         self._stop = Event()
-        self._rgb = VideoReformatter()
+        self._rgb = RgbConverter()
         self._past_damage = 0
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
@@ -76,7 +75,7 @@ class StreamSource:
                 index += 1
                 last_time, last_arrival = stamp + shift, time.monotonic()
                 if index % self._stride == 0:
-                    yield Frame(upright_rgb(picture, self._rgb, connection.turn), index, last_time, self.name)
+                    yield Frame(self._rgb.upright(picture, connection.turn), index, last_time, self.name)
             if self._stop.is_set() or not self._reconnect():
                 break
         self._drop_connection()
