@@ -55,7 +55,7 @@ class Pen:
         """Pixels from the tag's left to its right edge."""
         known = self._widths.get(text)
         if known is None:
-            if len(self._widths) > 10_000:  # ids and scores make ever new texts
+            if len(self._widths) > 1000:  # ids and scores make ever new texts
                 self._widths.clear()
             _, _, wide, _ = cv2.getTextSize((0, 0), text, (0, 0), self._font, self.size, _WEIGHT)
             known = self._widths[text] = wide + 2 * self.padding
