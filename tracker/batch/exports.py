@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tracker.batch.recorded_parts import FRAMES_AT_ONCE, RecordedParts
 from tracker.batch.recorder import as_tracks
 from tracker.errors import SinkError
 from tracker.formats import find_format
-from tracker.formats.annotations import Annotations, Frames, Objects
 from tracker.formats.atomic import AtomicText
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
 from tracker.formats.live import class_name
 from tracker.formats.mot import MotSink
-from tracker.store import Observations, Origin, Recording, Stretch
+from tracker.store import Observations, Origin, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
-__all__ = ["export", "export_suffix", "to_annotations", "to_results"]
+__all__ = ["export", "export_suffix", "to_results"]
 
 PLAIN_SUFFIX = {"mot", "coco", "jsonl", "cvat", "csv", "parquet"}
 """Formats that need no more than the suffix to tell their files from those of other formats."""
@@ -35,7 +35,7 @@ def export_suffix(name: str) -> str:
 def export(recording: Recording, name: str, path: Path) -> None:
     """Write the recording in the named format; file or folder appear whole, in place of older ones.
 
-    MOT text and JSON Lines are to the byte what their live sinks write, and are written frame by frame.
+    MOT text and JSON Lines are to the byte what their live sinks write. Memory does not grow with the recording.
     """
     with recording.snapshot():
         if name == "mot":
@@ -43,54 +43,9 @@ def export(recording: Recording, name: str, path: Path) -> None:
         elif name == "jsonl":
             _write_jsonl(recording, path)
         elif find_format(name).suffix:
-            find_format(name).load().write(path, to_annotations(recording))
+            find_format(name).load().write(path, RecordedParts(recording))
         else:
             _write_folder(recording, name, path)
-
-
-def to_annotations(recording: Recording) -> Annotations:
-    """The common form between formats."""
-    indices, times = recording.frame_times()
-    info, count = recording.info, len(indices)
-    rows = gather(recording.stretches(masks=True), recording.observation_count())
-    return Annotations(
-        source=str(info.source.get("name", "")),
-        labels=info.labels,
-        frames=Frames(
-            indices=indices,
-            times=times,
-            widths=np.full(count, info.width, np.int32),
-            heights=np.full(count, info.height, np.int32),
-            names=("",) * count,
-        ),
-        objects=Objects(
-            frames=np.searchsorted(indices, rows.frames).astype(np.int64),
-            track_ids=rows.tracks,
-            class_ids=rows.class_ids,
-            boxes=rows.boxes,
-            scores=rows.scores,
-            segmentations=rows.masks or (),
-            occluded=np.zeros(len(rows), bool),
-            keyframes=rows.origins != Origin.FILLED,
-        ),
-    )
-
-
-def gather(stretches: Iterable[Stretch], count: int) -> Observations:
-    """All rows of some stretches, `count` of them, without holding them twice."""
-    numbers = np.empty((3, count), np.int64)
-    scores, boxes, origins = np.empty(count), np.empty((count, 4)), np.empty(count, np.uint8)
-    masks: list[str | None] = []
-    at = 0
-    for stretch in stretches:
-        rows = stretch.observations
-        part = slice(at, at + len(rows))
-        numbers[:, part] = rows.frames, rows.tracks, rows.class_ids
-        scores[part], boxes[part], origins[part] = rows.scores, rows.boxes, rows.origins
-        masks += rows.masks or [None] * len(rows)
-        at = part.stop
-    frames, tracks, class_ids = numbers
-    return Observations(frames, tracks, class_ids.astype(np.int32), scores, boxes, origins, tuple(masks))
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
@@ -98,7 +53,7 @@ def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult
     info = recording.info
     blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (info.height, info.width, 3))
     name = str(info.source.get("name", ""))
-    for stretch in recording.stretches(masks=True):
+    for stretch in recording.stretches(frames=FRAMES_AT_ONCE, masks=True):
         events = _events_by_frame(recording, int(stretch.frames[0]), int(stretch.frames[-1]))
         for index, time, rows in stretch.by_frame():
             tracks = as_tracks(rows)
@@ -170,7 +125,7 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
         for leftover in (partial, old):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
-        find_format(name).load().write(partial, to_annotations(recording))
+        find_format(name).load().write(partial, RecordedParts(recording))
         if path.exists():
             path.replace(old)
         partial.replace(path)

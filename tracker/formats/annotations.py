@@ -7,8 +7,8 @@ writers read the columns. Boxes are xyxy float64 in pixels with continuous edges
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn, TypeAlias
 
@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
+from tracker.formats.parts import Holds, Summary, TrackRow
 from tracker.formats.rle import Rle, text_to_runs
 
 __all__ = [
@@ -77,10 +78,17 @@ class Objects:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @classmethod
+    def none(cls) -> Objects:
+        """No objects at all."""
+        nothing = np.empty(0)
+        whole, half, truth = nothing.astype(np.int64), nothing.astype(np.int32), nothing.astype(bool)
+        return cls(whole, whole, half, np.empty((0, 4)), nothing, (), truth, truth)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """Everything a file says of one recording or image set."""
+    """Everything a file says of one recording or image set, all in memory."""
 
     source: str
     """Name of the video or folder, empty where unknown."""
@@ -100,6 +108,63 @@ class Annotations:
             if track_id > 0:
                 tracks.setdefault(track_id, []).append(row)
         return dict(sorted(tracks.items()))
+
+    def summary(self) -> Summary:
+        """What is known of the whole."""
+        frames, objects = self.frames, self.objects
+        sizes = list(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True))
+        times = frames.times[np.isfinite(frames.times)]
+        facts = {
+            Holds.TRACKS: bool((objects.track_ids > 0).any()),
+            Holds.CLASSES: len(np.unique(objects.class_ids)) > 1,
+            Holds.SCORES: bool(np.isfinite(objects.scores).any()),
+            Holds.MASKS: any(isinstance(item, str) for item in objects.segmentations),
+            Holds.POLYGONS: any(isinstance(item, tuple) for item in objects.segmentations),
+            Holds.TIMES: len(times) > 0,
+            Holds.OCCLUSION: bool(objects.occluded.any()),
+            Holds.KEYFRAMES: not objects.keyframes.all(),
+            Holds.UNTRACKED: bool((objects.track_ids == 0).any()),
+        }
+        return Summary(
+            first_frame=int(frames.indices[0]) if len(frames) else 0,
+            last_frame=int(frames.indices[-1]) if len(frames) else -1,
+            last_time=float(times[-1]) if len(times) else math.nan,
+            first_size=sizes[0] if sizes else (0, 0),
+            sizes=tuple(sorted(set(sizes))),
+            are_images=any(frames.names),
+            content=Holds(sum(fact.value for fact, holds in facts.items() if holds)),
+        )
+
+    def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
+        """All in one part."""
+        yield self if objects else replace(self, objects=Objects.none())
+
+    def by_tracks(self) -> Iterator[tuple[int, Iterator[TrackRow]]]:
+        """Each track's id and rows; objects without a track last, as tracks of one row with ids of their own."""
+        tracks = self.rows_by_track()
+        loose = np.flatnonzero(self.objects.track_ids == 0).tolist()
+        tracks |= {free: [row] for free, row in enumerate(loose, start=max(tracks, default=0) + 1)}
+        for track_id, rows in tracks.items():
+            yield track_id, map(self._track_row, rows)
+
+    def track_classes(self) -> Iterator[tuple[int, int]]:
+        """Each track's id and the class of its first row."""
+        for track_id, rows in self.rows_by_track().items():
+            yield track_id, int(self.objects.class_ids[rows[0]])
+
+    def _track_row(self, row: int) -> TrackRow:
+        frames, objects = self.frames, self.objects
+        frame = int(objects.frames[row])
+        return TrackRow(
+            int(frames.indices[frame]),
+            float(frames.times[frame]),
+            (int(frames.widths[frame]), int(frames.heights[frame])),
+            int(objects.class_ids[row]),
+            objects.boxes[row].tolist(),
+            objects.segmentations[row],
+            bool(objects.occluded[row]),
+            bool(objects.keyframes[row]),
+        )
 
     def file_names(self, suffix: str) -> list[str]:
         """A file name for each frame: the image's own, or the video's with the frame's number; with that suffix.

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +35,7 @@ from tracker.formats.annotations import (
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.outlines import to_window
+from tracker.formats.parts import AnnotationParts
 from tracker.formats.rle import Rle, rle_to_window, runs_to_text
 
 __all__ = ["read", "write"]
@@ -238,54 +241,77 @@ def _segmentation(value: Any, rows: Collector, where: str) -> Rle | Polygons | N
     return {"size": [height, width], "counts": as_text(counts, f"{where}.counts", path)}
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The whole of the annotations. Polygon areas are those of their pixels."""
-    frames, objects = annotations.frames, annotations.objects
-    is_images = any(frames.names)
-    images = []
-    columns = zip(frames.indices.tolist(), frames.times.tolist(), annotations.file_names(".jpg"), strict=True)
-    for row, (index, time, name) in enumerate(columns):
-        image: dict[str, Any] = {"id": row + 1, "frame_index": index, "file_name": name}
-        image |= {"width": int(frames.widths[row]), "height": int(frames.heights[row])}
-        if is_images:
-            image["file_name"] = frames.names[row] or name
-        else:
-            image["video_id"] = 1
-        if not math.isnan(time):
-            image["time"] = time
-        images.append(image)
-    video = {"id": 1, "name": annotations.source}
-    if len(frames):
-        video |= {"width": int(frames.widths[0]), "height": int(frames.heights[0])}
-    tracks = [
-        {"id": track_id, "category_id": int(objects.class_ids[rows[0]]) + 1, "video_id": 1}
-        for track_id, rows in annotations.rows_by_track().items()
-    ]
+    summary = annotations.summary()
+    video: dict[str, Any] = {"id": 1, "name": annotations.source}
+    if summary.sizes:
+        video["width"], video["height"] = summary.first_size
     head = {
         "info": {"description": annotations.source, "version": "1.0"},
         "licenses": [],
-        "videos": [] if is_images else [video],
+        "videos": [] if summary.are_images else [video],
         "categories": [{"id": row, "name": name} for row, name in enumerate(annotations.labels, start=1)],
-        "tracks": tracks,
-        "images": images,
     }
     with AtomicText(path) as file:
-        file.write(json.dumps(head, ensure_ascii=False, allow_nan=False)[:-1])
-        file.write(', "annotations": [')
-        for row in range(len(objects)):
-            entry = _annotation(annotations, row, is_images=is_images)
-            file.write((",\n" if row else "\n") + json.dumps(entry, ensure_ascii=False, allow_nan=False))
+        file.write(_dump(head).removesuffix("}") + ', "tracks": [')
+        _write_list(file, _tracks(annotations), before="", between=", ")
+        file.write('], "images": [')
+        _write_list(file, _images(annotations, are_images=summary.are_images), before="", between=", ")
+        file.write('], "annotations": [')
+        entries = _annotations(annotations, are_images=summary.are_images)
+        _write_list(file, entries, before="\n", between=",\n")
         file.write("\n]}\n")
 
 
-def _annotation(annotations: Annotations, row: int, *, is_images: bool) -> dict[str, Any]:
+def _write_list(file: AtomicText, entries: Iterable[dict[str, Any]], *, before: str, between: str) -> None:
+    for number, entry in enumerate(entries):
+        file.write((between if number else before) + _dump(entry))
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _tracks(annotations: AnnotationParts) -> Iterator[dict[str, Any]]:
+    for track_id, class_id in annotations.track_classes():
+        yield {"id": track_id, "category_id": class_id + 1, "video_id": 1}
+
+
+def _images(annotations: AnnotationParts, *, are_images: bool) -> Iterator[dict[str, Any]]:
+    image_ids = count(1)
+    for part in annotations.by_frames(objects=False):
+        frames = part.frames
+        columns = zip(frames.indices.tolist(), frames.times.tolist(), part.file_names(".jpg"), strict=True)
+        for row, (index, time, name) in enumerate(columns):
+            image: dict[str, Any] = {"id": next(image_ids), "frame_index": index, "file_name": name}
+            image |= {"width": int(frames.widths[row]), "height": int(frames.heights[row])}
+            if are_images:
+                image["file_name"] = frames.names[row] or name
+            else:
+                image["video_id"] = 1
+            if not math.isnan(time):
+                image["time"] = time
+            yield image
+
+
+def _annotations(annotations: AnnotationParts, *, are_images: bool) -> Iterator[dict[str, Any]]:
+    numbers, pictures = count(1), 0
+    for part in annotations.by_frames():
+        for row in range(len(part.objects)):
+            image_id = pictures + int(part.objects.frames[row]) + 1
+            yield {"id": next(numbers), "image_id": image_id, **_annotation(part, row, are_images=are_images)}
+        pictures += len(part.frames)
+
+
+def _annotation(annotations: Annotations, row: int, *, are_images: bool) -> dict[str, Any]:
     objects, frames = annotations.objects, annotations.frames
     frame = int(objects.frames[row])
     size = int(frames.widths[frame]), int(frames.heights[frame])
     x1, y1, x2, y2 = objects.boxes[row].tolist()
     width, height = tidy(x2 - x1), tidy(y2 - y1)
-    entry: dict[str, Any] = {"id": row + 1, "image_id": frame + 1, "category_id": int(objects.class_ids[row]) + 1}
-    if not is_images:
+    entry: dict[str, Any] = {"category_id": int(objects.class_ids[row]) + 1}
+    if not are_images:
         entry["video_id"] = 1
     if objects.track_ids[row]:
         entry["track_id"] = int(objects.track_ids[row])

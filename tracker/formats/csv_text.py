@@ -15,6 +15,7 @@ from typing import Any
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_float, to_int
+from tracker.formats.parts import AnnotationParts
 from tracker.formats.table import COLUMNS, add_row, table_rows
 
 __all__ = ["read", "write"]
@@ -85,7 +86,7 @@ def _value(name: str, text: str, rows: Collector, where: str) -> Any:
     return text
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """All objects."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")

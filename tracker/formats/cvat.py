@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, pairwise, zip_longest
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -33,8 +33,9 @@ from tracker.formats.annotations import (
 )
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import to_float, to_int
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
 from tracker.formats.outlines import to_window
+from tracker.formats.parts import AnnotationParts, Holds, Summary, TrackRow
 from tracker.formats.rle import Rle, window_to_rle
 from tracker.formats.xml_tree import Node, read_xml
 
@@ -206,34 +207,32 @@ def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, si
     return window_to_rle(covered, left=left, top=top, width=width, height=height)
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """One file; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
     holds = Holds.TRACKS | Holds.CLASSES | Holds.MASKS | Holds.POLYGONS | Holds.OCCLUSION | Holds.KEYFRAMES
-    warn_of_losses(annotations, "CVAT", holds)
-    tracks = annotations.rows_by_track()
-    free = max(tracks, default=0)
-    for row in np.flatnonzero(annotations.objects.track_ids == 0).tolist():
-        free += 1
-        tracks[free] = [row]
+    summary = annotations.summary()
+    warn_of_losses(summary.content, "CVAT", holds)
     with AtomicText(path) as file:
-        file.write("\n".join(_head(annotations)) + "\n")
-        for track_id, rows in tracks.items():
-            label = quoteattr(annotations.labels[annotations.objects.class_ids[rows[0]]])
+        file.write("\n".join(_head(annotations, summary)) + "\n")
+        for track_id, rows in annotations.by_tracks():
+            first = next(rows)
+            label = quoteattr(annotations.labels[first.class_id])
             file.write(f'  <track id="{track_id}" label={label} source="manual">\n')
-            file.write("".join(_track(annotations, rows)))
+            for row, following in pairwise(chain([first], rows, [None])):
+                assert row is not None
+                next_frame = following.frame if following is not None else summary.last_frame + 1
+                file.write(_shapes(row, next_frame))
             file.write("  </track>\n")
         file.write("</annotations>\n")
 
 
-def _head(annotations: Annotations) -> list[str]:
-    frames = annotations.frames
-    count = len(frames)
-    first, last = (int(frames.indices[0]), int(frames.indices[-1])) if count else (0, -1)
-    width, height = (int(frames.widths[0]), int(frames.heights[0])) if count else (0, 0)
+def _head(annotations: AnnotationParts, summary: Summary) -> list[str]:
+    first, last = summary.first_frame, summary.last_frame
+    width, height = summary.first_size
     labels = [
         f"        <label><name>{escape(name)}</name><attributes></attributes></label>" for name in annotations.labels
     ]
-    span = [f"      <start_frame>{first}</start_frame>", f"      <stop_frame>{last}</stop_frame>"] if count else []
+    span = [f"      <start_frame>{first}</start_frame>", f"      <stop_frame>{last}</stop_frame>"]
     return [
         '<?xml version="1.0" encoding="utf-8"?>',
         "<annotations>",
@@ -243,7 +242,7 @@ def _head(annotations: Annotations) -> list[str]:
         f"      <name>{escape(annotations.source)}</name>",
         f"      <size>{last - first + 1}</size>",
         "      <mode>interpolation</mode>",
-        *span,
+        *(span if last >= first else []),
         "      <labels>",
         *labels,
         "      </labels>",
@@ -254,20 +253,14 @@ def _head(annotations: Annotations) -> list[str]:
     ]
 
 
-def _track(annotations: Annotations, rows: list[int]) -> list[str]:
-    objects, frames = annotations.objects, annotations.frames
-    lines = []
-    last_frame = int(frames.indices[-1])
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        frame = int(frames.indices[objects.frames[row]])
-        size = int(frames.widths[objects.frames[row]]), int(frames.heights[objects.frames[row]])
-        state = f'keyframe="{int(objects.keyframes[row])}" outside="0" occluded="{int(objects.occluded[row])}"'
-        lines.append(_shape(objects.segmentations[row], objects.boxes[row].tolist(), size, frame, state))
-        next_frame = int(frames.indices[objects.frames[following]]) if following is not None else last_frame + 1
-        if next_frame > frame + 1:
-            state = f'keyframe="1" outside="1" occluded="{int(objects.occluded[row])}"'
-            lines.append(_shape(None, objects.boxes[row].tolist(), size, frame + 1, state))
-    return lines
+def _shapes(row: TrackRow, next_frame: int) -> str:
+    """The object in its frame, and that it is gone in the next where the track's next frame is a later one."""
+    state = f'keyframe="{int(row.keyframe)}" outside="0" occluded="{int(row.occluded)}"'
+    text = _shape(row.segmentation, row.box, row.size, row.frame, state)
+    if next_frame > row.frame + 1:
+        state = f'keyframe="1" outside="1" occluded="{int(row.occluded)}"'
+        text += _shape(None, row.box, row.size, row.frame + 1, state)
+    return text
 
 
 def _shape(segmentation: Segmentation | None, box: list[float], size: tuple[int, int], frame: int, state: str) -> str:

@@ -26,6 +26,7 @@ from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, K
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
 from tracker.formats.live import LiveObject, class_name, live_objects
+from tracker.formats.parts import AnnotationParts
 from tracker.types import Event, FrameResult
 
 __all__ = ["JsonlSink", "read", "write"]
@@ -90,39 +91,45 @@ def _read_object(item: dict[str, Any], rows: Collector, frame: int, where: str) 
     )
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The whole of the annotations."""
-    frames, objects, labels = annotations.frames, annotations.objects, annotations.labels
-    sizes = set(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True))
-    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    sizes = annotations.summary().sizes
+    size = sizes[0] if len(sizes) == 1 else (0, 0)
     with AtomicText(path) as file:
-        file.write(dump_line(header(annotations.source, width, height, labels)))
-        for frame, rows in enumerate(annotations.rows_by_frame()):
-            line: dict[str, Any] = {"frame": int(frames.indices[frame])}
-            if not math.isnan(frames.times[frame]):
-                line["time"] = float(frames.times[frame])
-            own_size = int(frames.widths[frame]), int(frames.heights[frame])
-            if own_size != (width, height):
-                line["width"], line["height"] = own_size
-            if frames.names[frame]:
-                line["image"] = frames.names[frame]
-            line["objects"] = []
-            for row in rows:
-                class_id = int(objects.class_ids[row])
-                entry: dict[str, Any] = {"id": int(objects.track_ids[row])} if objects.track_ids[row] else {}
-                entry |= {"class": class_name(labels, class_id), "class_id": class_id}
-                entry["bbox"] = objects.boxes[row].tolist()
-                if not math.isnan(objects.scores[row]):
-                    entry["score"] = float(objects.scores[row])
-                if objects.occluded[row]:
-                    entry["occluded"] = True
-                if not objects.keyframes[row]:
-                    entry["keyframe"] = False
-                segmentation = objects.segmentations[row]
-                if segmentation is not None:
-                    entry["segmentation"] = segmentation_to_json(segmentation, own_size)
-                line["objects"].append(entry)
-            file.write(dump_line(line))
+        file.write(dump_line(header(annotations.source, *size, annotations.labels)))
+        for part in annotations.by_frames():
+            for frame, rows in enumerate(part.rows_by_frame()):
+                file.write(dump_line(_line(part, frame, rows, size)))
+
+
+def _line(annotations: Annotations, frame: int, rows: range, size: tuple[int, int]) -> dict[str, Any]:
+    """One frame; its size stands in it where it is another than the header's."""
+    frames, objects, labels = annotations.frames, annotations.objects, annotations.labels
+    line: dict[str, Any] = {"frame": int(frames.indices[frame])}
+    if not math.isnan(frames.times[frame]):
+        line["time"] = float(frames.times[frame])
+    own_size = int(frames.widths[frame]), int(frames.heights[frame])
+    if own_size != size:
+        line["width"], line["height"] = own_size
+    if frames.names[frame]:
+        line["image"] = frames.names[frame]
+    line["objects"] = []
+    for row in rows:
+        class_id = int(objects.class_ids[row])
+        entry: dict[str, Any] = {"id": int(objects.track_ids[row])} if objects.track_ids[row] else {}
+        entry |= {"class": class_name(labels, class_id), "class_id": class_id}
+        entry["bbox"] = objects.boxes[row].tolist()
+        if not math.isnan(objects.scores[row]):
+            entry["score"] = float(objects.scores[row])
+        if objects.occluded[row]:
+            entry["occluded"] = True
+        if not objects.keyframes[row]:
+            entry["keyframe"] = False
+        segmentation = objects.segmentations[row]
+        if segmentation is not None:
+            entry["segmentation"] = segmentation_to_json(segmentation, own_size)
+        line["objects"].append(entry)
+    return line
 
 
 def segmentation_to_json(segmentation: Segmentation, size: tuple[int, int]) -> Any:

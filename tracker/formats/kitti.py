@@ -14,7 +14,8 @@ from pathlib import Path
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_float, to_int
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
+from tracker.formats.parts import AnnotationParts, Holds
 
 __all__ = ["read", "write"]
 
@@ -54,18 +55,19 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     return rows.finish()
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A label file, or a result file where objects have scores; a warning lists what it cannot hold."""
     holds = Holds.TRACKS | Holds.CLASSES | Holds.SCORES | Holds.OCCLUSION | Holds.UNTRACKED
-    warn_of_losses(annotations, "KITTI text", holds)
-    objects, indices = annotations.objects, annotations.frames.indices.tolist()
+    warn_of_losses(annotations.summary().content, "KITTI text", holds)
     names = ["_".join(name.split()) or "object" for name in annotations.labels]
     with AtomicText(path) as file:
-        for row, frame in enumerate(objects.frames.tolist()):
-            track_id, occluded, score = int(objects.track_ids[row]), int(objects.occluded[row]), objects.scores[row]
-            corners = " ".join(number(edge) for edge in objects.boxes[row].tolist())
-            confidence = "" if math.isnan(score) else f" {number(float(score), 4)}"
-            file.write(
-                f"{indices[frame]} {track_id or -1} {names[objects.class_ids[row]]} 0 {occluded} -10 {corners} "
-                f"-1 -1 -1 -1000 -1000 -1000 -10{confidence}\n"
-            )
+        for part in annotations.by_frames():
+            objects = part.objects
+            for row, index in enumerate(part.frames.indices[objects.frames].tolist()):
+                track_id, occluded, score = int(objects.track_ids[row]), int(objects.occluded[row]), objects.scores[row]
+                corners = " ".join(number(edge) for edge in objects.boxes[row].tolist())
+                confidence = "" if math.isnan(score) else f" {number(float(score), 4)}"
+                file.write(
+                    f"{index} {track_id or -1} {names[objects.class_ids[row]]} 0 {occluded} -10 {corners} "
+                    f"-1 -1 -1 -1000 -1000 -1000 -10{confidence}\n"
+                )

@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import logging
 import math
-from itertools import zip_longest
+from collections.abc import Iterator
+from itertools import chain, pairwise, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
-
-import numpy as np
 
 from tracker.errors import FormatError
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, tidy
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, read_json
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
+from tracker.formats.parts import AnnotationParts, Holds, Summary, TrackRow
 
 __all__ = ["read", "write"]
 
@@ -118,63 +118,65 @@ def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id
             rows.add(frame + later, between, at, class_id=class_id, track_id=track_id, keyframe=False)
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """One task; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
     holds = Holds.TRACKS | Holds.CLASSES | Holds.TIMES | Holds.KEYFRAMES
-    warn_of_losses(annotations, "Label Studio", holds)
-    frames, objects = annotations.frames, annotations.objects
-    if (frames.widths[objects.frames] == 0).any():
-        raise FormatError("Label Studio needs the pictures' size; give --size WxH")
-    tracks = annotations.rows_by_track()
-    free = max(tracks, default=0)
-    for row in np.flatnonzero(objects.track_ids == 0).tolist():
-        free += 1
-        tracks[free] = [row]
+    summary = annotations.summary()
+    warn_of_losses(summary.content, "Label Studio", holds)
     source = json.dumps({"video": annotations.source}, ensure_ascii=False)
     with AtomicText(path) as file:
         file.write(f'[{{"data": {source}, "annotations": [{{"result": [')
-        for number, (track_id, rows) in enumerate(tracks.items()):
-            track = json.dumps(_track(annotations, track_id, rows), ensure_ascii=False, allow_nan=False)
-            file.write(f"{',' if number else ''}\n{track}")
+        for number, (track_id, rows) in enumerate(annotations.by_tracks()):
+            file.write(",\n" if number else "\n")
+            _write_track(file, track_id, rows, annotations.labels, summary)
         file.write("\n]}]}]\n")
 
 
-def _track(annotations: Annotations, track_id: int, rows: list[int]) -> dict[str, Any]:
-    frames, objects = annotations.frames, annotations.objects
-    sequence = []
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        frame = int(objects.frames[row])
-        width, height = int(frames.widths[frame]), int(frames.heights[frame])
-        x1, y1, x2, y2 = objects.boxes[row].tolist()
-        index = int(frames.indices[frame])
-        goes_on = following is not None and int(frames.indices[objects.frames[following]]) == index + 1
-        step: dict[str, Any] = {"frame": index + 1, "enabled": goes_on, "rotation": 0}
-        step |= {"x": _percent(x1, width), "y": _percent(y1, height)}
-        step |= {"width": _percent(x2 - x1, width), "height": _percent(y2 - y1, height)}
-        if not math.isnan(frames.times[frame]):
-            step["time"] = float(frames.times[frame])
-        if not objects.keyframes[row]:
-            step["auto"] = True
-        sequence.append(step)
-    known_times = frames.times[np.isfinite(frames.times)]
+def _write_track(
+    file: AtomicText, track_id: int, rows: Iterator[TrackRow], labels: tuple[str, ...], summary: Summary
+) -> None:
+    """One track, step by step: it may be as long as the video."""
+    first = next(rows)
     value = {
-        "framesCount": int(frames.indices[-1]) + 1,
-        "duration": float(known_times[-1]) if len(known_times) else None,
-        "labels": [annotations.labels[objects.class_ids[rows[0]]]],
-        "sequence": sequence,
+        "framesCount": summary.last_frame + 1,
+        "duration": None if math.isnan(summary.last_time) else summary.last_time,
+        "labels": [labels[first.class_id]],
+        "sequence": [],
     }
-    first = int(objects.frames[rows[0]])
-    return {
+    head = {
         "id": f"track-{track_id}",
         "type": "videorectangle",
         "from_name": "box",
         "to_name": "video",
         "origin": "manual",
-        "original_width": int(frames.widths[first]),
-        "original_height": int(frames.heights[first]),
+        "original_width": first.size[0],
+        "original_height": first.size[1],
         "meta": {"track_id": track_id},
         "value": {name: entry for name, entry in value.items() if entry is not None},
     }
+    end = "]}}"
+    file.write(json.dumps(head, ensure_ascii=False, allow_nan=False).removesuffix(end))
+    for place, (row, following) in enumerate(pairwise(chain([first], rows, [None]))):
+        assert row is not None
+        goes_on = following is not None and following.frame == row.frame + 1
+        step = json.dumps(_step(row, goes_on=goes_on), ensure_ascii=False, allow_nan=False)
+        file.write(f", {step}" if place else step)
+    file.write(end)
+
+
+def _step(row: TrackRow, *, goes_on: bool) -> dict[str, Any]:
+    width, height = row.size
+    if not width:
+        raise FormatError("Label Studio needs the pictures' size; give --size WxH")
+    x1, y1, x2, y2 = row.box
+    step: dict[str, Any] = {"frame": row.frame + 1, "enabled": goes_on, "rotation": 0}
+    step |= {"x": _percent(x1, width), "y": _percent(y1, height)}
+    step |= {"width": _percent(x2 - x1, width), "height": _percent(y2 - y1, height)}
+    if not math.isnan(row.time):
+        step["time"] = row.time
+    if not row.keyframe:
+        step["auto"] = True
+    return step
 
 
 def _percent(value: float, whole: int) -> float:

@@ -15,7 +15,8 @@ from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, K
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_float, to_int
 from tracker.formats.live import live_objects, rounded
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
+from tracker.formats.parts import AnnotationParts, Holds
 from tracker.types import FrameResult
 
 __all__ = ["MotSink", "read", "write"]
@@ -77,24 +78,23 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     return rows.finish()
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A result file; a warning lists what it cannot hold. An object without a score gets 1, without a track id -1."""
-    warn_of_losses(annotations, "MOT text", Holds.TRACKS | Holds.SCORES | Holds.UNTRACKED)
-    objects, indices = annotations.objects, annotations.frames.indices.tolist()
-    columns = zip(
-        objects.frames.tolist(),
-        objects.track_ids.tolist(),
-        objects.boxes.tolist(),
-        objects.scores.tolist(),
-        strict=True,
-    )
+    warn_of_losses(annotations.summary().content, "MOT text", Holds.TRACKS | Holds.SCORES | Holds.UNTRACKED)
     with AtomicText(path) as file:
-        for frame, track_id, (x1, y1, x2, y2), score in columns:
-            confidence = "1" if math.isnan(score) else number(score, 4)
-            size = f"{number(x2 - x1)},{number(y2 - y1)}"
-            file.write(
-                f"{indices[frame] + 1},{track_id or -1},{number(x1)},{number(y1)},{size},{confidence},-1,-1,-1\n"
+        for part in annotations.by_frames():
+            objects = part.objects
+            columns = zip(
+                part.frames.indices[objects.frames].tolist(),
+                objects.track_ids.tolist(),
+                objects.boxes.tolist(),
+                objects.scores.tolist(),
+                strict=True,
             )
+            for index, track_id, (x1, y1, x2, y2), score in columns:
+                confidence = "1" if math.isnan(score) else number(score, 4)
+                size = f"{number(x2 - x1)},{number(y2 - y1)}"
+                file.write(f"{index + 1},{track_id or -1},{number(x1)},{number(y1)},{size},{confidence},-1,-1,-1\n")
 
 
 class MotSink:

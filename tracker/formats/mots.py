@@ -16,8 +16,9 @@ import numpy as np
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_int
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
 from tracker.formats.outlines import to_window
+from tracker.formats.parts import AnnotationParts, Holds
 from tracker.formats.rle import Rle, rle_to_window, window_to_rle
 
 __all__ = ["read", "write"]
@@ -67,38 +68,43 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     return found
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The masks of tracked objects; a warning lists what it cannot hold, and how many rows have no mask."""
-    warn_of_losses(annotations, "MOTS text", Holds.TRACKS | Holds.CLASSES | Holds.MASKS)
-    objects, frames = annotations.objects, annotations.frames
+    warn_of_losses(annotations.summary().content, "MOTS text", Holds.TRACKS | Holds.CLASSES | Holds.MASKS)
     numbers = _class_numbers(annotations.labels)
     without = 0
     with AtomicText(path) as file:
-        for frame, rows in enumerate(annotations.rows_by_frame()):
-            width, height = int(frames.widths[frame]), int(frames.heights[frame])
-            taken = np.zeros((height, width), bool)
-            lines = []
-            scores = objects.scores[rows.start : rows.stop]
-            for row in sorted(rows, key=lambda row: (-np.nan_to_num(scores[row - rows.start], nan=1.0), row)):
-                segmentation, track_id = objects.segmentations[row], int(objects.track_ids[row])
-                if segmentation is None or track_id == 0 or not width:
-                    without += 1
-                    continue
-                window, covered = to_window(segmentation, width=width, height=height)
-                own = covered & ~taken[window]
-                taken[window] |= covered
-                if not own.any():
-                    without += 1
-                    continue
-                down, across = window
-                code = window_to_rle(own, left=across.start, top=down.start, width=width, height=height)
-                class_number = numbers[int(objects.class_ids[row])]
-                index = int(frames.indices[frame]) + 1
-                text = f"{index} {track_id} {class_number} {height} {width} {code['counts']}\n"
-                lines.append((track_id, text))
-            file.write("".join(text for _, text in sorted(lines)))
+        for part in annotations.by_frames():
+            for frame, rows in enumerate(part.rows_by_frame()):
+                lines = _lines(part, frame, rows, numbers)
+                without += len(rows) - len(lines)
+                file.write("".join(lines))
     if without:
         log.warning("MOTS text: %d objects have no visible mask or no track id and are left out", without)
+
+
+def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int]) -> list[str]:
+    """The rows of one frame that have something to show, ordered by track."""
+    objects, frames = annotations.objects, annotations.frames
+    width, height = int(frames.widths[frame]), int(frames.heights[frame])
+    taken = np.zeros((height, width), bool)
+    lines = []
+    scores = objects.scores[rows.start : rows.stop]
+    for row in sorted(rows, key=lambda row: (-np.nan_to_num(scores[row - rows.start], nan=1.0), row)):
+        segmentation, track_id = objects.segmentations[row], int(objects.track_ids[row])
+        if segmentation is None or track_id == 0 or not width:
+            continue
+        window, covered = to_window(segmentation, width=width, height=height)
+        own = covered & ~taken[window]
+        taken[window] |= covered
+        if not own.any():
+            continue
+        down, across = window
+        code = window_to_rle(own, left=across.start, top=down.start, width=width, height=height)
+        class_number = numbers[int(objects.class_ids[row])]
+        index = int(frames.indices[frame]) + 1
+        lines.append((track_id, f"{index} {track_id} {class_number} {height} {width} {code['counts']}\n"))
+    return [text for _, text in sorted(lines)]
 
 
 def _class_numbers(labels: tuple[str, ...]) -> list[int]:

@@ -1,24 +1,33 @@
 """Parquet: the CSV's columns with types; needs the extra `pip install "sightline[parquet]"`.
 
-What belongs to no object (source, labels, frames without objects) is JSON in the file's own metadata.
+What belongs to no object (source, labels, frames without objects) is JSON in the file's own metadata. The frames are
+zlib-compressed JSON in base 64 there, `[[frame, time, width, height, image], ...]`, as there may be millions.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import itertools
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tracker.errors import ConfigError, FormatError, SinkError
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, Known
 from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json
+from tracker.formats.parts import AnnotationParts
 from tracker.formats.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
 
 __all__ = ["read", "write"]
 
 _KEY = b"sightline"
+FRAME_BYTES = 64
+"""What a frame takes as JSON, on average at most."""
 _NEEDED = ("frame", "x1", "y1", "x2", "y2")
 
 
@@ -48,7 +57,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     labels = [as_text(name, "labels", path) for name in as_list(head.get("labels", []), "labels", path)]
     source = known.source or as_text(head.get("source", ""), "source", path)
     rows = Collector(path, source=source, labels=known.labels or labels or None)
-    for entry in as_list(head.get("frames", []), "frames", path):
+    for entry in _unpack_frames(as_text(head.get("frames", ""), "frames", path), path):
         index, time, width, height, name = as_list(entry, "frames", path, length=5)
         rows.frame(
             as_int(index, "frames", path),
@@ -70,6 +79,37 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     return rows.finish()
 
 
+def _unpack_frames(packed: str, path: Path | str) -> list[Any]:
+    """What `_pack_frames` was given."""
+    if not packed:
+        return []
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_FRAMES * FRAME_BYTES)
+    except (ValueError, zlib.error) as error:
+        raise FormatError(f"{path}: frames: not what was packed: {error}") from error
+    if not unpacker.eof:
+        raise FormatError(f"{path}: frames: cut off, or more than {MOST_FRAMES:,}")
+    return as_list(parse_json(text.decode("utf-8", "replace"), path), "frames", path)
+
+
+def _pack_frames(annotations: AnnotationParts) -> str:
+    """The frames without objects: the others stand in the rows."""
+    packer = zlib.compressobj()
+    packed, between = [packer.compress(b"[")], ""
+    for part in annotations.by_frames():
+        frames, empty = part.frames, np.ones(len(part.frames), bool)
+        empty[part.objects.frames] = False
+        for row in np.flatnonzero(empty).tolist():
+            time = float(frames.times[row])
+            size = int(frames.widths[row]), int(frames.heights[row])
+            entry = [int(frames.indices[row]), None if math.isnan(time) else time, *size, frames.names[row]]
+            packed.append(packer.compress((between + json.dumps(entry, ensure_ascii=False)).encode()))
+            between = ","
+    packed += [packer.compress(b"]"), packer.flush()]
+    return base64.b64encode(b"".join(packed)).decode()
+
+
 def _checked(name: str, value: Any, where: str, path: Path | str) -> Any:
     """The value when it is of its column's kind; None is allowed where the column may be empty."""
     if value is None and name not in _NEEDED:
@@ -81,36 +121,28 @@ def _checked(name: str, value: Any, where: str, path: Path | str) -> Any:
     return value if name in ("occluded", "keyframe") else as_number(value, where, path)
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The whole of the annotations; the file appears under its name complete or not at all."""
     arrow, parquet = _library()
     whole, real, text, truth = arrow.int64(), arrow.float64(), arrow.string(), arrow.bool_()
     kinds = [whole, real, whole, whole, text, whole, whole, text, real, real, real, real, real, truth, truth, text]
-    frames = annotations.frames
-    told = [
-        [index, None if math.isnan(time) else time, width, height, name]
-        for index, time, width, height, name in zip(
-            frames.indices.tolist(),
-            frames.times.tolist(),
-            frames.widths.tolist(),
-            frames.heights.tolist(),
-            frames.names,
-            strict=True,
-        )
-    ]
-    head = {"version": 1, "source": annotations.source, "labels": annotations.labels, "frames": told}
+    head = {"version": 2, "source": annotations.source, "labels": annotations.labels}
+    head["frames"] = _pack_frames(annotations)
     fields = [arrow.field(name, kind) for name, kind in zip(COLUMNS, kinds, strict=True)]
     schema = arrow.schema(fields, metadata={_KEY: json.dumps(head, ensure_ascii=False).encode()})
-    rows, batches = table_rows(annotations), []
-    while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
-        columns = [arrow.array(list(column), kind) for column, kind in zip(zip(*part, strict=True), kinds, strict=True)]
-        batches.append(arrow.RecordBatch.from_arrays(columns, schema=schema))
+    rows = table_rows(annotations)
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(arrow.Table.from_batches(batches, schema), partial, compression="zstd")
+        with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+            while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                values = zip(zip(*part, strict=True), kinds, strict=True)
+                columns = [arrow.array(list(column), kind) for column, kind in values]
+                writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=schema))
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise SinkError(f"{target}: cannot be written: {error}. Choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

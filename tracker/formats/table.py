@@ -10,6 +10,7 @@ from typing import Any
 from tracker.formats.annotations import Annotations, Collector, Segmentation
 from tracker.formats.files import parse_json
 from tracker.formats.jsonl import segmentation_from_json, segmentation_to_json
+from tracker.formats.parts import AnnotationParts
 
 __all__ = ["COLUMNS", "ROWS_AT_ONCE", "add_row", "table_rows"]
 
@@ -34,8 +35,13 @@ COLUMNS = (
 ROWS_AT_ONCE = 4096
 
 
-def table_rows(annotations: Annotations) -> Iterator[tuple[Any, ...]]:
+def table_rows(annotations: AnnotationParts) -> Iterator[tuple[Any, ...]]:
     """The values of COLUMNS for each object; None where there is none."""
+    for part in annotations.by_frames():
+        yield from _rows_of(part)
+
+
+def _rows_of(annotations: Annotations) -> Iterator[tuple[Any, ...]]:
     objects = annotations.objects
     for start in range(0, len(objects), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)

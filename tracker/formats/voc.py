@@ -13,7 +13,8 @@ from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, K
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import to_float, to_int
 from tracker.formats.folder import files_in, frame_number, inside, new_folder
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
+from tracker.formats.parts import AnnotationParts, Holds
 from tracker.formats.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
@@ -64,15 +65,21 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
         )
 
 
-def write(path: Path | str, annotations: Annotations) -> None:
+def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A folder with one file per picture, empty ones too; a warning lists what they cannot hold."""
     holds = Holds.TRACKS | Holds.CLASSES | Holds.OCCLUSION | Holds.UNTRACKED
-    warn_of_losses(annotations, "Pascal VOC", holds)
+    summary = annotations.summary()
+    warn_of_losses(summary.content, "Pascal VOC", holds)
     folder = new_folder(path)
-    frames, objects = annotations.frames, annotations.objects
-    is_video = not any(frames.names)
+    is_video = not summary.are_images
     origin = escape(annotations.source) if is_video else "Unknown"
     origin = f"<database>{origin}</database>" + (f"<annotation>{_VIDEO}</annotation>" if is_video else "")
+    for part in annotations.by_frames():
+        _write_part(folder, part, origin)
+
+
+def _write_part(folder: Path, annotations: Annotations, origin: str) -> None:
+    frames, objects = annotations.frames, annotations.objects
     names = zip(annotations.file_names(".xml"), annotations.file_names(".jpg"), strict=True)
     for frame, (rows, (name, image)) in enumerate(zip(annotations.rows_by_frame(), names, strict=True)):
         width, height = int(frames.widths[frame]), int(frames.heights[frame])

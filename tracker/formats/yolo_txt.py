@@ -23,8 +23,9 @@ from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, K
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_float, to_int
 from tracker.formats.folder import files_in, frame_number, inside, new_folder
-from tracker.formats.losses import Holds, warn_of_losses
+from tracker.formats.losses import warn_of_losses
 from tracker.formats.outlines import to_outlines
+from tracker.formats.parts import AnnotationParts, Holds
 
 __all__ = ["read", "write"]
 
@@ -143,27 +144,34 @@ def _size(image: Path | None, settings: dict[str, Any], known: Known) -> tuple[i
     return picture.shape[1], picture.shape[0]
 
 
-def write(path: Path | str, annotations: Annotations, *, track_ids: bool = False) -> None:
+def write(path: Path | str, annotations: AnnotationParts, *, track_ids: bool = False) -> None:
     """A dataset folder without the images; a warning lists what it cannot hold.
 
     `track_ids` puts them behind each row, which readers that follow tracks know and training programs refuse.
     """
     holds = Holds.CLASSES | Holds.POLYGONS | Holds.UNTRACKED
-    warn_of_losses(annotations, "YOLO text", holds | Holds.TRACKS if track_ids else holds)
-    frames, objects = annotations.frames, annotations.objects
-    if (frames.widths == 0).any():
+    summary = annotations.summary()
+    warn_of_losses(summary.content, "YOLO text", holds | Holds.TRACKS if track_ids else holds)
+    if (0, 0) in summary.sizes:
         raise FormatError("YOLO text needs the pictures' size; give --size WxH")
     folder = new_folder(path)
-    sizes = sorted(set(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True)))
     settings: dict[str, Any] = {"train": "images", "val": "images"}
     settings |= {"names": dict(enumerate(annotations.labels)), "source": annotations.source}
-    if len(sizes) == 1:
-        settings["size"] = list(sizes[0])
-    settings["video"] = not any(frames.names)
+    if len(summary.sizes) == 1:
+        settings["size"] = list(summary.sizes[0])
+    settings["video"] = not summary.are_images
+    for part in annotations.by_frames():
+        _write_labels(folder / "labels", part, track_ids=track_ids)
+    with AtomicText(folder / "data.yaml") as file:
+        file.write(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def _write_labels(folder: Path, annotations: Annotations, *, track_ids: bool) -> None:
+    frames, objects = annotations.frames, annotations.objects
     names = annotations.file_names(".txt")
     for frame, (name, rows) in enumerate(zip(names, annotations.rows_by_frame(), strict=True)):
         size = int(frames.widths[frame]), int(frames.heights[frame])
-        with AtomicText(inside(folder / "labels", name)) as file:
+        with AtomicText(inside(folder, name)) as file:
             for row in rows:
                 segmentation = objects.segmentations[row]
                 outlines: Polygons = ()
@@ -174,8 +182,6 @@ def write(path: Path | str, annotations: Annotations, *, track_ids: bool = False
                 if track_ids and objects.track_ids[row]:
                     cells.append(str(int(objects.track_ids[row])))
                 file.write(" ".join(cells) + "\n")
-    with AtomicText(folder / "data.yaml") as file:
-        file.write(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def _share(value: float) -> str:

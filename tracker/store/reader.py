@@ -16,13 +16,18 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
-from tracker.store.rows import Observations, RecordedEvent, RecordingInfo
+from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect
 from tracker.types import Event
 
 __all__ = ["Recording", "Stretch", "TrackSummary"]
 
 COLUMNS = "frame, track, class, score, x1, y1, x2, y2, origin"
+BY_TRACK = f"""
+SELECT {COLUMNS}, time, counts FROM observations INDEXED BY observations_by_track
+LEFT JOIN frames USING (frame) LEFT JOIN masks USING (frame, track) ORDER BY track, frame
+"""
+ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,12 @@ class Recording:
         return json.loads(rows[0][0]) if rows else None
 
     @property
+    def first_frame(self) -> int:
+        """Index of the first frame written, 0 where there is none yet."""
+        frame: int = self._query("SELECT coalesce(min(frame), 0) FROM frames")[0][0]
+        return frame
+
+    @property
     def last_frame(self) -> int:
         """Index of the last frame written, -1 where there is none yet."""
         frame: int = self._query("SELECT coalesce(max(frame), -1) FROM frames")[0][0]
@@ -111,6 +122,11 @@ class Recording:
     def observation_count(self) -> int:
         """Number of rows over all tracks."""
         count: int = self._query("SELECT coalesce(sum(observations), 0) FROM tracks")[0][0]
+        return count
+
+    def class_count(self) -> int:
+        """Number of classes that occur."""
+        count: int = self._query("SELECT count(DISTINCT class) FROM observations")[0][0]
         return count
 
     def event_count(self) -> int:
@@ -159,9 +175,7 @@ class Recording:
         rows = self._query(
             f"SELECT {COLUMNS} FROM observations WHERE frame BETWEEN ? AND ? ORDER BY frame, track", span
         )
-        if not masks:
-            return Observations.from_stored(rows)
-        return _with_masks(rows, self.masks_in(*span))
+        return self._checked(Observations.from_stored(rows) if not masks else _with_masks(rows, self.masks_in(*span)))
 
     def tentative(self, first: int = 0, last: int | None = None) -> Observations:
         """What was seen, from frame `first` to `last`, of tracks before they were confirmed.
@@ -178,7 +192,11 @@ class Recording:
 
     def has_masks(self) -> bool:
         """Whether there is any mask at all."""
-        return bool(self._query("SELECT 1 FROM masks LIMIT 1"))
+        return bool(self._query("SELECT 1 FROM masks JOIN observations USING (frame, track) LIMIT 1"))
+
+    def has_filled(self) -> bool:
+        """Whether rows were put in between others."""
+        return bool(self._query("SELECT 1 FROM observations WHERE origin = ? LIMIT 1", (int(Origin.FILLED),)))
 
     def masks_in(self, first: int, last: int) -> dict[tuple[int, int], str]:
         """The masks from frame `first` to `last`, both included, by frame and track; tentative tracks' too."""
@@ -190,15 +208,41 @@ class Recording:
         chosen = f"track IN ({', '.join('?' * len(track_ids))})"
         rows = self._query(f"SELECT {COLUMNS} FROM observations WHERE {chosen} ORDER BY frame, track", track_ids)
         if not masks or not rows:
-            return Observations.from_stored(rows, [None] * len(rows) if masks else None)
+            return self._checked(Observations.from_stored(rows, [None] * len(rows) if masks else None))
         found = self._query(
             f"SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ? AND {chosen}",
             (rows[0][0], rows[-1][0], *track_ids),
         )
-        return _with_masks(rows, {(frame, track): counts for frame, track, counts in found})
+        return self._checked(_with_masks(rows, {(frame, track): counts for frame, track, counts in found}))
+
+    def by_track(self) -> Iterator[tuple[Observations, Float64[ndarray, " n"]]]:
+        """All that was seen, with masks and the frames' times, ordered by track, then frame; some rows at a time."""
+        for rows in self._stream(BY_TRACK):
+            found = self._checked(Observations.from_stored([row[:9] for row in rows], [row[10] for row in rows]))
+            if any(row[9] is None for row in rows):
+                raise self._damage(f"track {rows[0][1]} has rows in frames that were not recorded")
+            yield found, np.array([row[9] for row in rows], np.float64)
+
+    def first_classes(self) -> Iterator[tuple[int, int]]:
+        """Each track's id and what it was taken for first, by ascending id."""
+        statement = (
+            "SELECT track, observations.class FROM tracks JOIN observations USING (track) "
+            "WHERE frame = first_frame ORDER BY track"
+        )
+        for rows in self._stream(statement):
+            yield from rows
 
     def stretches(self, *, frames: int = 512, masks: bool = False) -> Iterator[Stretch]:
         """The whole recording in order, some frames at a time, so that memory does not grow with its length."""
+        for indices, times in self.frame_stretches(frames):
+            rows = self.observations_in(int(indices[0]), int(indices[-1]), masks=masks)
+            unknown = ~np.isin(rows.frames, indices)
+            if unknown.any():
+                raise self._damage(f"objects in frame {rows.frames[unknown][0]}, which was not recorded")
+            yield Stretch(indices, times, rows)
+
+    def frame_stretches(self, frames: int) -> Iterator[tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]]:
+        """Indices and times of all frames in order, so many at a time."""
         start = 0
         while True:
             rows = self._query(
@@ -206,16 +250,13 @@ class Recording:
             )
             if not rows:
                 return
-            indices = np.array([frame for frame, _ in rows], np.int64)
-            times = np.array([time for _, time in rows], np.float64)
-            last = int(indices[-1])
-            yield Stretch(indices, times, self.observations_in(int(indices[0]), last, masks=masks))
-            start = last + 1
+            yield np.array([frame for frame, _ in rows], np.int64), np.array([time for _, time in rows], np.float64)
+            start = rows[-1][0] + 1
 
     def tracks(self) -> list[TrackSummary]:
         """All tracks by ascending id."""
         rows = self._query("SELECT track, class, first_frame, last_frame, observations FROM tracks ORDER BY track")
-        return [TrackSummary(*row) for row in rows]
+        return [self._summary(row) for row in rows]
 
     def track(self, track_id: int) -> TrackSummary:
         """One track. Raises FormatError where there is none of that id."""
@@ -224,7 +265,7 @@ class Recording:
         )
         if not rows:
             raise FormatError(f"{self.path}: no track {track_id}; the command report lists those there are")
-        return TrackSummary(*rows[0])
+        return self._summary(rows[0])
 
     def events(self, first: int = 0, last: int | None = None) -> list[RecordedEvent]:
         """What the rules noticed from frame `first` to `last`, both included, in order."""
@@ -251,6 +292,32 @@ class Recording:
             yield
         finally:
             self._connection.rollback()
+
+    def _checked(self, rows: Observations) -> Observations:
+        """The rows, which must be of classes and tracks that can be."""
+        wrong = (rows.class_ids < 0) | (rows.class_ids >= len(self.info.labels)) | (rows.tracks < 1)
+        if wrong.any():
+            frame, track, class_id = (column[wrong][0] for column in (rows.frames, rows.tracks, rows.class_ids))
+            raise self._damage(f"frame {frame}: track {track} of class {class_id}; {len(self.info.labels)} are known")
+        return rows
+
+    def _summary(self, row: tuple[Any, ...]) -> TrackSummary:
+        found = TrackSummary(*row)
+        if not 0 <= found.class_id < len(self.info.labels):
+            raise self._damage(f"track {row[0]} of class {found.class_id}; {len(self.info.labels)} are known")
+        return found
+
+    def _damage(self, reason: str) -> FormatError:
+        return FormatError(f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again.")
+
+    def _stream(self, statement: str) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of an answer, some at a time."""
+        try:
+            cursor = self._connection.execute(statement)
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield rows
+        except (sqlite3.Error, UnicodeError) as error:
+            raise FormatError(f"{self.path}: cannot be read: {error}. Restore it from a copy.") from error
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
