@@ -36,17 +36,15 @@ def describe(
     mean, deviation = sampled.mean(axis=1), sampled.std(axis=1)
     spread = np.where(deviation > FLAT, deviation, np.inf)
     x1, y1, x2, y2 = (np.clip(np.nan_to_num(boxes), -FAR, FAR) * np.float32(columns / width)).T
-    across, down = _centres(COLUMNS), _centres(STRIPES * ROWS)
-    left, right, share_x = _between(x1[:, None] + (x2 - x1)[:, None] * across, columns)
-    top, bottom, share_y = _between(y1[:, None] + (y2 - y1)[:, None] * down, rows)
-    share_x, share_y = share_x[:, None, :], share_y[:, :, None]
-    values = np.zeros((channels, len(boxes), STRIPES * ROWS, COLUMNS), np.float32)
-    for row, weight_y in ((top, 1 - share_y), (bottom, share_y)):
-        for column, weight_x in ((left, 1 - share_x), (right, share_x)):
-            values += features[:, row[:, :, None], column[:, None, :]] * (weight_y * weight_x)
-    stripes = values.reshape(channels, len(boxes), STRIPES, ROWS * COLUMNS).mean(axis=3)
-    standard = ((stripes - mean[:, None, None]) / spread[:, None, None]).transpose(1, 2, 0)
-    standard = standard.reshape(len(boxes), STRIPES * channels)
+    across = x1[:, None] + (x2 - x1)[:, None] * _centres(COLUMNS)
+    down = y1[:, None] + (y2 - y1)[:, None] * _centres(STRIPES * ROWS)
+    column, share_x = _between(np.repeat(across, STRIPES, axis=0), columns)
+    row, share_y = _between(down.reshape(-1, ROWS), rows)
+    cells = row[:, :, None] * columns + column[:, None]
+    shares = share_y[:, :, None] * share_x[:, None] / np.float32(ROWS * COLUMNS)
+    values = features.reshape(channels, -1).take(cells, axis=1)
+    means = np.einsum("csyx,syx->sc", values, shares).reshape(len(boxes), STRIPES, channels)
+    standard = ((means - mean) / spread).reshape(len(boxes), STRIPES * channels)
     length = np.linalg.norm(standard, axis=1, keepdims=True)
     vectors: ndarray = np.divide(standard, length, out=np.zeros_like(standard), where=length > FLAT)
     return vectors.astype(np.float32)
@@ -57,11 +55,12 @@ def _centres(count: int) -> Float32[ndarray, " k"]:
     return ((np.arange(count) + 0.5) / count).astype(np.float32)
 
 
-def _between(
-    positions: ndarray, cells: int
-) -> tuple[Int64[ndarray, "n k"], Int64[ndarray, "n k"], Float32[ndarray, "n k"]]:
-    """The cells on both sides of each position, whose centres lie at halves, and the share of the second."""
+def _between(positions: Float32[ndarray, "n k"], cells: int) -> tuple[Int64[ndarray, "n j"], Float32[ndarray, "n j"]]:
+    """The cells on both sides of each position, whose centres lie at halves, and the share of each.
+
+    First those before the k positions, then those after: j = 2 k.
+    """
     inside = np.clip(positions - np.float32(0.5), 0, cells - 1)
     floor = np.floor(inside)
-    first = floor.astype(np.int64)
-    return first, np.minimum(first + 1, cells - 1), inside - floor
+    first, share = floor.astype(np.int64), inside - floor
+    return np.hstack([first, np.minimum(first + 1, cells - 1)]), np.hstack([1 - share, share])
