@@ -13,16 +13,23 @@ from types import TracebackType
 from PyQt6.QtCore import QTimer
 
 from gui.display import application
+from gui.memory import give_back_large_blocks
 from gui.preferences import Preferences
 from gui.theme import THEMES, apply_theme
 from gui.window import Window
 
-__all__ = ["main"]
+__all__ = ["main", "prepare_process"]
 
 log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.001
 """How long a worker in Python code may keep the window waiting; the interpreter's own 5 ms add up over workers."""
+
+
+def prepare_process() -> None:
+    """Have the interpreter and the C library suit a window beside busy threads; before any of them starts."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    give_back_large_blocks()
 
 
 def main(paths: Sequence[str] = ()) -> int:
@@ -31,7 +38,7 @@ def main(paths: Sequence[str] = ()) -> int:
     app = application()
     app.setOrganizationName("Sightline")
     app.setApplicationName("Sightline")
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    prepare_process()
     preferences = Preferences()
     theme = preferences.text("theme", "system")
     apply_theme(app, next((known for known in THEMES if known == theme), "system"))

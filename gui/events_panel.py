@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from PyQt6.QtCore import QSize, Qt, QUrl
-from PyQt6.QtGui import QDesktopServices, QIcon
+from PyQt6.QtGui import QDesktopServices, QIcon, QPixmap
 from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from gui.event_words import describe_event
+from gui.notices import THUMBNAIL, Notice
 from gui.picture_view import to_pixmap
-from gui.session import THUMBNAIL, Notice
 
 __all__ = ["EventsPanel"]
 
@@ -78,7 +78,9 @@ class _Moment(QDialog):
         self.setWindowTitle(text.replace("\n", "  "))
         picture = QLabel()
         picture.setAccessibleName(text)
-        picture.setPixmap(to_pixmap(notice.still))
+        pixels = QPixmap()
+        pixels.loadFromData(notice.still)
+        picture.setPixmap(pixels)
         layout = QVBoxLayout(self)
         layout.addWidget(picture)
         clip = notice.clip

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import cv2
-import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from gui.counting import CountRow, LiveCounts
@@ -22,6 +16,7 @@ from gui.explaining import explain_at
 from gui.interaction import Point, Shape
 from gui.live_source import WatchedSource
 from gui.live_stages import LiveTracker
+from gui.notices import Notice, notices_of
 from gui.picture import Picture, Picturer, with_hidden
 from gui.recorder import ClipKeeper, Recorder, save_snapshot
 from gui.work import Background
@@ -31,15 +26,13 @@ from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
-from tracker.types import Event, FrameResult, Image
+from tracker.types import FrameResult, Image
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
 
-__all__ = ["Notice", "Session", "SessionState"]
+__all__ = ["Session", "SessionState"]
 
 SILENT_S = 2.0
-THUMBNAIL = (112, 84)
-STILL_WIDTH = 960
 STOP_S = 1.5
 
 OpenSource = Callable[[str], FrameSource]
@@ -54,20 +47,6 @@ class SessionState(Enum):
     ENDED = "ended"
     FAILED = "failed"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Notice:
-    """An event with what it looked like."""
-
-    source: str
-    event: Event
-    label: str
-    at: float
-    """Clock time in seconds since the epoch."""
-    thumbnail: UInt8[ndarray, "h w 4"]
-    still: UInt8[ndarray, "h w 4"]
-    clip: Path | None
 
 
 class Session(QObject):
@@ -297,30 +276,6 @@ class Session(QObject):
         if picture is not None:
             with self._lock:
                 self._waiting = picture
-        for event in result.events:
-            self._notices.append(self._notice(event, result, picture))
-
-    def _notice(self, event: Event, result: FrameResult, picture: Picture | None) -> Notice:
-        image = result.frame.image if picture is None else picture.pixels
-        scale = image.shape[1] / max(1, result.frame.image.shape[1])
-        boxes = result.tracks.boxes[result.tracks.ids == event.track_id]
-        still = image if picture is not None else cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)
-        if still.shape[1] > STILL_WIDTH:
-            still = cv2.resize(still, (STILL_WIDTH, round(still.shape[0] * STILL_WIDTH / still.shape[1])))
-            scale *= STILL_WIDTH / image.shape[1]
-        label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
-        crop = _crop(still, boxes[0] * scale if len(boxes) else None)
-        return Notice(self.name, event, label, time.time(), crop, still, self.clips.current)
-
-
-def _crop(image: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    """The surroundings of a box in the shape of a thumbnail, or all of the picture."""
-    height, width = image.shape[:2]
-    if box is not None and np.isfinite(box).all():
-        x1, y1, x2, y2 = box.tolist()
-        high = max((y2 - y1) * 1.3, (x2 - x1) * 1.3 * THUMBNAIL[1] / THUMBNAIL[0], 24)
-        wide = high * THUMBNAIL[0] / THUMBNAIL[1]
-        left = min(max((x1 + x2 - wide) / 2, 0), max(width - wide, 0))
-        top = min(max((y1 + y2 - high) / 2, 0), max(height - high, 0))
-        image = image[int(top) : int(top + high) + 1, int(left) : int(left + wide) + 1]
-    return cv2.resize(np.ascontiguousarray(image), THUMBNAIL, interpolation=cv2.INTER_AREA)
+        if result.events:
+            config, clip = self._picturer.config, self.clips.current
+            self._notices.extend(notices_of(result, picture, config, source=self.name, clip=clip))
