@@ -18,13 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
-from gui.app import SWITCH_INTERVAL_S
+from gui.app import prepare_process
 from gui.preferences import Preferences
 from gui.session import Session
 from gui.theme import apply_theme
@@ -83,11 +85,29 @@ def open_any(spec: str) -> FrameSource:
     return ClockSource() if spec == CLOCK else open_source(spec)
 
 
-class Probe:
-    """How late a timer of the event loop comes."""
+class Readings:
+    """Numbers in memory taken beforehand: what is measured here is memory too."""
 
-    def __init__(self) -> None:
-        self.late_s: list[float] = []
+    def __init__(self, most: int) -> None:
+        self._values = np.full(most, np.nan)
+        self._count = 0
+
+    def append(self, value: float) -> None:
+        """Keep one more; beyond the most it is let go."""
+        if self._count < len(self._values):
+            self._values[self._count] = value
+            self._count += 1
+
+    def all(self) -> Float64[ndarray, " n"]:
+        """Those kept, in order."""
+        return self._values[: self._count]
+
+
+class Probe:
+    """How late a timer of the event loop comes, for that many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.late_s = Readings(round(seconds * 1000 / PROBE_MS) + 1)
         self._due: float | None = None
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -111,9 +131,10 @@ def resident_mib() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def measure(window: Window, seconds: float) -> tuple[list[float], list[float], list[float]]:
+def measure(window: Window, seconds: float) -> tuple[ndarray, ndarray, ndarray]:
     """How late the probe came, memory each second, and by how much the latency shown was wrong, in seconds."""
-    probe, memory, errors = Probe(), [resident_mib()], []
+    probe, memory, errors = Probe(seconds), Readings(round(seconds) + 1), Readings(round(seconds * RATE) + 1)
+    memory.append(resident_mib())
 
     def check(session: Session) -> None:
         picture, shown = session.picture, session.shown_age_s
@@ -132,12 +153,12 @@ def measure(window: Window, seconds: float) -> tuple[list[float], list[float], l
     loop.exec()
     probe.stop()
     reader.stop()
-    return probe.late_s, memory, errors
+    return probe.late_s.all(), memory.all(), errors.all()
 
 
-def tell(late_s: list[float], memory: list[float], errors: list[float]) -> bool:
+def tell(late_s: ndarray, memory: ndarray, errors: ndarray) -> bool:
     """Print the figures; whether the window stayed quick."""
-    late = np.array(late_s) * 1000
+    late = late_s * 1000
     within = 100 * float((late < 33).mean())
     print(f"event loop: {len(late)} probes, median {np.median(late):.1f} ms, 99 % {np.percentile(late, 99):.1f} ms, "
           f"worst {late.max():.1f} ms; {within:.2f} % under 33 ms, {int((late > 100).sum())} over 100 ms")  # fmt: skip
@@ -145,7 +166,7 @@ def tell(late_s: list[float], memory: list[float], errors: list[float]) -> bool:
     later = float(np.polyfit(np.arange(len(half)) / 60, half, 1)[0]) if len(half) > 2 else 0.0
     minutes = ", ".join(f"{value:.0f}" for value in memory[::60])
     print(f"memory: {minutes} MiB each minute; {later:+.2f} MiB a minute in the second half")
-    if errors:
+    if len(errors):
         wrong = np.abs(errors) * 1000
         print(f"latency shown: {np.median(wrong):.1f} ms off in the median, {np.percentile(wrong, 99):.1f} ms in 99 % "
               f"of {len(wrong)} pictures")  # fmt: skip
@@ -160,7 +181,7 @@ def main() -> int:
     parser.add_argument("--play", action="store_true", help="play and annotate a recording in front of them")
     options = parser.parse_args()
     app = QApplication(sys.argv[:1])
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    prepare_process()
     apply_theme(app, "dark")
     work = Path(tempfile.mkdtemp(prefix="sightline-"))
     preferences = Preferences(QSettings(str(work / "settings.ini"), QSettings.Format.IniFormat))
