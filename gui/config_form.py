@@ -170,6 +170,10 @@ class ConfigField(QWidget):
         except ConfigError as error:
             self._value, text = plain, str(error).removeprefix(": ").removeprefix(f"{self.name}: ")
         self._back.setVisible(self.differs())
+        self.mark(text)
+
+    def mark(self, text: str) -> None:
+        """Say why the value does not fit, or with nothing that it does."""
         if text == self._problem.text():
             return
         self._problem.setText(text)
@@ -190,6 +194,7 @@ class ConfigForm(QWidget):
     def __init__(self, tree: Mapping[str, Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.fields: dict[str, dict[str, ConfigField]] = {}
+        self._marked: ConfigField | None = None
         self._preset = QComboBox()
         self._filter = QLineEdit()
         self._filter.setPlaceholderText(self.tr("Filter by name or meaning"))
@@ -247,6 +252,16 @@ class ConfigForm(QWidget):
             for name, field in fields.items()
             if field.problem
         }
+
+    def mark(self, key: str, text: str) -> bool:
+        """Say at the field of that key, until something is changed, what is wrong; whether there is such a field."""
+        section, _, name = key.partition(".")
+        field = self.fields.get(section, {}).get(name)
+        if field is not None:
+            field.mark(text)
+            self._marked = field
+            self._tabs.setCurrentIndex(list(self.fields).index(section))
+        return field is not None
 
     def reset(self) -> None:
         """All defaults."""
@@ -308,6 +323,9 @@ class ConfigForm(QWidget):
 
     def _tell(self) -> None:
         self._problem.setText("")
+        if self._marked is not None:
+            self._marked.mark("")
+            self._marked = None
         if self.problems():
             return
         try:

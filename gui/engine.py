@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.live_stages import SharedDetector, live_detector, tracker_settings, warm_up
+from gui.live_stages import SharedDetector, SharedEmbedder, live_detector, tracker_settings, warm_up
 from gui.work import Background
-from tracker.build import Settings, load_settings
+from tracker.build import Settings, floor_of, load_settings, make_embedder
 from tracker.config import DetectorConfig, TrackerConfig, assign
 from tracker.errors import ConfigError
-from tracker.protocols import Detector
+from tracker.protocols import Detector, Embed
 
 __all__ = ["Engine"]
 
@@ -48,7 +49,7 @@ class Engine(QObject):
         self._load = load
         self._tree: dict[str, Any] = {}
         self._loaded: Settings | None = None
-        self.settings = Settings()
+        self.settings = self._present = Settings()
         self.refused = ""
         """Why the settings to begin with were put aside."""
         try:
@@ -56,6 +57,8 @@ class Engine(QObject):
         except ConfigError as error:
             self.refused = str(error)
         self.detector: SharedDetector | None = None
+        self.embedder: SharedEmbedder | None = None
+        """Looks at crops, where the tracker's settings ask for it."""
         self.loading = False
         self.problem = ""
 
@@ -98,9 +101,11 @@ class Engine(QObject):
         self.changed.emit()
 
     def tracker(self) -> TrackerConfig:
-        """The tracker's settings that go with the present network."""
+        """The tracker's settings that go with the present networks."""
         conf = self.detector.conf if self.detector is not None else self.settings.detector.conf
-        return tracker_settings(self.settings, 0.5 if conf is None else conf)
+        config = tracker_settings(self.settings, 0.5 if conf is None else conf)
+        present = self._present.tracker
+        return replace(config, appearance=present.appearance, reid_model=present.reid_model)
 
     def describe(self) -> str:
         """Which device and engine are used, and why."""
@@ -118,8 +123,15 @@ class Engine(QObject):
         return f"{self.detector.engine} \N{EM DASH} {why}"
 
     def _adopt(self, tree: dict[str, Any]) -> None:
-        self.settings = load_settings(tree, "settings")
-        self._tree = tree
+        settings = load_settings(tree, "settings")
+        if settings.tracker.appearance == "reid" and not settings.tracker.reid_model:
+            raise ConfigError(
+                self.tr(
+                    "tracker.reid_model: this tracker recognises objects by a network of its own, and none is named. "
+                    "Name its file in all settings under Tracker, or choose native or none for appearance there."
+                )
+            )
+        self.settings, self._tree = settings, tree
 
     def _reload(self) -> None:
         wanted = self.settings
@@ -127,15 +139,17 @@ class Engine(QObject):
         self.loading = True
         self._background.drop_waiting("network")
         self._background.run(
-            lambda: self._load(wanted),
-            lambda detector: self._arrived(detector, wanted),
+            lambda: (make_embedder(wanted), self._load(wanted)),
+            lambda networks: self._arrived(*networks, wanted),
             lambda error: self._failed(error, wanted),
             lane="network",
         )
 
-    def _arrived(self, detector: Detector, wanted: Settings) -> None:
+    def _arrived(self, embed: Embed | None, detector: Detector, wanted: Settings) -> None:
         if wanted is not self._loaded:
             return
+        self._present = wanted
+        self.embedder = None if embed is None else SharedEmbedder(embed)
         self.loading, self.problem = False, ""
         if self.detector is None:
             self.detector = SharedDetector(detector)
@@ -150,9 +164,10 @@ class Engine(QObject):
             self.changed.emit()
 
 
-def _of_network(settings: Settings) -> tuple[DetectorConfig, str]:
-    """What the detector is made for: another one is loaded when any of it changes."""
-    return settings.detector, settings.tracker.appearance
+def _of_network(settings: Settings) -> tuple[DetectorConfig, float, str, str]:
+    """What the networks are made for: others are loaded when any of it changes."""
+    tracker = settings.tracker
+    return settings.detector, floor_of(tracker), tracker.appearance, tracker.reid_model
 
 
 def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -190,6 +190,6 @@ class LivePanel(QWidget):
             self._engine.change(key, value)
         except ConfigError as error:
             self._problem.setText(str(error))
-            self._problem.setVisible(True)
+            self.refresh()
             return
         self.changed.emit()

@@ -9,17 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
 
 from tracker.build import Settings, floor_of, make_detector
 from tracker.config import DetectorConfig, TrackerConfig
-from tracker.errors import ConfigError
-from tracker.protocols import Detector, Look
+from tracker.protocols import Detector, Embed, Look
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
-__all__ = ["LiveTracker", "SharedDetector", "live_detector", "tracker_settings", "warm_up"]
+__all__ = ["LiveTracker", "SharedDetector", "SharedEmbedder", "live_detector", "tracker_settings", "warm_up"]
 
-SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery")
+SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery", "reid_model")
 """Settings that decide what a track remembers: when one changes, tracks begin anew."""
 
 
@@ -53,18 +54,40 @@ class SharedDetector:
                 self._turn.notify_all()
 
 
+class SharedEmbedder:
+    """A re-identification network for many sources, one at a time."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        self._turn = threading.Lock()
+
+    def __call__(self, image: Image, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n d"]:
+        """A unit vector for each box, when it is this caller's turn."""
+        with self._turn:
+            return self._embed(image, boxes)
+
+
 class LiveTracker:
-    """A tracking engine whose settings may change between two frames; ids go on, tracks too where they can."""
+    """A tracking engine whose settings may change between two frames; ids go on, tracks too where they can.
 
-    def __init__(self, config: TrackerConfig) -> None:
+    `embed` is the network that looks at crops, for settings with `reid` appearance.
+    """
+
+    def __init__(self, config: TrackerConfig, embed: Embed | None = None) -> None:
         self._engine = TrackingEngine(config)
+        self._embed = embed
         self._lock = threading.Lock()
-        self._pending: TrackerConfig | None = None
+        self._pending: tuple[TrackerConfig, Embed | None] | None = None
 
-    def change(self, config: TrackerConfig) -> None:
+    def change(self, config: TrackerConfig, embed: Embed | None = None) -> None:
         """Use these settings from the next frame on."""
         with self._lock:
-            self._pending = config
+            self._pending = config, embed
+
+    def embed(self, image: Image, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n d"]:
+        """What the boxes look like to the network now in use; only to be asked by `update`."""
+        assert self._embed is not None
+        return self._embed(image, boxes)
 
     @property
     def engine(self) -> TrackingEngine:
@@ -76,9 +99,11 @@ class LiveTracker:
     ) -> Tracks:
         with self._lock:
             pending, self._pending = self._pending, None
-        if pending is not None and pending != self._engine.config:
-            self._engine = _changed(self._engine, pending)
-        return self._engine.update(detections, time, camera_motion, look)
+        if pending is not None:
+            config, self._embed = pending
+            if config != self._engine.config:
+                self._engine = _changed(self._engine, config)
+        return self._engine.update(detections, time, camera_motion, None if self._embed is None else look)
 
     def state(self) -> Mapping[str, Any]:
         return self._engine.state()
@@ -101,12 +126,7 @@ def _changed(engine: TrackingEngine, config: TrackerConfig) -> TrackingEngine:
 
 
 def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: int) -> Detector:
-    """The detector of the settings, also giving what the tracker can still use.
-
-    Raises ConfigError where the tracker wants a re-identification network: live sources share one detector only.
-    """
-    if tracker.appearance == "reid":
-        raise ConfigError("tracker.appearance reid: for `track` and `annotate`; live windows take native or none")
+    """The detector of the settings, also giving what the tracker can still use."""
     return make_detector(config, threads=threads, floor=floor_of(tracker), appearance=tracker.appearance)
 
 

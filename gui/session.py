@@ -179,7 +179,7 @@ class Session(QObject):
         self.recorder.configure(overlay)
         self.clips.configure(overlay)
         if self._tracker is not None:
-            self._tracker.change(self._engine.tracker())
+            self._tracker.change(self._engine.tracker(), self._engine.embedder)
 
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count by these lines and zones and hide these regions."""
@@ -240,14 +240,14 @@ class Session(QObject):
         detector, source = self._engine.detector, self._source
         if detector is None or source is None or self._runner is not None or self.state is SessionState.CLOSED:
             if detector is not None and self._tracker is not None:
-                self._tracker.change(self._engine.tracker())
+                self._tracker.change(self._engine.tracker(), self._engine.embedder)
             return
-        self._tracker = LiveTracker(self._engine.tracker())
+        tracker = self._tracker = LiveTracker(self._engine.tracker(), self._engine.embedder)
         self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
         self.counts.use_shapes(self.shapes)
         self.configure()
         self._picturer.fit(self._size)
-        pipeline = Pipeline(detector, self._tracker, analyse=self.counts)
+        pipeline = Pipeline(detector, tracker, embed=tracker.embed, analyse=self.counts)
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()
 

@@ -51,15 +51,18 @@ class SettingsDialog(QDialog):
         if self._engine.tree != self._applied:
             self._applied = self._engine.tree
             self.form.load(self._applied)
+        self._tell(self._engine.problem, wrong=True)
 
     def _apply(self) -> None:
         self._applied = self.form.tree()
         try:
             self._engine.replace_all(self._applied)
         except ConfigError as error:
-            self._tell(str(error), wrong=True)
+            key, _, why = str(error).partition(": ")
+            marked = self.form.mark(key, why)
+            self._tell("" if marked else str(error), wrong=True)
             return
-        self._tell("", wrong=False)
+        self._tell(self._engine.problem, wrong=True)
 
     def _load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, self.tr("Load settings"), "", "TOML (*.toml)")
