@@ -67,10 +67,17 @@ def test_a_float_export_answers_as_torch_does_and_can_be_used(
     assert len(before) > 50
 
 
-def test_a_half_precision_file_is_half_as_large(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, score, _ = export(capsys, model, "--half", "--data", model.parent / "shapes/data.yaml")
-    assert score < 0.05
-    assert model.with_name("n-half.onnx").stat().st_size < 0.6 * model.stat().st_size
+def test_half_precision_files_are_half_as_large_and_agree_whatever_the_engine(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apart = {}
+    for to, file in (("onnx", "n-half.onnx"), ("openvino", "n-half.bin")):
+        if to == "openvino":
+            pytest.importorskip("openvino")
+        *apart[to], _ = export(capsys, model, "--to", to, "--half", "--data", model.parent / "shapes/data.yaml")
+        assert apart[to][1] < 0.05
+        assert model.with_name(file).stat().st_size < 0.6 * model.stat().st_size
+    assert apart["openvino"] == pytest.approx(apart["onnx"], rel=0.05)  # the same weights are rounded
 
 
 def test_eight_bits_are_calibrated_on_the_data_and_keep_the_answers(

@@ -146,7 +146,7 @@ def _write(path: Path, network: Any, card: Any, options: argparse.Namespace, can
         return
     with TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        export_onnx(plain, network, card)
+        export_onnx(plain, network, card, half=options.half)
         if options.int8:
             quantize_onnx(plain, path if options.to == "onnx" else small, canvases)
         if options.to == "openvino":
