@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import QSettings
+from PyQt6.QtCore import QPointF, QSettings, Qt
+from PyQt6.QtGui import QMouseEvent
 from pytestqt.qtbot import QtBot
 
 from gui.annotation import job_of, orders_of_settings
 from gui.preferences import Preferences
 from gui.recording import PlayedRecording
+from gui.video_view import VideoView
 from gui.window import Window
 from tests.batch.tiny import write_clip, write_network
+from tests.video.synthetic import irregular_ticks
+from tests.video.synthetic import write_clip as write_numbered
 from tracker.batch.recording_run import annotate_recording
 from tracker.build import Settings, load_settings
+from tracker.store import Recording
 
 WAIT_MS = 60_000
 """Long, for machines that have other things to do; nothing waits longer than it must."""
@@ -128,3 +133,27 @@ def finished(app: App, annotated: Path) -> App:
     """The app whose results hold the clip's finished recording."""
     shutil.copytree(annotated, app.folder / "out")
     return app
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """A video of irregular stamps and B-frames whose frames carry their number."""
+    ticks = irregular_ticks(60, seed=4)
+    return write_numbered(tmp_path / "numbered.mkv", frames=60, ticks=ticks, b_frames=2, key_every=12)
+
+
+def rows_of(store: Path) -> list[tuple[int, ...]]:
+    """All observations of a store."""
+    with Recording(store) as recording:
+        return list(recording.observations_in(0, 10**6).to_stored())
+
+
+def put_line(view: VideoView, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Click the two ends of a line, given in pixels of the frame."""
+    for point in (start, end):
+        at = QPointF(*view.view().to_view(point))
+        for kind in (QMouseEvent.Type.MouseButtonPress, QMouseEvent.Type.MouseButtonRelease):
+            event = QMouseEvent(kind, at, at, Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton,
+                                Qt.KeyboardModifier.NoModifier)  # fmt: skip
+            press = kind == QMouseEvent.Type.MouseButtonPress
+            view.mousePressEvent(event) if press else view.mouseReleaseEvent(event)

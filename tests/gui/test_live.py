@@ -19,8 +19,7 @@ from gui.picture_view import to_pixmap
 from gui.session import Session, SessionState
 from gui.window import Window
 from tests.batch.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
-from tests.gui.conftest import App
-from tests.gui.test_recording import put_line
+from tests.gui.conftest import App, put_line
 from tracker.analytics import Analytics, LineRule, Rules
 from tracker.build import Settings
 from tracker.errors import SourceError
