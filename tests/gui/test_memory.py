@@ -6,7 +6,7 @@ import gc
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from types import FunctionType, ModuleType
 
@@ -37,14 +37,14 @@ FORGOTTEN_S = 30.0
 class Crowds:
     """Sees a new crowd every two seconds."""
 
-    labels = ("person",)
+    labels: tuple[str, ...] = ("person",)
     conf = 0.5
     engine = "fake, CPU"
 
     def __init__(self) -> None:
         self._frame = 0
 
-    def detect(self, images: list[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
         moment, self._frame = self._frame % LIFE, self._frame + 1
         if moment >= SEEN:
             return [Detections.empty()] * len(images)
