@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.store.recordings import INFO
-from tracker.batch.hindsight import refined_rows
+from tracker.batch.hindsight import RefinedRows
 from tracker.store import Observations, Origin, Recording, RecordingWriter
 
 RATE = 25
@@ -38,12 +38,16 @@ def write(path: Path, seen: dict[int, Sequence[int]], *, jump: int = 0, tentativ
 
 def hindsight(path: Path) -> Observations:
     """All rows after refinement, as they would be stored."""
-    with Recording(path) as recording:
-        parts, _ = refined_rows(recording)
+    with Recording(path) as recording, RefinedRows(recording) as parts:
         assert [len(part) for part in parts] == [len(part) for part in parts], "they can be gone through again"
-        rows = list(parts)
-    assert len(rows) == 1
-    return rows[0]
+        return joined(list(parts))
+
+
+def joined(parts: Sequence[Observations]) -> Observations:
+    """The rows of all parts one after the other."""
+    names = ("frames", "tracks", "class_ids", "scores", "boxes", "origins")
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    return Observations(*columns, tuple(mask for part in parts for mask in part.masks or [None] * len(part)))
 
 
 def test_linked_filled_and_tentative_rows_keep_their_own_masks(tmp_path: Path) -> None:
@@ -69,5 +73,5 @@ def test_nothing_seen_stays_nothing(tmp_path: Path) -> None:
     writer.add(0, 0.0, Observations.empty())
     writer.commit({})
     writer.close()
-    with Recording(tmp_path / "a.sqlite") as recording:
-        assert list(refined_rows(recording)[0]) == []
+    with Recording(tmp_path / "a.sqlite") as recording, RefinedRows(recording) as rows:
+        assert list(rows) == []

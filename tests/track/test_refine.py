@@ -12,7 +12,8 @@ from tracker.evaluate.tuning import Problem, evaluate, load_problems
 from tracker.track.engine import TrackingEngine
 from tracker.track.link import Fragments, LinkConfig, link_fragments
 from tracker.track.presets import tracker_config
-from tracker.track.refine import Observations, RefineConfig, refine
+from tracker.track.refine import RefineConfig, refine
+from tracker.track.rows import Observations
 
 RATE = 25.0
 

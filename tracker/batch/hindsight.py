@@ -1,89 +1,93 @@
-"""A recording's rows after refinement, with their masks."""
+"""A recording's rows after refinement, with their masks, however many they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
 from tracker.store import Observations as Rows
-from tracker.store import Origin, Recording
-from tracker.track.refine import Observations, RefineConfig, refine
+from tracker.store import Origin, Recording, Scratch
+from tracker.track.refine import RefineConfig, Refinement
+from tracker.track.rows import Observations
 
-__all__ = ["RefinedRows", "refined_rows"]
+__all__ = ["RefinedRows"]
 
-CHUNK_FRAMES = 512
+FRAMES_AT_ONCE = 64
 
 
 class RefinedRows:
     """The rows with hindsight, some frames in each part; to be gone through while the recording is as it was.
 
-    Masks are looked up in the recording part by part.
+    Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
+    They are worked out when this is made and wait on disk; masks are looked up in the recording part by part.
     """
 
-    def __init__(
-        self, recording: Recording, rows: Observations, frames: Int64[ndarray, " f"], before: Int64[ndarray, " n"]
+    def __init__(self, recording: Recording, config: RefineConfig | None = None) -> None:
+        self._recording = recording
+        indices, times = recording.frame_times()
+        self._scratch = Scratch(recording.path)
+        try:
+            refinement = Refinement(_ByPlace(self._scratch, indices), times, config)
+            for part in refinement.parts():
+                rows = part.rows
+                stored = Rows.rounded(
+                    indices[rows.frames],
+                    tracks=rows.ids,
+                    class_ids=rows.class_ids,
+                    scores=np.minimum(rows.scores, 1.0),
+                    boxes=rows.boxes,
+                    origins=np.where(part.before > 0, Origin.SEEN, Origin.FILLED),
+                )
+                self._scratch.add(stored, part.before)
+        except BaseException:
+            self.close()
+            raise
+        self.account = str(refinement.account)
+        """What was changed, in words."""
+
+    def close(self) -> None:
+        """Give the room on disk back; safe to call twice."""
+        self._scratch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._recording, self._rows, self._frames = recording, rows, frames
-        self._before = before
-        """The track each row belonged to; 0 for one put in."""
-        self._has_masks = recording.has_masks()
+        self.close()
 
     def __iter__(self) -> Iterator[Rows]:
-        rows = self._rows
-        for start in range(0, len(self._frames), CHUNK_FRAMES):
-            here = slice(*rows.frames.searchsorted((start, start + CHUNK_FRAMES)).tolist())
-            if here.stop > here.start:
-                yield self._stored(here)
-
-    def _stored(self, here: slice) -> Rows:
-        part = self._rows[np.arange(here.start, here.stop)]
-        indices, filled = self._frames[part.frames], part.filled
-        masks = None
-        if self._has_masks:
-            known = self._recording.masks_in(int(indices[0]), int(indices[-1]))
-            keys = zip(indices.tolist(), self._before[here].tolist(), strict=True)
-            masks = [known.get(key) for key in keys]
-        return Rows.rounded(
-            indices,
-            tracks=part.ids,
-            class_ids=part.class_ids,
-            scores=np.minimum(part.scores, 1.0),
-            boxes=part.boxes,
-            origins=Origin.SEEN if filled is None else np.where(filled, Origin.FILLED, Origin.SEEN),
-            masks=masks,
-        )
+        for frames, _ in self._recording.frame_stretches(FRAMES_AT_ONCE):
+            first, last = int(frames[0]), int(frames[-1])
+            rows, before = self._scratch.added_in(first, last)
+            if len(rows):
+                masks = self._recording.masks_in(first, last)
+                keys = zip(rows.frames.tolist(), before.tolist(), strict=True)
+                yield replace(rows, masks=tuple(masks.get(key) for key in keys) if masks else None)
 
 
-def refined_rows(recording: Recording, config: RefineConfig | None = None) -> tuple[RefinedRows, str]:
-    """The rows with hindsight, and what was changed, in words.
+class _ByPlace:
+    """The rows put aside as refinement wants them: frames are places in the recording, from 0."""
 
-    Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
-    """
-    indices, times = recording.frame_times()
-    rows = _recorded(recording, indices)
-    refined = refine(rows, times, config)
-    sources = refined.sources
-    before = np.where(sources >= 0, rows.ids[sources] if len(rows) else 0, 0)
-    return RefinedRows(recording, refined.observations, indices, before), str(refined.account)
+    def __init__(self, scratch: Scratch, indices: Int64[ndarray, " f"]) -> None:
+        self._scratch, self._indices = scratch, indices
 
+    def by_track(self) -> Iterator[Observations]:
+        """All rows ordered by track, then frame."""
+        yield from map(self._seen, self._scratch.by_track())
 
-def _recorded(recording: Recording, indices: Int64[ndarray, " f"]) -> Observations:
-    """All rows in order, tentative ones too."""
-    count = recording.observation_count() + recording.tentative_count()
-    frames, tracks, class_ids = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int32)
-    boxes, scores = np.empty((count, 4), np.float32), np.empty(count, np.float32)
-    at = 0
-    for start in range(0, len(indices), CHUNK_FRAMES):
-        span = int(indices[start]), int(indices[min(start + CHUNK_FRAMES, len(indices)) - 1])
-        parts = [recording.observations_in(*span), recording.tentative(*span)]
-        numbers = [np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "tracks")]
-        order = np.lexsort(numbers[::-1])
-        here = slice(at, at + len(order))
-        frames[here], tracks[here] = indices.searchsorted(numbers[0][order]), numbers[1][order]
-        for column, name in ((class_ids, "class_ids"), (boxes, "boxes"), (scores, "scores")):
-            column[here] = np.concatenate([getattr(part, name) for part in parts])[order]
-        at = here.stop
-    return Observations(frames, tracks, boxes, scores, class_ids)
+    def of(self, track: int, first: int, last: int) -> Observations:
+        """The rows of one track from place `first` to `last`, both included."""
+        return self._seen(self._scratch.of(track, int(self._indices[first]), int(self._indices[last])))
+
+    def _seen(self, rows: Rows) -> Observations:
+        places = self._indices.searchsorted(rows.frames)
+        boxes, scores = rows.boxes.astype(np.float32), rows.scores.astype(np.float32)
+        return Observations(places, rows.tracks, boxes, scores, rows.class_ids)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tracker.batch.exports import export
-from tracker.batch.hindsight import refined_rows
+from tracker.batch.hindsight import RefinedRows
 from tracker.batch.jobs import Job, fingerprint, printable
 from tracker.batch.lock import alone
 from tracker.batch.plan import Orders, Plan, Progressing, make_plan, network_identity, output_path, settings_identity
@@ -110,10 +110,9 @@ class RecordingRun:
         if not self.orders.refine:
             self._writer.complete_with(None, self.sink.last_events(), **notes)
             return
-        with Recording(self._writer.path) as recording:
-            rows, account = refined_rows(recording)
+        with Recording(self._writer.path) as recording, RefinedRows(recording) as rows:
             events, _ = recount_all(recording, rows)
-            self._writer.complete_with(rows, events, refined=account, **notes)
+            self._writer.complete_with(rows, events, refined=rows.account, **notes)
 
 
 class Rest:

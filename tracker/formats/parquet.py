@@ -139,7 +139,8 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
             while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
                 values = zip(zip(*part, strict=True), kinds, strict=True)
                 columns = [arrow.array(list(column), kind) for column, kind in values]
-                writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=schema))
+                # not write_batch, which holds a million rows before it writes any
+                writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
         partial.replace(target)
     except OSError as error:
         raise SinkError(f"{target}: cannot be written: {error}. Choose another folder.") from error

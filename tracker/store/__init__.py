@@ -7,6 +7,7 @@ from tracker.store.edits import Edit, RecordingEditor
 from tracker.store.reader import Recording, Stretch, TrackSummary
 from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
+from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state
 from tracker.store.writer import Checkpoint, RecordingWriter
 
@@ -21,6 +22,7 @@ __all__ = [
     "RecordingEditor",
     "RecordingInfo",
     "RecordingWriter",
+    "Scratch",
     "Stretch",
     "TrackSummary",
     "pack_state",

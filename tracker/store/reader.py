@@ -160,13 +160,15 @@ class Recording:
         self, first: int = 0, last: int | None = None
     ) -> tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]:
         """Indices and times of the frames from `first` to `last`, both included."""
-        rows = self._query(
+        parts = [np.empty((0, 2))]
+        for rows in self._stream(
             "SELECT frame, time FROM frames WHERE frame BETWEEN ? AND ? ORDER BY frame", (first, _end(last))
-        )
-        try:
-            frames, times = np.array(rows, np.float64).reshape(-1, 2).T
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{self.path}: damaged: {error}. Restore it from a copy.") from error
+        ):
+            try:
+                parts.append(np.array(rows, np.float64))
+            except (TypeError, ValueError) as error:
+                raise self._damage(str(error)) from error
+        frames, times = np.concatenate(parts).T
         return frames.astype(np.int64), times
 
     def observations_in(self, first: int, last: int | None = None, *, masks: bool = False) -> Observations:
@@ -310,10 +312,10 @@ class Recording:
     def _damage(self, reason: str) -> FormatError:
         return FormatError(f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again.")
 
-    def _stream(self, statement: str) -> Iterator[list[tuple[Any, ...]]]:
+    def _stream(self, statement: str, values: Sequence[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of an answer, some at a time."""
         try:
-            cursor = self._connection.execute(statement)
+            cursor = self._connection.execute(statement, values)
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield rows
         except (sqlite3.Error, UnicodeError) as error:

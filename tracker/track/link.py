@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from tracker.track.associate import assign
 
-__all__ = ["Fragments", "LinkConfig", "link_fragments"]
+__all__ = ["Fragments", "LinkConfig", "end_of", "link_fragments"]
 
 
 PAIRS_AT_ONCE = 32768
@@ -72,53 +72,8 @@ class Fragments:
     following: Int64[ndarray, " n"]
     """The fragment the tracker itself went on with, -1 for none."""
 
-    @classmethod
-    def of(
-        cls,
-        times: Float64[ndarray, " r"],
-        fragments: Int64[ndarray, " r"],
-        boxes: Float32[ndarray, "r 4"],
-        class_ids: Int32[ndarray, " r"],
-        looks: Float32[ndarray, "r d"] | None,
-        following: Int64[ndarray, " n"],
-        *,
-        span_s: float,
-    ) -> Fragments:
-        """The ends of fragments 0 to n - 1, from the rows of all of them in order of time."""
-        order = fragments.argsort(kind="stable")
-        cuts = np.flatnonzero(np.diff(fragments[order])) + 1
-        members = np.split(order, cuts)
-        start = np.array([times[rows[0]] for rows in members])
-        end = np.array([times[rows[-1]] for rows in members])
-        shapes, speeds = np.empty((2, len(members), 4)), np.empty((2, len(members), 2))
-        for place, rows in enumerate(members):
-            for side, found in enumerate(_ends_of(times[rows], boxes[rows], span_s)):
-                shapes[side, place], speeds[side, place] = found
-        mean_looks = None
-        if looks is not None:
-            mean_looks = np.stack([looks[rows].mean(axis=0) for rows in members])
-            mean_looks /= np.maximum(np.linalg.norm(mean_looks, axis=1, keepdims=True), 1e-9)
-        return cls(
-            start,
-            end,
-            shapes[0],
-            shapes[1],
-            speeds[0],
-            speeds[1],
-            np.array([np.bincount(class_ids[rows]).argmax() for rows in members], np.int32),
-            mean_looks,
-            following,
-        )
 
-
-def _ends_of(times: Float64[ndarray, " k"], boxes: Float32[ndarray, "k 4"], span_s: float) -> tuple[_End, _End]:
-    """The two ends of one fragment."""
-    x1, y1, x2, y2 = boxes.T.astype(np.float64)
-    shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
-    return _end_of(times, shapes, times[0], span_s), _end_of(times, shapes, times[-1], span_s)
-
-
-def _end_of(times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float) -> _End:
+def end_of(times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float) -> _End:
     """Shape and speed at one end: a straight line through the rows within the span."""
     near = np.abs(times - at) <= span_s
     when, shape = times[near] - at, shapes[near]

@@ -8,19 +8,20 @@ dropped. An account tells all that was changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
-from tracker.track.kalman import BoxFilter
-from tracker.track.link import Fragments, LinkConfig, link_fragments
-from tracker.track.smooth import FIT_ROWS, fit_noise, groups, smooth
-from tracker.types import Detections, Tracks
+from tracker.track.fill import Filling, Part, Spans, fill_and_smooth
+from tracker.track.fragments import CutTracks, cut_tracks
+from tracker.track.link import LinkConfig, link_fragments
+from tracker.track.rows import Observations, RowsInMemory, TrackedRows
 
-__all__ = ["Account", "Drop", "Link", "Observations", "RefineConfig", "Refined", "refine"]
+__all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,70 +44,6 @@ class RefineConfig:
     """Tracks seen in fewer frames than this, links included, are dropped."""
     ghost_score: float = 0.0
     """Tracks whose mean score is less are dropped."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Observations:
-    """Who was seen where in a recording, one row per object and frame, ordered by frame, then id."""
-
-    frames: Int64[ndarray, " n"]
-    """Place of the frame in the recording, from 0."""
-    ids: Int64[ndarray, " n"]
-    boxes: Float32[ndarray, "n 4"]
-    scores: Float32[ndarray, " n"]
-    class_ids: Int32[ndarray, " n"]
-    embeddings: Float32[ndarray, "n d"] | None = None
-    filled: Bool[ndarray, " n"] | None = None
-    """Rows put in where the object was not detected; None for none."""
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, rows: ndarray) -> Observations:
-        """The chosen rows."""
-        looks = None if self.embeddings is None else self.embeddings[rows]
-        filled = None if self.filled is None else self.filled[rows]
-        return Observations(
-            self.frames[rows], self.ids[rows], self.boxes[rows], self.scores[rows], self.class_ids[rows], looks, filled
-        )
-
-    @classmethod
-    def from_tracks(cls, tracks: Sequence[Tracks], detections: Sequence[Detections] | None = None) -> Observations:
-        """What a tracker gave, frame by frame: every row seen in its frame, tentative ones too.
-
-        Tentative rows matter: hindsight keeps the first moments of an object that was confirmed later. With
-        `detections` the boxes are the detections themselves, which smooth better than what a filter made of them,
-        and their embeddings come along.
-        """
-        seen = [one[one.detection_rows >= 0] for one in tracks]
-        frames = np.concatenate([np.empty(0, np.int64), *(np.full(len(one), at) for at, one in enumerate(seen))])
-        boxes = [one.boxes for one in seen]
-        looks = None
-        if detections is not None:
-            boxes = [found.boxes[one.detection_rows] for found, one in zip(detections, seen, strict=True)]
-            described = [found.embeddings for found in detections if len(found)]
-            if described and all(look is not None for look in described):
-                looks = np.concatenate(
-                    [
-                        found.embeddings[one.detection_rows]
-                        for found, one in zip(detections, seen, strict=True)
-                        if found.embeddings is not None
-                    ]
-                )
-        return cls(
-            frames.astype(np.int64),
-            np.concatenate([np.empty(0, np.int64), *(one.ids for one in seen)]),
-            np.concatenate([np.empty((0, 4), np.float32), *boxes]),
-            np.concatenate([np.empty(0, np.float32), *(one.scores for one in seen)]),
-            np.concatenate([np.empty(0, np.int32), *(one.class_ids for one in seen)]),
-            looks,
-        )
-
-    def mot_lines(self) -> Iterator[str]:
-        """MOT result rows; frames count from 1 there."""
-        rows = zip(self.frames.tolist(), self.ids.tolist(), self.boxes.tolist(), self.scores.tolist(), strict=True)
-        for frame, track, (x1, y1, x2, y2), score in rows:
-            yield f"{frame + 1},{track},{x1:.3f},{y1:.3f},{x2 - x1:.3f},{y2 - y1:.3f},{score:.4f},-1,-1,-1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +93,6 @@ class Refined:
 
     observations: Observations
     account: Account
-    sources: Int64[ndarray, " n"]
-    """Which of the rows that came in each row is, -1 for rows put in."""
 
 
 def refine(observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig | None = None) -> Refined:
@@ -166,180 +101,88 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
     Ids are those that came in: a linked track keeps the id of its first fragment, and only what was cut off from a
     track gets a new one, after all others. Deterministic.
     """
-    config = config or RefineConfig()
-    if len(observations) == 0:
-        return Refined(observations, Account((), (), {}, 0), observations.ids)
-    times = np.maximum.accumulate(np.asarray(times, np.float64))
-    keep, drops = _ghosts(observations.ids, observations.scores, config.fragment_rows, 0.0)
-    rows = keep.nonzero()[0]
-    if len(rows) == 0:
-        return Refined(observations[rows], Account((), tuple(drops), {}, 0), rows)
-    ids, links, cuts = _link(observations, rows, times, config)
-    keep, weak = _ghosts(ids, observations.scores[rows], config.ghost_rows, config.ghost_score)
-    drops += weak
-    rows, ids = rows[keep], ids[keep]
-    if len(rows) == 0:
-        return Refined(observations[rows], Account(tuple(links), tuple(drops), {}, 0), rows)
-    refined, sources = _fill_and_smooth(observations, rows, ids, times, config)
-    assert refined.filled is not None
-    names, counts = np.unique(refined.ids[refined.filled], return_counts=True)
-    filled = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    smoothed = int((~refined.filled).sum()) if config.smooth else 0
-    cuts = {new: track for new, track in cuts.items() if (refined.ids == new).any()}
-    return Refined(refined, Account(tuple(links), tuple(drops), filled, smoothed, cuts), sources)
+    refinement = Refinement(RowsInMemory(observations), times, config)
+    rows = Observations.joined([part.rows for part in refinement.parts()])
+    return Refined(rows[np.lexsort((rows.ids, rows.frames))], refinement.account)
 
 
-def _link(
-    observations: Observations, rows: Int64[ndarray, " n"], times: Float64[ndarray, " f"], config: RefineConfig
-) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
-    """The ids of those rows after cutting and linking, the links, and the cuts that stayed."""
-    when = times[observations.frames[rows]]
-    origins, places, following = _split(observations.ids[rows], when, config.split_gap_s)
-    names = origins.copy()
+class Refinement:
+    """Hindsight over rows that need not fit into memory: what is held grows with the fragments, not with the rows.
+
+    Everything is decided when it is made; `parts` then fills and smooths some tracks at a time, in no order of
+    frames, and completes the account.
+    """
+
+    def __init__(self, rows: TrackedRows, times: Float64[ndarray, " f"], config: RefineConfig | None = None) -> None:
+        self._rows = rows
+        self._times = np.maximum.accumulate(np.asarray(times, np.float64))
+        self._config = config = config or RefineConfig()
+        cuts = cut_tracks(rows.by_track(), self._times, longest_gap_s=config.split_gap_s, span_s=config.link.span_s)
+        free = int(cuts.tracks.max(initial=0)) + 1
+        keep, drops = _ghosts(cuts, cuts.tracks, config.fragment_rows, 0.0)
+        cuts = cuts.only(keep)
+        names, self._links, new = _link(cuts, free, config)
+        keep, weak = _ghosts(cuts, names, config.ghost_rows, config.ghost_score)
+        self._drops = drops + weak
+        self._spans = Spans(names[keep], cuts.tracks[keep], cuts.first_frames[keep], cuts.last_frames[keep])
+        kept = set(names[keep].tolist())
+        self._cuts = {name: track for name, track in new.items() if name in kept}
+        self._filled: Counter[int] = Counter()
+        self._smoothed = 0
+
+    @property
+    def account(self) -> Account:
+        """All that was changed; of filled and smoothed rows those that `parts` has given so far."""
+        return Account(
+            tuple(self._links), tuple(self._drops), dict(sorted(self._filled.items())), self._smoothed, self._cuts
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Every track in every frame of its life, smoothed; gaps too long to fill are left open."""
+        self._filled.clear()
+        self._smoothed = 0
+        config = self._config
+        filling = Filling(config.fill_gap_s, config.fill_blur, config.smooth)
+        for part in fill_and_smooth(self._rows, self._spans, self._times, filling):
+            filled = part.rows.filled
+            assert filled is not None
+            self._filled.update(part.rows.ids[filled].tolist())
+            self._smoothed += int((~filled).sum()) if config.smooth else 0
+            yield part
+
+
+def _link(cuts: CutTracks, free: int, config: RefineConfig) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
+    """What each fragment is called after linking, the links, and the cuts that stayed; new names begin at `free`."""
+    names, following = cuts.tracks.copy(), cuts.ends.following
     cut_off = following[following >= 0]
-    names[cut_off] = int(observations.ids.max()) + 1 + np.arange(len(cut_off))
-    fragments = Fragments.of(
-        when,
-        places,
-        observations.boxes[rows],
-        observations.class_ids[rows],
-        None if observations.embeddings is None else observations.embeddings[rows],
-        following,
-        span_s=config.link.span_s,
-    )
-    before, after, odds = link_fragments(fragments, config.link)
+    names[cut_off] = free + np.arange(len(cut_off))
+    if not len(cuts):
+        return names, [], {}
+    before, after, odds = link_fragments(cuts.ends, config.link)
     root = np.arange(len(names))
-    order = fragments.start[after].argsort(kind="stable")
+    start, end = cuts.ends.start, cuts.ends.end
+    order = start[after].argsort(kind="stable")
     links = []
     for one, other, likely in zip(before[order].tolist(), after[order].tolist(), odds[order].tolist(), strict=True):
         root[other] = root[one]
         if following[one] != other:
-            gap = float(fragments.start[other] - fragments.end[one])
-            links.append(Link(int(names[root[one]]), int(names[other]), gap, likely))
-    cuts = {int(names[place]): int(origins[place]) for place in cut_off if root[place] == place}
-    return names[root[places]], links, cuts
-
-
-def _split(
-    ids: Int64[ndarray, " n"], when: Float64[ndarray, " n"], longest_gap_s: float
-) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " n"], Int64[ndarray, " k"]]:
-    """Tracks cut at long gaps: the id of each fragment, each row's fragment, and the one cut off each, -1 for none."""
-    order = ids.argsort(kind="stable")
-    ids, when = ids[order], when[order]
-    begins = np.ones(len(ids), bool)
-    begins[1:] = ids[1:] != ids[:-1]
-    cut = np.zeros(len(ids), bool)
-    cut[1:] = ~begins[1:] & (np.diff(when) > longest_gap_s)
-    first = begins | cut
-    parts = cut[first]
-    places = np.empty(len(ids), np.int64)
-    places[order] = first.cumsum() - 1
-    following = np.full(len(parts), -1)
-    following[:-1][parts[1:]] = np.flatnonzero(parts)
-    return ids[first], places, following
+            links.append(Link(int(names[root[one]]), int(names[other]), float(start[other] - end[one]), likely))
+    stayed = {int(names[place]): int(cuts.tracks[place]) for place in cut_off if root[place] == place}
+    return names[root], links, stayed
 
 
 def _ghosts(
-    ids: Int64[ndarray, " n"], scores: Float32[ndarray, " n"], min_rows: int, min_score: float
+    cuts: CutTracks, names: Int64[ndarray, " n"], min_rows: int, min_score: float
 ) -> tuple[Bool[ndarray, " n"], list[Drop]]:
-    """Which rows stay, and the tracks that do not."""
-    names, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
-    mean = np.bincount(places, weights=scores) / counts
-    short, weak = counts < min_rows, mean < min_score
+    """Which fragments stay, and the tracks that do not."""
+    unique, places, counts, means = cuts.totals(names)
+    short, weak = counts < min_rows, means < min_score
     drops = [
         Drop(
-            int(names[place]),
+            int(unique[place]),
             int(counts[place]),
-            f"seen in {counts[place]} frames" if short[place] else f"mean score {mean[place]:.2f}",
+            f"seen in {counts[place]} frames" if short[place] else f"mean score {means[place]:.2f}",
         )
         for place in np.flatnonzero(short | weak)
     ]
     return ~(short | weak)[places], drops
-
-
-def _fill_and_smooth(
-    observations: Observations,
-    rows: Int64[ndarray, " n"],
-    ids: Int64[ndarray, " n"],
-    times: Float64[ndarray, " f"],
-    config: RefineConfig,
-) -> tuple[Observations, Int64[ndarray, " m"]]:
-    """Every track in every frame of its life, smoothed, and the row that each row is, -1 for those put in.
-
-    Takes the chosen rows of the observations, whose ids are given. Gaps too long to fill are left open. Works on
-    some tracks at a time, so that little is held of each row at once.
-    """
-    frames, (names, places) = observations.frames[rows], np.unique(ids, return_inverse=True)
-    steps = np.diff(times, prepend=times[0])
-    interval = float(np.median(steps[1:])) if len(times) > 1 else 1.0
-    ratios = steps / interval if interval > 0 else np.ones(len(times))
-    first = frames.searchsorted(frames[min(FIT_ROWS, len(frames)) - 1], side="right")
-    first_rows = np.lexsort((ids[:first], frames[:first]))
-    box_filter = fit_noise(
-        frames[first_rows], places[first_rows], observations.boxes[rows[first_rows]].astype(np.float64), ratios
-    )
-    columns: list[list[ndarray]] = [[], [], [], [], []]
-    for group in groups(frames, places):
-        at = group[places].nonzero()[0]
-        kept, tracks, boxes, sources, seen = _smoothed_group(
-            box_filter,
-            frames[at],
-            places[at],
-            observations.boxes[rows[at]].astype(np.float64),
-            times,
-            ratios,
-            config,
-            longest_gap_s=config.fill_gap_s + interval / 4,
-        )
-        parts = kept.astype(np.int32), tracks.astype(np.int32), boxes, rows[at[sources]].astype(np.int32), seen
-        for collected, part in zip(columns, parts, strict=True):
-            collected.append(part)
-    del frames, places
-    order = np.lexsort((np.concatenate(columns[1]), np.concatenate(columns[0])))
-
-    def column(place: int) -> ndarray:
-        return np.concatenate(columns[place])[order]
-
-    found, source = column(4), column(3)
-    filled = Observations(
-        column(0).astype(np.int64),
-        names[column(1)],
-        column(2),
-        observations.scores[source],
-        observations.class_ids[source],
-        None if observations.embeddings is None else observations.embeddings[source],
-        ~found,
-    )
-    return filled, np.where(found, source, -1).astype(np.int64)
-
-
-def _smoothed_group(
-    box_filter: BoxFilter,
-    frames: Int64[ndarray, " n"],
-    tracks: Int64[ndarray, " n"],
-    measured: Float64[ndarray, "n 4"],
-    times: Float64[ndarray, " f"],
-    ratios: Float64[ndarray, " f"],
-    config: RefineConfig,
-    *,
-    longest_gap_s: float,
-) -> tuple[
-    Int64[ndarray, " m"], Int64[ndarray, " m"], Float32[ndarray, "m 4"], Int64[ndarray, " m"], Bool[ndarray, " m"]
-]:
-    """Frames, tracks and boxes of some tracks; the row each is or comes after, and whether it is that row."""
-    names, places = np.unique(tracks, return_inverse=True)
-    smoothed = smooth(box_filter, frames, places, measured, ratios)
-    # Rows of both lists in the same order of (track, frame), to see which of the smoothed are observed.
-    full, own = np.lexsort((smoothed.frames, smoothed.tracks)), np.lexsort((frames, places))
-    all_frames, all_tracks, boxes = smoothed.frames[full], smoothed.tracks[full], smoothed.boxes[full]
-    key, own_key = all_tracks * len(times) + all_frames, places[own] * len(times) + frames[own]
-    seen = np.zeros(len(key), bool)
-    seen[key.searchsorted(own_key)] = True
-    latest = seen.cumsum() - 1
-    source, following = own[latest], own[latest + ~seen]  # a track's last row is a seen one
-    gap = times[frames[following]] - times[frames[source]]
-    if not config.smooth:
-        share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
-        boxes = measured[source] + (measured[following] - measured[source]) * share[:, None]
-    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & (smoothed.blur[full] <= config.fill_blur)))
-    return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen].astype(np.float32), source[chosen], seen[chosen]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.track.kalman import BoxFilter, FilterState
 
-__all__ = ["FIT_ROWS", "Smoothed", "fit_noise", "groups", "smooth"]
+__all__ = ["FIT_ROWS", "Smoothed", "fit_noise", "smooth"]
 
 VELOCITY_NOISES = (0.001, 0.002, 0.004, 0.008, 0.016)
 MEASUREMENT_NOISES = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -23,7 +23,6 @@ FIT_ROWS = 1500
 """Rows of a recording that the noise is measured on."""
 MEASUREMENT_SHARE = 0.05
 SHORTEST_STEP = 1e-6
-LEAST_GROUP_ROWS, MOST_GROUPS = 8192, 32
 OUTLIER = 9.0
 """Squared innovations count at most this much in the fit, in variances."""
 
@@ -63,23 +62,6 @@ def smooth(
         box_filter.boxes(place).T,
         np.sqrt((spread[:2] / sides**2).sum(axis=0)),
     )
-
-
-def groups(frames: Int64[ndarray, " n"], tracks: Int64[ndarray, " n"]) -> list[Bool[ndarray, " t"]]:
-    """Which tracks are best smoothed together: they do not depend on each other, and a group's whole past is kept.
-
-    Tracks that begin at about the same time go together, so that a group has few frames to go through.
-    """
-    count = int(tracks.max()) + 1
-    first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
-    np.minimum.at(first, tracks, frames)
-    np.maximum.at(last, tracks, frames)
-    spans = np.where(last >= 0, last - first + 1, 0)
-    largest = max(LEAST_GROUP_ROWS, int(spans.sum()) // MOST_GROUPS + 1)
-    order = first.argsort(kind="stable")
-    number = np.empty(count, np.int64)
-    number[order] = (spans[order].cumsum() - 1) // largest
-    return [(number == each) & (spans > 0) for each in np.unique(number[spans > 0]).tolist()]
 
 
 def fit_noise(

@@ -1,0 +1,94 @@
+"""Rows of a recording put aside on disk while hindsight works on them: found by track, taken back by frame."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
+
+from tracker.errors import SinkError
+from tracker.store.rows import Observations
+
+__all__ = ["Scratch"]
+
+COLUMNS = "frame, track, class, score, x1, y1, x2, y2, origin"
+TABLES = f"""
+CREATE TABLE before ({COLUMNS}, PRIMARY KEY (track, frame)) WITHOUT ROWID;
+CREATE TABLE after ({COLUMNS}, came_from, PRIMARY KEY (frame, track)) WITHOUT ROWID;
+"""
+FETCHED_AT_ONCE = 4096
+
+
+class Scratch:
+    """A copy of all rows of a recording, tentative ones too, and room for those that will replace them.
+
+    A nameless file of SQLite's in the folder for temporary files, which is gone when this is closed or the program
+    dies. Raises SinkError where there is no room for it.
+    """
+
+    def __init__(self, recording: Path) -> None:
+        self._connection = sqlite3.connect("", uri=True, isolation_level=None)
+        try:
+            self._connection.execute("PRAGMA journal_mode = OFF")
+            self._connection.executescript(TABLES)
+            self._connection.execute("ATTACH ? AS recording", (f"{recording.resolve().as_uri()}?mode=rw",))
+            self._connection.execute(
+                f"INSERT INTO before SELECT {COLUMNS} FROM recording.observations "
+                f"UNION ALL SELECT {COLUMNS} FROM recording.tentative"
+            )
+            self._connection.execute("DETACH recording")
+        except sqlite3.Error as error:
+            self.close()
+            raise _refusal(error) from error
+
+    def close(self) -> None:
+        """Give the room back; safe to call twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def by_track(self) -> Iterator[Observations]:
+        """The recording's rows ordered by track, then frame; some at a time."""
+        cursor = self._connection.execute(f"SELECT {COLUMNS} FROM before ORDER BY track, frame")
+        while rows := cursor.fetchmany(FETCHED_AT_ONCE):
+            yield Observations.from_stored(rows)
+
+    def of(self, track: int, first: int, last: int) -> Observations:
+        """The recording's rows of one track from frame `first` to `last`, both included, in order."""
+        statement = f"SELECT {COLUMNS} FROM before WHERE track = ? AND frame BETWEEN ? AND ? ORDER BY frame"
+        return Observations.from_stored(self._connection.execute(statement, (track, first, last)).fetchall())
+
+    def add(self, rows: Observations, came_from: Int64[ndarray, " n"]) -> None:
+        """Put rows aside, each with the track it belonged to; in any order, none twice."""
+        table = ((*row, track) for row, track in zip(rows.to_stored(), came_from.tolist(), strict=True))
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN")
+                self._connection.executemany(f"INSERT INTO after VALUES ({', '.join('?' * 10)})", table)
+        except sqlite3.Error as error:
+            raise _refusal(error) from error
+
+    def added_in(self, first: int, last: int) -> tuple[Observations, Int64[ndarray, " n"]]:
+        """The rows put aside from frame `first` to `last`, both included, in order, and the tracks they belonged to."""
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS}, came_from FROM after WHERE frame BETWEEN ? AND ? ORDER BY frame, track", (first, last)
+        ).fetchall()
+        return Observations.from_stored([row[:-1] for row in rows]), np.array([row[-1] for row in rows], np.int64)
+
+
+def _refusal(error: sqlite3.Error) -> SinkError:
+    return SinkError(
+        f"rows cannot be put aside in the folder for temporary files: {error}. Free some space there, or set TMPDIR."
+    )
