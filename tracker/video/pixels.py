@@ -21,6 +21,8 @@ from tracker.types import Image
 
 __all__ = ["Orientation", "RgbConverter", "apply_orientation", "orientation"]
 
+POOL_LIFE = 1000
+"""Pictures until a new pool is begun: pools do not shrink, and what one moment's jam took would never be given back."""
 UPRIGHT = (False, False, False)
 Orientation = tuple[bool, bool, bool]
 
@@ -29,18 +31,20 @@ class RgbConverter:
     """Gives pictures as contiguous, read-only RGB; for one source, whose pictures come one after the other.
 
     The memory of an array goes to a later picture once the array and all views of it are gone: there are never more
-    buffers than arrays were in use at once.
+    buffers than arrays were lately in use at once.
     """
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
+        self._made = 0
         self._kind: tuple[int, int, str, int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> Image:
         """The picture as it is stored."""
         kind = frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
-        if self._graph is None or kind != self._kind:
-            self._graph, self._kind = _conversion(*kind), kind
+        if self._graph is None or kind != self._kind or self._made == POOL_LIFE:
+            self._graph, self._kind, self._made = _conversion(*kind), kind, 0
+        self._made += 1
         self._graph.vpush(frame)
         plane = self._graph.vpull().planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * frame.height)
