@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from tests.batch.test_memory import write_walkers
 from tests.batch.test_recording_run import annotate, orders
 from tests.batch.tiny import write_clip
-from tracker.batch.exports import export_suffix
+from tracker.batch import exports, recorded_parts
+from tracker.batch.exports import export, export_suffix
 from tracker.build import annotation_sink, make_pipeline
-from tracker.formats import find_format
+from tracker.errors import FormatError
+from tracker.formats import FORMATS, find_format
 from tracker.formats.annotations import Known
+from tracker.store import Recording, reader
 from tracker.video import FileSource
 
 TIMED = ("jsonl", "csv", "coco", "parquet", "labelstudio")
@@ -93,3 +99,65 @@ def test_mot_and_json_lines_are_to_the_byte_what_a_live_run_writes(tmp_path: Pat
     for name, suffix in (("mot", ".txt"), ("jsonl", ".jsonl")):
         sinks[name].close()
         assert (tmp_path / "out" / f"clip{suffix}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"mot", "jsonl", "parquet"}))
+def test_an_export_in_small_parts_is_to_the_byte_what_is_written_at_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_walkers(tmp_path / "street.sqlite", 20)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM observations WHERE frame IN (3, 4, 9) OR track = 5 AND frame = 7")
+        connection.execute("UPDATE observations SET origin = 1, class = 2 WHERE track = 6 AND frame > 4")
+    with Recording(path) as recording:
+        export(recording, "jsonl", tmp_path / "whole.jsonl")
+        whole = find_format("jsonl").load().read(tmp_path / "whole.jsonl")
+        find_format(name).load().write(tmp_path / "whole" / "street", whole)
+        monkeypatch.setattr(recorded_parts, "FRAMES_AT_ONCE", 3)
+        monkeypatch.setattr(exports, "FRAMES_AT_ONCE", 3)
+        monkeypatch.setattr(reader, "ROWS_AT_ONCE", 4)
+        export(recording, name, tmp_path / "parts" / "street")
+    assert files_in(tmp_path / "parts") == files_in(tmp_path / "whole")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What stands in a folder, by relative path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_parquet_keeps_frames_without_objects_beside_the_rows(tmp_path: Path) -> None:
+    path = write_walkers(tmp_path / "street.sqlite", 20)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM observations WHERE frame IN (0, 4, 19)")
+    with Recording(path) as recording:
+        export(recording, "parquet", tmp_path / "street.parquet")
+    frames = find_format("parquet").load().read(tmp_path / "street.parquet").frames
+    assert frames.indices.tolist() == list(range(20))
+    assert frames.times.tolist() == [frame / 25 for frame in range(20)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("observations", "class = 99 WHERE frame = 2"),
+        ("observations", "track = -5 WHERE frame = 2 AND track = 1"),
+        ("observations", "frame = 77 WHERE frame = 4"),
+        ("frames", "frame = 77 WHERE frame = 2"),
+        ("frames", "time = 9e999"),
+        ("info", "value = '[-4, 7]' WHERE key = 'size'"),
+        ("info", "value = '[1, 2, 3]' WHERE key = 'labels'"),
+        ("info", "value = '[]' WHERE key = 'source'"),
+        ("masks", "counts = 'zzz'"),
+    ],
+)
+def test_a_recording_that_was_tampered_with_is_refused_by_every_export_that_meets_it(
+    name: str, table: str, change: str, tmp_path: Path
+) -> None:
+    path = write_walkers(tmp_path / "street.sqlite", 5)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {change}")
+    reads_masks = name in ("mots", "coco", "yolo", "cvat")
+    expected = pytest.raises(FormatError, match=r"street\.sqlite: damaged: .*\. Restore it from a copy")
+    with expected if table != "masks" or reads_masks else contextlib.nullcontext(), Recording(path) as recording:
+        export(recording, name, tmp_path / "out")

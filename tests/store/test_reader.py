@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.recordings import INFO, finished, objects
 from tracker.errors import FormatError
-from tracker.store import Recording, RecordingWriter
+from tracker.store import Recording, RecordingWriter, Scratch
 
 
 def test_frames_are_found_by_time(tmp_path: Path) -> None:
@@ -120,3 +120,34 @@ def test_rows_slice_with_their_masks() -> None:
     chosen = rows[np.array([True, False, True])]
     assert chosen.tracks.tolist() == [1, 5]
     assert chosen.masks == ("mask3-1", "mask3-5")
+
+
+def test_tracks_are_gone_through_one_after_the_other(tmp_path: Path) -> None:
+    with Recording(finished(tmp_path / "a.sqlite", masks=True)) as recording:
+        ((rows, times),) = recording.by_track()
+        assert rows.tracks.tolist() == [1] * 10 + [2] * 10 + [3] * 10
+        assert rows.frames.tolist() == [*range(10)] * 3
+        assert times.tolist() == [0.5 * frame for frame in range(10)] * 3
+        assert rows.masks is not None
+        assert rows.masks[11] == "mask1-2"
+        assert list(recording.first_classes()) == [(1, 0), (2, 0), (3, 0)]
+        assert recording.track_counts() == {0: 3}
+
+
+def test_rows_put_aside_are_found_by_track_and_taken_back_by_frame(tmp_path: Path) -> None:
+    writer = RecordingWriter.create(tmp_path / "a.sqlite", INFO)
+    for frame in range(4):
+        writer.add(frame, frame / 25, objects(frame, 1, 2), tentative=objects(frame, 7))
+    writer.commit({})
+    writer.close()
+    with Scratch(tmp_path / "a.sqlite") as scratch:
+        (rows,) = scratch.by_track()
+        assert rows.tracks.tolist() == [1] * 4 + [2] * 4 + [7] * 4
+        assert scratch.of(7, 1, 2).frames.tolist() == [1, 2]
+        scratch.add(objects(3, 5, 6), np.array([1, 0]))
+        scratch.add(objects(2, 5), np.array([7]))
+        added, came_from = scratch.added_in(2, 3)
+        assert added.frames.tolist() == [2, 3, 3]
+        assert added.tracks.tolist() == [5, 5, 6]
+        assert came_from.tolist() == [7, 1, 0]
+        np.testing.assert_array_equal(added.boxes[1:], objects(3, 5, 6).boxes)

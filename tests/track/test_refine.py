@@ -9,7 +9,9 @@ import pytest
 from tracker.evaluate.mot_files import MotRows
 from tracker.evaluate.tracking import combine, evaluate_sequence, prepare
 from tracker.evaluate.tuning import Problem, evaluate, load_problems
+from tracker.track import fill
 from tracker.track.engine import TrackingEngine
+from tracker.track.fragments import cut_tracks
 from tracker.track.link import Fragments, LinkConfig, link_fragments
 from tracker.track.presets import tracker_config
 from tracker.track.refine import RefineConfig, refine
@@ -138,6 +140,40 @@ def test_a_variable_frame_rate_is_smoothed_by_true_time() -> None:
     hidden = np.arange(120) % 10 != 5
     refined = refine(steady[np.flatnonzero(hidden)], times)
     np.testing.assert_allclose(refined.observations.boxes, boxes, atol=1)
+
+
+def test_long_tracks_are_smoothed_in_windows_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    rows = [*walk(1, range(600), 0, 0), *walk(2, range(100, 400), 300, 0, 1.0), *walk(3, range(30, 90), 0, 300)]
+    hidden = (rng.random(len(rows)) < 0.1) | np.array([290 < frame < 312 for frame, *_ in sorted(rows)])
+    shaky = observed(rows)[np.flatnonzero(~hidden)]
+    shaky = replace(shaky, boxes=shaky.boxes + rng.normal(0, 2, shaky.boxes.shape).astype(np.float32))
+    times = np.arange(600) / RATE
+    monkeypatch.setattr(fill, "WINDOW", 10**6)
+    whole = refine(shaky, times)
+    monkeypatch.setattr(fill, "WINDOW", 100)
+    monkeypatch.setattr(fill, "MARGIN", 128)
+    windows = refine(shaky, times)
+    assert windows.account == whole.account
+    for name in ("frames", "ids", "scores", "class_ids", "filled"):
+        np.testing.assert_array_equal(getattr(windows.observations, name), getattr(whole.observations, name))
+    np.testing.assert_allclose(windows.observations.boxes, whole.observations.boxes, rtol=0, atol=1e-4)
+    assert windows.account.filled
+
+
+def test_fragments_do_not_depend_on_how_their_rows_come_in_blocks() -> None:
+    rows = [*walk(1, range(60), 0, 0), *walk(1, range(80, 120), 0, 0), *walk(4, range(5, 9), 50, 0)]
+    one = observed(rows)
+    one = one[np.lexsort((one.frames, one.ids))]
+    at_once = cut_tracks([one], TIMES, longest_gap_s=0.25, span_s=1.0)
+    one_by_one = [one[np.array([row])] for row in range(len(one))]
+    in_blocks = cut_tracks(one_by_one, TIMES, longest_gap_s=0.25, span_s=1.0)
+    assert at_once.tracks.tolist() == [1, 1, 4]
+    assert at_once.ends.following.tolist() == [1, -1, -1]
+    for name in ("first_frames", "last_frames", "counts"):
+        assert getattr(in_blocks, name).tolist() == getattr(at_once, name).tolist()
+    for name in ("start", "end", "first", "last", "first_speed", "last_speed", "class_ids"):
+        np.testing.assert_allclose(getattr(in_blocks.ends, name), getattr(at_once.ends, name), rtol=1e-12)
 
 
 def scores(problem: Problem) -> tuple[object, object]:

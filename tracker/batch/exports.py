@@ -11,7 +11,7 @@ import numpy as np
 
 from tracker.batch.recorded_parts import FRAMES_AT_ONCE, RecordedParts
 from tracker.batch.recorder import as_tracks
-from tracker.errors import SinkError
+from tracker.errors import FormatError, SinkError
 from tracker.formats import find_format
 from tracker.formats.atomic import AtomicText
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
@@ -38,14 +38,24 @@ def export(recording: Recording, name: str, path: Path) -> None:
     MOT text and JSON Lines are to the byte what their live sinks write. Memory does not grow with the recording.
     """
     with recording.snapshot():
-        if name == "mot":
-            _write_mot(recording, path)
-        elif name == "jsonl":
-            _write_jsonl(recording, path)
-        elif find_format(name).suffix:
-            find_format(name).load().write(path, RecordedParts(recording))
-        else:
-            _write_folder(recording, name, path)
+        try:
+            _write(recording, name, path)
+        except FormatError as error:
+            if str(error).startswith(str(recording.path)):
+                raise
+            again = "Restore it from a copy, or annotate again."
+            raise FormatError(f"{recording.path}: damaged: it cannot be written as {name}: {error}. {again}") from error
+
+
+def _write(recording: Recording, name: str, path: Path) -> None:
+    if name == "mot":
+        _write_mot(recording, path)
+    elif name == "jsonl":
+        _write_jsonl(recording, path)
+    elif find_format(name).suffix:
+        find_format(name).load().write(path, RecordedParts(recording))
+    else:
+        _write_folder(recording, name, path)
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
@@ -125,10 +135,12 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
         for leftover in (partial, old):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
-        find_format(name).load().write(partial, RecordedParts(recording))
+        whole = partial / path.name  # its name stands in some formats' files
+        find_format(name).load().write(whole, RecordedParts(recording))
         if path.exists():
             path.replace(old)
-        partial.replace(path)
+        whole.replace(path)
+        partial.rmdir()
         if old.exists():
             shutil.rmtree(old)
     except OSError as error:

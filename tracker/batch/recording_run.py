@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -286,10 +287,9 @@ def _note_outputs(job: Job, revisions: dict[str, int]) -> None:
 def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport:
     with Recording(job.store) as recording:
         labels = recording.info.labels
-        classes: dict[str, int] = {}
-        tracks = recording.tracks()
-        for track in tracks:
-            classes[labels[track.class_id]] = classes.get(labels[track.class_id], 0) + 1
+        classes: Counter[str] = Counter()
+        for class_id, count in recording.track_counts().items():
+            classes[labels[class_id]] += count
         kept: dict[str, int] = recording.note("outputs") or {}
         outputs = [job.store, *(path for name in kept if (path := output_path(job, name)).exists())]
         return FileReport(
@@ -299,7 +299,7 @@ def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport
             frames=recording.frame_count(),
             frames_now=frames_now,
             seconds=round(seconds, 3),
-            tracks=len(tracks),
+            tracks=classes.total(),
             classes=dict(sorted(classes.items(), key=lambda item: (-item[1], item[0]))),
             events=recording.event_count(),
             damage=int(recording.note("damage") or 0),

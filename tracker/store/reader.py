@@ -27,6 +27,11 @@ BY_TRACK = f"""
 SELECT {COLUMNS}, time, counts FROM observations INDEXED BY observations_by_track
 LEFT JOIN frames USING (frame) LEFT JOIN masks USING (frame, track) ORDER BY track, frame
 """
+STRAY_ROWS = """
+SELECT EXISTS (SELECT 1 FROM observations
+WHERE frame < (SELECT coalesce(min(frame), 1 << 62) FROM frames)) OR EXISTS (SELECT 1 FROM observations
+WHERE frame > (SELECT coalesce(max(frame), -1) FROM frames))
+"""
 ROWS_AT_ONCE = 2048
 
 
@@ -164,10 +169,8 @@ class Recording:
         for rows in self._stream(
             "SELECT frame, time FROM frames WHERE frame BETWEEN ? AND ? ORDER BY frame", (first, _end(last))
         ):
-            try:
-                parts.append(np.array(rows, np.float64))
-            except (TypeError, ValueError) as error:
-                raise self._damage(str(error)) from error
+            self._times([time for _, time in rows])
+            parts.append(np.array(rows, np.float64))
         frames, times = np.concatenate(parts).T
         return frames.astype(np.int64), times
 
@@ -223,7 +226,7 @@ class Recording:
             found = self._checked(Observations.from_stored([row[:9] for row in rows], [row[10] for row in rows]))
             if any(row[9] is None for row in rows):
                 raise self._damage(f"track {rows[0][1]} has rows in frames that were not recorded")
-            yield found, np.array([row[9] for row in rows], np.float64)
+            yield found, self._times([row[9] for row in rows])
 
     def first_classes(self) -> Iterator[tuple[int, int]]:
         """Each track's id and what it was taken for first, by ascending id."""
@@ -236,6 +239,8 @@ class Recording:
 
     def stretches(self, *, frames: int = 512, masks: bool = False) -> Iterator[Stretch]:
         """The whole recording in order, some frames at a time, so that memory does not grow with its length."""
+        if self._query(STRAY_ROWS)[0][0]:
+            raise self._damage("objects before the first or behind the last frame that was recorded")
         for indices, times in self.frame_stretches(frames):
             rows = self.observations_in(int(indices[0]), int(indices[-1]), masks=masks)
             unknown = ~np.isin(rows.frames, indices)
@@ -252,13 +257,20 @@ class Recording:
             )
             if not rows:
                 return
-            yield np.array([frame for frame, _ in rows], np.int64), np.array([time for _, time in rows], np.float64)
+            yield np.array([frame for frame, _ in rows], np.int64), self._times([time for _, time in rows])
             start = rows[-1][0] + 1
 
     def tracks(self) -> list[TrackSummary]:
         """All tracks by ascending id."""
         rows = self._query("SELECT track, class, first_frame, last_frame, observations FROM tracks ORDER BY track")
         return [self._summary(row) for row in rows]
+
+    def track_counts(self) -> dict[int, int]:
+        """Number of tracks of each class that occurs."""
+        counts = dict(self._query("SELECT class, count(*) FROM tracks GROUP BY class ORDER BY class"))
+        if any(not 0 <= class_id < len(self.info.labels) for class_id in counts):
+            raise self._damage(f"tracks of classes {sorted(counts)}; {len(self.info.labels)} are known")
+        return counts
 
     def track(self, track_id: int) -> TrackSummary:
         """One track. Raises FormatError where there is none of that id."""
@@ -302,6 +314,16 @@ class Recording:
             frame, track, class_id = (column[wrong][0] for column in (rows.frames, rows.tracks, rows.class_ids))
             raise self._damage(f"frame {frame}: track {track} of class {class_id}; {len(self.info.labels)} are known")
         return rows
+
+    def _times(self, values: list[Any]) -> Float64[ndarray, " f"]:
+        """The time stamps, which must be finite numbers."""
+        try:
+            times = np.array(values, np.float64)
+        except (TypeError, ValueError) as error:
+            raise self._damage(str(error)) from error
+        if not np.isfinite(times).all():
+            raise self._damage(f"a time stamp of {times[~np.isfinite(times)][0]}")
+        return times
 
     def _summary(self, row: tuple[Any, ...]) -> TrackSummary:
         found = TrackSummary(*row)

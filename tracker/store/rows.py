@@ -20,6 +20,8 @@ __all__ = ["Observations", "Origin", "RecordedEvent", "RecordingInfo"]
 BOX_PARTS = 100
 """Boxes are kept in hundredths of a pixel."""
 SCORE_PARTS = 10000
+LARGEST_SIDE = 2**16
+"""Pixels."""
 
 
 class Origin(IntEnum):
@@ -61,10 +63,19 @@ class RecordingInfo:
 
     @classmethod
     def from_json(cls, values: Mapping[str, str]) -> Self:
-        """The opposite of `to_json`."""
-        tree = {key: json.loads(values[key]) for key in ("source", "size", "labels", "settings", "network", "rules")}
+        """The opposite of `to_json`. Raises KeyError, TypeError or ValueError for values that it did not make."""
+        kinds = {"source": dict, "size": list, "labels": list, "settings": dict, "network": dict, "rules": str}
+        tree = {key: json.loads(values[key]) for key in kinds}
+        for key, kind in kinds.items():
+            if not isinstance(tree[key], kind):
+                raise ValueError(f"{key} is {str(tree[key])[:40]!r}")
         width, height = tree.pop("size")
-        return cls(width=width, height=height, labels=tuple(tree.pop("labels")), **tree)
+        if not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in (width, height)):
+            raise ValueError(f"the pictures are {width} x {height}")
+        labels = tuple(tree.pop("labels"))
+        if not all(isinstance(name, str) for name in labels):
+            raise ValueError(f"labels are {str(labels)[:40]}")
+        return cls(width=width, height=height, labels=labels, **tree)
 
 
 @dataclass(frozen=True, slots=True)
