@@ -118,8 +118,10 @@ class EvidencePanel(QWidget):
             picture = QLabel()
             picture.setObjectName("picture")
             picture.setAccessibleName(path.stem.replace("-", " "))
-            pixmap = QPixmap(str(path))
-            picture.setPixmap(pixmap.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation))
+            ratio = self.devicePixelRatioF()
+            pixmap = QPixmap(str(path)).scaledToWidth(round(WIDTH * ratio), Qt.TransformationMode.SmoothTransformation)
+            pixmap.setDevicePixelRatio(ratio)
+            picture.setPixmap(pixmap)
             self._column.addWidget(heading)
             self._column.addWidget(picture)
         self._column.addStretch(1)
@@ -130,7 +132,8 @@ class EvidencePanel(QWidget):
         self._job = None
         self._explain.setEnabled(True)
         if job.state is JobState.DONE and self._folder is not None:
-            self._words.setText(job.log[-2] if len(job.log) > 2 else "")
+            found = [line.partition(".png: ")[2] for line in job.log]
+            self._words.setText(", ".join(filter(None, found)) or self.tr("Nothing was found; these are its features."))
             self.show_folder(Path(self._folder.name) / "out")
         else:
             self._words.setText(job.ending or self.tr("Cancelled"))

@@ -250,8 +250,7 @@ class LivePage(QWidget):
 
     def _fit(self) -> None:
         for tile in self._tiles:
-            visible = tile.isVisibleTo(self) and self.isVisible()
-            tile.session.show_at(tile.view.wanted_size() if visible else None)
+            tile.fit(visible=tile.isVisibleTo(self) and self.isVisible())
 
     def _enlarge(self, tile: LiveTile | None) -> None:
         self._large = None if self._large is not None else tile

@@ -65,7 +65,7 @@ class LiveTile(QWidget):
         layout.addLayout(head)
         layout.addWidget(self.view, 1)
         self._head, self._column, self._narrow = head, layout, False
-        self.view.resized.connect(self._fit)
+        self.view.resized.connect(lambda: self.fit(visible=self.view.isVisible()))
         self.view.activated.connect(lambda: self.enlarged.emit(self))
         self.view.clicked_track.connect(self._clicked)
         self.view.focused.connect(lambda: self.chosen.emit(self))
@@ -78,6 +78,10 @@ class LiveTile(QWidget):
         if chosen != self._chosen:
             self._chosen = chosen
             self.update()
+
+    def fit(self, *, visible: bool) -> None:
+        """Have pictures made as this tile can show them, or none."""
+        self.session.show_at(self.view.wanted_size() if visible else None, self.view.devicePixelRatioF())
 
     def refresh_numbers(self) -> None:
         """Write the numbers anew; a few times a second is enough for eyes."""
@@ -139,9 +143,6 @@ class LiveTile(QWidget):
         button.setToolTip(text)
         button.setAccessibleName(text)
         return button
-
-    def _fit(self) -> None:
-        self.session.show_at(self.view.wanted_size() if self.view.isVisible() else None)
 
     def _pictured(self) -> None:
         self.view.show_picture(self.session.picture)

@@ -52,6 +52,7 @@ class Picturer:
         self._read_at = read_at
         self._scale = 0.0
         self._room: tuple[int, int] | None = None
+        self._density = 1.0
         self._lock = threading.Lock()
 
     @property
@@ -63,11 +64,18 @@ class Picturer:
         """Draw differently from the next frame on."""
         with self._lock:
             if config != self._overlay.config:
-                self._overlay = Overlay(config)
+                self._overlay = Overlay(config, density=self._density)
 
-    def fit(self, room: tuple[int, int] | None) -> None:
-        """Pictures need not be larger than this; None asks for none at all."""
+    def fit(self, room: tuple[int, int] | None, density: float = 1.0) -> None:
+        """Pictures need not be larger than this, with `density` pixels of the screen for one of its window's units.
+
+        None asks for none at all.
+        """
         self._room = room
+        with self._lock:
+            if room is not None and density != self._density:
+                self._density = density
+                self._overlay = Overlay(self._overlay.config, density=density)
 
     def __call__(self, result: FrameResult) -> Picture | None:
         """The picture, or None while nobody looks."""

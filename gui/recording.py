@@ -168,9 +168,9 @@ class PlayedRecording(QObject):
 
     # what is shown
 
-    def show_at(self, size: tuple[int, int] | None) -> None:
-        """Make pictures of this size; None while nobody looks."""
-        self._picturer.fit(size)
+    def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
+        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        self._picturer.fit(size, density)
         if size is not None:
             self.player.redraw()
 

@@ -249,7 +249,8 @@ class RecordingPage(QWidget):
 
     def _fit(self) -> None:
         if self._recording is not None:
-            self._recording.show_at(self.view.wanted_size() if self.isVisible() else None)
+            size = self.view.wanted_size() if self.isVisible() else None
+            self._recording.show_at(size, self.view.devicePixelRatioF())
 
     # what the recording tells
 

@@ -89,6 +89,7 @@ class Session(QObject):
         self._latest: FrameResult | None = None
         self._notices: deque[Notice] = deque()
         self._size: tuple[int, int] | None = (640, 360)
+        self._density = 1.0
         self._picturer = Picturer(engine.settings.overlay, self._read_at)
         self.recorder = Recorder(self.name, engine.settings.overlay)
         self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
@@ -146,10 +147,10 @@ class Session(QObject):
 
     # what the window asks for
 
-    def show_at(self, size: tuple[int, int] | None) -> None:
-        """Make pictures of this size; None while nobody looks."""
-        self._size = size
-        self._picturer.fit(size)
+    def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
+        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        self._size, self._density = size, density
+        self._picturer.fit(size, density)
 
     def progress(self) -> Progress | None:
         """How the run goes; None before it began."""
@@ -246,7 +247,7 @@ class Session(QObject):
         self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
         self.counts.use_shapes(self.shapes)
         self.configure()
-        self._picturer.fit(self._size)
+        self._picturer.fit(self._size, self._density)
         pipeline = Pipeline(detector, tracker, embed=tracker.embed, analyse=self.counts)
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()

@@ -92,3 +92,18 @@ def test_a_listed_event_opens_as_the_picture_it_was(qtbot: QtBot, result: FrameR
     pixmap = moment.findChildren(QLabel)[0].pixmap()
     assert (pixmap.width(), pixmap.height()) == decoded(notice.still).shape[1::-1]
     moment.close()
+
+
+def test_names_are_as_large_on_a_dense_screen(result: FrameResult) -> None:
+    """The tag over the box, measured in units of the window."""
+    areas = []
+    for density in (1, 2):
+        picturer = Picturer(OverlayConfig(boxes=False, masks=False))
+        picturer.fit((300 * density, 200 * density), density)
+        picture = picturer(result)
+        assert picture is not None
+        _, y1, x2, _ = (side * density // 4 for side in BOX)
+        above = picture.pixels[: y1 - density, : 2 * x2]
+        areas.append(np.any(np.abs(above[..., :3].astype(int) - 90) > 8, axis=2).sum() / density**2)
+        assert areas[-1] > 0
+    assert areas[1] == pytest.approx(areas[0], rel=0.2)

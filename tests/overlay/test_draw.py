@@ -55,6 +55,17 @@ def test_drawing_in_place_equals_drawing_a_copy() -> None:
     assert np.array_equal(canvas, Overlay()(result))
 
 
+@given(st.integers(360, 2160), st.sampled_from([1.25, 1.5, 2.0, 3.0]), st.floats(0.5, 3))
+def test_lines_and_text_for_a_dense_screen_are_as_large_as_on_any_other(
+    side: int, density: float, scale: float
+) -> None:
+    config = OverlayConfig(scale=scale)
+    line, text = Overlay(config)._sizes(side)
+    dense_line, dense_text = Overlay(config, density=density)._sizes(round(side * density))
+    assert dense_line == pytest.approx(line * density, abs=0.5 + density / 2 + 0.1)
+    assert dense_text == pytest.approx(text * density, abs=0.5 + density / 2 + 0.1) or text == 9
+
+
 def test_nothing_is_drawn_for_nobody() -> None:
     result = make_result(Tracks.empty(), street(160, 90))
     assert not changed(result, Overlay(OverlayConfig(trails=True))).any()

@@ -107,10 +107,18 @@ class Overlay:
     """
 
     def __init__(
-        self, config: OverlayConfig | None = None, figures: Callable[[], Sequence[Figure]] | None = None
+        self,
+        config: OverlayConfig | None = None,
+        figures: Callable[[], Sequence[Figure]] | None = None,
+        *,
+        density: float = 1.0,
     ) -> None:
-        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` tells them."""
+        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` tells them.
+
+        A picture for a dense screen, with `density` pixels where others have one, looks as on any other screen.
+        """
         self.config = config or OverlayConfig()
+        self._density = density
         self._figures = figures
         self._trails: dict[int, deque[tuple[float, float, float]]] = {}
         self._pen: Pen | None = None
@@ -152,8 +160,8 @@ class Overlay:
 
     def _sizes(self, shorter_side: int) -> tuple[int, int]:
         """Line width and text height in pixels: 2 and 10 at 360p, 3 and 21 at 1080p, 5 and 36 at 4K."""
-        line = max(1, round(self.config.scale * (1.1 + shorter_side * 0.0018)))
-        return line, max(9, round(self.config.scale * (5 + shorter_side * 0.0144)))
+        scale, side = self.config.scale * self._density, shorter_side / self._density
+        return max(1, round(scale * (1.1 + side * 0.0018))), max(9, round(scale * (5 + side * 0.0144)))
 
     def _hide(self, result: FrameResult, canvas: Image) -> None:
         """Pixelate what privacy asks for: every detection of the classes, and every track, sure or not."""
