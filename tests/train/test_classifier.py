@@ -88,3 +88,24 @@ def test_lenet_reaches_the_papers_error_on_mnist(
     assert run("--backbone", "lenet5", "--data", data, "--test", test, "--out", str(tmp_path)) == 0
     found = capsys.readouterr().out.splitlines()[-1]
     assert float(found.split()[2]) < 1.0, found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--batch", "0"], r"--batch 0: must be 1 or more"),
+        (["--image-size", "0"], r"--image-size 0: must be 1 or more"),
+        (["--epochs", "0"], r"epochs must be 1 or more"),
+        (["--freeze", "-1"], r"freeze must be from 0"),
+        (["--backbone", "alexnet"], r"images of 28 x 28 are too small for 'alexnet'.*larger --image-size"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_training(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    data = stripes(8)
+    np.savez(tmp_path / "data.npz", images=data.images[:, 0], labels=data.labels)
+    usual = ["--backbone", "lenet5", "--data", str(tmp_path / "data.npz"), "--out", str(tmp_path / "run")]
+    with pytest.raises(ConfigError, match=message):
+        run(*usual, "--device", "cpu", *options)
+    assert not (tmp_path / "run").exists()

@@ -19,14 +19,18 @@ from tests.train.shapes import write_shapes
 from tracker.config import DetectorConfig
 from tracker.detect.onnx import OnnxDetector
 from tracker.detect.yolo import TorchDetector
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train import loop
 from tracker.train.augment import AugmentConfig
 from tracker.train.data import load_data
-from tracker.train.loop import TrainConfig, train_detector
+from tracker.train.distil import ask_teacher, known_truth
+from tracker.train.loop import train_detector
+from tracker.train.state import RunFolder
+from tracker.train.train_config import TrainConfig
+from tracker.types import Detections
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = {"cspdarknet_nano": 150, "resnet18": 80}
@@ -131,10 +135,122 @@ def test_a_run_gone_wrong_for_good_leaves_its_last_finite_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil_from(4, monkeypatch, steps=1000)
-    with pytest.raises(ConfigError, match=r"20 steps in a row.*last\.safetensors, which is sound"):
+    with pytest.raises(TrackerError, match=r"20 steps in a row.*Go on by --resume from .*last\.safetensors"):
         train_detector(small(tmp_path, epochs=50, evaluate_minutes=60.0))
     weights = load_file(tmp_path / "run" / "last.safetensors")
     assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
+def test_a_resumed_run_takes_the_learning_rate_it_is_given(tmp_path: Path) -> None:
+    config = small(tmp_path, epochs=1, learning_rate=1e-3)
+    train_detector(config)
+    train_detector(replace(config, epochs=2, resume=True, learning_rate=1e-5, weight_decay=0.5))
+    state = torch.load(config.out / "last.state.pt", weights_only=True)
+    groups = state["optimizer"]["param_groups"]
+    assert {group["peak_lr"] for group in groups} == {1e-5}
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.5}
+
+
+def test_no_training_is_overwritten_and_a_step_done_again_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", stop_at_call(RunFolder.save, 2))
+        with pytest.raises(KeyboardInterrupt):  # after the row of the second epoch, before its state
+            train_detector(config)
+    with pytest.raises(ConfigError, match=r"holds a training already.*--resume"):
+        train_detector(config)
+    train_detector(replace(config, resume=True))
+    with (config.out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "2"), ("2", "4"), ("3", "6")]
+
+
+def stop_at_call(function: Any, call: int) -> Any:
+    """The function, interrupted when it is called for that time."""
+    count = iter(range(1, 10_000))
+
+    def stopped(*arguments: Any, **options: Any) -> Any:
+        if next(count) == call:
+            raise KeyboardInterrupt
+        return function(*arguments, **options)
+
+    return stopped
+
+
+def test_a_run_without_validation_or_progress_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = small(tmp_path, epochs=1)
+    whole = config.data.read_text()
+    config.data.write_text(whole.replace("val: images\n", ""))
+    train_detector(config)
+    assert "nothing is validated: 'best' is simply the last epoch" in caplog.text
+    config.data.write_text(whole)
+    caplog.clear()
+    caplog.set_level("INFO", "tracker")
+    train_detector(replace(config, out=tmp_path / "stale", epochs=50, patience=1, learning_rate=1e-12))
+    assert "none of the last 1 was better" in caplog.text
+    assert "nothing is validated" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"input_size": 100}, "multiples of 32, found 100; try 96"),
+        ({"sizes": (64, 40)}, "multiples of 32, found 40"),
+        ({"epochs": 0}, "epochs must be 1 or more"),
+        ({"threads": 0}, "threads must be 1 or more"),
+        ({"freeze": 4}, "freeze must be from 0 to the 3 epochs, found 4"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0"),
+        ({"patience": -1}, "patience must be 0 or more"),
+        ({"precision": 1.5}, "precision must be from 0 to 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_anything_is_read(
+    tmp_path: Path, setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(tmp_path, **setting)
+
+
+class Known:
+    """A teacher that knows discs only and sees one in the same place of every image."""
+
+    labels, engine, conf = ("cat", "disc"), "", 0.1
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def detect(self, images: Any) -> list[Detections]:
+        self.asked += len(images)
+        box, score, cat = (
+            np.array([[4, 4, 12, 12], [30, 30, 40, 40]], np.float32),
+            np.array([0.9, 0.9]),
+            np.array([1, 0]),
+        )
+        return [Detections(box, score.astype(np.float32), cat.astype(np.int32)) for _ in images]
+
+
+def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By name, whatever its own classes are; asked once a run folder; the class nobody tells of is said."""
+    config = small(tmp_path, teacher="known")
+    config.data.write_text(config.data.read_text() + "labelled: {images: []}\n")
+    train = load_data(config.data)[0]["train"]
+    teacher = Known()
+    for labels in (("disc", "box"), ("disc", "box"), ("box", "disc")):
+        data = replace(train, labels=labels)
+        finds = ask_teacher(data, teacher, tmp_path, key="known")
+        assert [f.class_ids.tolist() for f in finds.values()] == [[labels.index("disc")]] * 4
+    assert teacher.asked == 8  # not for the same classes in the same order again
+    assert "the teacher knows no box" in caplog.text
+    sample = replace(train.samples[0], labelled=(1,))
+    told = known_truth(sample, train, finds[sample.path], config.teaching, train.targets(), taught=(0,))
+    untaught = known_truth(sample, train, None, config.teaching, train.targets())
+    assert told.untold.tolist() == [0, 0]
+    assert untaught.untold.tolist() == [1, 0]
+    assert untaught.join(told).untold.tolist() == [1, 0]
 
 
 def test_the_best_weights_come_as_a_model_ready_to_be_used(tmp_path: Path) -> None:

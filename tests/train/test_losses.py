@@ -9,7 +9,7 @@ from torchvision.ops import complete_box_iou
 
 from tracker.nets.anchors import lay_grid
 from tracker.nets.masks import box_points, read_masks
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.yolo import NetworkConfig, RawMaps, YoloNet
 from tracker.train.assign import assign, pair_iou
 from tracker.train.losses import LossConfig, TruthTensors, ciou, target_masks, yolo_loss
 
@@ -33,6 +33,7 @@ def truth_of(boxes: torch.Tensor, classes: int = 2, *, ignored: torch.Tensor | N
         torch.full((count, 64, 64), 255, dtype=torch.uint8),
         torch.ones(count, dtype=torch.bool),
         torch.zeros(0, 4) if ignored is None else ignored,
+        torch.zeros(classes),
     )
 
 
@@ -85,6 +86,24 @@ def test_nothing_is_taught_inside_ignored_regions() -> None:
     x1, y1, x2, y2 = boxes.unbind(-1)
     assert not match.silent[(x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
     assert match.silent[x1 > 80].all()
+
+
+def test_what_looks_like_a_class_untold_there_is_not_taught_to_be_background() -> None:
+    grid = lay_grid([(20, 20), (10, 10), (5, 5)], ANCHORS, STRIDES)
+    levels = [torch.zeros(1, 2, 5 + 2 + 4, side, side) for side in (20, 10, 5)]
+    for level in levels:
+        level[:, :, 5], level[:, :, 6] = -6.0, 6.0  # every anchor speaks of class 1
+    raw = RawMaps(tuple(levels), torch.zeros(1, 4, 40, 40), torch.zeros(1, 8, 40, 40))
+    nothing = truth_of(torch.zeros(0, 4))
+    silence = {
+        untold: float(yolo_loss(raw, [truth], grid, LossConfig(), class_count=2, seeds=[1]).objectness)
+        for untold in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+        for truth in [nothing._replace(untold=torch.tensor(untold))]
+    }
+    assert silence[0.0, 0.0] > 100
+    assert silence[1.0, 0.0] > 0.99 * silence[0.0, 0.0]  # class 0 is untold: what looks like class 1 is still judged
+    assert silence[0.0, 1.0] < 0.01 * silence[0.0, 0.0]
+    assert silence[1.0, 1.0] == 0.0
 
 
 @pytest.mark.parametrize("empty", [True, False])

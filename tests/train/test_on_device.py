@@ -29,7 +29,9 @@ def square(left: int, top: int, side: int, *, width: int = 120, height: int = 90
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[:, :, 32:] = 255
     one = np.ones((1, 1), np.float32)
-    truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), np.empty((0, 4), np.float32))
+    none = np.empty((0, 4), np.float32)
+    told = np.zeros(one.shape[1], np.float32)
+    truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), none, told)
     return Picture(image, truth)
 
 

@@ -20,7 +20,9 @@ def test_boxes_masks_and_ignored_regions_are_drawn_where_they_are() -> None:
     mask[:, :, MASK_SIZE // 2 :] = 255
     one = np.ones((1, 1), np.float32)
     region = np.array([[70, 70, 95, 95]], np.float32)
-    truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), region)
+    truth = Truth(
+        box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), region, np.zeros(one.shape[1], np.float32)
+    )
     changed = np.abs(picture_with_truth(image, truth).astype(int) - 90).sum(axis=2) > 0
     assert changed[40, 45:55].all()  # the covered half is tinted
     assert not changed[40, 25:35].any()

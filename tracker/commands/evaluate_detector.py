@@ -27,7 +27,7 @@ from tracker.protocols import Detector
 from tracker.train.data import load_data
 from tracker.types import Detections
 
-__all__ = ["Scores", "add_parser", "score_finds"]
+__all__ = ["Scores", "add_parser", "open_detector", "score_finds"]
 
 VEHICLES = ("car", "motorcycle", "bus", "truck")
 LOWEST_SCORE = 0.01
@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
         masks=options.masks,
         device=options.device,
     )
-    detector = _open(look, threads=options.threads)
+    detector = open_detector(look, threads=options.threads)
     if not set(detector.labels) & set(data.labels):
         raise ConfigError(
             f"{options.model}: none of its classes is in {options.data}, which has {', '.join(data.labels)}; "
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open(look: DetectorConfig, *, threads: int) -> Detector:
+def open_detector(look: DetectorConfig, *, threads: int) -> Detector:
     """The model; YOLOX nano at a size its file does not take runs as the network of ours it is copied into."""
     path = Path(look.model)
     if path.suffix == ".onnx" and path.is_file() and look.imgsz is not None:

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["add_parsers"]
 
 KINDS: tuple[str, ...] = (
-    "tracker.train.detector_command",
+    "tracker.commands.train_detector",
     "tracker.train.classifier_command",
     "tracker.train.reid_command",
     "tracker.train.segmentation_command",

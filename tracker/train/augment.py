@@ -7,7 +7,7 @@ their unclipped box beside the visible one: masks are stretched over the former 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import cv2
@@ -60,6 +60,8 @@ class Truth:
     has_mask: Bool[ndarray, " n"]
     ignored: Float32[ndarray, "r 4"]
     """Regions in which no anchor is taught to be silent."""
+    untold: Float32[ndarray, " c"]
+    """1 for each class that neither labels nor a teacher tell of in some part of the picture, else 0."""
 
     @classmethod
     def empty(cls, classes: int) -> Truth:
@@ -67,16 +69,18 @@ class Truth:
         none = np.empty((0, 4), np.float32)
         per_class = np.empty((0, classes), np.float32)
         masks = np.empty((0, MASK_SIZE, MASK_SIZE), np.uint8)
-        return cls(none, none, per_class, per_class, np.empty(0, np.float32), masks, np.empty(0, bool), none)
+        weights, has_mask, untold = np.empty(0, np.float32), np.empty(0, bool), np.zeros(classes, np.float32)
+        return cls(none, none, per_class, per_class, weights, masks, has_mask, none, untold)
 
     def keep(self, rows: ndarray) -> Self:
         """The chosen objects; regions stay."""
         chosen = {item.name: getattr(self, item.name) for item in fields(self)}
-        return type(self)(**{k: v if k == "ignored" else v[rows] for k, v in chosen.items()})
+        return type(self)(**{k: v if k in ("ignored", "untold") else v[rows] for k, v in chosen.items()})
 
     def join(self, other: Truth) -> Truth:
         """Both one after the other."""
-        return Truth(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
+        pairs = {item.name: (getattr(self, item.name), getattr(other, item.name)) for item in fields(self)}
+        return Truth(**{k: np.maximum(*pair) if k == "untold" else np.concatenate(pair) for k, pair in pairs.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,7 @@ def mirror(picture: Picture) -> Picture:
             np.ascontiguousarray(truth.masks[:, :, ::-1]),
             truth.has_mask,
             swap(truth.ignored),
+            truth.untold,
         ),
     )
 
@@ -124,7 +129,7 @@ def place(
     x2, y2 = min(x2, int(left + width * scale)), min(y2, int(top + height * scale))
     truth = picture.truth
     if x2 <= x1 or y2 <= y1:
-        return truth.keep(np.zeros(len(truth.boxes), bool))
+        return Truth.empty(len(truth.untold))
     shrunk = scale < 0.6
     source = picture.image
     source_scale_x = source_scale_y = scale
@@ -169,6 +174,7 @@ def place(
         truth.masks[clear],
         truth.has_mask[clear],
         regions,
+        truth.untold,
     )
 
 
@@ -228,8 +234,7 @@ def paste_objects(picture: Picture, donor: Picture, rng: Generator) -> Picture:
         window = image[top : top + y2 - y1, left : left + x2 - x1]
         window[:] = (donor.image[y1:y2, x1:x2] * alpha + window * (1 - alpha)).astype(np.uint8)
         one = donor.truth.keep(np.array([row]))
-        none = truth.ignored[:0]
-        truth = truth.join(Truth(box, box, one.classes, one.class_weights, one.weights, one.masks, one.has_mask, none))
+        truth = truth.join(replace(one, boxes=box, full_boxes=box, ignored=truth.ignored[:0], untold=truth.untold))
     return Picture(image, truth)
 
 

@@ -99,13 +99,29 @@ def train_classifier(
 
     `report` takes one line per epoch.
     """
+    if config.batch < 1:
+        raise ConfigError(f"--batch {config.batch}: must be 1 or more")
     if val is None and config.validation_share > 0:
         train, val = split(train, config.validation_share, seed=config.fit.seed)
     if val is not None and val.names != train.names:
         raise ConfigError(f"validation data has classes {', '.join(val.names)}, training data {', '.join(train.names)}")
     torch.manual_seed(config.fit.seed)
     network = Classifier(replace(config.network, classes=len(train.names), in_channels=train.images.shape[1]))
+    _check_size(network, train)
     if config.pretrained is not None:
         state, _ = read_weights(config.pretrained)
         network.load_published(state, where=str(config.pretrained))
     return fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)
+
+
+def _check_size(network: Classifier, data: LabelledImages) -> None:
+    """ConfigError where the images are too small for the network's poolings."""
+    _, channels, height, width = data.images.shape
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, channels, height, width))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"images of {width} x {height} are too small for {network.config.backbone!r} ({error}); "
+            "give a larger --image-size"
+        ) from error

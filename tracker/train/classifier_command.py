@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
@@ -49,6 +50,8 @@ def add_parser(train_subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     size = options.image_size
+    if size is not None and size < 1:
+        raise ConfigError(f"--image-size {size}: must be 1 or more")
     train = load_labelled_images(options.data, size=size)
     val = None if options.val is None else load_labelled_images(options.val, size=size, names=train.names)
     test = None if options.test is None else load_labelled_images(options.test, size=size, names=train.names)

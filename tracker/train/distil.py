@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from tracker.evaluate.detection import rename
 from tracker.evaluate.truth import DataSet, Sample
 from tracker.geometry import iou
 from tracker.nets.checkpoint import write_atomically
@@ -38,22 +39,34 @@ class Teaching:
     """Finds that cover a labelled object more than this are dropped."""
 
 
-def ask_teacher(data: DataSet, teacher: Detector, cache: Path | None, *, batch: int = 8) -> dict[Path, Detections]:
-    """The teacher's finds on every image whose folder leaves classes unlabelled; kept in `cache` for the next run.
+def ask_teacher(
+    data: DataSet, teacher: Detector, cache: Path | None, *, key: str = "", batch: int = 8
+) -> dict[Path, Detections]:
+    """The teacher's finds on every image whose folder leaves classes unlabelled, as classes of `data`.
 
-    The teacher's labels must be the data's, in the same order.
+    They are kept in `cache` for the next run; `key` tells one teacher and its settings from another.
     """
+    missing = {data.labels[row] for sample in data.samples for row in set(range(len(data.labels))) - {*sample.labelled}}
+    unknown = [label for label in data.labels if label in missing - set(teacher.labels)]
+    if not missing:
+        log.warning(
+            "the teacher is not asked: every folder labels every class ('labelled' in the data tells which do not)"
+        )
+    elif unknown:
+        log.warning("the teacher knows no %s: untold where a folder does not label it", ", ".join(unknown))
     single = {sample.path: sample for sample in data.samples}
     asked = [sample for sample in single.values() if len(sample.labelled) < len(data.labels)]
-    key = hashlib.sha256("\n".join(str(sample.path) for sample in asked).encode()).hexdigest()[:16]
-    file = cache / f"teacher-{key}.npz" if cache is not None else None
+    told = [key, *teacher.labels, *data.labels, *(str(sample.path) for sample in asked)]
+    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+    file = cache / f"teacher-{digest}.npz" if cache is not None else None
     if file is not None and file.is_file():
         with np.load(file) as stored:
             rows = {name: stored[name] for name in ("image", "boxes", "scores", "class_ids")}
         return split_rows(asked, rows)
     found: list[Detections] = []
     for start in range(0, len(asked), batch):
-        found += teacher.detect([sample.read() for sample in asked[start : start + batch]])
+        finds = teacher.detect([sample.read() for sample in asked[start : start + batch]])
+        found += rename(finds, teacher.labels, data.labels)
         if start % (batch * 32) == 0:
             log.info("teacher: %d of %d images", start, len(asked))
     rows = {
@@ -81,15 +94,26 @@ def split_rows(asked: Sequence[Sample], rows: dict[str, ndarray]) -> dict[Path, 
 
 
 def known_truth(
-    sample: Sample, data: DataSet, finds: Detections | None, teaching: Teaching, tables: tuple[ndarray, ndarray]
+    sample: Sample,
+    data: DataSet,
+    finds: Detections | None,
+    teaching: Teaching,
+    tables: tuple[ndarray, ndarray],
+    *,
+    taught: Sequence[int] = (),
 ) -> Truth:
-    """Labelled objects, believed finds and ignored regions of one image; `tables` is `data.targets()`."""
+    """Labelled objects, believed finds and ignored regions of one image; `tables` is `data.targets()`.
+
+    `taught` are the classes that the teacher knows.
+    """
     targets, class_weights = tables
     masks, has_mask = draw_box_masks(sample)
     ignored = sample.ignored
     if not sample.labelled:
         ignored = np.array([[0, 0, sample.width, sample.height]], np.float32)
     count = len(sample.boxes)
+    untold = np.ones(len(data.labels), np.float32)
+    untold[[*sample.labelled, *taught]] = 0.0
     truth = Truth(
         sample.boxes,
         sample.boxes,
@@ -99,6 +123,7 @@ def known_truth(
         masks,
         has_mask,
         ignored,
+        untold,
     )
     if finds is None or not len(finds):
         return truth
@@ -119,5 +144,6 @@ def known_truth(
             empty,
             np.zeros(len(believed), bool),
             doubted.boxes,
+            untold,
         )
     )

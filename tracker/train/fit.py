@@ -62,6 +62,21 @@ class FitConfig:
     resume: bool = False
     """Go on from the last state in the output folder."""
 
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be 1 or more, found {self.epochs}")
+        if not 0 <= self.freeze <= self.epochs:
+            raise ValueError(f"freeze must be from 0 to the {self.epochs} epochs, found {self.freeze}")
+        for name in ("learning_rate", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name in ("max_minutes", "body_factor", "weight_decay", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name in ("warmup", "final_factor", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
+
 
 class Task(Protocol[Batch]):
     """What is learned."""
@@ -118,6 +133,8 @@ def fit(
     """
     device = choose_device(config.device)
     folder = RunFolder(out)
+    folder.check_free(resume=config.resume)
+    folder.make()
     network = network.to(device)
     _freeze(network, frozen=False)
     factors = {"backbone": config.body_factor, "network.backbone": config.body_factor}
@@ -147,7 +164,7 @@ def fit(
             if not math.isfinite(float(norm)):
                 raise TrackerError(
                     f"{out}: the loss is no longer finite in epoch {progress.epoch + 1}, step {progress.step + 1}. "
-                    f"What was good until then is in {folder.last}. Try a lower --learning-rate."
+                    f"{folder.tell_rest(progress)} with a lower --learning-rate."
                 )
             optimizer.step()
             average.update(network)
@@ -172,7 +189,10 @@ def fit(
         progress.clear()
         task.save(folder.last, average.module, measures)
         _save_state(folder, network, average, optimizer, progress)
-        if out_of_time or (config.patience and progress.since_best >= config.patience):
+        if config.patience and progress.since_best >= config.patience:
+            report(f"stopped after epoch {progress.epoch}: none of the last {progress.since_best} was better")
+            break
+        if out_of_time:
             break
     return FitResult(folder.best, best, progress.epoch)
 

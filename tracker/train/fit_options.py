@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tracker.config import field_docs
+from tracker.config import build, field_docs
 from tracker.train.fit import FitConfig
 
 __all__ = ["add_fit_options", "fit_config"]
@@ -31,4 +31,4 @@ def add_fit_options(parser: argparse.ArgumentParser, defaults: FitConfig, *, out
 
 def fit_config(options: argparse.Namespace) -> FitConfig:
     """The settings that the options ask for."""
-    return FitConfig(**{name: getattr(options, name) for name in field_docs(FitConfig)})
+    return build(FitConfig, {name: getattr(options, name) for name in field_docs(FitConfig)}, "command line")

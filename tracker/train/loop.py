@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,110 +16,42 @@ from torch import nn
 
 from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.yolo import TorchDetector, find_device
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.evaluate.truth import DataSet, Sample
 from tracker.nets.anchors import lay_grid
 from tracker.nets.checkpoint import ModelCard, save_detector
 from tracker.nets.export import clone
 from tracker.nets.yolo import YoloNet
-from tracker.train.augment import AugmentConfig, Picture
+from tracker.protocols import Detector
+from tracker.train.augment import Picture
 from tracker.train.batches import epoch_batches, shown, to_device
 from tracker.train.board import Board
 from tracker.train.data import load_data
-from tracker.train.distil import Teaching, ask_teacher, known_truth
+from tracker.train.distil import ask_teacher, known_truth
 from tracker.train.ema import ModelEma
 from tracker.train.finish import finish_detector
-from tracker.train.losses import LossConfig, yolo_loss
+from tracker.train.losses import yolo_loss
 from tracker.train.on_device import DeviceData
 from tracker.train.pictures import draw_batch, draw_curves, draw_labels
 from tracker.train.ranks import Ranks
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 from tracker.train.start import start_network
 from tracker.train.state import Progress, RunFolder, clean_mean
+from tracker.train.train_config import TrainConfig
 
-__all__ = ["TrainConfig", "train_detector"]
+__all__ = ["train_detector"]
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a detector is trained."""
-
-    data: Path
-    """data.yaml: path, train, val, names; labelled, groups and validation_share where needed."""
-    out: Path = Path("runs/detector")
-    """Folder for best, last, results.csv and pictures."""
-    start: str = ""
-    """Weights to start from: a .safetensors model of ours, whatever its classes, or a YOLOX nano .onnx."""
-    teacher: str = ""
-    """Model asked for the classes that a folder does not label; empty takes no teacher."""
-    backbone: str = "cspdarknet_nano"
-    """Backbone of a fresh network."""
-    pretrained: str = ""
-    """Published weights (torchvision's or timm's) for the backbone of a fresh network."""
-    epochs: int = 50
-    """Times every image is used."""
-    max_minutes: float = 0.0
-    """Stop, fully annealed, after this many minutes; 0 for no limit."""
-    batch: int = 16
-    """Pictures per step, over all processes."""
-    sizes: tuple[int, ...] = (416,)
-    """Input sizes; each batch takes one at random."""
-    input_size: int = 416
-    """Size the network is evaluated at and shipped for."""
-    precision: float = 0.0
-    """Share of finds that must be right at the default threshold, which else is that of the best F1."""
-    learning_rate: float = 1e-3
-    """Peak rate of the heads."""
-    neck_factor: float = 1.0
-    """Share of that rate for the neck."""
-    body_factor: float = 0.0
-    """Share of that rate for the backbone; 0 takes all of it, or a tenth after `freeze`."""
-    fresh_factor: float = 1.0
-    """Factor for layers that `start` did not fill (masks, when it is a YOLOX file)."""
-    weight_decay: float = 0.02
-    """AdamW's, on weights only."""
-    warmup_steps: int = 200
-    """Steps over which the rate rises; at most a tenth of the run."""
-    final_factor: float = 0.02
-    """Share of the rate left at the end."""
-    clip: float = 10.0
-    """Largest norm of the gradient."""
-    average: float = 0.998
-    """Decay of the moving average of the weights."""
-    freeze: int = 0
-    """Epochs during which the backbone stays as it is; it then learns at a low rate (body_factor)."""
-    patience: int = 0
-    """Stop after this many evaluations without a better one; 0 never stops early."""
-    evaluate_minutes: float = 0.0
-    """Evaluate when this many minutes have passed; 0 evaluates after every epoch."""
-    evaluate_images: int = 0
-    """Images of the validation split looked at during training; 0 for all."""
-    seed: int = 0
-    """Of pictures and fresh weights."""
-    threads: int = 1
-    """Threads that make pictures."""
-    device: str = "auto"
-    """cpu, cuda or auto."""
-    mixed_precision: bool = True
-    """bfloat16 where the network multiplies."""
-    resume: bool = False
-    """Go on from `last` in `out`."""
-    data_on_device: bool = False
-    """Keep all pictures on the device as bytes and augment them there: for GPUs (no copy-paste, no mixup)."""
-    pictures: bool = True
-    """Draw labels, batches, curves and mistakes into `out`."""
-    tensorboard: bool = False
-    """Write events for TensorBoard into `out` too; needs the package tensorboard."""
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    losses: LossConfig = field(default_factory=LossConfig)
-    teaching: Teaching = field(default_factory=Teaching)
+WITHOUT_VALIDATION = (
+    "no 'val', so nothing is validated: 'best' is simply the last epoch, its default threshold is not measured, and "
+    "--patience never stops. Name a folder under 'val', or write 'validation_share: 0.15' to set images aside."
+)
 
 
-def train_detector(config: TrainConfig) -> Path:
-    """Train and return the path of the best weights."""
+def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> Path:
+    """Train and return the path of the best weights; `teacher` is `config.teacher`, opened."""
     splits, check = load_data(config.data, keep_images=True)
     if check.counts:
         log.warning("%s: data check\n%s", config.data, check.report())
@@ -128,6 +60,8 @@ def train_detector(config: TrainConfig) -> Path:
         raise ConfigError(
             f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
         )
+    folder = RunFolder(config.out)
+    folder.check_free(resume=config.resume)
     device = find_device(config.device)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -140,17 +74,19 @@ def train_detector(config: TrainConfig) -> Path:
         pretrained=config.pretrained,
         input_size=config.input_size,
     )
-    folder = RunFolder(config.out)
+    folder.make()
+    if val is None and ranks.first:
+        log.warning("%s: %s", config.data, WITHOUT_VALIDATION)
     board = Board(folder.path) if config.tensorboard and ranks.first else None
     draws = config.pictures and ranks.first
     if ranks.first:
         folder.write_config(config)
     if draws:
         draw_labels(folder.path / "labels.png", train)
-    pictures = known_pictures(config, train, folder.path, ranks)
+    pictures = known_pictures(config, train, teacher, folder.path, ranks)
     on_device = None
     if config.data_on_device:
-        on_device = DeviceData(pictures, size=max(config.sizes), device=device)
+        on_device = DeviceData(pictures, size=max(config.training_sizes), device=device)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -173,14 +109,14 @@ def train_detector(config: TrainConfig) -> Path:
     set_norm_momentum(network, min(0.1, max(0.03, 30 / total)))
     grids = {
         size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
-        for size in config.sizes
+        for size in config.training_sizes
     }
     begun, judged_at = time.monotonic() - progress.seconds, time.monotonic()
     finished = False
     while progress.epoch < config.epochs and not finished:
         freeze(network, frozen=progress.epoch < config.freeze)
         which: dict[str, Any] = {"epoch": progress.epoch, "first_step": progress.step, "batch_size": config.batch}
-        which |= {"sizes": config.sizes, "augment": config.augment, "seed": config.seed}
+        which |= {"sizes": config.training_sizes, "augment": config.augment, "seed": config.seed}
         which |= {"rank": ranks.rank, "ranks": ranks.count}
         if on_device is not None:
             batches = on_device.epoch(**which)
@@ -212,9 +148,9 @@ def train_detector(config: TrainConfig) -> Path:
                 progress.broken_steps += 1
                 log.warning("step %d: gradient is not finite, step left out", step)
                 if progress.broken_steps >= 20:
-                    raise ConfigError(
-                        f"{config.out}: 20 steps in a row without a finite gradient. Lower the learning rate and go on "
-                        f"with --resume from {folder.last}, which is sound."
+                    raise TrackerError(
+                        f"{config.out}: 20 steps in a row without a finite gradient. "
+                        f"{folder.tell_rest(progress)} with a lower --learning-rate."
                     )
             progress.step, progress.taken = progress.step + 1, progress.taken + 1
             progress.seconds = time.monotonic() - begun
@@ -237,6 +173,8 @@ def train_detector(config: TrainConfig) -> Path:
                 folder.save(network, average, optimizer, card, progress)
             stale = float(ranks.first and 0 < config.patience <= progress.since_best)
             finished = bool(ranks.add(stale)[0])
+            if stale:
+                log.info("stopped after epoch %d: none of the last %d was better", progress.epoch, progress.since_best)
     ranks.leave()
     if ranks.first:
         finish_detector(
@@ -270,20 +208,25 @@ def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float
     return learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=config.final_factor)
 
 
-def known_pictures(config: TrainConfig, train: DataSet, cache: Path, ranks: Ranks) -> list[Picture]:
+def known_pictures(
+    config: TrainConfig, train: DataSet, teacher: Detector | None, cache: Path, ranks: Ranks
+) -> list[Picture]:
     """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
     finds = {}
-    if config.teacher:
+    if teacher is not None:
         if not ranks.first:
             ranks.wait()
-        teacher, card, _ = start_network(train, weights=config.teacher)
-        look = DetectorConfig(conf=config.teaching.doubt, imgsz=config.teaching.size, masks=False, device=config.device)
-        finds = ask_teacher(train, TorchDetector((teacher, card), look), cache)
+        finds = ask_teacher(train, teacher, cache, key=f"{config.teacher} {config.teaching}")
         if ranks.first:
             ranks.wait()
+    taught = (
+        () if teacher is None else tuple(train.labels.index(name) for name in teacher.labels if name in train.labels)
+    )
     tables = train.targets()
     known = {
-        sample.path: Picture(sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables))
+        sample.path: Picture(
+            sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables, taught=taught)
+        )
         for sample in dict.fromkeys(train.samples)
     }
     return [known[sample.path] for sample in train.samples]
@@ -307,7 +250,7 @@ def judge(
 ) -> None:
     """Evaluate the averaged weights, note the result, and keep the weights when they are the best so far."""
     assert isinstance(average.module, YoloNet)
-    row: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "minutes": progress.seconds / 60}
+    row: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.taken, "minutes": progress.seconds / 60}
     row |= {f"loss_{name}": value for name, value in progress.means().items()}
     score = 0.0
     if judged is not None:
@@ -329,7 +272,8 @@ def judge(
     figures = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
     log.info("evaluated: %s", "  ".join(figures))
     progress.clear()
-    if score > progress.best or judged is None:
+    sound = progress.broken_steps == 0  # else the weights may be finite and still give nothing but NaN
+    if (sound or not folder.best.is_file()) and (score > progress.best or judged is None):
         progress.best, progress.since_best = score, 0
         save_detector(folder.best, average.module, card)
     else:

@@ -54,6 +54,7 @@ class TruthTensors(NamedTuple):
     masks: Tensor
     has_mask: Tensor
     ignored: Float32[Tensor, "r 4"]
+    untold: Float32[Tensor, " c"]
 
 
 class LossSums(NamedTuple):
@@ -147,7 +148,7 @@ def yolo_loss(
         weights = truth.weights[match.objects]
         target = torch.zeros_like(objectness[row])
         target[match.anchors] = 1.0
-        weight = match.silent.to(target)
+        weight = match.silent.to(target) * told_share(classes[row], truth.untold)
         weight[match.anchors] = weights
         voice = voice + binary_entropy(objectness[row], target, weight)
         answering = answering + weights.sum()
@@ -167,6 +168,16 @@ def yolo_loss(
         mask = mask + mask_loss(logits, target_masks(truth.masks[objects], truth.full_boxes[objects], points)).sum()
         compared += len(anchors)
     return LossSums(box, voice, kind, mask, answering, flat.new_tensor(float(compared)))
+
+
+@torch.no_grad()
+def told_share(classes: Float32[Tensor, "n c"], untold: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
+    """How far each anchor, by the class it speaks of, may be taught that nothing is there: 0 for untold classes.
+
+    So an object of a class that a folder does not label is never background there.
+    """
+    probability = classes.sigmoid()
+    return (probability @ (1 - untold)) / probability.sum(dim=-1).clamp(min=1e-12)
 
 
 def binary_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ class DeviceData:
 
         self.classes, self.class_weights, self.weights = map(joined, ("classes", "class_weights", "weights"))
         self.masks, self.has_mask = joined("masks"), joined("has_mask")
+        self.untold = torch.from_numpy(np.stack([truth.untold for truth in truths])).to(device)
 
     def epoch(
         self,
@@ -216,6 +217,8 @@ class DeviceData:
         parts = (visible[clear], moved[clear], self.classes[found], self.class_weights[found], self.weights[found])
         columns = [torch.split(part, per_canvas) for part in (*parts, masks, self.has_mask[found])]
         columns.append(torch.split(ignored[counts], counts.flatten(1).sum(dim=1).tolist()))
+        used = (tiles.windows[..., 2:] > tiles.windows[..., :2]).all(dim=-1)
+        columns.append((self.untold[tiles.sources] * used[..., None]).amax(dim=1).unbind())
         return [TruthTensors(*row) for row in zip(*columns, strict=True)]
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from tracker.errors import CheckpointError
+from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.checkpoint import ModelCard, load_tensors, save_detector, write_atomically
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
@@ -64,12 +64,30 @@ class RunFolder:
     """The folder of one run: best.safetensors, last.safetensors, last.state.pt, results.csv, config.json."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
         self.state = path / "last.state.pt"
         self.results = path / "results.csv"
+
+    def check_free(self, *, resume: bool) -> None:
+        """ConfigError where another training's weights would be overwritten, or there is nothing to go on from."""
+        if not resume and (self.best.is_file() or self.state.is_file()):
+            raise ConfigError(
+                f"{self.path}: holds a training already. Go on with it by --resume, or give another folder as --out."
+            )
+        if resume and not self.state.is_file():
+            raise CheckpointError(f"{self.state}: no such file, nothing to resume. Start the run without --resume.")
+
+    def make(self) -> None:
+        """Be there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def tell_rest(self, progress: Progress) -> str:
+        """What is left of a run that ends before its time, as an instruction."""
+        if self.state.is_file():
+            return f"Go on by --resume from {self.last}, the last sound state,"
+        return f"Nothing was kept of {progress.taken} steps, no epoch being complete: begin again"
 
     def write_config(self, config: Any) -> None:
         text = json.dumps(asdict(config), indent=2, default=str)
@@ -78,9 +96,11 @@ class RunFolder:
     def save(
         self, network: YoloNet, average: ModelEma, optimizer: Optimizer, card: ModelCard, progress: Progress
     ) -> None:
-        """Write `last`, unless the weights are no longer finite: then the one before stays."""
-        if not all(bool(value.isfinite().all()) for value in average.module.state_dict().values()):
-            log.error("%s: weights are not finite, the last finite checkpoint is kept", self.path)
+        """Write `last`, unless weights or the last step are no longer finite: then the one before stays."""
+        if progress.broken_steps or not all(
+            bool(value.isfinite().all()) for value in average.module.state_dict().values()
+        ):
+            log.error("%s: not finite any more, the last sound checkpoint is kept", self.path)
             return
         module = average.module
         assert isinstance(module, YoloNet)
@@ -94,19 +114,44 @@ class RunFolder:
         write_atomically(self.state, lambda temporary: torch.save(content, temporary))
 
     def restore(self, network: nn.Module, average: ModelEma, optimizer: Optimizer) -> Progress:
-        """Put everything back as it was saved."""
-        if not self.state.is_file():
-            raise CheckpointError(f"{self.state}: no such file, nothing to resume. Start the run without --resume.")
+        """Put everything back as it was saved, but for the rates and decays, which are this run's own.
+
+        What results.csv lists of steps after that is taken out: they are done again.
+        """
         content = load_tensors(self.state)
+        own = [(group["peak_lr"], group["weight_decay"]) for group in optimizer.param_groups]
         try:
             network.load_state_dict(content["network"])
             average.load_state_dict(content["average"])
             optimizer.load_state_dict(content["optimizer"])
-            return Progress(**content["progress"])
+            progress = Progress(**content["progress"])
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.state}: does not fit this run ({error}). Resume with the options the run was started with."
             ) from error
+        for group, (peak, decay) in zip(optimizer.param_groups, own, strict=True):
+            group["peak_lr"], group["weight_decay"] = peak, decay
+        self._forget_after(progress)
+        return progress
+
+    def _forget_after(self, progress: Progress) -> None:
+        if not self.results.is_file():
+            return
+        with self.results.open(newline="") as file:
+            header, *rows = csv.reader(file)
+        column = header.index("epoch")
+        step = header.index("step") if "step" in header else None
+        kept = [
+            row
+            for row in rows
+            if (int(row[column]) <= progress.epoch if step is None else int(row[step]) <= progress.taken)
+        ]
+
+        def write(temporary: Path) -> None:
+            with temporary.open("w", newline="") as file:
+                csv.writer(file).writerows([header, *kept])
+
+        write_atomically(self.results, write)
 
     def note(self, row: Mapping[str, float | int]) -> None:
         """Append one line to results.csv; the first one writes the header."""

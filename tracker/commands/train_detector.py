@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tracker.config import assign, build, field_docs, parse_assignment, read_toml
-from tracker.train.loop import TrainConfig, train_detector
+from tracker.commands.evaluate_detector import open_detector
+from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_toml
+from tracker.protocols import Detector
+from tracker.train.loop import train_detector
+from tracker.train.train_config import TrainConfig
 
 __all__ = ["add_parser"]
 
@@ -45,9 +48,24 @@ def add_parser(train_subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     logging.getLogger("tracker").setLevel(logging.INFO)
-    best = train_detector(_train_config(options))
+    config = _train_config(options)
+    best = train_detector(config, teacher=_open_teacher(config))
     sys.stdout.write(f"best weights: {best}\n")
     return 0
+
+
+def _open_teacher(config: TrainConfig) -> Detector | None:
+    """Any model that the program can run, looking as `teaching` says."""
+    if not config.teacher:
+        return None
+    look = DetectorConfig(
+        model=config.teacher,
+        conf=config.teaching.doubt,
+        imgsz=config.teaching.size,
+        masks=False,
+        device=config.device,
+    )
+    return open_detector(look, threads=2)
 
 
 def _train_config(options: argparse.Namespace) -> TrainConfig:
