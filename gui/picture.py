@@ -51,8 +51,7 @@ class Picturer:
         self._overlay = Overlay(config)
         self._read_at = read_at
         self._scale = 0.0
-        self._room: tuple[int, int] | None = None
-        self._density = 1.0
+        self._view: tuple[tuple[int, int], float] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -64,28 +63,29 @@ class Picturer:
         """Draw differently from the next frame on."""
         with self._lock:
             if config != self._overlay.config:
-                self._overlay = Overlay(config, density=self._density)
+                self._overlay = Overlay(config, density=self._overlay.density)
 
     def fit(self, room: tuple[int, int] | None, density: float = 1.0) -> None:
         """Pictures need not be larger than this, with `density` pixels of the screen for one of its window's units.
 
         None asks for none at all.
         """
-        self._room = room
-        with self._lock:
-            if room is not None and density != self._density:
-                self._density = density
-                self._overlay = Overlay(self._overlay.config, density=density)
+        self._view = None if room is None else (room, density)
 
     def __call__(self, result: FrameResult) -> Picture | None:
         """The picture, or None while nobody looks."""
-        room = self._room
-        if room is None:
+        view = self._view
+        if view is None:
             return None
+        room, density = view
         height, width = result.frame.image.shape[:2]
-        scale = min(1.0, room[0] / width, room[1] / height)
+        shown = min(room[0] / width, room[1] / height)
+        scale = min(1.0, shown)
+        density = max(1.0, density * scale / shown)  # a small picture is enlarged when it is painted
         small = resized(result, scale)
         with self._lock:
+            if density != self._overlay.density:
+                self._overlay = Overlay(self._overlay.config, density=density)
             overlay = self._overlay
             if scale != self._scale:
                 overlay.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from gui.charts import choose_curves
 from gui.evidence_panel import surroundings
 from gui.job_dialog import JobDialog
 from gui.job_kinds import arguments_of, job_kinds, results_of
-from gui.jobs import JobState, read_curves
+from gui.jobs import Job, JobState, read_curves
 from tests.gui.conftest import App
 from tracker.errors import ConfigError
 
@@ -96,6 +97,22 @@ def test_evidence_is_shown_picture_by_picture(app: App, tmp_path: Path) -> None:
     ]
     window.evidence.explain()
     assert window.jobs.all == [], "without a picture there is nothing to explain"
+
+
+def test_what_the_network_saw_is_told_without_where_its_picture_lies(app: App, tmp_path: Path) -> None:
+    window = app.start()
+    panel = window.evidence
+    for lines, words in (
+        (["$ sightline explain", "/tmp/a b/out/evidence-0-person.png: person 0.90", "maps are in /tmp"], "person 0.90"),
+        (["$ sightline explain", "maps are in /tmp"], "Nothing was found; these are its features."),
+    ):
+        job = Job("explain", [], None, window)
+        job.state = JobState.DONE
+        job.log.extend(lines)
+        panel._job, panel._folder = job, TemporaryDirectory(dir=tmp_path)
+        window.jobs.changed.emit(job)
+        assert panel._words.text() == words
+        panel._folder.cleanup()
 
 
 def test_the_surroundings_of_a_box_lie_in_the_picture_and_hold_it() -> None:

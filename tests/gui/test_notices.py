@@ -19,14 +19,10 @@ BOX = (600, 200, 680, 360)
 PLAIN = OverlayConfig(boxes=False, class_names=False, ids=False, scores=False)
 
 
-@pytest.fixture
-def result() -> FrameResult:
-    """Two events of a person whose box is a fine red chequer on grey."""
-    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-    x1, y1, x2, y2 = BOX
-    rows, columns = np.mgrid[y1:y2, x1:x2] // 8
-    image[y1:y2, x1:x2] = np.where(((rows + columns) % 2)[..., None], (255, 0, 0), (0, 0, 0))
-    boxes = np.array([BOX], np.float32)
+def one_person(width: int, height: int) -> FrameResult:
+    """Two events of somebody on plain grey."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    boxes = np.array([BOX], np.float32) * np.float32(width / WIDTH)
     detections = Detections(boxes, np.ones(1, np.float32), np.zeros(1, np.int32))
     zeros = np.zeros(1, np.float32)
     states = np.array([TrackState.CONFIRMED], np.uint8)
@@ -36,6 +32,16 @@ def result() -> FrameResult:
     )  # fmt: skip
     events = tuple(Event("line", name, 1.0, 7, 0, 1.0) for name in ("in", "out"))
     return FrameResult(Frame(image, 0, 1.0, "camera"), detections, tracks, ("person",), events=events)
+
+
+@pytest.fixture
+def result() -> FrameResult:
+    """The same, the box filled with a red chequer."""
+    plain = one_person(WIDTH, HEIGHT)
+    x1, y1, x2, y2 = BOX
+    rows, columns = np.mgrid[y1:y2, x1:x2] // 8
+    plain.frame.image[y1:y2, x1:x2] = np.where(((rows + columns) % 2)[..., None], (255, 0, 0), (0, 0, 0))
+    return plain
 
 
 def decoded(still: bytes) -> np.ndarray:
@@ -94,16 +100,16 @@ def test_a_listed_event_opens_as_the_picture_it_was(qtbot: QtBot, result: FrameR
     moment.close()
 
 
-def test_names_are_as_large_on_a_dense_screen(result: FrameResult) -> None:
-    """The tag over the box, measured in units of the window."""
+def test_names_are_as_large_on_a_dense_screen() -> None:
+    """The tag beside a box, in units of the window, also where the picture has fewer pixels than the place for it."""
     areas = []
-    for density in (1, 2):
+    for density, enlarged in ((1, 1.0), (2, 1.0), (2, 1.5)):
+        size = round(300 * density / enlarged), round(200 * density / enlarged)
         picturer = Picturer(OverlayConfig(boxes=False, masks=False))
         picturer.fit((300 * density, 200 * density), density)
-        picture = picturer(result)
+        picture = picturer(one_person(*size))
         assert picture is not None
-        _, y1, x2, _ = (side * density // 4 for side in BOX)
-        above = picture.pixels[: y1 - density, : 2 * x2]
-        areas.append(np.any(np.abs(above[..., :3].astype(int) - 90) > 8, axis=2).sum() / density**2)
-        assert areas[-1] > 0
-    assert areas[1] == pytest.approx(areas[0], rel=0.2)
+        assert picture.pixels.shape[1::-1] == size
+        tagged = np.any(np.abs(picture.pixels[..., :3].astype(int) - 90) > 8, axis=2)
+        areas.append(tagged.sum() * (enlarged / density) ** 2)
+    assert areas[1:] == pytest.approx([areas[0]] * 2, rel=0.25)

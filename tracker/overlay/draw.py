@@ -118,7 +118,7 @@ class Overlay:
         A picture for a dense screen, with `density` pixels where others have one, looks as on any other screen.
         """
         self.config = config or OverlayConfig()
-        self._density = density
+        self.density = density
         self._figures = figures
         self._trails: dict[int, deque[tuple[float, float, float]]] = {}
         self._pen: Pen | None = None
@@ -160,7 +160,7 @@ class Overlay:
 
     def _sizes(self, shorter_side: int) -> tuple[int, int]:
         """Line width and text height in pixels: 2 and 10 at 360p, 3 and 21 at 1080p, 5 and 36 at 4K."""
-        scale, side = self.config.scale * self._density, shorter_side / self._density
+        scale, side = self.config.scale * self.density, shorter_side / self.density
         return max(1, round(scale * (1.1 + side * 0.0018))), max(9, round(scale * (5 + side * 0.0144)))
 
     def _hide(self, result: FrameResult, canvas: Image) -> None:
