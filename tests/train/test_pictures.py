@@ -13,6 +13,18 @@ from tracker.train.data import MASK_SIZE
 from tracker.train.pictures import count_mistakes, draw_curves, picture_with_truth, sheet
 
 
+def test_a_mask_is_drawn_only_where_its_object_shows() -> None:
+    """The half that augmentation cut off is not taught, so it is not tinted either."""
+    image = np.full((100, 100, 3), 90, np.uint8)
+    visible, whole = np.array([[20, 40, 60, 60]], np.float32), np.array([[20, 40, 60, 80]], np.float32)
+    mask, one = np.full((1, 64, 64), 255, np.uint8), np.ones((1, 1), np.float32)
+    none, few = np.empty((0, 4), np.float32), np.ones(1, np.float32)
+    truth = Truth(visible, whole, one, one, few, mask, np.ones(1, bool), none, np.zeros(1, np.float32))
+    changed = (picture_with_truth(image, truth) != 90).any(axis=2)
+    assert changed[45:55, 25:55].all()
+    assert not changed[63:].any()
+
+
 def test_boxes_masks_and_ignored_regions_are_drawn_where_they_are() -> None:
     image = np.full((100, 100, 3), 90, np.uint8)
     box = np.array([[20, 20, 60, 60]], np.float32)

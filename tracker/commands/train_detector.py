@@ -13,6 +13,7 @@ from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_toml
 from tracker.protocols import Detector
 from tracker.train.loop import train_detector
+from tracker.train.state import tell_if_interrupted
 from tracker.train.train_config import TrainConfig
 
 __all__ = ["add_parser"]
@@ -49,7 +50,8 @@ def add_parser(train_subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     logging.getLogger("tracker").setLevel(logging.INFO)
     config = _train_config(options)
-    best = train_detector(config, teacher=_open_teacher(config))
+    with tell_if_interrupted(config.out):
+        best = train_detector(config, teacher=_open_teacher(config))
     sys.stdout.write(f"best weights: {best}\n")
     return 0
 

@@ -14,6 +14,7 @@ from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.fit import FitConfig
 from tracker.train.fit_options import add_fit_options, fit_config
 from tracker.train.labelled_images import AugmentImages, load_labelled_images
+from tracker.train.state import tell_if_interrupted
 
 __all__ = ["add_parser"]
 
@@ -65,7 +66,8 @@ def _run(options: argparse.Namespace) -> int:
         fit=fit_config(options),
     )
     _tell(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
-    result = train_classifier(config, train, val, options.out, report=_tell)
+    with tell_if_interrupted(options.out):
+        result = train_classifier(config, train, val, options.out, report=_tell)
     network, description = load_classifier(result.best)
     error = description["accuracy"]["error"]
     _tell(f"best of {result.epochs} epochs: {result.best}  validation error {100 * error:.2f} %")

@@ -66,6 +66,7 @@ def draw_labels(path: Path, data: DataSet) -> None:
     with_outline = np.bincount(class_ids[outlined], minlength=len(places))
     axes[0, 0].bar(places, with_outline, color="#0072b2", label="of them outlined")
     axes[0, 0].set_xticks(places, data.names, rotation=45, ha="right")
+    axes[0, 0].margins(y=0.2)
     axes[0, 0].legend()
     axes[0, 0].set_title(f"{len(class_ids)} objects on {len(samples)} images")
     x1, y1, x2, y2 = boxes.T
@@ -74,7 +75,9 @@ def draw_labels(path: Path, data: DataSet) -> None:
     axes[1, 0].hist2d((x1 + x2) / 2, (y1 + y2) / 2, bins=40, range=((0, 1), (0, 1)), cmap="viridis")
     axes[1, 0].invert_yaxis()
     axes[1, 0].set(title="centres of boxes", xlabel="left to right", ylabel="top to bottom")
-    axes[1, 1].hist([len(sample.boxes) for sample in samples], bins=30, color="#56b4e9")
+    each = np.array([len(sample.boxes) for sample in samples])
+    step = max(1, round((each.max(initial=0) + 1) / 30))
+    axes[1, 1].hist(each, bins=np.arange(0, each.max(initial=0) + step + 1, step) - 0.5, color="#56b4e9")
     axes[1, 1].set(title="objects on an image", xlabel="objects", ylabel="images", yscale="log")
     save(path, figure)
 
@@ -96,11 +99,16 @@ def picture_with_truth(image: Image, truth: Truth) -> Image:
     for row, box in enumerate(truth.boxes):
         told = truth.classes[row].max(initial=0) > 0
         colour = colour_of(int(truth.classes[row].argmax()) + 1) if told else WHITE
-        if truth.has_mask[row]:
-            tint(canvas, truth.full_boxes[row], truth.masks[row], colour)
         corners = to_pixels(box.tolist(), size)
-        if corners is not None:
-            draw_box(canvas, corners, colour, line=1)
+        if corners is None:
+            continue
+        if truth.has_mask[row]:
+            x1, y1, x2, y2 = corners
+            seen = slice(y1, y2 + 1), slice(x1, x2 + 1)  # what is cut off is not taught
+            tinted = canvas.copy()
+            tint(tinted, truth.full_boxes[row], truth.masks[row], colour)
+            canvas[seen] = tinted[seen]
+        draw_box(canvas, corners, colour, line=1)
     return canvas
 
 

@@ -14,6 +14,7 @@ from tracker.train.crops import Crops, cut_crops, join_crops, split_identities
 from tracker.train.fit import FitConfig
 from tracker.train.fit_options import add_fit_options, fit_config
 from tracker.train.reid import ReidTraining, score_reid, train_reid
+from tracker.train.state import tell_if_interrupted
 
 __all__ = ["add_parser", "cut_pairs"]
 
@@ -65,7 +66,8 @@ def _run(options: argparse.Namespace) -> int:
         f"{len(train)} crops of {len(set(train.ids.tolist()))} to train on, "
         f"{len(val)} of {len(set(val.ids.tolist()))} others to judge by"
     )
-    result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
+    with tell_if_interrupted(options.out):
+        result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
     told = ""
     if len(val):
         score = score_reid(load_reid(result.best), val)

@@ -14,6 +14,7 @@ from tracker.train.fit_options import add_fit_options, fit_config
 from tracker.train.labelled_images import AugmentImages
 from tracker.train.pixel_labels import load_pixel_labels
 from tracker.train.segmentation import SegmentationTraining, train_segmentation
+from tracker.train.state import tell_if_interrupted
 
 __all__ = ["add_parser", "image_size", "name_list", "number_list"]
 
@@ -67,7 +68,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     skipped = len(train.skipped) + len(val.skipped)
     _tell(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
-    result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
+    with tell_if_interrupted(options.out):
+        result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
     _, description = load_segmentation(result.best)
     _tell(f"best of {result.epochs} epochs: {result.best}  mean IoU {description['accuracy']['mean_iou']:.3f}")
     return 0

@@ -6,7 +6,8 @@ import csv
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tracker.nets.checkpoint import ModelCard, load_tensors, save_detector, writ
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 
-__all__ = ["Progress", "RunFolder"]
+__all__ = ["Progress", "RunFolder", "tell_if_interrupted"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,18 @@ class Progress:
 
     def clear(self) -> None:
         self.sums, self.counted = {}, 0
+
+
+@contextmanager
+def tell_if_interrupted(out: Path) -> Iterator[None]:
+    """Say what is left of a training that is stopped by hand."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = RunFolder(out).state.is_file()
+        told = "the same command with --resume goes on from the last save" if kept else "nothing was saved yet"
+        log.warning("%s: stopped; %s", out, told)
+        raise
 
 
 class RunFolder:
