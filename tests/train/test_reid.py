@@ -75,6 +75,18 @@ def test_people_never_seen_in_training_are_found_again(tmp_path: Path) -> None:
     assert network.config.identities == 20
 
 
+def test_people_seen_once_cannot_be_judged_by_and_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    config = ReidTraining(
+        network=ReidConfig(dimensions=8, height=32, width=16),
+        people=2,
+        crops=2,
+        fit=FitConfig(epochs=1, device="cpu"),
+    )
+    result = train_reid(config, clothes(3, 2), clothes(2, 1, seed=9), tmp_path, report=lambda _: None)
+    assert load_reid(result.best).config.identities == 3
+    assert not result.measures
+
+
 def test_a_network_to_start_from_must_fit(tmp_path: Path) -> None:
     other = make_reid(ReidConfig(backbone="osnet_x0_5", dimensions=32))
     save_network(

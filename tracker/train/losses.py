@@ -148,7 +148,7 @@ def yolo_loss(
         weights = truth.weights[match.objects]
         target = torch.zeros_like(objectness[row])
         target[match.anchors] = 1.0
-        weight = match.silent.to(target) * told_share(classes[row], truth.untold)
+        weight = match.silent.to(target) * speaks_of_told(classes[row], truth.untold)
         weight[match.anchors] = weights
         voice = voice + binary_entropy(objectness[row], target, weight)
         answering = answering + weights.sum()
@@ -171,13 +171,14 @@ def yolo_loss(
 
 
 @torch.no_grad()
-def told_share(classes: Float32[Tensor, "n c"], untold: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
-    """How far each anchor, by the class it speaks of, may be taught that nothing is there: 0 for untold classes.
+def speaks_of_told(classes: Float32[Tensor, "n c"], untold: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
+    """1 for anchors that may be taught that nothing is there, 0 where the likeliest class is an untold one.
 
-    So an object of a class that a folder does not label is never background there.
+    So an object of a class that a folder does not label is never background there, as far as the network knows it.
     """
     probability = classes.sigmoid()
-    return (probability @ (1 - untold)) / probability.sum(dim=-1).clamp(min=1e-12)
+    told, other = (probability * (1 - untold)).amax(dim=-1), (probability * untold).amax(dim=-1)
+    return (told >= other).to(probability)
 
 
 def binary_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

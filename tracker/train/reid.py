@@ -90,6 +90,8 @@ class _ReidTask:
         if self.val is None:
             return {}
         score = score_reid(network, self.val)
+        if not score.queries:  # nobody set aside was seen twice: nothing to find again
+            return {}
         return {"score": score.mean_average_precision, "rank1": score.rank1, "map": score.mean_average_precision}
 
     def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:

@@ -72,6 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     if len(val):
         score = score_reid(load_reid(result.best), val)
         told = f"  rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f} over {score.queries} queries"
+        if not score.queries:
+            told = "  (the last epoch: nobody set aside was seen twice; give longer videos, or a smaller --every)"
     _tell(f"best of {result.epochs} epochs: {result.best}{told}")
     return 0
 
