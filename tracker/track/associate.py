@@ -28,7 +28,7 @@ IOU, GIOU, HEIGHT_IOU = range(3)
 DENSE_LIMIT = 4096
 """Up to this many combinations all pairs are compared at once; above, boxes are swept along x."""
 SOLVE_WHOLE_LIMIT = 48
-"""Up to this many competing tracks one dense problem is solved; above, one for each connected group."""
+"""Up to this many competing tracks one dense problem is solved; above, a sparse one."""
 
 
 @compiled
@@ -157,7 +157,7 @@ def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
     row_names, row_places = np.unique(rows, return_inverse=True)
     col_names, col_places = np.unique(cols, return_inverse=True)
     if len(row_names) > SOLVE_WHOLE_LIMIT:
-        chosen = _solve_groups(row_places, col_places, gains, (len(row_names), len(col_names)))
+        chosen = _solve_sparse(row_places, col_places, gains, (len(row_names), len(col_names)))
         return rows[chosen], cols[chosen]
     table = np.zeros((len(row_names), len(col_names)))
     table[row_places, col_places] = gains
@@ -166,11 +166,13 @@ def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
     return row_names[i[kept]], col_names[j[kept]]
 
 
-def _solve_groups(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
-    """Indices of the chosen pairs; each connected group of competing pairs is solved on its own."""
-    from scipy.optimize import linear_sum_assignment
+def _solve_sparse(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
+    """Indices of the chosen pairs, found without the full table.
+
+    Each row may also take a column of its own that gains nothing, so that a full matching of the rows always exists.
+    """
     from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
     winners = _clear_winners(rows, cols, gains, shape)
     taken_rows, taken_cols = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
@@ -179,27 +181,19 @@ def _solve_groups(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int
     left = np.flatnonzero(~(taken_rows[rows] | taken_cols[cols]))
     if len(left) == 0:
         return winners
-    rows, cols, gains = rows[left], cols[left], gains[left]
-    size = sum(shape)
-    graph = coo_array((np.ones(len(left), np.int8), (rows, cols + shape[0])), shape=(size, size))
-    _, labels = connected_components(graph, directed=False)
-    groups = labels[rows]
-    order = groups.argsort(kind="stable")
-    cuts = np.flatnonzero(np.diff(groups[order])) + 1
-    chosen = [winners]
-    for members in np.split(order, cuts):
-        if len(members) == 1:
-            chosen.append(left[members])
-            continue
-        row_names, i = np.unique(rows[members], return_inverse=True)
-        col_names, j = np.unique(cols[members], return_inverse=True)
-        table = np.zeros((len(row_names), len(col_names)))
-        table[i, j] = gains[members]
-        place = np.full(table.shape, -1)
-        place[i, j] = members
-        picked = place[linear_sum_assignment(table, maximize=True)]
-        chosen.append(left[picked[picked >= 0]])
-    return np.concatenate(chosen)
+    row_names, i = np.unique(rows[left], return_inverse=True)
+    col_names, j = np.unique(cols[left], return_inverse=True)
+    own = np.arange(len(row_names))
+    most = gains[left].max() + 1
+    costs = np.concatenate([most - gains[left], np.full(len(own), most)])
+    places = np.concatenate([i, own]), np.concatenate([j, len(col_names) + own])
+    table = coo_array((costs, places), shape=(len(own), len(col_names) + len(own))).tocsr()
+    chosen_rows, chosen_cols = min_weight_full_bipartite_matching(table)
+    real = chosen_cols < len(col_names)
+    key = i * len(col_names) + j
+    order = key.argsort()
+    wanted = chosen_rows[real].astype(np.int64) * len(col_names) + chosen_cols[real]
+    return np.concatenate([winners, left[order[np.searchsorted(key, wanted, sorter=order)]]])
 
 
 def _clear_winners(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
