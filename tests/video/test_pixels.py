@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import product
 
 import av
@@ -92,9 +93,9 @@ def test_one_converter_takes_pictures_of_any_kind_as_swscale_itself_does() -> No
         assert np.array_equal(converter(frame), expected), (pixel_format, width, space)
 
 
-@pytest.mark.parametrize("life", [7, 1000])
-def test_memory_is_used_again_but_never_while_anything_looks_at_it(monkeypatch: pytest.MonkeyPatch, life: int) -> None:
-    monkeypatch.setattr(pixels, "POOL_LIFE", life)
+@pytest.mark.parametrize("every", [3, 1000])
+def test_memory_is_used_again_but_never_while_anything_looks_at_it(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
+    monkeypatch.setattr(pixels, "POOL_CHECK", every)
     converter, frames = RgbConverter(), [random_frame(640, 8, "yuv420p", seed) for seed in range(5)]
     kept = [converter(frame) for frame in frames]
     copies = [image.copy() for image in kept]
@@ -109,8 +110,25 @@ def test_memory_is_used_again_but_never_while_anything_looks_at_it(monkeypatch: 
     del kept, corner, frozen
     later = [converter(frame) for frame in frames]
     assert all(np.array_equal(image, copy) for image, copy in zip(later, copies, strict=True))
-    if life == 1000:
+    if every == 1000:
         assert len(addresses | {image.ctypes.data for image in later}) <= len(addresses) + 1
+
+
+def test_a_pool_is_begun_anew_after_a_jam_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    make = pixels._conversion
+    monkeypatch.setattr(pixels, "_conversion", lambda *kind: begun.append(kind) or make(*kind))
+    monkeypatch.setattr(pixels, "POOL_CHECK", 10)
+    converter, frame = RgbConverter(), random_frame(64, 8, "yuv420p")
+    recent: deque[Image] = deque(maxlen=4)
+    for _ in range(50):
+        recent.append(converter(frame))
+    assert len(begun) == 1
+    jam = [converter(frame) for _ in range(15)]
+    del jam
+    for _ in range(50):
+        recent.append(converter(frame))
+    assert len(begun) == 2
 
 
 @pytest.mark.parametrize("width", [2, 16, 17, 161, 640])

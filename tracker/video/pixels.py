@@ -21,8 +21,8 @@ from tracker.types import Image
 
 __all__ = ["Orientation", "RgbConverter", "apply_orientation", "orientation"]
 
-POOL_LIFE = 1000
-"""Pictures until a new pool is begun: pools do not shrink, and what one moment's jam took would never be given back."""
+POOL_CHECK = 1000
+"""Every so many pictures a pool of which less than half was of use is begun anew: pools do not shrink by themselves."""
 UPRIGHT = (False, False, False)
 Orientation = tuple[bool, bool, bool]
 
@@ -31,27 +31,41 @@ class RgbConverter:
     """Gives pictures as contiguous, read-only RGB; for one source, whose pictures come one after the other.
 
     The memory of an array goes to a later picture once the array and all views of it are gone: there are never more
-    buffers than arrays were lately in use at once.
+    than twice as many buffers as arrays were lately in use at once.
     """
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
-        self._made = 0
         self._kind: tuple[int, int, str, int, int] | None = None
+        self._made = 0
+        self._pool: set[int] = set()
+        self._lately: set[int] = set()
 
     def __call__(self, frame: VideoFrame) -> Image:
         """The picture as it is stored."""
         kind = frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
-        if self._graph is None or kind != self._kind or self._made == POOL_LIFE:
-            self._graph, self._kind, self._made = _conversion(*kind), kind, 0
-        self._made += 1
+        if self._graph is None or kind != self._kind:
+            self._begin(kind)
+        elif self._made % POOL_CHECK == 0:
+            # what is free is taken from the top of a stack: the rest of what one moment's jam took is never seen again
+            if 2 * len(self._lately) < len(self._pool):
+                self._begin(kind)
+            self._lately.clear()
+        assert self._graph is not None
         self._graph.vpush(frame)
         plane = self._graph.vpull().planes[0]
+        self._made += 1
+        self._pool.add(plane.buffer_ptr)
+        self._lately.add(plane.buffer_ptr)
         rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * frame.height)
         rows = rows.reshape(frame.height, plane.line_size)[:, : 3 * frame.width]
         image = np.ascontiguousarray(rows).reshape(frame.height, frame.width, 3)
         image.flags.writeable = False
         return image
+
+    def _begin(self, kind: tuple[int, int, str, int, int]) -> None:
+        self._graph, self._kind = _conversion(*kind), kind
+        self._pool.clear()
 
     def upright(self, frame: VideoFrame, turn: Orientation) -> Image:
         """The picture as it is meant to be seen: turned by its stream's `orientation`."""
