@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tracker.errors import CheckpointError, ConfigError, TrackerError
+from tracker.train import state
 from tracker.train.fit import FitConfig, choose_device, fit
 
 
@@ -71,13 +72,24 @@ def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path) -> 
     assert len((tmp_path / "broken/results.csv").read_text().splitlines()) == 1 + 6
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_finite_files(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_finite_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "SAVE_SECONDS", 0.0)
     network, task = line_network(), LineTask(breaks_in=2)
     with pytest.raises(TrackerError, match=r"no longer finite in epoch 3, step 3.*last\.safetensors.*lower"):
         fit(network, task, FitConfig(epochs=4, device="cpu"), tmp_path, report=lambda _: None)
-    state = torch.load(tmp_path / "last.state.pt", weights_only=True)
-    assert state["progress"]["epoch"] == 2
-    assert all(bool(value.isfinite().all()) for value in state["network"].values())
+    saved = torch.load(tmp_path / "last.state.pt", weights_only=True)
+    assert saved["progress"]["epoch"] == 2
+    assert all(bool(value.isfinite().all()) for value in saved["network"].values())
+
+
+def test_epochs_of_an_instant_are_not_saved_one_by_one(tmp_path: Path) -> None:
+    """Or else saving would take longer than training: the first and the last are there."""
+    task = LineTask()
+    fit(line_network(), task, FitConfig(epochs=6, device="cpu"), tmp_path, report=lambda _: None)
+    assert [name for name, _ in task.saved].count("last.safetensors") == 2
+    assert torch.load(tmp_path / "last.state.pt", weights_only=True)["progress"]["epoch"] == 6
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_no_training_is_overwritten_and_a_step_done_again_is_listed_once(
     config = small(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save", stop_at_call(RunFolder.save, 2))
-        with pytest.raises(KeyboardInterrupt):  # after the row of the second epoch, before its state
+        with pytest.raises(KeyboardInterrupt):  # after the rows of the second and the third epoch, before their state
             train_detector(config)
     with pytest.raises(ConfigError, match=r"holds a training already.*--resume"):
         train_detector(config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError, TrackerError
-from tracker.nets.checkpoint import write_atomically
 from tracker.train.ema import ModelEma
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 from tracker.train.state import Progress, RunFolder
@@ -187,12 +186,13 @@ def fit(
         means = {f"loss_{name}": value for name, value in progress.means().items()}
         folder.note({"epoch": progress.epoch, "minutes": progress.seconds / 60, **means, **measures})
         progress.clear()
-        task.save(folder.last, average.module, measures)
-        _save_state(folder, network, average, optimizer, progress)
-        if config.patience and progress.since_best >= config.patience:
+        stale = 0 < config.patience <= progress.since_best
+        if stale or out_of_time or progress.epoch == config.epochs or folder.due():
+            task.save(folder.last, average.module, measures)
+            folder.save_state(network, average, optimizer, progress)
+        if stale:
             report(f"stopped after epoch {progress.epoch}: none of the last {progress.since_best} was better")
-            break
-        if out_of_time:
+        if stale or out_of_time:
             break
     return FitResult(folder.best, best, progress.epoch)
 
@@ -227,15 +227,3 @@ def _line(progress: Progress, measures: Mapping[str, float], config: FitConfig, 
     star = " *" if progress.since_best == 0 else ""
     rate = progress.epoch * steps / max(progress.seconds, 1e-9)
     return f"epoch {progress.epoch}/{config.epochs}  {told}  {rate:.1f} steps/s  {left / 60:.1f} min left{star}"
-
-
-def _save_state(
-    folder: RunFolder, network: nn.Module, average: ModelEma, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    content = {
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": asdict(progress),
-    }
-    write_atomically(folder.state, lambda temporary: torch.save(content, temporary))

@@ -169,10 +169,10 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
             progress.epoch, progress.step = progress.epoch + 1, 0
             if ranks.first and (not config.evaluate_minutes or progress.epoch == config.epochs):
                 judge(config, average, card, judged, folder, progress, board)
-            if ranks.first:
-                folder.save(network, average, optimizer, card, progress)
             stale = float(ranks.first and 0 < config.patience <= progress.since_best)
             finished = bool(ranks.add(stale)[0])
+            if ranks.first and (finished or progress.epoch == config.epochs or folder.due()):
+                folder.save(network, average, optimizer, card, progress)
             if stale:
                 log.info("stopped after epoch %d: none of the last %d was better", progress.epoch, progress.since_best)
     ranks.leave()

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -73,11 +74,16 @@ def tell_if_interrupted(out: Path) -> Iterator[None]:
         raise
 
 
+SAVE_SECONDS = 15.0
+"""Time between saves where epochs are shorter: what an interruption may cost, for saving not to cost more."""
+
+
 class RunFolder:
     """The folder of one run: best.safetensors, last.safetensors, last.state.pt, results.csv, config.json."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.saved_at = -math.inf
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
         self.state = path / "last.state.pt"
@@ -106,6 +112,21 @@ class RunFolder:
         text = json.dumps(asdict(config), indent=2, default=str)
         write_atomically(self.path / "config.json", lambda temporary: temporary.write_text(text))
 
+    def due(self) -> bool:
+        """Whether the last save lies so far back that another is worth its time; at the first epoch's end it is."""
+        return time.monotonic() - self.saved_at >= SAVE_SECONDS
+
+    def save_state(self, network: nn.Module, average: ModelEma, optimizer: Optimizer, progress: Progress) -> None:
+        """Write what `restore` needs, and know when."""
+        content = {
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "progress": asdict(progress),
+        }
+        write_atomically(self.state, lambda temporary: torch.save(content, temporary))
+        self.saved_at = time.monotonic()
+
     def save(
         self, network: YoloNet, average: ModelEma, optimizer: Optimizer, card: ModelCard, progress: Progress
     ) -> None:
@@ -118,13 +139,7 @@ class RunFolder:
         module = average.module
         assert isinstance(module, YoloNet)
         save_detector(self.last, module, card)
-        content = {
-            "network": network.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "progress": asdict(progress),
-        }
-        write_atomically(self.state, lambda temporary: torch.save(content, temporary))
+        self.save_state(network, average, optimizer, progress)
 
     def restore(self, network: nn.Module, average: ModelEma, optimizer: Optimizer) -> Progress:
         """Put everything back as it was saved, but for the rates and decays, which are this run's own.
