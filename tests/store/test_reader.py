@@ -151,3 +151,10 @@ def test_rows_put_aside_are_found_by_track_and_taken_back_by_frame(tmp_path: Pat
         assert added.tracks.tolist() == [5, 5, 6]
         assert came_from.tolist() == [7, 1, 0]
         np.testing.assert_array_equal(added.boxes[1:], objects(3, 5, 6).boxes)
+
+
+def test_a_recording_cut_short_is_said_to_be_damaged_not_the_folder_to_be_full(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite", frames=2000)
+    path.write_bytes(path.read_bytes()[:60_000])
+    with pytest.raises(FormatError, match=r"a\.sqlite: damaged: "):
+        Scratch(path)

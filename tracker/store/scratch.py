@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from tracker.errors import SinkError
+from tracker.errors import FormatError, SinkError
 from tracker.store.rows import Observations
 
 __all__ = ["Scratch"]
@@ -29,7 +29,7 @@ class Scratch:
     """A copy of all rows of a recording, tentative ones too, and room for those that will replace them.
 
     A nameless file of SQLite's in the folder for temporary files, which is gone when this is closed or the program
-    dies. Raises SinkError where there is no room for it.
+    dies. Raises SinkError where there is no room for it, FormatError where the recording cannot be read.
     """
 
     def __init__(self, recording: Path) -> None:
@@ -45,6 +45,10 @@ class Scratch:
             self._connection.execute("DETACH recording")
         except sqlite3.Error as error:
             self.close()
+            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise FormatError(
+                    f"{recording}: damaged: {error}. Restore it from a copy, or annotate again."
+                ) from error
             raise _refusal(error) from error
 
     def close(self) -> None:
