@@ -53,6 +53,9 @@ QLabel[role="wrong"] {{ color: {wrong}; }}
 QLabel[role="quiet"] {{ color: {quiet}; }}
 QLabel[role="title"] {{ font-size: 22px; font-weight: 600; }}
 QLabel[role="heading"] {{ font-weight: 600; }}
+QCheckBox::indicator:unchecked:enabled, QGroupBox::indicator:unchecked:enabled,
+QAbstractItemView::indicator:unchecked:enabled {{ width: 12px; height: 12px; border: 1px solid {quiet};
+  border-radius: 2px; background: {base}; }}
 QListWidget, QTableView, QTreeView, QPlainTextEdit, QTextBrowser {{ border: 1px solid {line}; border-radius: 4px;
   background: {base}; }}
 QHeaderView::section {{ padding: 4px 6px; border: 0; border-bottom: 1px solid {line}; background: {window}; }}
