@@ -50,6 +50,25 @@ def test_the_same_network_scores_the_same_in_both_files(
     assert "all classes, mean" in capsys.readouterr().out
 
 
+def test_a_coco_file_is_judged_on_all_its_images(
+    tmp_path: Path, network: tuple[YoloNet, ModelCard], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shapes(tmp_path / "shapes", images=12, size=64)
+    images = sorted((tmp_path / "shapes" / "images").iterdir())
+    content = {
+        "images": [{"id": row, "file_name": image.name} for row, image in enumerate(images)],
+        "annotations": [{"image_id": row, "category_id": 3, "bbox": [4, 4, 20, 20]} for row in range(12)],
+        "categories": [{"id": 3, "name": "disc"}],
+    }
+    notes = tmp_path / "shapes" / "notes.json"
+    notes.write_text(json.dumps(content))
+    save_detector(tmp_path / "n.safetensors", *network)
+    options = ("detector", "--data", str(notes), "--device", "cpu", "--model", str(tmp_path / "n.safetensors"))
+    whole, train = told(capsys, *options)["all"], told(capsys, *options, "--split", "train")["all"]
+    assert whole["images"] == 12  # type: ignore[index]
+    assert train["images"] < 12  # type: ignore[index]
+
+
 def test_a_model_that_knows_none_of_the_classes_is_refused(
     tmp_path: Path, network: tuple[YoloNet, ModelCard], capsys: pytest.CaptureFixture[str]
 ) -> None:

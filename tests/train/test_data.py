@@ -143,6 +143,20 @@ def test_a_coco_file_alone_names_its_classes(tmp_path: Path) -> None:
     assert splits["train"].labels == ("cat", "dog")
 
 
+@pytest.mark.parametrize("images", ["train2017", "images/train2017", "images", "annotations", "."])
+def test_the_images_of_a_coco_file_are_found_where_people_keep_them(tmp_path: Path, images: str) -> None:
+    notes = coco(tmp_path)
+    (tmp_path / "annotations").mkdir()
+    notes = notes.rename(tmp_path / "annotations" / "instances_train2017.json")
+    written = sorted((tmp_path / "images").iterdir())
+    (tmp_path / images).mkdir(parents=True, exist_ok=True)
+    for image in written:
+        image.rename(tmp_path / images / image.name)
+    splits, check = load_data(notes)
+    assert len(splits["train"].samples) == 2
+    assert "missing image, skipped" not in check.counts
+
+
 def test_one_split_for_both_is_taken_at_its_word(tmp_path: Path) -> None:
     write(tmp_path, "a")
     splits, check = load_data(describe(tmp_path, val="images"))

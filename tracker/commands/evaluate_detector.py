@@ -61,8 +61,8 @@ def add_parser(kinds: Any) -> None:
     parser.add_argument("--model", default="auto", metavar="MODEL", help=text)
     text = "data.yaml or COCO JSON, as for training; classes are matched by name"
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help=text)
-    text = "which part of the data: val, test or train (default val)"
-    parser.add_argument("--split", default="val", choices=("val", "test", "train"), help=text)
+    text = "which part of the data: val, test, train or all (default val; all where --data is a COCO JSON)"
+    parser.add_argument("--split", choices=("val", "test", "train", "all"), help=text)
     parser.add_argument("--imgsz", type=int, metavar="PIXELS", help="longest side (default: the network's own)")
     parser.add_argument("--iou", type=float, metavar="IOU", help="of non-maximum suppression")
     parser.add_argument("--masks", action=argparse.BooleanOptionalAction, default=True, help="judge outlines too")
@@ -78,9 +78,10 @@ def _run(options: argparse.Namespace) -> int:
     splits, check = load_data(options.data)
     if check.counts and not options.json:
         sys.stdout.write(f"left out of the data:\n{check.report()}\n")
-    if options.split not in splits:
-        raise ConfigError(f"--split {options.split}: {options.data} has {', '.join(splits)}; add it, or name another")
-    data = splits[options.split]
+    split = options.split or ("all" if options.data.suffix == ".json" else "val")
+    if split not in (*splits, "all"):
+        raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")
+    data = splits[split] if split in splits else _whole(splits)
     look = DetectorConfig(
         model=options.model,
         conf=LOWEST_SCORE,
@@ -102,13 +103,19 @@ def _run(options: argparse.Namespace) -> int:
             rows = [row for row, sample in enumerate(data.samples) if _folder(sample) == folder]
             scores[folder] = score_finds(data, [data.samples[row] for row in rows], [found[row] for row in rows])
     if options.json:
-        told = {"model": options.model, "data": str(options.data), "split": options.split, "all": _numbers(scores[""])}
+        told = {"model": options.model, "data": str(options.data), "split": split, "all": _numbers(scores[""])}
         told["folders"] = {folder: _numbers(one) for folder, one in scores.items() if folder}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return 0
     for folder, one in scores.items():
-        sys.stdout.write(_table(folder or f"{options.data} {options.split}", one))
+        sys.stdout.write(_table(folder or f"{options.data} {split}", one))
     return 0
+
+
+def _whole(splits: Mapping[str, DataSet]) -> DataSet:
+    """The images of all splits."""
+    parts = list(splits.values())
+    return replace(parts[0], samples=tuple(sample for part in parts for sample in part.samples))
 
 
 def open_detector(look: DetectorConfig, *, threads: int) -> Detector:

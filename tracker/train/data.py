@@ -212,9 +212,13 @@ def read_segmentation(segmentation: Any, place: str, check: DataCheck) -> Outlin
 
 
 def find_image(name: str, path: Path, root: Path) -> Path:
-    """Where a COCO file's image lies: beside the file, in an images folder near it, or below the data's path."""
+    """Where a COCO file's image lies: beside the file, in an images folder near it, or below the data's path.
+
+    There or in a folder called like a part of the file's name: train2017 for instances_train2017.json.
+    """
     near = [path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent, root]
-    return next((folder / name for folder in near if (folder / name).is_file()), path.parent / name)
+    places = (folder / part / name for part in ("", *path.stem.split("_")) for folder in near)
+    return next((place for place in places if place.is_file()), path.parent / name)
 
 
 def read_image(path: Path, check: DataCheck) -> bytes | None:
