@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.store.recordings import INFO
 from tracker.errors import FormatError, SourceError
+from tracker.store import Observations, Origin, RecordingWriter
 from tracker.train.crops import Crops, cut_crops, join_crops, read_tracks, split_identities
 
 COLOURS = {1: (200, 30, 30), 2: (30, 30, 200), 3: (30, 200, 30)}
@@ -47,6 +49,27 @@ def test_boxes_are_scaled_to_the_video_by_what_seqinfo_states(walk: Path) -> Non
     np.testing.assert_allclose(tracks.boxes[0], [5, 6, 25, 36])
     (walk / "seqinfo.ini").unlink()
     np.testing.assert_allclose(read_tracks(walk / "gt/gt.txt", video_width=160).boxes[0], [10, 12, 50, 72])
+
+
+def test_a_recording_gives_the_boxes_that_were_seen(walk: Path) -> None:
+    writer = RecordingWriter.create(walk / "walk.sqlite", INFO)
+    for frame in range(8):
+        left = 10 * frame + 5
+        rows = Observations.rounded(
+            frame,
+            tracks=np.array([1, 2]),
+            class_ids=np.zeros(2, np.int64),
+            scores=np.full(2, 0.9),
+            boxes=np.array([[left, 6, left + 20, 36], [left, 42, left + 20, 72]], np.float64),
+            origins=np.array([Origin.SEEN, Origin.FILLED if frame % 2 else Origin.SET]),
+        )
+        writer.add(frame, frame / 25, rows)
+    writer.commit({})
+    writer.close()
+    crops = cut_crops(walk / "frames", walk / "walk.sqlite", size=(32, 16), every=1)
+    assert [(crops.ids == identity).sum() for identity in (1, 2)] == [8, 4]
+    for image, identity in zip(crops.images, crops.ids, strict=True):
+        np.testing.assert_allclose(image.reshape(3, -1).mean(axis=1), COLOURS[int(identity)], atol=12)
 
 
 def test_nothing_to_cut_and_missing_files_are_said(walk: Path) -> None:

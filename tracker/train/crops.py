@@ -19,7 +19,7 @@ from tracker.errors import FormatError
 from tracker.evaluate.mot_files import read_rows
 from tracker.geometry import clip
 from tracker.protocols import FrameSource
-from tracker.store import Recording
+from tracker.store import Origin, Recording
 from tracker.types import Image
 from tracker.video import open_source
 
@@ -59,7 +59,8 @@ def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
     """The tracks of a MOT text file or of a recording.
 
     Boxes of a ground truth that was made at another size are scaled to the video: a seqinfo.ini beside or above the
-    file tells the width they were made for. Rows with score 0 (to be ignored) are left out.
+    file tells the width they were made for. Rows with score 0 (to be ignored) are left out, and a recording's boxes
+    that were filled in: what hid the object is seen there.
     """
     if path.suffix == ".txt":
         rows = read_rows(path)
@@ -67,7 +68,9 @@ def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
         scale = video_width / (_stated_width(path) or video_width)
         return TrackBoxes(rows.frames[kept] - 1, rows.ids[kept], rows.boxes[kept] * scale)
     with Recording(path) as recording:
-        seen = recording.observations_in(0)
+        indices, _ = recording.frame_times()
+        recorded = recording.observations_in(0, int(indices.max(initial=0)))
+        seen = recorded[recorded.origins != Origin.FILLED]
         return TrackBoxes(seen.frames, seen.tracks, seen.boxes)
 
 
