@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.shapes import write_shapes
+from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.detect.onnx import OnnxDetector
 from tracker.detect.yolo import TorchDetector
@@ -251,6 +252,24 @@ def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
     assert told.untold.tolist() == [0, 0]
     assert untaught.untold.tolist() == [1, 0]
     assert untaught.join(told).untold.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labelled", "teacher", "asked"),
+    [(["box"], "start", True), (["box"], "none", False), (["disc", "box"], "start", False)],
+)
+def test_what_a_network_knows_and_a_folder_does_not_label_is_taught_by_itself(
+    tmp_path: Path, labelled: list[str], teacher: str, asked: bool
+) -> None:
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_detector(start, YoloNet(NetworkConfig(classes=2)), ModelCard(("disc", "box"), ANCHORS))
+    config = small(tmp_path)
+    config.data.write_text(config.data.read_text() + f"labelled: {{images: {labelled}}}\n")
+    options = ["--data", str(config.data), "--out", str(config.out), "--start", str(start), "--epochs", "1"]
+    options += ["--imgsz", "64", "--batch", "2", "--device", "cpu", "--no-pictures", "--teacher", teacher]
+    assert main(["train", "detector", *options]) == 0
+    assert bool(list(config.out.glob("teacher-*.npz"))) == asked
 
 
 def test_the_best_weights_come_as_a_model_ready_to_be_used(tmp_path: Path) -> None:

@@ -58,10 +58,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _open_teacher(config: TrainConfig) -> Detector | None:
     """Any model that the program can run, looking as `teaching` says."""
-    if not config.teacher:
+    model = config.start if config.teacher == "start" else config.teacher
+    if model in ("", "none"):
         return None
     look = DetectorConfig(
-        model=config.teacher,
+        model=model,
         conf=config.teaching.doubt,
         imgsz=config.teaching.size,
         masks=False,

@@ -20,7 +20,7 @@ from tracker.train.augment import Truth
 from tracker.train.data import draw_box_masks
 from tracker.types import Detections
 
-__all__ = ["Teaching", "ask_teacher", "known_truth"]
+__all__ = ["Teaching", "ask_teacher", "known_truth", "unlabelled"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,12 @@ class Teaching:
     """Finds that cover a labelled object more than this are dropped."""
 
 
+def unlabelled(data: DataSet) -> list[str]:
+    """The classes that some folder does not label."""
+    kinds = {sample.labelled for sample in data.samples}
+    return [label for row, label in enumerate(data.labels) if any(row not in labelled for labelled in kinds)]
+
+
 def ask_teacher(
     data: DataSet, teacher: Detector, cache: Path | None, *, key: str = "", batch: int = 8
 ) -> dict[Path, Detections]:
@@ -46,13 +52,10 @@ def ask_teacher(
 
     They are kept in `cache` for the next run; `key` tells one teacher and its settings from another.
     """
-    missing = {data.labels[row] for sample in data.samples for row in set(range(len(data.labels))) - {*sample.labelled}}
-    unknown = [label for label in data.labels if label in missing - set(teacher.labels)]
-    if not missing:
-        log.warning(
-            "the teacher is not asked: every folder labels every class ('labelled' in the data tells which do not)"
-        )
-    elif unknown:
+    missing = unlabelled(data)
+    log.info("the teacher tells of %s", ", ".join(label for label in missing if label in teacher.labels))
+    unknown = [label for label in missing if label not in teacher.labels]
+    if unknown:
         log.warning("the teacher knows no %s: untold where a folder does not label it", ", ".join(unknown))
     single = {sample.path: sample for sample in data.samples}
     asked = [sample for sample in single.values() if len(sample.labelled) < len(data.labels)]

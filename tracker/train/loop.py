@@ -28,7 +28,7 @@ from tracker.train.augment import Picture
 from tracker.train.batches import epoch_batches, shown, to_device
 from tracker.train.board import Board
 from tracker.train.data import load_data
-from tracker.train.distil import ask_teacher, known_truth
+from tracker.train.distil import ask_teacher, known_truth, unlabelled
 from tracker.train.ema import ModelEma
 from tracker.train.finish import finish_detector
 from tracker.train.losses import yolo_loss
@@ -48,6 +48,7 @@ WITHOUT_VALIDATION = (
     "no 'val', so nothing is validated: 'best' is simply the last epoch, its default threshold is not measured, and "
     "--patience never stops. Name a folder under 'val', or write 'validation_share: 0.15' to set images aside."
 )
+NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' tells which do not)."
 
 
 def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> Path:
@@ -56,7 +57,11 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
     if check.counts:
         log.warning("%s: data check\n%s", config.data, check.report())
     train, val = splits["train"], splits.get("val")
-    if not config.teacher and not any(len(sample.boxes) for sample in train.samples):
+    if teacher is not None and not set(unlabelled(train)) & set(teacher.labels):
+        if config.teacher != "start":
+            log.warning("%s: %s", config.data, NOT_ASKED)
+        teacher = None
+    if teacher is None and not any(len(sample.boxes) for sample in train.samples):
         raise ConfigError(
             f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
         )
