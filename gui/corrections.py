@@ -128,28 +128,28 @@ class Corrections(QObject):
             lambda editor: editor.relabel(track, new_id), lambda _: self.tr("{0} is {1} now").format(track, new_id)
         )
 
-    def move_box(self, track_id: int, box: Box) -> None:
-        """The track's box in this frame lies here."""
+    def move_box(self, track_id: int, box: Box, *, frame: int | None = None) -> None:
+        """The track's box in that frame, else in the one shown, lies here."""
         recording = self._recording()
         if recording is None:
             return
-        frame = recording.player.index
+        frame = recording.player.index if frame is None else frame
         recording.correct(
             lambda editor: editor.set_box(track_id, frame, box),
             lambda _: self.tr("Moved the box of {0} in frame {1}").format(track_id, frame),
         )
 
-    def add_box(self, box: Box, label: str | None = None) -> None:
-        """A box in this frame: of the selected track, else of a new one, whose class is asked for."""
+    def add_box(self, box: Box, label: str | None = None, *, frame: int | None = None) -> None:
+        """A box in that frame, else in the one shown: of the selected track, or of a new one, whose class is asked."""
         recording, tracks = self._chosen()
         if recording is None:
             return
+        frame = recording.player.index if frame is None else frame
         track = tracks[0] if len(tracks) == 1 else None
         if track is None and label is None:
             label = self._ask_label(self.tr("Class of the new track"))
             if label is None:
                 return
-        frame = recording.player.index
         recording.correct(
             lambda editor: editor.set_box(track, frame, box, label=label if track is None else None),
             lambda edit: self.tr("Added a box of {0} in frame {1}").format(edit.details["track"], frame),

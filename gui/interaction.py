@@ -19,8 +19,10 @@ __all__ = [
     "ShapeKind",
     "View",
     "box_at",
+    "boxes_at",
     "drag_box",
     "drag_shape",
+    "edge_distance",
     "handle_at",
     "insert_point",
     "remove_point",
@@ -194,15 +196,16 @@ def remove_point(shape: Shape, point: int) -> Shape:
 
 def box_at(boxes: Float[ndarray, "n 4"], position: Point) -> int | None:
     """Row of the smallest box around `position`, None outside all."""
-    if not len(boxes):
-        return None
+    return next(iter(boxes_at(boxes, position)), None)
+
+
+def boxes_at(boxes: Float[ndarray, "n 4"], position: Point) -> list[int]:
+    """Rows of all boxes around `position`, the smallest first."""
     x, y = position
-    x1, y1, x2, y2 = boxes.T
-    inside = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)
-    if not inside.any():
-        return None
-    sizes = np.where(inside, (x2 - x1) * (y2 - y1), np.inf)
-    return int(np.argmin(sizes))
+    x1, y1, x2, y2 = boxes.reshape(-1, 4).T
+    (inside,) = np.nonzero((x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2))
+    sizes = ((x2 - x1) * (y2 - y1))[inside]
+    return [int(row) for row in inside[np.argsort(sizes, kind="stable")]]
 
 
 HANDLES: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1))

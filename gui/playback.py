@@ -52,6 +52,10 @@ class Playback(QObject):
         ):
             commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture)
 
+    def begin(self) -> None:
+        """Another recording is open: what was marked in the one before means nothing in it."""
+        self._mark, self._resume = None, False
+
     def refresh(self) -> None:
         """Offer what can be done now."""
         recording = self._recording()
@@ -100,6 +104,13 @@ class Playback(QObject):
             recording.player.play(on=False)
         elif self._resume:
             recording.player.play(on=True)
+
+    def hold_at(self, frame: int) -> None:
+        """A box is being drawn or dragged in this frame; the next one must not take its place."""
+        recording = self._recording()
+        if recording is not None and recording.player.playing:
+            recording.player.play(on=False)
+            recording.player.seek(frame)
 
     def _step(self, frames: int) -> None:
         recording = self._recording()

@@ -21,6 +21,8 @@ __all__ = ["Player", "Seekable", "Walked", "seekable"]
 
 log = logging.getLogger(__name__)
 
+ONLY_FRAME_S = 0.04
+"""How long the only frame of a recording is to be seen."""
 SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0)
 
 
@@ -251,22 +253,33 @@ class Player:
             if self._anchor is None:
                 self._anchor = now, float(self.times[here])
             following = here + 1
-            if self._loop is not None and not self._loop[0] <= following <= self._loop[1]:
-                following, self._anchor = self._loop[0], (now, float(self.times[self._loop[0]]))
-            elif following >= self.count:
+            again = self._loop is not None and not self._loop[0] <= following <= self._loop[1]
+            if following >= self.count and not again:
                 self._playing = False
                 return
             began, stamp = self._anchor
             position = stamp + (now - began) * self._speed
-            reached = int(np.searchsorted(self.times, position, side="right")) - 1
-            last = self.count - 1 if self._loop is None else self._loop[1]
-            following = min(max(following, reached), last)  # leave out what is too late to be seen
-            wait_s = (float(self.times[following]) - position) / self._speed
+            if self._loop is not None and again:
+                following, due = self._loop[0], self._end_of(here)
+            else:
+                reached = int(np.searchsorted(self.times, position, side="right")) - 1
+                last = self.count - 1 if self._loop is None else self._loop[1]
+                following = min(max(following, reached), last)  # leave out what is too late to be seen
+                due = float(self.times[following])
+            wait_s = (due - position) / self._speed
             if wait_s > 0 and self._wake.wait(wait_s):
                 return  # another wish came
             if self._stop or self._target is not None or not self._playing:
                 return
+            if again:
+                self._anchor = time.perf_counter(), float(self.times[following])
         self._fetch(source, following)
+
+    def _end_of(self, index: int) -> float:
+        """Until when a frame is to be seen: the next one's time, after the last as long as the one before it."""
+        if index + 1 < self.count:
+            return float(self.times[index + 1])
+        return float(2 * self.times[index] - self.times[index - 1]) if index else float(self.times[0]) + ONLY_FRAME_S
 
     def _show(self, frame: Frame) -> None:
         self._frame, self.index = frame, frame.index

@@ -328,6 +328,7 @@ class PlayedRecording(QObject):
         if overview is not None:
             living = {track.track_id for track in overview.tracks}
             if overview.complete:
+                self._reader.solo &= living
                 self.select(self.selected & living)
             self.counts.look(overview, correctable=self.correctable)
         self.player.redraw()

@@ -211,8 +211,9 @@ class RecordingPage(QWidget):
         self.view.clicked_track.connect(self._clicked)
         self.view.activated.connect(self.full_screen)
         self.view.shapes_changed.connect(self._use_shapes)
-        self.view.box_drawn.connect(self.corrections.add_box)
-        self.view.box_moved.connect(self.corrections.move_box)
+        self.view.box_begun.connect(self.playback.hold_at)
+        self.view.box_drawn.connect(lambda box, frame: self.corrections.add_box(box, frame=frame))
+        self.view.box_moved.connect(lambda track, box, frame: self.corrections.move_box(track, box, frame=frame))
         self.timeline.sought.connect(self._seek)
         self.timeline.scrubbed.connect(self.playback.scrub)
         self.timeline.clicked_track.connect(self._clicked)
@@ -220,6 +221,7 @@ class RecordingPage(QWidget):
         self.tracks.activated.connect(self._go_to_track)
         self.transport.held.connect(self._hold)
         self.playback.full_screen.connect(self.full_screen)
+        self.opened.connect(self.playback.begin)
 
     def _heat_now(self) -> HeatMap | None:
         return self._recording.heat() if self._recording is not None else None

@@ -98,6 +98,8 @@ class RecordingTools(QObject):
         """Offer what can be done now."""
         recording = self._recording()
         chosen = recording is not None and bool(recording.selected)
+        if recording is not None and not recording.soloed:
+            self._commands["recording.solo"].setChecked(False)
         for name in ("follow", "solo"):
             action = self._commands[f"recording.{name}"]
             action.setEnabled(chosen or action.isChecked())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from PyQt6.QtCore import QPointF, Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent, QPainter
-from PyQt6.QtWidgets import QWidget
+from PyQt6.QtWidgets import QApplication, QWidget
 
 from gui.drawing import paint_box, paint_shape
 from gui.interaction import (
@@ -16,9 +17,10 @@ from gui.interaction import (
     Point,
     Shape,
     View,
-    box_at,
+    boxes_at,
     drag_box,
     drag_shape,
+    edge_distance,
     handle_at,
     insert_point,
     remove_point,
@@ -31,6 +33,8 @@ __all__ = ["Tool", "VideoView"]
 
 Tool: TypeAlias = Literal["look", "line", "zone", "blur", "box"]
 REACH = 9.0
+LEAST_DRAG = 3.0
+"""Pixels of the view below which a press that moves is a click."""
 
 
 class VideoView(PictureView):
@@ -41,8 +45,12 @@ class VideoView(PictureView):
     activated = pyqtSignal()
     """A double click."""
     shapes_changed = pyqtSignal(list)
-    box_drawn = pyqtSignal(tuple)
-    box_moved = pyqtSignal(int, tuple)
+    box_begun = pyqtSignal(int)
+    """A box begins to be drawn or dragged in the frame of that index."""
+    box_drawn = pyqtSignal(tuple, int)
+    """A box and the frame's index."""
+    box_moved = pyqtSignal(int, tuple, int)
+    """A track's box and the frame's index."""
     tool_done = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -51,6 +59,9 @@ class VideoView(PictureView):
         self._tool: Tool = "look"
         self._drawn: list[Point] = []
         self._pointer: Point = (0.0, 0.0)
+        self._hovered = self._dragging = False
+        self._pressed: Point = (0.0, 0.0)
+        self._edited_frame = 0
         self._grip: tuple[Hit, Shape, Point] | None = None
         self._box_grip: tuple[int, int, Box, Point] | None = None
         self._dragged_box: Box | None = None
@@ -75,7 +86,11 @@ class VideoView(PictureView):
         return self._tool
 
     def show_shapes(self, shapes: Sequence[Shape]) -> None:
-        """The shapes to draw and to edit."""
+        """The shapes to draw and to edit; one that is being dragged stays in hand unless others are there now."""
+        if self._grip is not None:
+            hit, before, _ = self._grip
+            if [*self._shapes[: hit.shape], before, *self._shapes[hit.shape + 1 :]] == list(shapes):
+                return
         self._shapes = list(shapes)
         self._grip = None
         self.update()
@@ -89,8 +104,7 @@ class VideoView(PictureView):
 
     def track_at(self, point: Point) -> int:
         """Id of the track below a point of the frame, 0 beside all."""
-        row = self._row_at(point)
-        return 0 if row is None else self._id_of(row)
+        return next(iter(self._tracks_at(point)), 0)
 
     def select(self, track_ids: Sequence[int]) -> None:
         """Mark these tracks."""
@@ -108,6 +122,7 @@ class VideoView(PictureView):
         view = self.view()
         at = (event.position().x(), event.position().y())
         point = view.to_frame(at)
+        self._pressed, self._dragging = at, False
         if event.button() == Qt.MouseButton.MiddleButton or (
             event.button() == Qt.MouseButton.LeftButton and event.modifiers() & Qt.KeyboardModifier.ShiftModifier
         ):
@@ -123,18 +138,22 @@ class VideoView(PictureView):
         if event is None:
             return
         at = event.position()
-        self._pointer = (at.x(), at.y())
+        self._pointer, self._hovered = (at.x(), at.y()), True
         view = self.view()
         point = view.to_frame(self._pointer)
+        begins = not self._dragging and math.dist(self._pointer, self._pressed) >= LEAST_DRAG
+        self._dragging = self._dragging or begins
         if self._pan_from is not None:
             self.keep_view(view.panned(at.x() - self._pan_from.x(), at.y() - self._pan_from.y()))
             self._pan_from = at
-        elif self._grip is not None:
+        elif self._grip is not None and self._dragging:
             hit, shape, start = self._grip
             moved = drag_shape(shape, hit, (point[0] - start[0], point[1] - start[1]), self._frame_size)
             self._shapes[hit.shape] = moved
-        elif self._box_grip is not None:
+        elif self._box_grip is not None and self._dragging:
             _, handle, box, start = self._box_grip
+            if begins:
+                self.box_begun.emit(self._edited_frame)
             self._dragged_box = drag_box(box, handle, (point[0] - start[0], point[1] - start[1]))
         self.update()
 
@@ -149,11 +168,13 @@ class VideoView(PictureView):
             if self._shapes[hit.shape] != shape:
                 self.shapes_changed.emit(self.shapes)
         elif self._box_grip is not None:
-            track_id, _, box, _ = self._box_grip
+            track_id, _, box, start = self._box_grip
             moved, self._box_grip, self._dragged_box = self._dragged_box, None, None
+            if not self._dragging:
+                self._click_again(track_id, start)
             tidy = None if moved is None else tidy_box(moved, self._frame_size)
             if tidy is not None and tidy != box:
-                self.box_moved.emit(track_id, tidy)
+                self.box_moved.emit(track_id, tidy, self._edited_frame)
         elif self._tool in ("blur", "box") and len(self._drawn) == 1:
             self._finish_rectangle(self.view().to_frame((event.position().x(), event.position().y())))
         self.update()
@@ -191,6 +212,19 @@ class VideoView(PictureView):
             return
         self.update()
 
+    def leaveEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """No shape is below the pointer any more."""
+        super().leaveEvent(event)
+        self._hovered = False
+        self.update()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Keep keys for what is drawn before they become commands."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and self._claims(event):
+            event.accept()
+            return True
+        return super().event(event)
+
     # drawing and dragging
 
     def _press_left(self, point: Point, view: View) -> None:
@@ -206,16 +240,16 @@ class VideoView(PictureView):
                 self._drawn.append(point)
         elif self._tool in ("blur", "box"):
             self._drawn = [point]
+            if self._tool == "box" and self._picture is not None:
+                self._edited_frame = self._picture.result.frame.index
+                self.box_begun.emit(self._edited_frame)
         else:
             self._press_look(point, view)
 
     def _press_look(self, point: Point, view: View) -> None:
         hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
         inside_only = (
-            hit is not None
-            and hit.point is None
-            and self._shapes[hit.shape].kind == "zone"
-            and self._row_at(point) is not None
+            hit is not None and hit.point is None and self._shapes[hit.shape].kind == "zone" and self.track_at(point)
         )
         if hit is not None and not inside_only:
             self._grip = (hit, self._shapes[hit.shape], point)
@@ -244,15 +278,24 @@ class VideoView(PictureView):
                 handle = handle_at((x1, y1, x2, y2), point, reach=REACH / view.scale)
                 if handle is not None:
                     self._box_grip = (track_id, handle, (x1, y1, x2, y2), point)
+                    self._edited_frame = self._picture.result.frame.index
                     return True
         return False
 
-    def _row_at(self, point: Point) -> int | None:
-        return None if self._picture is None else box_at(self._picture.result.tracks.boxes, point)
+    def _click_again(self, track_id: int, point: Point) -> None:
+        """A click at the selected track: of those that lie there the next one, with Ctrl the first not selected."""
+        tracks = self._tracks_at(point) or [track_id]
+        chosen = tracks[(tracks.index(track_id) + 1) % len(tracks)] if track_id in tracks else tracks[0]
+        if QApplication.keyboardModifiers() & Qt.KeyboardModifier.ControlModifier:
+            chosen = next((track for track in tracks if track not in self.selected), track_id)
+        self.clicked_track.emit(chosen)
 
-    def _id_of(self, row: int) -> int:
-        assert self._picture is not None
-        return int(self._picture.result.tracks.ids[row])
+    def _tracks_at(self, point: Point) -> list[int]:
+        """Ids of the tracks below a point, the smallest box first."""
+        if self._picture is None:
+            return []
+        tracks = self._picture.result.tracks
+        return [int(tracks.ids[row]) for row in boxes_at(tracks.boxes, point)]
 
     def _finish_zone(self) -> None:
         if len(self._drawn) >= 3:
@@ -270,7 +313,7 @@ class VideoView(PictureView):
         else:
             self.use_tool("look")
             self.tool_done.emit()
-            self.box_drawn.emit(tidy)
+            self.box_drawn.emit(tidy, self._edited_frame)
 
     def _finish(self, shape: Shape) -> None:
         self._shapes.append(shape)
@@ -279,12 +322,33 @@ class VideoView(PictureView):
         self.shapes_changed.emit(self.shapes)
 
     def _delete_touched(self) -> bool:
-        view = self.view()
-        hit = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
-        if hit is None or not self.draws_shapes:
+        hit = self._touched(self.view())
+        if hit is None:
             return False
         del self._shapes[hit.shape]
         return True
+
+    def _touched(self, view: View) -> Hit | None:
+        """The shape below the pointer."""
+        if not self._hovered or not self.draws_shapes:
+            return None
+        return shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
+
+    def _claims(self, event: QKeyEvent) -> bool:
+        """Whether a command's key is meant for what is drawn: Escape amid a drawing, Delete at a shape.
+
+        With a track selected, Delete inside a zone means the track; at the zone's edge it means the zone.
+        """
+        if event.modifiers():
+            return False
+        if event.key() == Qt.Key.Key_Escape:
+            return self._tool != "look"
+        view = self.view()
+        hit = self._touched(view) if event.key() == Qt.Key.Key_Delete else None
+        if hit is None:
+            return False
+        reach, point = REACH / view.scale, view.to_frame(self._pointer)
+        return not self.selected or hit.point is not None or edge_distance(self._shapes[hit.shape], point) <= reach
 
     def _free_name(self, word: str) -> str:
         taken = {shape.name for shape in self._shapes}
@@ -296,7 +360,7 @@ class VideoView(PictureView):
             paint_box(painter, box, view, handles=False, dashed=True)
         self._paint_selection(painter, view)
         if self.draws_shapes:
-            touched = shape_at(self._shapes, view.to_frame(self._pointer), reach=REACH / view.scale)
+            touched = self._touched(view)
             for number, shape in enumerate(self._shapes):
                 paint_shape(painter, shape, view, touched=touched is not None and touched.shape == number)
         self._paint_unfinished(painter, view)
