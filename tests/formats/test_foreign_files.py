@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tracker.errors import FormatError
+from tracker.formats import find_format
 from tracker.formats.annotations import Known
 from tracker.formats.coco import read as read_coco
 from tracker.formats.cvat import read as read_cvat
@@ -254,6 +255,61 @@ def test_of_several_label_studio_annotations_of_a_video_one_is_read(
     (tmp_path / "a.json").write_text(json.dumps([task | {"annotations": [first, second]}]))
     assert read_label_studio(tmp_path / "a.json", Known(200, 100)).labels == ("Car",)
     assert "2 annotations of the one video; the first is read" in caplog.text
+
+
+def test_label_studio_files_without_boxes_of_a_video_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = label_studio_task("a.mp4", "Car")
+    region = {"type": "rectanglelabels", "value": {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": ["Car"]}}
+    task["annotations"][1]["result"].append(region)  # type: ignore[index]
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    assert len(read_label_studio(tmp_path / "a.json", Known(200, 100)).rows_by_track()) == 1
+    assert "left out: 1 rectanglelabels" in caplog.text
+    images = {"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"id": 1, "result": [region]}]}
+    short = {"id": 1, "video": "a.mp4", "box": [{"framesCount": 1, "sequence": [], "labels": ["Car"]}]}
+    for content, reason in ((images, "found 1 rectanglelabels only"), (short, "not JSON-MIN")):
+        (tmp_path / "b.json").write_text(json.dumps([content]))
+        with pytest.raises(FormatError, match=reason):
+            read_label_studio(tmp_path / "b.json", Known(200, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("mot", "\ufeff1,0,10,10,5,5\r\n1,1.0,20,10,5,5\r\n2,0,11,10,5,5\r\n2,-1,40,10,5,5\r\n"),
+        (
+            "coco",
+            json.dumps(
+                {
+                    "categories": [{"id": 1, "name": "voiture é"}],
+                    "images": [{"id": number, "file_name": f"frame_{number:06d}.PNG"} for number in (1, 2)],
+                    "annotations": [
+                        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 5, 5],
+                         "attributes": {"occluded": False, "track_id": 0, "keyframe": True}},
+                        {"id": 2, "image_id": 1, "category_id": 1, "bbox": [20, 10, 5, 5],
+                         "attributes": {"track_id": 1}},
+                        {"id": 3, "image_id": 2, "category_id": 1, "bbox": [11, 10, 5, 5],
+                         "attributes": {"track_id": 0}},
+                        {"id": 4, "image_id": 2, "category_id": 1, "bbox": [40, 10, 5, 5],
+                         "attributes": {"occluded": True}},
+                    ],
+                }
+            ),
+        ),
+        ("csv", "frame,track_id,x1,y1,x2,y2\n0,0,10,10,15,15\n0,1,20,10,25,15\n1,0,11,10,16,15\n1,,40,10,45,15\n"),
+    ],
+)  # fmt: skip
+def test_ids_from_zero_are_tracks(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(content, encoding="utf-8", newline="")
+    found = find_format(name).load().read(tmp_path / "a")
+    assert {track: len(rows) for track, rows in found.rows_by_track().items()} == {1: 2, 2: 1}
+    assert found.objects.track_ids.tolist() == [1, 2, 0, 1]
+
+
+def test_an_id_of_zero_for_all_objects_is_none(tmp_path: Path) -> None:
+    (tmp_path / "det.txt").write_text("1,0,10,10,5,5,1,-1,-1,-1\n1,0,20,10,5,5,1,-1,-1,-1\n2,3,11,10,5,5,1,-1,-1,-1\n")
+    assert read_mot(tmp_path / "det.txt").objects.track_ids.tolist() == [0, 0, 3]
 
 
 def test_voc_pictures_keep_their_names(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _add(
         box,
         "made",
         class_id=(track_id or slot) % label_count,
-        track_id=track_id,
+        track_id=track_id or None,
         score=draw(st.integers(0, 10000)) / 10000 if scored else math.nan,
         segmentation=segmentation,
         occluded=world.occluded and draw(st.booleans()),

@@ -219,6 +219,7 @@ def number(value: float, least: int = 2) -> str:
 class Collector:
     """Takes rows in any order, refuses those no format may hold, and gives Annotations.
 
+    Track ids may count from 0: all are raised by one then. An id 0 that stands twice in a frame means no track.
     Errors name the file and the `where` given with each row, such as "line 12".
     """
 
@@ -237,6 +238,7 @@ class Collector:
         self._rows: list[tuple[int, int, int, tuple[float, float, float, float], float, bool, bool]] = []
         self._segmentations: list[Segmentation | None] = []
         self._taken: set[tuple[int, int]] = set()
+        self._zero_is_none = False
 
     def refuse(self, where: str, reason: str) -> NoReturn:
         """Raise the error for that place."""
@@ -308,7 +310,7 @@ class Collector:
         where: str,
         *,
         class_id: int,
-        track_id: int = 0,
+        track_id: int | None = None,
         score: float = math.nan,
         segmentation: Segmentation | Rle | None = None,
         occluded: bool = False,
@@ -326,16 +328,18 @@ class Collector:
             self.refuse(where, f"the box {tuple(box)} has a negative size")
         if math.isinf(score):
             self.refuse(where, f"the score {score} is not finite")
-        if not 0 <= track_id < 2**53:
-            self.refuse(where, f"track id {track_id} is out of range")
-        if track_id > 0:
+        if track_id is not None:
+            if not 0 <= track_id < 2**53:
+                self.refuse(where, f"track id {track_id} is out of range")
             if (frame, track_id) in self._taken:
-                self.refuse(where, f"track {track_id} stands twice in frame {frame}")
+                if track_id:
+                    self.refuse(where, f"track {track_id} stands twice in frame {frame}")
+                self._zero_is_none = True
             self._taken.add((frame, track_id))
         if segmentation is not None:
             segmentation = self._checked(frame, segmentation, where)
         corners = (float(x1), float(y1), float(x2), float(y2))
-        self._rows.append((frame, track_id, class_id, corners, score, occluded, keyframe))
+        self._rows.append((frame, -1 if track_id is None else track_id, class_id, corners, score, occluded, keyframe))
         self._segmentations.append(segmentation)
 
     def _checked(self, frame: int, segmentation: Segmentation | Rle, where: str) -> Segmentation | None:
@@ -366,6 +370,7 @@ class Collector:
         order = sorted(range(len(self._rows)), key=lambda row: self._rows[row][:2])
         rows = [self._rows[row] for row in order]
         told = [self._frames[index] for index in indices]
+        raised = not self._zero_is_none and any(row[1] == 0 for row in rows)
         frames = Frames(
             indices=np.array(indices, np.int64),
             times=np.array([time for time, _, _, _ in told], np.float64),
@@ -375,7 +380,7 @@ class Collector:
         )
         objects = Objects(
             frames=np.array([position[row[0]] for row in rows], np.int64),
-            track_ids=np.array([row[1] for row in rows], np.int64),
+            track_ids=np.array([max(row[1] + raised, 0) for row in rows], np.int64),
             class_ids=np.array([row[2] for row in rows], np.int32),
             boxes=np.array([row[3] for row in rows], np.float64).reshape(-1, 4),
             scores=np.array([row[4] for row in rows], np.float64),

@@ -83,7 +83,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             rows.refuse(where, f"image {image_id} is not among the images")
         attributes = item.get("attributes")
         attributes = attributes if isinstance(attributes, dict) else {}
-        track_id = item.get("track_id", attributes.get("track_id", 0))
+        track_id = item.get("track_id", attributes.get("track_id"))
         _add(
             rows,
             where,
@@ -91,7 +91,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             item.get("bbox"),
             _class_of(item, class_ids, rows, where),
             item.get("segmentation"),
-            track_id=as_int(track_id, f"{where}.track_id", path),
+            track_id=None if track_id is None else as_int(track_id, f"{where}.track_id", path),
             score=as_number(item["score"], f"{where}.score", path) if "score" in item else math.nan,
             occluded=bool(attributes.get("occluded", False)),
             keyframe=bool(attributes.get("keyframe", True)),
@@ -205,7 +205,7 @@ def _add(
     class_id: int,
     segmentation: Any,
     *,
-    track_id: int,
+    track_id: int | None,
     score: float = math.nan,
     occluded: bool = False,
     keyframe: bool = True,

@@ -82,9 +82,8 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
         if track_id in seen:
             rows.refuse(where, f"track {track_id} stands twice")
         seen.add(track_id)
-    raised = 1 if 0 in seen else 0
     for place, track in enumerate(root.all("track")):
-        track_id = int(float(track.attributes.get("id", str(place)))) + raised
+        track_id = int(float(track.attributes.get("id", str(place))))
         _read_track(track, track_id, rows, (width, height))
     others = Counter(node.tag for track in root.all("track") for node in track.children if node.tag in OTHER_KINDS)
     if others:

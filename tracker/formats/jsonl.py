@@ -83,7 +83,7 @@ def _read_object(item: dict[str, Any], rows: Collector, frame: int, where: str) 
         (x1, y1, x2, y2),
         where,
         class_id=rows.check_class_id(as_int(item.get("class_id"), f"{where}: class_id", path), where),
-        track_id=as_int(item.get("id", 0), f"{where}: id", path),
+        track_id=as_int(item["id"], f"{where}: id", path) if "id" in item else None,
         score=as_number(item["score"], f"{where}: score", path) if "score" in item else math.nan,
         segmentation=segmentation_from_json(item.get("segmentation"), rows, where),
         occluded=item.get("occluded") is True or item.get("state") == "coasting",

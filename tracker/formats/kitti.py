@@ -31,10 +31,9 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     for where, cells in table:
         if len(cells) not in (17, 18):
             rows.refuse(where, f"expected 17 or 18 columns, found {len(cells)}")
-    ids = [to_int(cells[1], "id", path, where) for where, cells in table]
-    raised = 1 if 0 in ids else 0
-    for (where, cells), track_id in zip(table, ids, strict=True):
+    for where, cells in table:
         frame = to_int(cells[0], "frame", path, where)
+        track_id = to_int(cells[1], "id", path, where)
         occluded = to_int(cells[4], "occluded", path, where)
         x1, y1, x2, y2 = (
             to_float(cell, name, path, where)
@@ -48,7 +47,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             (x1, y1, x2, y2),
             where,
             class_id=rows.class_id(cells[2], where),
-            track_id=track_id + raised if track_id >= 0 else 0,
+            track_id=track_id if track_id >= 0 else None,
             score=to_float(cells[17], "score", path, where) if len(cells) == 18 else math.nan,
             occluded=occluded in (1, 2),
         )

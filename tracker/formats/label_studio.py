@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, pairwise, zip_longest
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,9 @@ from tracker.formats.parts import AnnotationParts, Holds, Summary, TrackRow
 __all__ = ["read", "write"]
 
 log = logging.getLogger(__name__)
+
+REGION_VALUES = {"x", "points", "vertices", "rle", "sequence"}
+"""One of them stands in the value of all that has a place in the picture; the others are answers about the whole."""
 
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
@@ -48,12 +52,21 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     rows.source = rows.source or videos[chosen[0]]
     number, annotation = _chosen_annotation(task, rows)
     track_id = 0
+    others: Counter[str] = Counter()
     for place, item in enumerate(as_list(annotation.get("result"), f"annotations[{number}].result", path)):
         where = f"annotations[{number}].result[{place}]"
         result = as_mapping(item, where, path)
-        if result.get("type", "videorectangle") == "videorectangle":
+        kind = as_text(result.get("type", "videorectangle"), f"{where}.type", path)
+        if kind == "videorectangle":
             track_id += 1
             _read_track(result, rows, where, track_id, known)
+        elif isinstance(result.get("value"), dict) and REGION_VALUES & result["value"].keys():
+            others[kind] += 1
+    if others:
+        found = ", ".join(f"{count} {kind}" for kind, count in others.items())
+        if not track_id:
+            rows.refuse("", f"expected boxes of a video (videorectangle), found {found} only")
+        log.warning("%s: left out: %s", path, found)
     return rows.finish()
 
 
@@ -65,6 +78,8 @@ def _is_upload_of(name: str, address: str) -> bool:
 
 def _chosen_annotation(task: dict[str, Any], rows: Collector) -> tuple[int, dict[str, Any]]:
     """The first annotation of the task that was not cancelled, and its number: others tell of the same objects."""
+    if "annotations" not in task and "predictions" not in task:
+        rows.refuse("file", f"a task without annotations, found {sorted(task)[:8]}; export as JSON, not JSON-MIN")
     found = as_list(task.get("annotations") or task.get("predictions", []), "annotations", rows.path)
     entries = [as_mapping(item, f"annotations[{number}]", rows.path) for number, item in enumerate(found)]
     kept = [(number, entry) for number, entry in enumerate(entries) if entry.get("was_cancelled") is not True]

@@ -1,9 +1,9 @@
 """MOTChallenge text: one row per object and frame, `frame,id,left,top,width,height,score,-1,-1,-1`.
 
-Frames and ids count from 1. Classes, masks and time stamps have no place in a result file. Ground truth
-(`frame,id,left,top,width,height,counts,class,visibility`) and detection files (id -1) are read too; the class numbers
-of MOT16 to MOT20 get their names, or those the user gives. A row of ground truth that does not count stays, with the
-score 0.
+Frames and ids count from 1; ids from 0, as some trackers write them, are raised by one. Classes, masks and time stamps
+have no place in a result file. Ground truth (`frame,id,left,top,width,height,counts,class,visibility`) and detection
+files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A row of ground
+truth that does not count stays, with the score 0.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
             (left, top, tidy(left + width), tidy(top + height)),
             where,
             class_id=rows.class_id(name, where),
-            track_id=max(track_id, 0),
+            track_id=track_id if track_id >= 0 else None,
             score=to_float(cells[6], "score", path, where) if len(cells) > 6 else math.nan,
         )
     return rows.finish()

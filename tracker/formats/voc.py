@@ -51,7 +51,7 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
         if not node.words("name"):
             rows.refuse(where, "an object without a <name>")
         attributes = node.first("attributes")
-        track_id = "0"
+        track_id = None
         for attribute in attributes.all("attribute") if attributes else ():
             if attribute.words("name") == "track_id":
                 track_id = attribute.words("value")
@@ -60,7 +60,7 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
             (x1, y1, x2, y2),
             where,
             class_id=rows.class_id(node.words("name"), where),
-            track_id=to_int(track_id, "track_id", path, where),
+            track_id=None if track_id is None else to_int(track_id, "track_id", path, where),
             occluded=node.words("occluded") == "1",
         )
 

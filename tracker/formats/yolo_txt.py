@@ -70,7 +70,7 @@ def _read_row(
     width, height = size
     class_id = to_int(cells[0], "class", path, where)
     class_id = rows.check_class_id(class_id, where) if has_labels else rows.class_id(f"class {class_id}", where)
-    score, track_id = math.nan, 0
+    score, track_id = math.nan, None
     if len(cells) % 2 == 0:
         trailing = cells.pop()
         if "." in trailing:
