@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -50,8 +51,7 @@ def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> 
     written = []
     with Recording(job.store) as recording:
         for name in names:
-            suffix = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name) or export_suffix(name)
-            path = folder / f"{job.base.name}{suffix}"
+            path = _path_of(job, name, folder)
             if name == VIDEO:
                 render_video(recording, job.source, path, settings, lambda *_: None)
             elif name == REPORT:
@@ -60,6 +60,11 @@ def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> 
                 export(recording, name, path)
             written.append(path)
     return written
+
+
+def _path_of(job: Job, name: str, folder: Path) -> Path:
+    suffix = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name) or export_suffix(name)
+    return folder / f"{job.base.name}{suffix}"
 
 
 class ExportDialog(QDialog):
@@ -157,6 +162,9 @@ class ExportDialog(QDialog):
         """Begin."""
         names = self._chosen()
         folder = Path(self._folder.text()).expanduser()
+        there = [path for name in names if (path := _path_of(self._job, name, folder)).exists()]
+        if there and not self._may_replace(there):
+            return
         self._preferences.keep("export/formats", ",".join(names))
         self._preferences.keep("export/folder", str(folder))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
@@ -165,6 +173,17 @@ class ExportDialog(QDialog):
         self._words.setText("")
         job, settings = self._job, self._settings
         self._background.run(lambda: export_all(job, settings, names, folder), self._written, self._failed, owner=self)
+
+    def _may_replace(self, there: list[Path]) -> bool:
+        box = QMessageBox(self)
+        box.setWindowTitle("Sightline")
+        box.setText(self.tr("Replace what is there?"))
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setInformativeText("\n".join(map(str, there)))
+        box.setStandardButtons(QMessageBox.StandardButton.Cancel)
+        replace = box.addButton(self.tr("&Replace"), QMessageBox.ButtonRole.AcceptRole)
+        box.exec()
+        return box.clickedButton() is replace
 
     def _chosen(self) -> list[str]:
         return [name for name, box in self._boxes.items() if box.isChecked()]

@@ -11,9 +11,9 @@ from PyQt6.QtGui import QDesktopServices, QHideEvent, QShowEvent
 from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QToolBar, QToolButton, QVBoxLayout, QWidget
 
 from gui.commands import Commands
-from gui.counting import shapes_from_mapping, shapes_to_mapping
 from gui.engine import Engine
 from gui.interaction import Shape
+from gui.kept_shapes import keep_live_shapes, live_shapes
 from gui.keyboard import order_tabs, reach_by_tab
 from gui.live_tile import LiveTile
 from gui.preferences import Preferences
@@ -107,7 +107,7 @@ class LivePage(QWidget):
             spec, self._engine, self._background, self._preferences.folder, loop=loop, open_source=self._open_source,
             parent=self,
         )  # fmt: skip
-        session.use_shapes(shapes_from_mapping(self._preferences.rules_of(session.name)))
+        session.use_shapes(live_shapes(self._preferences, spec))
         session.noticed.connect(self.noticed)
         session.clips.arm(armed=self._commands["live.clips"].isChecked())
         tile = LiveTile(session, self._background, self._grid_holder)
@@ -332,7 +332,7 @@ class LivePage(QWidget):
 
     def _shapes_changed(self, tile: LiveTile, shapes: list[Shape]) -> None:
         tile.session.use_shapes(shapes)
-        self._preferences.keep_rules(tile.session.name, shapes_to_mapping(shapes))
+        keep_live_shapes(self._preferences, tile.session.spec, shapes)
 
     def _open_folder(self) -> None:
         folder = self._preferences.folder()

@@ -53,8 +53,9 @@ class RecordedCounts(QObject):
 
     def look(self, overview: Overview, *, correctable: bool) -> None:
         """The store holds this now."""
-        if self._overview is None and not self.shapes:
-            self.shapes = shapes_from_rules(overview.rules.scaled(*overview.size))
+        rules = overview.rules.scaled(*overview.size)
+        if self._overview is None and (rules.line or rules.zone):  # what the recording was counted by, goes before
+            self.shapes = shapes_from_rules(rules) + [shape for shape in self.shapes if shape.kind == "blur"]
         self._overview, self._correctable = overview, correctable
         if self._rules(overview) == overview.rules.scaled(*overview.size):
             self.events = overview.events
@@ -106,6 +107,7 @@ class RecordedCounts(QObject):
                     lambda error: self.failed.emit(str(error)),
                     lane=self._lane,
                     owner=self,
+                    saves=True,
                 )
             return
         self._background.drop_waiting("counts")

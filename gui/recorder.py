@@ -112,6 +112,7 @@ class Recorder:
                     sink.close()
                 except TrackerError as error:
                     self.problem = str(error)
+            self.files = [file for file in self.files if file.exists()]  # where no frame came there is no video
             return self.files
 
     def write(self, result: FrameResult) -> None:
@@ -209,6 +210,7 @@ class ClipKeeper:
 
     def close(self) -> None:
         self._end()
+        self._ring.clear()  # a source that is opened again begins at other times
         for clip in self._clips:
             clip.wait()
 

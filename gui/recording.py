@@ -10,9 +10,10 @@ import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.annotation import Annotation, orders_of_settings, orders_of_store
-from gui.counting import CountRow, shapes_from_mapping, shapes_to_mapping
+from gui.counting import CountRow
 from gui.engine import Engine
 from gui.interaction import Shape
+from gui.kept_shapes import keep_recorded_shapes, recorded_shapes
 from gui.picture import Picture, Picturer, with_hidden
 from gui.player import Player
 from gui.preferences import Preferences
@@ -59,8 +60,7 @@ class PlayedRecording(QObject):
         self.overview: Overview | None = None
         self.picture: Picture | None = None
         self.selected: frozenset[int] = frozenset()
-        shapes = shapes_from_mapping(preferences.rules_of(self._rules_key))
-        self.counts = RecordedCounts(job.store, shapes, background, EDITING, self)
+        self.counts = RecordedCounts(job.store, recorded_shapes(preferences, job), background, EDITING, self)
         self.annotation: Annotation | None = None
         self._engine = engine
         self._background = background
@@ -250,6 +250,7 @@ class PlayedRecording(QObject):
             self._not_corrected,
             lane=EDITING,
             owner=self,
+            saves=True,
         )
 
     def undo(self) -> None:
@@ -262,15 +263,11 @@ class PlayedRecording(QObject):
 
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count at these lines and zones, hide these regions."""
-        self._preferences.keep_rules(self._rules_key, shapes_to_mapping(shapes))
+        keep_recorded_shapes(self._preferences, self.job, shapes)
         self.counts.use_shapes(shapes)
         self.configure()
 
     # on the window's thread
-
-    @property
-    def _rules_key(self) -> str:
-        return str(self.job.source)
 
     def _frame_size(self) -> tuple[int, int] | None:
         return self.picture.frame_size if self.picture is not None else None

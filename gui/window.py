@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QSize, Qt, QTimer
 from PyQt6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PyQt6.QtWidgets import (
     QApplication,
@@ -46,6 +46,7 @@ from tracker.video.address import is_address
 __all__ = ["Window"]
 
 STOP_S = 1.8
+SAVING_MS = 50
 SIDE_WIDTH = 380
 RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
@@ -221,6 +222,12 @@ class Window(QMainWindow):
         if event is None:
             return
         if not self._asked and not self._may_close():
+            event.ignore()
+            return
+        if self.background.saving:  # goes on closing as soon as it is written
+            self._asked = True
+            self.say(self.tr("Corrections are being saved"))
+            QTimer.singleShot(SAVING_MS, self.close)
             event.ignore()
             return
         deadline = time.monotonic() + STOP_S

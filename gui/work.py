@@ -35,6 +35,7 @@ class Background(QObject):
         self._lanes: dict[str, deque[Callable[[], None]]] = {}
         self._lock = threading.Lock()
         self._open = 0
+        self._unsaved = 0
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
@@ -48,12 +49,16 @@ class Background(QObject):
         *,
         lane: str | None = None,
         owner: QObject | None = None,
+        saves: bool = False,
     ) -> None:
         """Call `work` on another thread, then `done` with its result or `failed` with its error on this one.
 
-        Neither is called once `owner`, whom they belong to, has been deleted.
+        Neither is called once `owner`, whom they belong to, has been deleted. What `saves` the user's work counts as
+        `saving` until it is done.
         """
         self._open += 1
+        with self._lock:
+            self._unsaved += saves
         self._timer.start()
 
         def hand_over(tell: Callable[[], Any]) -> None:
@@ -71,6 +76,9 @@ class Background(QObject):
                     hand_over(lambda: log.warning("%s", problem))
             else:
                 hand_over(lambda: done(outcome))
+            finally:
+                with self._lock:
+                    self._unsaved -= saves
 
         if lane is None:
             threading.Thread(target=task, name="sightline-task", daemon=True).start()
@@ -82,6 +90,11 @@ class Background(QObject):
                 return
             self._lanes[lane] = deque([task])
         threading.Thread(target=self._serve, args=(lane,), name=f"sightline-{lane}", daemon=True).start()
+
+    @property
+    def saving(self) -> bool:
+        """Whether work of the user's is not yet saved."""
+        return self._unsaved > 0
 
     @property
     def busy(self) -> bool:
