@@ -49,6 +49,14 @@ def test_lenet_learns_what_it_is_shown_and_its_file_tells_the_labels(tmp_path: P
     assert description["accuracy"]["error"] == result.measures["error"]
 
 
+def test_a_run_of_few_steps_keeps_what_it_learned(tmp_path: Path) -> None:
+    config = ClassifierTraining(
+        network=ClassifierConfig(backbone="lenet5"), fit=FitConfig(epochs=30, learning_rate=5e-3, device="cpu")
+    )
+    result = train_classifier(config, stripes(256), stripes(64, seed=1), tmp_path, report=lambda _: None)
+    assert error(result.best, stripes(100, seed=2)) < 0.05  # of 60 steps; 0.5 where the average keeps its beginning
+
+
 def test_validation_data_with_other_classes_is_refused(tmp_path: Path) -> None:
     other = LabelledImages(np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.int64), ("cat",))
     with pytest.raises(ConfigError, match="validation data has classes cat, training data upright, lying"):
@@ -61,6 +69,30 @@ def run(*arguments: str) -> int:
     options = parser.parse_args(["classifier", *arguments])
     code: int = options.run(options)
     return code
+
+
+def test_images_to_judge_by_take_the_form_of_those_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, val = stripes(96), stripes(40, size=56, seed=1)
+    np.savez(tmp_path / "train.npz", images=train.images[:, 0], labels=train.labels, names=train.names)
+    colour = np.repeat(val.images[:, 0, :, :, None], 3, axis=3)
+    np.savez(tmp_path / "val.npz", images=colour, labels=1 - val.labels, names=val.names[::-1])
+    data, other, out = (str(tmp_path / name) for name in ("train.npz", "val.npz", "run"))
+    options = ["--backbone", "lenet5", "--learning-rate", "0.005", "--epochs", "10", "--batch", "16"]
+    assert run("--data", data, "--val", other, "--out", out, *options, "--augment", "none", "--device", "cpu") == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert float(told.split("validation error ")[1].split()[0]) < 10
+
+
+def test_too_few_images_to_set_some_aside_are_trained_on_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = stripes(6)
+    np.savez(tmp_path / "few.npz", images=data.images[:, 0], labels=data.labels)
+    options = ["--data", str(tmp_path / "few.npz"), "--out", str(tmp_path / "run"), "--epochs", "2"]
+    assert run(*options, "--backbone", "lenet5", "--device", "cpu") == 0
+    assert "nothing to judge by; give --val" in capsys.readouterr().out
 
 
 def test_the_command_trains_tells_progress_and_measures_on_test_data(

@@ -34,6 +34,19 @@ def test_early_updates_follow_the_network_closely() -> None:
     torch.testing.assert_close(ema.module[0].weight, net[0].weight, atol=1e-2, rtol=0)
 
 
+def test_the_average_of_a_short_run_has_forgotten_where_it_began() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        net.weight.fill_(0.0)
+    ema = ModelEma(net, decay=0.999, warmup_steps=1, reach=0.2)
+    for step in range(1, 51):
+        with torch.no_grad():
+            net.weight.fill_(float(step))
+        ema.update(net)
+        assert ema.module.weight.item() >= 0.8 * step - 1
+    assert ema.module.weight.item() < 50
+
+
 def test_a_restored_average_goes_on_to_the_bit() -> None:
     net = _net()
     first = ModelEma(net, warmup_steps=5)

@@ -63,6 +63,42 @@ def test_an_npz_is_read_with_and_without_colour(tmp_path: Path) -> None:
     assert colour.names == ("a", "b")
 
 
+def test_class_numbers_of_an_npz_are_those_of_the_training_data_by_name(tmp_path: Path) -> None:
+    content = {"images": np.zeros((3, 8, 8), np.uint8), "labels": np.array([0, 1, 0])}
+    np.savez(tmp_path / "named.npz", **content, names=["dog", "cat"])
+    data = load_labelled_images(tmp_path / "named.npz", names=("cat", "dog", "bird"))
+    assert data.names == ("cat", "dog", "bird")
+    assert data.labels.tolist() == [1, 0, 1]
+    with pytest.raises(FormatError, match="unknown class 'dog'; the training data has cat, bird"):
+        load_labelled_images(tmp_path / "named.npz", names=("cat", "bird"))
+    np.savez(tmp_path / "bare.npz", **content)
+    assert load_labelled_images(tmp_path / "bare.npz", names=("cat", "dog")).labels.tolist() == [0, 1, 0]
+
+
+def test_an_npz_of_wide_images_is_the_same_when_asked_for_at_its_own_height(tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).integers(0, 255, (2, 8, 12, 3), np.uint8)
+    np.savez(tmp_path / "wide.npz", images=wide, labels=np.array([0, 1]))
+    data = load_labelled_images(tmp_path / "wide.npz")
+    assert np.array_equal(data.images, wide[:, :, 2:10].transpose(0, 3, 1, 2))
+    assert np.array_equal(data.images, load_labelled_images(tmp_path / "wide.npz", size=8).images)
+
+
+def test_images_come_with_the_channels_asked_for(folder: Path, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (2, 8, 8), np.uint8)
+    np.savez(tmp_path / "grey.npz", images=grey, labels=np.array([0, 1]))
+    colour = load_labelled_images(tmp_path / "grey.npz", channels=3, size=8)
+    assert np.array_equal(colour.images, np.stack([grey] * 3, axis=1))
+    np.savez(tmp_path / "rgb.npz", images=np.stack([grey] * 3, axis=3), labels=np.array([0, 1]))
+    assert np.array_equal(load_labelled_images(tmp_path / "rgb.npz", channels=1).images, grey[:, None])
+    assert load_labelled_images(folder, size=8, channels=1).images.shape == (6, 1, 8, 8)
+
+
+def test_a_class_without_an_image_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "eel").mkdir()
+    assert load_labelled_images(folder, size=8).names == ("cat", "dog", "eel")
+    assert "no image of the class eel" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

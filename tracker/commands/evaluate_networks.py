@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tracker.errors import ConfigError
-
 __all__ = ["add_parser"]
 
 
@@ -45,12 +43,8 @@ def _run_classifier(options: argparse.Namespace) -> int:
     from tracker.train.labelled_images import load_labelled_images
 
     network, description = load_classifier(options.model)
-    names, channels = tuple(description["labels"]), network.config.in_channels
-    data = load_labelled_images(options.data, size=int(description["image_size"]), names=names, grey=channels == 1)
-    if data.images.shape[1] != channels:
-        raise ConfigError(
-            f"{options.data}: images have {data.images.shape[1]} channels, {options.model} takes {channels}"
-        )
+    names, size = tuple(description["labels"]), int(description["image_size"])
+    data = load_labelled_images(options.data, size=size, names=names, channels=network.config.in_channels)
     report = report_classification(data.labels, classify(network, data.images).argmax(axis=1), classes=len(names))
     rows = dict(zip(names, zip(report.precision.tolist(), report.recall.tolist(), strict=True), strict=True))
     if options.json:

@@ -103,6 +103,7 @@ def train_classifier(
         raise ConfigError(f"--batch {config.batch}: must be 1 or more")
     if val is None and config.validation_share > 0:
         train, val = split(train, config.validation_share, seed=config.fit.seed)
+        val = val if len(val) else None  # too few of each class to set one aside
     if val is not None and val.names != train.names:
         raise ConfigError(f"validation data has classes {', '.join(val.names)}, training data {', '.join(train.names)}")
     torch.manual_seed(config.fit.seed)

@@ -54,8 +54,8 @@ def _run(options: argparse.Namespace) -> int:
     if size is not None and size < 1:
         raise ConfigError(f"--image-size {size}: must be 1 or more")
     train = load_labelled_images(options.data, size=size)
-    val = None if options.val is None else load_labelled_images(options.val, size=size, names=train.names)
-    test = None if options.test is None else load_labelled_images(options.test, size=size, names=train.names)
+    form: dict[str, Any] = {"size": train.images.shape[2], "names": train.names, "channels": train.images.shape[1]}
+    val, test = (None if path is None else load_labelled_images(path, **form) for path in (options.val, options.test))
     augment = options.augment or ("digits" if train.images.shape[1] == 1 else "photos")
     config = ClassifierTraining(
         network=ClassifierConfig(backbone=options.backbone, head=options.head, dropout=options.dropout),
@@ -69,8 +69,11 @@ def _run(options: argparse.Namespace) -> int:
     with tell_if_interrupted(options.out):
         result = train_classifier(config, train, val, options.out, report=_tell)
     network, description = load_classifier(result.best)
-    error = description["accuracy"]["error"]
-    _tell(f"best of {result.epochs} epochs: {result.best}  validation error {100 * error:.2f} %")
+    error = description["accuracy"].get("error")
+    told = (
+        f"validation error {100 * error:.2f} %" if error is not None else "(the last: nothing to judge by; give --val)"
+    )
+    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
     if test is not None:
         report = report_classification(
             test.labels, classify(network, test.images).argmax(axis=1), classes=len(test.names)

@@ -18,12 +18,19 @@ __all__ = ["ModelEma"]
 
 
 class ModelEma:
-    """Keeps `module`, a copy of a network whose weights trail the trained one's."""
+    """Keeps `module`, a copy of a network whose weights trail the trained one's.
 
-    def __init__(self, model: nn.Module, *, decay: float = 0.9998, warmup_steps: int = 2000) -> None:
+    The average looks back over 1 / (1 - decay) updates, fewer at the beginning, and never over more than the share
+    `reach` of those made so far.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, decay: float = 0.9998, warmup_steps: int = 2000, reach: float = math.inf
+    ) -> None:
         self.module = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         self.warmup_steps = warmup_steps
+        self.reach = reach
         self.updates = 0
 
     @torch.no_grad()
@@ -31,6 +38,7 @@ class ModelEma:
         """Move the average towards `model`; buffers that count or index are copied."""
         self.updates += 1
         weight = 1.0 - self.decay * (1.0 - math.exp(-self.updates / max(self.warmup_steps, 1)))
+        weight = min(1.0, max(weight, 1.0 / (self.reach * self.updates)))
         averages, values = [], []
         for average, value in zip(self.module.state_dict().values(), model.state_dict().values(), strict=True):
             if average.dtype.is_floating_point:

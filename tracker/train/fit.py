@@ -25,6 +25,9 @@ __all__ = ["FitConfig", "FitResult", "Task", "choose_device", "fit"]
 
 Batch = TypeVar("Batch")
 
+AVERAGED = 0.2
+"""Share of the steps so far that the average looks back over, at most: a short run would else keep its beginning."""
+
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
@@ -47,7 +50,7 @@ class FitConfig:
     clip: float = 5.0
     """Largest norm of the gradient."""
     average: float = 0.999
-    """Decay of the moving average of the weights, which is what is measured and kept."""
+    """Largest decay of the moving average of the weights, which is what is measured and kept."""
     freeze: int = 0
     """Epochs during which the backbone stays as it is."""
     patience: int = 0
@@ -142,7 +145,7 @@ def fit(
     )
     optimizer = torch.optim.AdamW(groups)
     total = config.epochs * task.steps
-    average = ModelEma(network, decay=config.average, warmup_steps=max(1, total // 50))
+    average = ModelEma(network, decay=config.average, warmup_steps=1, reach=AVERAGED)
     progress = folder.restore(network, average, optimizer) if config.resume else Progress()
     best: Mapping[str, float] = {}
     begun = time.monotonic() - progress.seconds

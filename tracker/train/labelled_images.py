@@ -72,18 +72,19 @@ class AugmentImages:
 
 
 def load_labelled_images(
-    path: Path, *, size: int | None = None, names: Sequence[str] | None = None, grey: bool = False
+    path: Path, *, size: int | None = None, names: Sequence[str] | None = None, channels: int | None = None
 ) -> LabelledImages:
     """The images of an .npz file or of a folder per class, as squares of `size` pixels.
 
-    Without `size` those of an .npz stay as they are and those of a folder become 224 pixels: shorter side to size,
-    centre cut out. `names` asks for these classes in this order (those of the training data); an unknown class is
-    refused with a FormatError, as is a file that is neither or holds nothing usable.
+    Shorter side to size, centre cut out; without `size` those of an .npz keep their shorter side and those of a
+    folder become 224 pixels. `names` asks for these classes in this order (those of the training data), `channels`
+    for grey (1) or RGB (3) images, else those of an .npz are as it has them and those of a folder RGB. An unknown
+    class is refused with a FormatError, as is a file that is neither or holds nothing usable.
     """
     if path.is_dir():
-        return _load_folder(path, size or 224, names, grey=grey)
+        return _load_folder(path, size or 224, names, grey=channels == 1)
     if path.suffix == ".npz" and path.is_file():
-        return _load_npz(path, size, names)
+        return _load_npz(path, size, names, channels)
     raise FormatError(
         f"{path}: expected an .npz file with 'images' and 'labels', or a folder with one folder per class"
     )
@@ -149,7 +150,7 @@ def _draw(limit: float, count: int, generator: torch.Generator) -> Float32[Tenso
     return (2 * torch.rand(count, generator=generator) - 1) * limit
 
 
-def _load_npz(path: Path, size: int | None, names: Sequence[str] | None) -> LabelledImages:
+def _load_npz(path: Path, size: int | None, names: Sequence[str] | None, channels: int | None) -> LabelledImages:
     try:
         with path.open("rb") as file, np.load(file) as content:
             found = set(content.files)
@@ -159,20 +160,28 @@ def _load_npz(path: Path, size: int | None, names: Sequence[str] | None) -> Labe
             known = [str(name) for name in content["names"]] if "names" in found else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(f"{path}: not a whole .npz file ({error}); copy or download it again") from error
-    grey = images.ndim == 3
-    if images.dtype != np.uint8 or not (grey or (images.ndim == 4 and images.shape[3] in (1, 3))):
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))):
         raise FormatError(
             f"{path}: expected images uint8 (n, h, w) or (n, h, w, 3), found {images.dtype} {images.shape}"
         )
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or len(labels) == 0:
         raise FormatError(f"{path}: expected {len(images)} whole-number labels, found {labels.dtype} {labels.shape}")
-    names = tuple(names or known or (str(number) for number in range(int(labels.max()) + 1)))
-    if labels.min() < 0 or labels.max() >= len(names):
-        raise FormatError(f"{path}: labels run from {labels.min()} to {labels.max()}, there are {len(names)} classes")
-    if size is not None and images.shape[1:3] != (size, size):
-        images = np.stack([_square(image, size) for image in images])
-    channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return LabelledImages(np.ascontiguousarray(channels_first), labels.astype(np.int64), names)
+    classes = tuple(names or known or (str(number) for number in range(int(labels.max()) + 1)))
+    own = tuple(known or classes)
+    if labels.min() < 0 or labels.max() >= len(own):
+        raise FormatError(f"{path}: labels run from {labels.min()} to {labels.max()}, there are {len(own)} classes")
+    numbers = np.array([classes.index(name) if name in classes else -1 for name in own], np.int64)[labels]
+    if numbers.min() < 0:
+        raise _unknown_class(path, own[labels[numbers.argmin()]], classes)
+    images = images[..., None] if images.ndim == 3 else images
+    if channels == 1 and images.shape[3] == 3:
+        images = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])[..., None]
+    elif channels == 3 and images.shape[3] == 1:
+        images = np.repeat(images, 3, axis=3)
+    side = min(images.shape[1:3]) if size is None else size
+    if images.shape[1:3] != (side, side):
+        images = np.stack([np.atleast_3d(_square(image, side)) for image in images])
+    return LabelledImages(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), numbers, classes)
 
 
 def _load_folder(path: Path, size: int, names: Sequence[str] | None, *, grey: bool) -> LabelledImages:
@@ -180,7 +189,7 @@ def _load_folder(path: Path, size: int, names: Sequence[str] | None, *, grey: bo
     classes = tuple(names) if names is not None else tuple(each.name for each in folders)
     unknown = [each.name for each in folders if each.name not in classes]
     if unknown:
-        raise FormatError(f"{path}: unknown class {unknown[0]!r}; the training data has {', '.join(classes)}")
+        raise _unknown_class(path, unknown[0], classes)
     files = [
         (file, classes.index(folder.name))
         for folder in folders
@@ -196,11 +205,21 @@ def _load_folder(path: Path, size: int, names: Sequence[str] | None, *, grey: bo
     for line in skipped:
         log.warning("%s; skipped", line)
     if not kept:
-        raise FormatError(f"{path}: no readable image in any of its {len(folders)} folders; expected CLASS/IMAGE.jpg")
+        raise FormatError(
+            f"{path}: no readable image in any of its {len(folders)} folders; expected CLASS/IMAGE.jpg. Where it holds "
+            "train and val, give each by itself: --data FOLDER/train --val FOLDER/val"
+        )
+    empty = [classes[label] for label in sorted({*range(len(classes))} - {label for _, label in kept})]
+    if names is None and empty:
+        log.warning("%s: no image of the class %s, which cannot be learned", path, ", ".join(empty))
     stacked = np.stack([image for image, _ in kept])
     channels_first = stacked[:, None] if grey else stacked.transpose(0, 3, 1, 2)
     labels = np.array([label for _, label in kept], np.int64)
     return LabelledImages(np.ascontiguousarray(channels_first), labels, classes, skipped)
+
+
+def _unknown_class(path: Path, name: str, classes: Sequence[str]) -> FormatError:
+    return FormatError(f"{path}: unknown class {name!r}; the training data has {', '.join(classes)}")
 
 
 def _read(file: Path, size: int, *, grey: bool) -> UInt8[ndarray, ...] | None:
