@@ -232,6 +232,18 @@ def test_a_coco_file_or_a_list_can_tell_what_it_labels(tmp_path: Path) -> None:
     assert [sample.labelled for sample in splits["train"].samples] == [(1,), (1,), (0, 1)]
 
 
+def test_files_of_other_systems_are_read_alike(tmp_path: Path) -> None:
+    """With a byte order mark and Windows line ends, and names beyond ASCII whatever the system's own encoding is."""
+    write(tmp_path, "a")
+    text = "path: .\r\ntrain: images\r\nnames: [Straßenbahn, 自転車]\r\n"
+    (tmp_path / "data.yaml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "labels" / "a.txt").write_bytes(b"\xef\xbb\xbf1 0.5 0.5 0.2 0.2\r\n")
+    splits, check = load_data(tmp_path / "data.yaml")
+    assert splits["train"].labels == ("Straßenbahn", "自転車")
+    assert splits["train"].samples[0].class_ids.tolist() == [1]
+    assert not check.counts
+
+
 def test_a_mask_that_cannot_be_read_leaves_its_box(tmp_path: Path) -> None:
     content = json.loads(coco(tmp_path).read_text())
     for segmentation in ({"size": [40, 60], "counts": [5, 5]}, {"counts": "x"}, [[1, 2, 3, 4, 5, 6, 7]], 7):

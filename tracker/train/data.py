@@ -156,7 +156,7 @@ def list_images(description: Description, sources: Sequence[str], check: DataChe
             images = sorted(image for image in place.rglob("*") if image.suffix.lower() in IMAGE_SUFFIXES)
             found += [Entry(image, place, None) for image in images]
         elif place.suffix == ".txt" and place.is_file():
-            lines = (line.strip() for line in place.read_text().splitlines())
+            lines = (line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines())
             found += [Entry(find_listed(line, place, root), place, None) for line in lines if line]
         elif place.suffix == ".json" and place.is_file():
             found += read_coco(place, root, description.names, check)
@@ -176,7 +176,7 @@ def find_listed(line: str, place: Path, root: Path) -> Path:
 def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) -> list[Entry]:
     """The images of a COCO JSON file with their objects; crowds become regions to be ignored."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         categories = {category["id"]: str(category["name"]) for category in content["categories"]}
         rows: dict[Any, list[Row]] = {image["id"]: [] for image in content["images"]}
         for number, note in enumerate(content["annotations"]):
@@ -301,7 +301,7 @@ def read_rows(path: Path, width: int, height: int, class_count: int, check: Data
         check.note("image without a label file, taken for background", path)
         return []
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError):
         check.note("label file cannot be read, image skipped", path)
         return None

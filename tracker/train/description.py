@@ -47,7 +47,7 @@ class Description:
 def read_description(path: Path) -> Description:
     """The file at `path`; ConfigError, with what was expected and found, where it does not make sense."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             categories = json.loads(text)["categories"]
             ordered = sorted(categories, key=lambda category: category["id"])

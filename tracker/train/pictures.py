@@ -114,7 +114,7 @@ def picture_with_truth(image: Image, truth: Truth) -> Image:
 
 def draw_curves(path: Path, results: Path) -> None:
     """Losses and average precision over the evaluations that results.csv lists."""
-    with results.open(newline="") as file:
+    with results.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return

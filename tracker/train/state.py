@@ -110,7 +110,7 @@ class RunFolder:
 
     def write_config(self, config: Any) -> None:
         text = json.dumps(asdict(config), indent=2, default=str)
-        write_atomically(self.path / "config.json", lambda temporary: temporary.write_text(text))
+        write_atomically(self.path / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def due(self) -> bool:
         """Whether the last save lies so far back that another is worth its time; at the first epoch's end it is."""
@@ -165,7 +165,7 @@ class RunFolder:
     def _forget_after(self, progress: Progress) -> None:
         if not self.results.is_file():
             return
-        with self.results.open(newline="") as file:
+        with self.results.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
         column = header.index("epoch")
         step = header.index("step") if "step" in header else None
@@ -176,7 +176,7 @@ class RunFolder:
         ]
 
         def write(temporary: Path) -> None:
-            with temporary.open("w", newline="") as file:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([header, *kept])
 
         write_atomically(self.results, write)
@@ -184,7 +184,7 @@ class RunFolder:
     def note(self, row: Mapping[str, float | int]) -> None:
         """Append one line to results.csv; the first one writes the header."""
         new = not self.results.is_file()
-        with self.results.open("a", newline="") as file:
+        with self.results.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))
             if new:
                 writer.writeheader()
