@@ -74,12 +74,12 @@ def run(*arguments: str) -> int:
 def test_images_to_judge_by_take_the_form_of_those_trained_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train, val = stripes(96), stripes(40, size=56, seed=1)
+    train, val = stripes(96), stripes(40, seed=1)
     np.savez(tmp_path / "train.npz", images=train.images[:, 0], labels=train.labels, names=train.names)
-    colour = np.repeat(val.images[:, 0, :, :, None], 3, axis=3)
+    colour = val.images[:, 0, :, :, None].repeat(2, axis=1).repeat(2, axis=2).repeat(3, axis=3)
     np.savez(tmp_path / "val.npz", images=colour, labels=1 - val.labels, names=val.names[::-1])
     data, other, out = (str(tmp_path / name) for name in ("train.npz", "val.npz", "run"))
-    options = ["--backbone", "lenet5", "--learning-rate", "0.005", "--epochs", "10", "--batch", "16"]
+    options = ["--backbone", "lenet5", "--learning-rate", "0.005", "--epochs", "15", "--batch", "16"]
     assert run("--data", data, "--val", other, "--out", out, *options, "--augment", "none", "--device", "cpu") == 0
     told = capsys.readouterr().out.splitlines()[-1]
     assert float(told.split("validation error ")[1].split()[0]) < 10
