@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtCore import QRect, QSize, Qt, QTimer
+from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from gui.counting import CountRow
@@ -21,6 +22,9 @@ __all__ = ["Counted", "CountsPanel"]
 
 REFRESH_MS = 500
 HEAT_WIDTH = 320
+HEAT_HEIGHT = 300
+"""The most that the map asks for: one of an upright video is shown smaller."""
+LEAST_HEAT = QSize(120, 90)
 GREY = 60
 
 
@@ -56,12 +60,11 @@ class CountsPanel(QWidget):
         horizontal.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
             horizontal.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self._heat = QLabel()
+        self._heat = _HeatPicture()
         self._heat.setProperty("role", "quiet")
         self._heat.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._heat.setAccessibleName(self.tr("Heat map"))
         self._heat.setWordWrap(True)
-        self._heat.setMinimumHeight(120)
         layout = QVBoxLayout(self)
         layout.addWidget(self._table, 1)
         layout.addWidget(self._heat)
@@ -124,7 +127,36 @@ class CountsPanel(QWidget):
     def _show_heat(self, pixels: np.ndarray, heat: HeatMap) -> None:
         if heat is self._painted[0]:
             self._heat.setPixmap(to_pixmap(pixels))
-            self._heat.setMinimumHeight(len(pixels))
+
+
+class _HeatPicture(QLabel):
+    """A picture that is shown as large as there is room for, else words; it never asks the window to grow."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Enough to see where it is hot."""
+        return LEAST_HEAT
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """The whole picture."""
+        wanted = QSize(HEAT_WIDTH, HEAT_HEIGHT // 2)
+        return wanted if self.pixmap().isNull() else self.pixmap().size().boundedTo(QSize(HEAT_WIDTH, HEAT_HEIGHT))
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802 - Qt's name
+        """It fits into any room."""
+        return False
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """The picture in its own proportions."""
+        pixmap = self.pixmap()
+        if pixmap.isNull():
+            super().paintEvent(event)
+            return
+        size = pixmap.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        corner = self.rect().center() - QRect(0, 0, size.width(), size.height()).center()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawPixmap(QRect(corner, size), pixmap)
+        painter.end()
 
 
 def _painted(heat: HeatMap, image: Image | None) -> UInt8[ndarray, "h w 4"]:

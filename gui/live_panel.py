@@ -87,6 +87,9 @@ class LivePanel(QWidget):
         self._filling = False
 
     def _build(self) -> None:
+        for chooser in (self._network, self._tracker):  # a long path shall not widen the panel
+            chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            chooser.setMinimumContentsLength(12)
         self._network.addItem(self.tr("Embedded default"), "auto")
         for name in embedded_networks():
             self._network.addItem(name, name)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -160,6 +161,10 @@ class _Kept:
     result: FrameResult
 
 
+Wanted: TypeAlias = tuple[_Kept, OverlayConfig]
+"""A frame for a clip, and how it is to be drawn: what is hidden from now on is hidden in clips begun before."""
+
+
 class ClipKeeper:
     """A sink that remembers the last seconds and writes a clip around every event: 5 s before it to 5 s after."""
 
@@ -177,7 +182,7 @@ class ClipKeeper:
         self._armed = armed
 
     def configure(self, config: OverlayConfig) -> None:
-        """Draw later clips differently."""
+        """Draw and hide differently from the next frame on, also in a clip that was begun."""
         self._config = config
 
     @property
@@ -194,12 +199,12 @@ class ClipKeeper:
         kept = _Kept(_to_jpeg(result.frame.image), _without_image(result))
         if result.events and self._clip is None:
             path = _free(self._folder() / f"{_stem(self._name)}-{result.events[0].kind}.mp4")
-            self._clip = _Clip(path, Overlay(self._config), began=now)
+            self._clip = _Clip(path, began=now)
             self._clips = [clip for clip in self._clips if clip.alive] + [self._clip]
             for earlier in self._ring:
-                self._clip.add(earlier)
+                self._clip.add((earlier, self._config))
         if self._clip is not None:
-            self._clip.add(kept)
+            self._clip.add((kept, self._config))
             if result.events:
                 self._clip.until = now + AFTER_S
             if now >= self._clip.until or now - self._clip.began > LONGEST_CLIP_S:
@@ -225,12 +230,11 @@ class ClipKeeper:
 class _Clip:
     """One clip, encoded on a thread of its own so that the source is not held up."""
 
-    def __init__(self, path: Path, overlay: Overlay, *, began: float) -> None:
+    def __init__(self, path: Path, *, began: float) -> None:
         self.path = path
         self.began = began
         self.until = began + AFTER_S
-        self._overlay = overlay
-        self._frames: queue.SimpleQueue[_Kept | None] = queue.SimpleQueue()
+        self._frames: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._encode, name="sightline-clip", daemon=True)
         self._thread.start()
 
@@ -238,8 +242,8 @@ class _Clip:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def add(self, kept: _Kept | None) -> None:
-        self._frames.put(kept)
+    def add(self, wanted: Wanted | None) -> None:
+        self._frames.put(wanted)
 
     def wait(self) -> None:
         self._thread.join(2.0)
@@ -248,12 +252,16 @@ class _Clip:
         try:
             sink = VideoSink(self.path)
             first: float | None = None
-            while (kept := self._frames.get()) is not None:
+            overlay: Overlay | None = None
+            while (wanted := self._frames.get()) is not None:
+                kept, config = wanted
+                if overlay is None or overlay.config != config:
+                    overlay = Overlay(config)
                 image = _from_jpeg(kept.jpeg)
                 first = kept.result.frame.time if first is None else first
                 frame = replace(kept.result.frame, image=image, time=kept.result.frame.time - first)
                 result = replace(kept.result, frame=frame)
-                sink.write(replace(result, canvas=self._overlay(result)))
+                sink.write(replace(result, canvas=overlay(result)))
             sink.close()
         except (TrackerError, cv2.error) as error:
             log.warning("the clip %s could not be written: %s", self.path, error)

@@ -171,7 +171,7 @@ class StartPage(QWidget):
     def _list(self, name: str) -> QListWidget:
         widget = QListWidget()
         widget.setAccessibleName(name)
-        widget.setMinimumHeight(170)
+        widget.setMinimumHeight(90)
         widget.setIconSize(QSize(18, 18))
         return widget
 

@@ -23,6 +23,8 @@ from gui.timeline_layout import clock
 
 __all__ = ["Transport"]
 
+LEAST_WORDS = 24
+
 
 class Transport(QWidget):
     """Shows where the player and the annotation stand."""
@@ -58,7 +60,9 @@ class Transport(QWidget):
         layout.addStretch(1)
         self._words = QLabel()
         self._words.setProperty("role", "quiet")
-        self._words.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Preferred)
+        self._words.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        for label in (self._length, self._extra, self._words):
+            label.setMinimumWidth(LEAST_WORDS)  # words that grow never push the window wider
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedWidth(120)
@@ -108,7 +112,6 @@ class Transport(QWidget):
         self._hold.setVisible(running or bool(annotation is not None and not complete))
         self._hold.setText(self.tr("&Hold") if running else self.tr("&Go on"))
         self._hold.setEnabled(annotation is None or not annotation.stopping)
-        self._words.setToolTip(problem)
         if problem:
             self._words.setText(problem if len(problem) < 90 else problem[:88] + "\N{HORIZONTAL ELLIPSIS}")
         elif annotation is not None and running:
@@ -120,6 +123,7 @@ class Transport(QWidget):
             self._words.setText("")
         else:
             self._words.setText(self.tr("Annotation is held") if annotation is not None else "")
+        self._words.setToolTip(problem or self._words.text())
         style = self._words.style()
         if style is not None:
             style.unpolish(self._words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,25 @@ def test_a_clip_holds_five_seconds_before_its_event_and_nothing_of_an_earlier_ru
     source.close()
     assert 10.0 <= times[-1] - times[0] <= 10.2, "5 s before it, 5 s after, and at most a frame more at each end"
     assert len(times) == round(10 * (times[-1] - times[0])) + 1, "every frame in between"
+
+
+def test_a_clip_that_was_begun_hides_what_is_to_be_hidden_from_now_on(tmp_path: Path) -> None:
+    keeper = ClipKeeper("camera", OverlayConfig(), lambda: tmp_path)
+    keeper.arm(armed=True)
+    stripes = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    stripes[:, ::16] = stripes[:, 1::16] = stripes[:, 2::16] = stripes[:, 3::16] = 255
+    event = Event("line", "gate", 1, 0, 0.0, 1.0)
+    for tick in range(60):
+        if tick == 30:
+            keeper.configure(OverlayConfig(blur_regions=((0.0, 0.0, 1.0, 1.0),)))
+        result = result_at(tick / 10, events=(event,) if tick == 0 else ())
+        keeper.write(replace(result, frame=replace(result.frame, image=stripes)))
+    keeper.close()
+    (clip,) = tmp_path.glob("*.mp4")
+    source = open_source(str(clip))
+    contrast = [float(frame.image.astype(float).std(axis=1).mean()) for frame in source]
+    source.close()
+    assert min(contrast[:30]) > 2 * max(contrast[30:])
 
 
 def test_a_recording_without_a_single_frame_names_no_file_that_is_not_there(tmp_path: Path) -> None:
