@@ -3,14 +3,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.train.shapes import write_shapes
-from tracker.build import make_detector
+from tracker.build import embedded_networks, make_detector
 from tracker.cli import main
 from tracker.config import DetectorConfig
-from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train.data import load_data
 
@@ -96,12 +97,54 @@ def test_the_default_threshold_can_be_chosen_on_the_data(model: Path, capsys: py
     assert detector.conf != 0.3
 
 
+def test_without_validation_images_no_threshold_is_chosen_and_no_accuracy_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_shapes(tmp_path / "shapes", images=2, size=96)
+    out = tmp_path / "n.onnx"
+    assert main(["export", str(model), "--data", str(data), "--tune-confidence", "--out", str(out)]) == 2
+    assert "--tune-confidence" in capsys.readouterr().err
+    assert not out.exists()
+    *_, told = export(capsys, model, "--data", data, "--out", out)
+    assert "on 2 frames" in told
+    assert "average precision not measured" in told
+
+
+def test_a_network_that_sees_nothing_is_not_called_equal(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, card = load_detector(model)
+    with torch.no_grad():
+        for head in network.heads:
+            head.objectness.weight.zero_()
+            head.objectness.bias.fill_(-20.0)
+    save_detector(tmp_path / "blind.safetensors", network, card)
+    data = model.parent / "shapes/data.yaml"
+    assert main(["export", str(tmp_path / "blind.safetensors"), "--data", str(data)]) == 0
+    told = capsys.readouterr().out
+    assert "not compared" in told
+    assert "largest difference" not in told
+
+
+def test_a_network_that_comes_with_the_program_is_exported_into_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = set(next(iter(embedded_networks().values())).parent.iterdir())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tracker.commands.export._photographs", lambda: [np.full((64, 64, 3), 90, np.uint8)])
+    assert main(["export", "auto", "--half"]) == 0
+    assert (tmp_path / "sightline-nano-half.onnx").is_file()
+    assert set(next(iter(embedded_networks().values())).parent.iterdir()) == shipped
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--int8"], "--int8: needs real frames"),
         (["--tune-confidence"], "needs labelled images"),
         (["--to", "torchscript", "--int8", "--data", "x.yaml"], "TorchScript takes --half"),
+        (["--to", "openvino", "--out", "x"], "--out x: a file for openvino ends in .xml"),
+        (["--out", "x.xml"], "--out x.xml: a file for onnx ends in .onnx"),
     ],
 )
 def test_what_cannot_be_exported_is_said(

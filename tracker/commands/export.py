@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tracker.build import embedded_networks
+from tracker.build import DEFAULT_NETWORK, embedded_networks
 from tracker.config import DetectorConfig
 from tracker.errors import CheckpointError, ConfigError
 from tracker.types import Image
@@ -46,7 +46,8 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--calibrate", type=int, default=200, metavar="N", help=text)
     text = "make the threshold with the best F1 on the validation images the default one, and note the accuracy there"
     parser.add_argument("--tune-confidence", action="store_true", help=text)
-    parser.add_argument("--out", type=Path, metavar="PATH", help="file to write (default: beside the model)")
+    text = "file to write (default: beside the model; in this folder for one that comes with the program)"
+    parser.add_argument("--out", type=Path, metavar="PATH", help=text)
     parser.set_defaults(run=_run)
 
 
@@ -66,6 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     network, card = load_detector(source)
     path: Path = options.out or _beside(source, options)
     splits = load_data(options.data)[0] if options.data is not None else {}
+    if options.tune_confidence and "val" not in splits:
+        raise ConfigError(f"--tune-confidence: {options.data} has no 'val' to choose by; add it, or validation_share")
     look = DetectorConfig(conf=0.01, imgsz=card.input_size, device="cpu")
     original = TorchDetector((network, card), look)
     val = splits.get("val")
@@ -79,7 +82,8 @@ def _run(options: argparse.Namespace) -> int:
     size = sum(file.stat().st_size for file in files)
     lines = [f"{path}: {size / 1e6:.2f} MB, default threshold {card.confidence:.2f}"]
     exported = open_engine(path)
-    pictures = [s.read() for s in spread(val.samples, FRAMES)] if val is not None else _photographs()
+    shown = val or splits.get("train")
+    pictures = [sample.read() for sample in spread(shown.samples, FRAMES)] if shown is not None else _photographs()
     parity = compare_engines(
         original.run_arrays,
         exported.run,
@@ -88,10 +92,15 @@ def _run(options: argparse.Namespace) -> int:
         strides=card.strides,
         classes=len(card.labels),
     )
-    lines.append(
-        f"against torch on {len(pictures)} frames, {parity.anchors} anchors: largest difference of boxes "
-        f"{parity.box:.4f} px, of scores {parity.score:.2e}, of mask coverage {parity.mask:.2e}"
-    )
+    if parity.anchors:
+        lines.append(
+            f"against torch on {len(pictures)} frames, {parity.anchors} anchors: largest difference of boxes "
+            f"{parity.box:.4f} px, of scores {parity.score:.2e}, of mask coverage {parity.mask:.2e}"
+        )
+    else:
+        lines.append(
+            f"not compared: neither network sees anything on {len(pictures)} frames; give --data with what it knows"
+        )
     if not (options.half or options.int8) and (parity.box > LIMIT_BOX or parity.score > LIMIT_SCORE):
         lines.append(f"that is more than {LIMIT_BOX} px or {LIMIT_SCORE}: do not use this file, and report it")
     if judged is not None and before is not None:
@@ -105,6 +114,8 @@ def _run(options: argparse.Namespace) -> int:
                 f"mean AP of {kind} on {len(judged.samples)} images: {first:.2f} before, {second:.2f} after "
                 f"({second - first:+.2f})"
             )
+    elif options.data is not None:
+        lines.append(f"average precision not measured: {options.data} has no 'val'; add it, or validation_share")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
@@ -116,12 +127,14 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--int8: for --to onnx and --to openvino; TorchScript takes --half")
     if options.tune_confidence and options.data is None:
         raise ConfigError("--tune-confidence: needs labelled images; add --data FILE")
+    if options.out is not None and options.out.suffix != SUFFIXES[options.to]:
+        raise ConfigError(f"--out {options.out}: a file for {options.to} ends in {SUFFIXES[options.to]}")
 
 
 def find_weights(model: str) -> Path:
     """The .safetensors file of a model given by name or path."""
     networks = embedded_networks()
-    name = next(iter(networks), "") if model == "auto" else model
+    name = DEFAULT_NETWORK if model == "auto" else model
     path = networks[name].with_suffix(".safetensors") if name in networks else Path(model)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: expected a .safetensors file that `train detector` made")
@@ -130,7 +143,9 @@ def find_weights(model: str) -> Path:
 
 def _beside(source: Path, options: argparse.Namespace) -> Path:
     kind = "-half" if options.half else "-int8" if options.int8 else ""
-    return source.with_name(f"{source.stem}{kind}{SUFFIXES[options.to]}")
+    name = f"{source.stem}{kind}{SUFFIXES[options.to]}"
+    shipped = source.with_suffix(".onnx") in embedded_networks().values()
+    return Path(name) if shipped else source.with_name(name)
 
 
 def _write(path: Path, network: Any, card: Any, options: argparse.Namespace, canvases: Sequence[Any]) -> None:
