@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -90,6 +91,16 @@ def test_the_summary_counts_what_there_is() -> None:
     assert f"{summary.parameters:,} parameters" in summary.table()
 
 
+def test_a_class_with_a_slash_in_its_name_still_gives_a_picture_in_the_folder(tmp_path: Path, network: YoloNet) -> None:
+    labels = tuple(f"{label}/crate ü" for label in CARD.labels)
+    save_detector(tmp_path / "n.safetensors", network, replace(CARD, labels=labels))
+    cv2.imwrite(str(tmp_path / "scene.png"), scene())
+    options = ["--model", str(tmp_path / "n.safetensors"), "--most", "1", "--conf", "0", "--out", str(tmp_path / "out")]
+    assert main(["explain", str(tmp_path / "scene.png"), *options]) == 0
+    (written,) = (tmp_path / "out").glob("evidence-*")
+    assert written.is_file()
+
+
 def test_the_command_leaves_pictures_and_a_summary(
     tmp_path: Path, network: YoloNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,5 +113,7 @@ def test_the_command_leaves_pictures_and_a_summary(
     assert sum(name.startswith("evidence-") for name in written) == 2
     assert "features-stride-16.png" in written
     assert "summary.txt" in written
+    assert main(["explain", str(tmp_path / "scene.png"), *options, "--most", "1"]) == 0
+    assert len(list((tmp_path / "out").glob("evidence-*"))) == 1
     assert main(["explain", str(tmp_path / "gone.png"), *options]) == 2
     assert "gone.png" in capsys.readouterr().err

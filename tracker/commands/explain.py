@@ -29,6 +29,7 @@ def add_parsers(subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     import torch
 
+    from tracker.batch.jobs import safe_name
     from tracker.commands.export import find_weights
     from tracker.config import DetectorConfig
     from tracker.detect.yolo import TorchDetector
@@ -48,6 +49,8 @@ def _run(options: argparse.Namespace) -> int:
     look = DetectorConfig(conf=options.conf, max_det=options.most, device="cpu")
     (found,) = TorchDetector((network, card), look).detect([image])
     options.out.mkdir(parents=True, exist_ok=True)
+    for old in options.out.glob("evidence-*.png"):
+        old.unlink()  # another picture's would stand beside this one's
     lines = []
     for number, box in enumerate(found.boxes):
         evidence = find_evidence(network, card, image, box, stride=options.stride)
@@ -55,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         corners = to_pixels(box.tolist(), (image.shape[1], image.shape[0]))
         if corners is not None:
             draw_box(picture, corners, colour_of(evidence.class_id + 1), line=2)
-        path = options.out / f"evidence-{number}-{card.labels[evidence.class_id]}.png"
+        path = options.out / f"evidence-{number}-{safe_name(card.labels[evidence.class_id])}.png"
         write_picture(path, picture)
         lines.append(f"{path}: {card.labels[evidence.class_id]} {evidence.score:.2f}")
     for stride, maps in feature_maps(network, image, size=card.input_size).items():
