@@ -50,6 +50,23 @@ def test_the_same_network_scores_the_same_in_both_files(
     assert "all classes, mean" in capsys.readouterr().out
 
 
+def test_folders_of_one_name_are_judged_apart_and_repeated_images_once(
+    tmp_path: Path, network: tuple[YoloNet, ModelCard], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, (name, images) in enumerate((("north", 2), ("south", 3))):
+        write_shapes(tmp_path / name / "val", images=images, size=64, seed=seed)
+    data = tmp_path / "data.yaml"
+    sources = "[north/val/images, south/val/images]"
+    data.write_text(f"train: {sources}\nval: {sources}\nnames: [disc, box]\nrepeat: {{south/val/images: 4}}\n")
+    save_detector(tmp_path / "n.safetensors", *network)
+    options = ("detector", "--data", str(data), "--device", "cpu", "--model", str(tmp_path / "n.safetensors"))
+    for split in ("val", "train", "all"):
+        answer = told(capsys, *options, "--split", split, "--per-folder")
+        assert answer["all"]["images"] == 5  # type: ignore[index]
+        folders: dict[str, dict[str, int]] = answer["folders"]  # type: ignore[assignment]
+        assert {name: one["images"] for name, one in folders.items()} == {"north/val/images": 2, "south/val/images": 3}
+
+
 def test_a_coco_file_is_judged_on_all_its_images(
     tmp_path: Path, network: tuple[YoloNet, ModelCard], capsys: pytest.CaptureFixture[str]
 ) -> None:

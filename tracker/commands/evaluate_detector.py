@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     split = options.split or ("all" if options.data.suffix == ".json" else "val")
     if split not in (*splits, "all"):
         raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")
-    data = splits[split] if split in splits else _whole(splits)
+    data = _whole([splits[split]] if split in splits else list(splits.values()))
     look = DetectorConfig(
         model=options.model,
         conf=LOWEST_SCORE,
@@ -99,9 +100,9 @@ def _run(options: argparse.Namespace) -> int:
     found = _find(detector, data)
     scores = {"": score_finds(data, data.samples, found)}
     if options.per_folder:
-        for folder in sorted({_folder(sample) for sample in data.samples}):
-            rows = [row for row, sample in enumerate(data.samples) if _folder(sample) == folder]
-            scores[folder] = score_finds(data, [data.samples[row] for row in rows], [found[row] for row in rows])
+        for name, place in _folders(data.samples).items():
+            rows = [row for row, sample in enumerate(data.samples) if sample.path.parent == place]
+            scores[name] = score_finds(data, [data.samples[row] for row in rows], [found[row] for row in rows])
     if options.json:
         told = {"model": options.model, "data": str(options.data), "split": split, "all": _numbers(scores[""])}
         told["folders"] = {folder: _numbers(one) for folder, one in scores.items() if folder}
@@ -112,10 +113,10 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _whole(splits: Mapping[str, DataSet]) -> DataSet:
-    """The images of all splits."""
-    parts = list(splits.values())
-    return replace(parts[0], samples=tuple(sample for part in parts for sample in part.samples))
+def _whole(parts: Sequence[DataSet]) -> DataSet:
+    """The images of all parts, each once: `repeat` is for training, and a folder may serve as two splits."""
+    samples = {sample.path: sample for part in parts for sample in part.samples}
+    return replace(parts[0], samples=tuple(samples.values()))
 
 
 def open_detector(look: DetectorConfig, *, threads: int) -> Detector:
@@ -150,10 +151,20 @@ def score_finds(data: DataSet, samples: Sequence[Sample], found: Sequence[Detect
     )
 
 
-def _folder(sample: Sample) -> str:
-    """The folder that holds the images, without the `images` of the usual layout."""
-    folder = sample.path.parent
-    return folder.parent.name if folder.name == "images" else folder.name
+def _folders(samples: Sequence[Sample]) -> dict[str, Path]:
+    """The folders that hold the images, by name without the `images` of the usual layout.
+
+    Those of one name are told apart by their path below what they have in common.
+    """
+    folders = sorted({sample.path.parent for sample in samples})
+    names = [folder.parent.name if folder.name == "images" else folder.name for folder in folders]
+    alike = [folder.resolve() for folder, name in zip(folders, names, strict=True) if names.count(name) > 1]
+    common = os.path.commonpath(alike) if alike else ""
+    told = {
+        folder.resolve().relative_to(common).as_posix() if names.count(name) > 1 else name: folder
+        for folder, name in zip(folders, names, strict=True)
+    }
+    return dict(sorted(told.items()))
 
 
 def _numbers(scores: Scores) -> dict[str, Any]:
