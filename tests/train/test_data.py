@@ -157,6 +157,29 @@ def test_the_images_of_a_coco_file_are_found_where_people_keep_them(tmp_path: Pa
     assert "missing image, skipped" not in check.counts
 
 
+def test_an_image_that_a_coco_file_describes_at_another_size_is_left_out(tmp_path: Path) -> None:
+    notes = coco(tmp_path)
+    content = json.loads(notes.read_text())
+    content["images"][0] |= {"width": 60, "height": 40}
+    content["images"][1] |= {"width": 40, "height": 60}
+    notes.write_text(json.dumps(content))
+    splits, check = load_data(describe(tmp_path, train="instances.json"))
+    assert [sample.path.name for sample in splits["train"].samples] == ["a.png"]
+    assert check.counts["image of another size (or turned) than its COCO file says, skipped"] == 1
+
+
+def test_folders_that_roboflow_puts_above_are_found_beside_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "mine/train", "a", "0 0.5 0.5 0.5 0.5\n")
+    write(tmp_path / "mine/valid", "b", "1 0.5 0.5 0.5 0.5\n", shade=5)
+    data = tmp_path / "mine/data.yaml"
+    data.write_text("train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cat', 'dog']\n")
+    splits, check = load_data(data)
+    assert {split: len(part.samples[0].boxes) for split, part in splits.items()} == {"val": 1, "train": 1}
+    assert not check.counts
+    write(tmp_path / "train", "c", shade=9)
+    assert load_data(data)[0]["train"].samples[0].path.name == "c.png"  # a folder that is there is meant
+
+
 def test_one_split_for_both_is_taken_at_its_word(tmp_path: Path) -> None:
     write(tmp_path, "a")
     splits, check = load_data(describe(tmp_path, val="images"))

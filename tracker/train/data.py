@@ -19,7 +19,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +90,8 @@ class Entry(NamedTuple):
     """The folder, list or COCO file that named it."""
     rows: list[Row] | None
     """None: in a text file beside the image."""
+    size: tuple[int, int] | None = None
+    """Width and height that the rows are meant for, where the file tells them."""
 
     def is_from(self, place: Path) -> bool:
         """Whether the image lies in that folder, or was named by that file."""
@@ -190,11 +192,17 @@ def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) ->
             outline = None if row < 0 else read_segmentation(note.get("segmentation"), place, check)
             rows[note["image_id"]].append(Row(row, box, outline, place))
         return [
-            Entry(find_image(str(image["file_name"]), path, root), path, rows[image["id"]])
+            Entry(find_image(str(image["file_name"]), path, root), path, rows[image["id"]], stated_size(image))
             for image in content["images"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a COCO file with images, annotations and categories ({error!r}).") from error
+
+
+def stated_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height that a COCO file gives an image."""
+    width, height = int(image.get("width") or 0), int(image.get("height") or 0)
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def read_segmentation(segmentation: Any, place: str, check: DataCheck) -> Outline | None:
@@ -251,6 +259,9 @@ def read_sample(
         check.note("image cannot be decoded, skipped", path)
         return None
     height, width = picture.shape[:2]
+    if entry.size not in (None, (width, height)):
+        check.note("image of another size (or turned) than its COCO file says, skipped", path)
+        return None
     rows = read_rows(label_path(path), width, height, class_count, check) if entry.rows is None else entry.rows
     if rows is None:
         return None

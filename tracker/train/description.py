@@ -67,7 +67,7 @@ def read_description(path: Path) -> Description:
             f"{path}: 'nc' says {content['nc']} classes, 'names' lists {len(names)}. Correct one of them."
         )
     root = path.parent / str(content.get("path") or ".")
-    splits = {split: _read_sources(content[split], split, path) for split in SPLITS if content.get(split)}
+    splits = {split: _read_sources(content[split], split, path, root) for split in SPLITS if content.get(split)}
     groups = _read_lists(content, "groups", path)
     labels = [name for name in names if name not in groups]
     labelled = _read_lists(content, "labelled", path)
@@ -113,11 +113,16 @@ def _read_names(names: Any, path: Path) -> tuple[str, ...]:
     return told
 
 
-def _read_sources(sources: Any, split: str, path: Path) -> tuple[str, ...]:
+def _read_sources(sources: Any, split: str, path: Path, root: Path) -> tuple[str, ...]:
+    """The sources of one split; Roboflow writes '../train/images' for what lies beside its data.yaml."""
     sources = [sources] if isinstance(sources, str) else sources
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise ConfigError(f"{path}: {split!r} must be a folder, a file, or a list of them, found {sources!r}.")
-    return tuple(sources)
+    beside = {source: source.removeprefix("../") for source in sources}
+    return tuple(
+        short if (root / short).exists() and not (root / source).exists() else source
+        for source, short in beside.items()
+    )
 
 
 def _read_lists(content: Mapping[str, Any], key: str, path: Path) -> dict[str, tuple[str, ...]]:
