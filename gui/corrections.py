@@ -60,13 +60,13 @@ class Corrections(QObject):
         """Take the last correction back."""
         recording = self._recording()
         if recording is not None:
-            recording.undo()
+            recording.correct(lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(edit.kind))
 
     def redo(self) -> None:
         """Make it once more."""
         recording = self._recording()
         if recording is not None:
-            recording.redo()
+            recording.correct(lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(edit.kind))
 
     def merge(self) -> None:
         """One track of those selected, under the id that is seen first."""

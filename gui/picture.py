@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from gui.interaction import Shape
+from gui.interaction import Box, Shape
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.types import Detections, FrameResult, Image, Tracks
 
@@ -38,6 +38,15 @@ class Picture:
         """Width and height of the whole frame."""
         height, width = self.result.frame.image.shape[:2]
         return width, height
+
+    def box_of(self, track_id: int) -> Box | None:
+        """Where a track is in the frame."""
+        tracks = self.result.tracks
+        rows = np.flatnonzero(tracks.ids == track_id)
+        if not len(rows):
+            return None
+        x1, y1, x2, y2 = tracks.boxes[rows[0]].tolist()
+        return x1, y1, x2, y2
 
     def age_s(self) -> float | None:
         """Seconds since the frame was read."""

@@ -17,7 +17,7 @@ from tracker.errors import SourceError
 from tracker.protocols import FrameSource
 from tracker.types import Frame
 
-__all__ = ["Player", "Seekable", "Walked", "seekable"]
+__all__ = ["Player", "Seekable", "Walked", "by_decoding", "seekable"]
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,12 @@ def seekable(source: FrameSource) -> Seekable:
     return source if hasattr(source, "frame_at") and hasattr(source, "times") else Walked(source)  # type: ignore[return-value]
 
 
+def by_decoding(source: FrameSource) -> FrameSource:
+    """The source with its frames numbered by what decodes, as reading it from its start does, not by its packets."""
+    source.damage = max(source.damage, 1)  # what it says of a file whose packets are not to be trusted
+    return source
+
+
 class Player:
     """Shows frames of one source: plays by their times, steps, seeks, loops. `take` gives the newest picture.
 
@@ -87,6 +93,7 @@ class Player:
         self._stop = False
         self._target: int | None = None
         self._redraw = False
+        self._renumber = False
         self._playing = False
         self._speed = 1.0
         self._loop: tuple[int, int] | None = None
@@ -198,6 +205,12 @@ class Player:
             self._redraw = True
             self._wake.notify_all()
 
+    def renumber(self) -> None:
+        """Number the frames by what decodes: the file is damaged, some of those that it promises are not there."""
+        with self._wake:
+            self._renumber = True
+            self._wake.notify_all()
+
     def _wanted(self) -> int:
         return self.index if self._target is None else self._target
 
@@ -214,20 +227,38 @@ class Player:
             if first is not None:
                 self._show(first)
             self.times = source.times()
-            self._run(source)
+            while self._run(source):
+                source.close()
+                source = seekable(by_decoding(self._open_source()))
+                self._count_anew(source.times())
         except Exception as error:
             log.debug("the player ended", exc_info=True)
             self.problem = str(error)
         finally:
             source.close()
 
-    def _run(self, source: Seekable) -> None:
+    def _count_anew(self, times: Float64[ndarray, " n"]) -> None:
+        """Go on with the moment shown, wherever it is in the new count."""
+        with self._wake:
+            moment = float(self.times[min(self._wanted(), self.count - 1)]) if self._frame is None else self._frame.time
+            self.times, self._loop, self._anchor = times, None, None
+            self._target = max(0, int(np.searchsorted(times, moment + 1e-9, side="right")) - 1)
+
+    def _run(self, source: Seekable) -> bool:
+        """Show what is wished until the end; whether frames are to be numbered anew."""
         while True:
             with self._wake:
-                while not self._stop and self._target is None and not self._redraw and not self._playing:
+                while (
+                    not self._stop
+                    and not self._renumber
+                    and self._target is None
+                    and not self._redraw
+                    and not self._playing
+                ):
                     self._wake.wait()
-                if self._stop:
-                    return
+                renumber, self._renumber = self._renumber, False
+                if self._stop or renumber:
+                    return renumber and not self._stop
                 target, self._target = self._target, None
                 redraw, self._redraw = self._redraw, False
                 playing = self._playing

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from gui.counting import CountRow
 from tracker.analytics import Analytics, Rules
@@ -24,6 +26,9 @@ from tracker.types import Detections, Event, Frame, FrameResult, Tracks
 __all__ = ["Change", "Overview", "RowReader", "correct", "count_recording", "count_rows", "read_overview"]
 
 
+SAME_S = 1e-3
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Overview:
     """All of a recording at a glance."""
@@ -36,8 +41,15 @@ class Overview:
     size: tuple[int, int]
     """Width and height of the picture."""
     last_frame: int
+    last_s: float
+    """Time of that frame."""
     complete: bool
     edits: tuple[Edit, ...] = ()
+
+    def agrees_with(self, times: Float64[ndarray, " n"]) -> bool:
+        """Whether the last frame is where a player says, who goes by what the file promises; true while unknown."""
+        last = self.last_frame
+        return last < 0 or not len(times) or (last < len(times) and abs(times[last] - self.last_s) <= SAME_S)
 
     @property
     def can_undo(self) -> bool:
@@ -61,6 +73,7 @@ def read_overview(path: Path) -> Overview | None:
             with edit_recording(path) as editor:
                 edits = tuple(editor.edits())
         info = recording.info
+        last = recording.last_frame
         rules = build(Rules, tomllib.loads(info.rules), str(path)) if info.rules else Rules()
         return Overview(
             tuple(recording.tracks()),
@@ -68,7 +81,8 @@ def read_overview(path: Path) -> Overview | None:
             tuple(row.event for row in recording.events()),
             rules,
             (info.width, info.height),
-            recording.last_frame,
+            last,
+            recording.time_of(last) if last >= 0 else 0.0,
             complete,
             edits,
         )

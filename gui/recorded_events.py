@@ -17,7 +17,6 @@ from gui.timeline_layout import clock
 from tracker.errors import FormatError
 from tracker.store import Recording
 from tracker.types import Event
-from tracker.video import open_source
 
 __all__ = ["RecordedEvents"]
 
@@ -73,10 +72,11 @@ class RecordedEvents(QWidget):
         self._timer.stop()
         self.show_events([], ())
         if recording is not None:
-            source = str(recording.job.source)
-            self._thumbnailer = Thumbnailer(lambda: open_source(source), lambda event: _find(recording, event))
+            self._thumbnailer = Thumbnailer(recording.open_video, lambda event: _find(recording, event))
             self._timer.start()
             recording.hiding_changed.connect(self._drop_pictures)
+            recording.renumbered.connect(self._thumbnailer.reopen)
+            recording.renumbered.connect(self._drop_pictures)
 
     def show_events(self, events: Sequence[Event], labels: Sequence[str]) -> None:
         """These events; where they are those listed and more, the list stays where it is."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.annotation import Annotation, orders_of_settings, orders_of_store
@@ -15,7 +14,7 @@ from gui.engine import Engine
 from gui.interaction import Shape
 from gui.kept_shapes import keep_recorded_shapes, recorded_shapes
 from gui.picture import Picture, Picturer, with_hidden
-from gui.player import Player
+from gui.player import Player, by_decoding
 from gui.preferences import Preferences
 from gui.recorded import Change, Overview, RowReader, correct, read_overview
 from gui.recorded_counts import RecordedCounts
@@ -25,6 +24,7 @@ from tracker.analytics.heat import HeatMap
 from tracker.batch.jobs import Job
 from tracker.batch.plan import Orders
 from tracker.errors import TrackerError
+from tracker.protocols import FrameSource
 from tracker.store import Edit
 from tracker.types import Frame, Image
 from tracker.video import open_source
@@ -49,6 +49,8 @@ class PlayedRecording(QObject):
     """Annotation went on, began or ended."""
     selection_changed = pyqtSignal()
     hiding_changed = pyqtSignal()
+    renumbered = pyqtSignal()
+    """Frames have other numbers than before."""
     said = pyqtSignal(str)
 
     def __init__(
@@ -67,9 +69,11 @@ class PlayedRecording(QObject):
         self._preferences = preferences
         self._reader = RowReader(job.store)
         self._picturer = Picturer(engine.settings.overlay)
+        self._damaged = False
         self.player = Player(lambda: open_source(job.source), self._make_picture)
         self._begun_playing = False
         self._position: tuple[object, ...] = ()
+        self._times = self.player.times
         self._told: tuple[object, ...] = ()
         self._looking = False
         self._looked_at = 0.0
@@ -144,6 +148,11 @@ class PlayedRecording(QObject):
         ended &= self._background.wait(EDITING, max(0.0, deadline - time.monotonic()))
         self._reader.close()
         return ended
+
+    def open_video(self) -> FrameSource:
+        """Another reader of the video whose frames have the numbers of the recording's."""
+        source = open_source(self.job.source)
+        return by_decoding(source) if self._damaged else source
 
     @property
     def annotating(self) -> bool:
@@ -253,14 +262,6 @@ class PlayedRecording(QObject):
             saves=True,
         )
 
-    def undo(self) -> None:
-        """Take the last correction back."""
-        self.correct(lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(edit.kind))
-
-    def redo(self) -> None:
-        """Make it once more."""
-        self.correct(lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(edit.kind))
-
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count at these lines and zones, hide these regions."""
         keep_recorded_shapes(self._preferences, self.job, shapes)
@@ -283,11 +284,24 @@ class PlayedRecording(QObject):
         if player.ready and not self._begun_playing:
             self._begun_playing = True
             player.play(on=self._preferences.flag("autoplay", default=True))
+        self._compare_numbers()
         position = (player.index, player.playing, player.speed, player.loop_range, player.count, player.problem)
         if position != self._position:
             self._position = position
             self.moved.emit()
+        if player.times is not self._times:
+            self._times = player.times
+            self.changed.emit()
         self._poll_annotation()
+
+    def _compare_numbers(self) -> None:
+        """Where the recording's last frame is not when the player says, damage has taken frames that were promised."""
+        if self._damaged or self.overview is None or self.overview.agrees_with(self.player.times):
+            return
+        self._damaged = True
+        self.player.renumber()
+        self.renumbered.emit()
+        self.said.emit(self.tr("{0} is damaged; its frames are being numbered anew").format(self.name))
 
     def _poll_annotation(self) -> None:
         annotation = self.annotation
@@ -375,14 +389,7 @@ class PlayedRecording(QObject):
 
     def box_of(self, track_id: int) -> tuple[float, float, float, float] | None:
         """Where a track is in the frame shown."""
-        if self.picture is None:
-            return None
-        tracks = self.picture.result.tracks
-        rows = np.flatnonzero(tracks.ids == track_id)
-        if not len(rows):
-            return None
-        x1, y1, x2, y2 = tracks.boxes[rows[0]].tolist()
-        return x1, y1, x2, y2
+        return None if self.picture is None else self.picture.box_of(track_id)
 
     @property
     def store(self) -> Path:

@@ -47,7 +47,7 @@ class Thumbnailer(Generic[Key]):
         self._wake = threading.Condition()
         self._wanted: set[Key] = set()
         self._ready: dict[Key, UInt8[ndarray, "h w 4"]] = {}
-        self._stop = False
+        self._stop = self._anew = False
         self._thread: threading.Thread | None = None
 
     def ask(self, key: Key) -> None:
@@ -58,6 +58,11 @@ class Thumbnailer(Generic[Key]):
         if self._thread is None:
             self._thread = threading.Thread(target=self._main, name="sightline-thumbnails", daemon=True)
             self._thread.start()
+
+    def reopen(self) -> None:
+        """Read from another source from now on: frames have other numbers."""
+        with self._wake:
+            self._anew = True
 
     def forget_wishes(self) -> None:
         """Nobody looks any more."""
@@ -84,6 +89,10 @@ class Thumbnailer(Generic[Key]):
             return
         try:
             while (wanted := self._next()) is not None:
+                if self._anew:
+                    self._anew = False
+                    source.close()
+                    source = seekable(self._open_source())
                 wishes = [(wish, key) for key in wanted if (wish := self._find(key)) is not None]
                 for wish, key in sorted(wishes, key=lambda entry: entry[0].frame):
                     if self._stop:

@@ -14,7 +14,6 @@ from gui.thumbnails import Thumbnailer, Wish
 from gui.track_table import TrackRow, TrackTable
 from tracker.errors import FormatError
 from tracker.store import Recording
-from tracker.video import open_source
 
 __all__ = ["TrackPanel"]
 
@@ -38,10 +37,11 @@ class TrackPanel(TrackTable):
         """Show this recording."""
         self.end()
         self._recording = recording
-        source = recording.job.source
-        self._thumbnailer = Thumbnailer(lambda: open_source(str(source)), lambda track: _find(recording, track))
+        self._thumbnailer = Thumbnailer(recording.open_video, lambda track: _find(recording, track))
         self._timer.start()
         recording.hiding_changed.connect(self.drop_pictures)
+        recording.renumbered.connect(self._thumbnailer.reopen)
+        recording.renumbered.connect(self.drop_pictures)
 
     def end(self) -> None:
         """Show none."""
