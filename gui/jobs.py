@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -102,7 +103,7 @@ class Job(QObject):
             self.changed.emit()
             return
         self._process.setWorkingDirectory(str(folder))
-        self._say(f"$ sightline {' '.join(self.arguments)}")
+        self._say(f"$ sightline {shlex.join(self.arguments)}")
         self._process.start(sys.executable, [str(MAIN), *self.arguments])
         if self.results is not None:
             self._curves_timer.start(CURVES_MS)
