@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from tracker.formats.atomic import AtomicText
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
 from tracker.formats.live import class_name
 from tracker.formats.mot import MotSink
-from tracker.store import Observations, Origin, Recording
+from tracker.store import Observations, Origin, Picture, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_results"]
@@ -59,16 +59,21 @@ def _write(recording: Recording, name: str, path: Path) -> None:
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
-    """Frame by frame the rows, and the result a live run would have given, with an empty picture and no masks."""
+    """Frame by frame the rows, and the result a live run would have given, with an empty picture and no masks.
+
+    The frame's `source` is the name of the image, or of the video.
+    """
     info = recording.info
-    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (info.height, info.width, 3))
-    name = str(info.source.get("name", ""))
+    video = Picture(str(info.source.get("name", "")), info.width, info.height)
+    dot = np.zeros((1, 1, 3), np.uint8)
     for stretch in recording.stretches(frames=FRAMES_AT_ONCE, masks=True):
-        events = _events_by_frame(recording, int(stretch.frames[0]), int(stretch.frames[-1]))
+        first, last = int(stretch.frames[0]), int(stretch.frames[-1])
+        events, pictures = _events_by_frame(recording, first, last), recording.pictures(first, last)
         for index, time, rows in stretch.by_frame():
             tracks = as_tracks(rows)
             detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
-            frame = Frame(blank, index, time, name)
+            name, width, height = pictures.get(index, video)
+            frame = Frame(np.broadcast_to(dot, (height, width, 3)), index, time, name)
             yield rows, FrameResult(frame, detections, tracks, info.labels, events=tuple(events.get(index, ())))
 
 
@@ -91,18 +96,24 @@ def _write_mot(recording: Recording, path: Path) -> None:
 
 def _write_jsonl(recording: Recording, path: Path) -> None:
     info = recording.info
+    name = str(info.source.get("name", ""))
+    are_images = bool(recording.pictures())
     with AtomicText(path) as file:
-        file.write(dump_line(header(str(info.source.get("name", "")), info.width, info.height, info.labels)))
+        file.write(dump_line(header(name, info.width, info.height, info.labels)))
         for rows, result in to_results(recording):
             line: dict[str, Any] = {"frame": result.frame.index, "time": result.frame.time}
-            line["objects"] = list(_jsonl_objects(rows, recording))
+            height, width = result.frame.image.shape[:2]
+            if (width, height) != (info.width, info.height):
+                line |= {"width": width, "height": height}
+            if are_images:
+                line["image"] = result.frame.source
+            line["objects"] = list(_jsonl_objects(rows, info.labels, [height, width]))
             if result.events:
                 line["events"] = [event_to_mapping(event) for event in result.events]
             file.write(dump_line(line))
 
 
-def _jsonl_objects(rows: Observations, recording: Recording) -> Iterator[dict[str, Any]]:
-    info = recording.info
+def _jsonl_objects(rows: Observations, labels: tuple[str, ...], size: list[int]) -> Iterator[dict[str, Any]]:
     columns = zip(
         rows.tracks.tolist(),
         rows.class_ids.tolist(),
@@ -115,7 +126,7 @@ def _jsonl_objects(rows: Observations, recording: Recording) -> Iterator[dict[st
     for track_id, class_id, box, score, origin, counts in columns:
         entry: dict[str, Any] = {
             "id": track_id,
-            "class": class_name(info.labels, class_id),
+            "class": class_name(labels, class_id),
             "class_id": class_id,
             "bbox": box,
             "score": score,
@@ -124,8 +135,21 @@ def _jsonl_objects(rows: Observations, recording: Recording) -> Iterator[dict[st
         if origin == Origin.FILLED:
             entry["keyframe"] = False
         if counts is not None:
-            entry["segmentation"] = {"size": [info.height, info.width], "counts": counts}
+            entry["segmentation"] = {"size": size, "counts": counts}
         yield entry
+
+
+def _refuse_twins(recording: Recording, name: str) -> None:
+    """Raise FormatError where two images would share one file: the later one's would take the earlier one's place."""
+    images: dict[str, str] = {}
+    for picture in recording.pictures().values():
+        stem = PurePosixPath(picture.name).stem
+        if stem in images:
+            raise FormatError(
+                f"{recording.path}: cannot be written as {name}: {images[stem]} and {picture.name} would share one "
+                "file. Rename one of them and annotate again, or choose a format that is one file, such as coco."
+            )
+        images[stem] = picture.name
 
 
 def _write_folder(recording: Recording, name: str, path: Path) -> None:
@@ -135,6 +159,7 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
         for leftover in (partial, old):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
+        _refuse_twins(recording, name)
         whole = partial / path.name  # its name stands in some formats' files
         find_format(name).load().write(whole, RecordedParts(recording))
         if path.exists():

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from tracker.formats.annotations import Annotations, Frames, Objects
 from tracker.formats.parts import Holds, Summary, TrackRow
-from tracker.store import Origin, Recording, Stretch
+from tracker.store import Origin, Picture, Recording, Stretch
 
 __all__ = ["FRAMES_AT_ONCE", "RecordedParts"]
 
@@ -33,6 +33,7 @@ class RecordedParts:
         """What is known of the whole."""
         recording = self._recording
         first, last = recording.first_frame, recording.last_frame
+        pictures = recording.pictures()
         has_frames, has_rows = last >= 0, recording.observation_count() > 0
         facts = {
             Holds.TRACKS: has_rows,
@@ -46,9 +47,9 @@ class RecordedParts:
             first_frame=first,
             last_frame=last,
             last_time=recording.time_of(last) if has_frames else math.nan,
-            first_size=self._size if has_frames else (0, 0),
-            sizes=(self._size,) if has_frames else (),
-            are_images=False,
+            first_size=self._size_of(pictures.get(first)) if has_frames else (0, 0),
+            sizes=tuple(sorted({picture[1:] for picture in pictures.values()} or {self._size})) if has_frames else (),
+            are_images=bool(pictures),
             content=Holds(sum(fact.value for fact, holds in facts.items() if holds)),
         )
 
@@ -70,8 +71,13 @@ class RecordedParts:
         return self._recording.first_classes()
 
     def _frames(self, indices: Int64[ndarray, " f"], times: Float64[ndarray, " f"]) -> Frames:
-        count, (width, height) = len(indices), self._size
-        return Frames(indices, times, np.full(count, width, np.int32), np.full(count, height, np.int32), ("",) * count)
+        found = self._recording.pictures(int(indices[0]), int(indices[-1]))
+        pictures = [found.get(index) for index in indices.tolist()]
+        widths, heights = np.array([self._size_of(picture) for picture in pictures], np.int32).T
+        return Frames(indices, times, widths, heights, tuple(picture.name if picture else "" for picture in pictures))
+
+    def _size_of(self, picture: Picture | None) -> tuple[int, int]:
+        return (picture.width, picture.height) if picture else self._size
 
     def _part(self, stretch: Stretch) -> Annotations:
         rows = stretch.observations
@@ -88,6 +94,7 @@ class RecordedParts:
         return Annotations(self.source, self.labels, self._frames(stretch.frames, stretch.times), objects)
 
     def _track_rows(self) -> Iterator[tuple[int, TrackRow]]:
+        pictures = self._recording.pictures()
         for rows, times in self._recording.by_track():
             columns = zip(
                 rows.tracks.tolist(),
@@ -100,4 +107,5 @@ class RecordedParts:
                 strict=True,
             )
             for track, frame, time, class_id, box, mask, origin in columns:
-                yield track, TrackRow(frame, time, self._size, class_id, box, mask, False, origin != Origin.FILLED)
+                size = self._size_of(pictures.get(frame))
+                yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.FILLED)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tracker.analytics import Analytics
+from tracker.batch.jobs import printable
 from tracker.formats.live import recorded_rows
 from tracker.formats.rle import masks_to_rle
 from tracker.pipeline import Pipeline, Seen
-from tracker.store import Observations, RecordedEvent, RecordingWriter
+from tracker.store import Observations, Picture, RecordedEvent, RecordingWriter
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
 __all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks"]
@@ -70,6 +71,7 @@ class CheckpointingPipeline(Pipeline):
 class RecordingSink:
     """Writes results into a recording, and at each checkpoint what every stage remembers in the same transaction.
 
+    With `pictures` also the name and size of each, for sources of single images.
     With `hindsight` also what refinement wants to see: tracks not confirmed yet, and the detections' own boxes.
     `finish` writes the last rows; `close` without it keeps what the last checkpoint has.
     """
@@ -82,12 +84,14 @@ class RecordingSink:
         damage: Callable[[], int],
         analyse: Analytics | None = None,
         hindsight: bool = False,
+        pictures: bool = False,
     ) -> None:
         self._writer = writer
         self._pipeline = pipeline
         self._damage = damage
         self._analyse = analyse
         self._hindsight = hindsight
+        self._pictures = pictures
         self._last_frame = -1
         self.frames = 0
         self.rejected = 0
@@ -109,7 +113,9 @@ class RecordingSink:
             unconfirmed = (tracks.states == TrackState.TENTATIVE) & (tracks.detection_rows >= 0)
             tentative = self._rows(result, np.flatnonzero(unconfirmed))
         events = self._analyse(as_tracks(kept), frame.time) if self._analyse is not None else ()
-        self._writer.add(frame.index, frame.time, kept, events, tentative)
+        height, width = frame.image.shape[:2]
+        picture = Picture(printable(frame.source), width, height) if self._pictures else None
+        self._writer.add(frame.index, frame.time, kept, events, tentative, picture)
         self.frames += 1
         self._last_frame = frame.index
         self.rejected += result.rejected

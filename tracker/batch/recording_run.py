@@ -25,7 +25,7 @@ from tracker.protocols import FrameSource
 from tracker.runner import Runner
 from tracker.store import Recording, RecordingInfo, RecordingWriter
 from tracker.types import Frame
-from tracker.video import FileSource, open_source
+from tracker.video import FileSource, ImageSource, open_source
 
 __all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording"]
 
@@ -69,7 +69,14 @@ class RecordingRun:
         self._batch = orders.settings.detector.batch
         self.pipeline = CheckpointingPipeline(built.pipeline, batch=self._batch)
         analyse = make_analytics(writer.info)
-        self.sink = RecordingSink(writer, self.pipeline, damage=self.damage, analyse=analyse, hindsight=orders.refine)
+        self.sink = RecordingSink(
+            writer,
+            self.pipeline,
+            damage=self.damage,
+            analyse=analyse,
+            hindsight=orders.refine,
+            pictures=isinstance(source, ImageSource),
+        )
         if checkpoint.frame >= 0:
             self.sink.restore(state)
         # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.

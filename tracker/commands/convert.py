@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +12,24 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tracker.batch.footage import look_at
 from tracker.commands.outputs import spare_inputs
-from tracker.errors import ConfigError, SinkError, SourceError
+from tracker.errors import ConfigError, SinkError
 from tracker.formats import FORMATS, find_format
 from tracker.formats.annotations import Annotations, Known
 from tracker.formats.folder import inside
+from tracker.formats.pictures import are_gapless
 from tracker.video import open_source
 
 __all__ = ["add_parsers"]
 
+log = logging.getLogger(__name__)
+
 DATASETS = {"yolo": "images", "voc": "JPEGImages"}
 """Formats whose folder has a place for the pictures."""
+NAMELESS = ("mot", "mots", "kitti", "cvat", "labelstudio")
+"""Formats that know pictures by their numbers only."""
+GAP_ADVICE = "they are numbered without gaps; --video FILE gives each the number of its frame"
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -50,10 +57,16 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("--track-ids is for --to yolo only")
     spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
     known = Known(*_size(options.size), tuple(name.strip() for name in options.classes.split(",") if name.strip()))
-    timed: dict[int, float] = {}
-    if options.video:
-        known, timed = _look_at_video(options.video, known)
-    annotations = _with_times(reader.load().read(options.input, known), timed, known)
+    footage = look_at(options.video) if options.video else None
+    if footage is not None:
+        known = footage.known(known.labels)
+    annotations: Annotations = reader.load().read(options.input, known)
+    if footage is not None:
+        annotations = footage.place(annotations, options.input, options.from_format)
+    else:
+        annotations = _with_size(annotations, known)
+        if options.to_format in NAMELESS and not are_gapless(annotations):
+            log.warning("%s: pictures are missing between others; %s", options.input, GAP_ADVICE)
     extra = {"track_ids": True} if options.track_ids else {}
     writer.load().write(options.out, annotations, **extra)
     pictures = 0
@@ -76,32 +89,12 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _look_at_video(path: str, known: Known) -> tuple[Known, dict[int, float]]:
-    """What the video tells: its size and name, and the time stamp of each frame."""
-    source = open_source(path)
-    try:
-        if source.live:
-            raise SourceError(f"{source.name}: --video needs a file")
-        times = {frame.index: frame.time for frame in source}
-        name = Path(source.name).name
-        width, height, count = source.info.width, source.info.height, max(times, default=-1) + 1
-        return replace(known, width=width, height=height, source=name, frames=count), times
-    finally:
-        source.close()
-
-
-def _with_times(annotations: Annotations, timed: dict[int, float], known: Known) -> Annotations:
-    """The annotations with the user's size and the video's time stamps where they have none of their own."""
+def _with_size(annotations: Annotations, known: Known) -> Annotations:
+    """The annotations with the user's size where they have none of their own."""
     frames = annotations.frames
-    own = frames.times.tolist()
-    times = [
-        timed.get(index, math.nan) if math.isnan(time) else time
-        for index, time in zip(frames.indices.tolist(), own, strict=True)
-    ]
     widths = np.where(frames.widths == 0, known.width, frames.widths).astype(np.int32)
     heights = np.where(frames.heights == 0, known.height, frames.heights).astype(np.int32)
-    frames = replace(frames, times=np.array(times, np.float64), widths=widths, heights=heights)
-    return replace(annotations, frames=frames)
+    return replace(annotations, frames=replace(frames, widths=widths, heights=heights))
 
 
 def _save_pictures(path: str, annotations: Annotations, folder: Path) -> int:

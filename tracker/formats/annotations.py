@@ -7,8 +7,8 @@ writers read the columns. Boxes are xyxy float64 in pixels with continuous edges
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn, TypeAlias
 
@@ -193,6 +193,8 @@ class Known:
     """The video's file name."""
     frames: int = 0
     """How many the video has, 0 where unknown."""
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Width and height of single images by their names without suffix."""
 
 
 NOTHING_KNOWN = Known()

@@ -134,7 +134,8 @@ def _name_of(video: dict[str, Any], place: int, path: Path | str) -> str:
 def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector) -> tuple[dict[int, int], set[int]]:
     """Frame numbers by image id, and the ids of other videos' images.
 
-    Images without a frame number are numbered in the order of their ids.
+    Images without a frame number are numbered in the order of their ids. A `frame_id`, unlike `frame_index`, counts
+    from 1 in files where none is 0.
     """
     path = rows.path
     images, others = [], set()
@@ -146,12 +147,16 @@ def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector
             images.append((where, image_id, image))
         else:
             others.add(image_id)
+    from_one = int(all(image.get("frame_id") != 0 for _, _, image in images))
     rank = {image_id: place for place, image_id in enumerate(sorted(image_id for _, image_id, _ in images))}
     is_video = bool(content.get("videos"))
     frames: dict[int, int] = {}
     taken: set[int] = set()
     for where, image_id, item in images:
-        index = as_int(item.get("frame_index", item.get("frame_id", rank[image_id])), f"{where}.frame_index", path)
+        if "frame_index" not in item and "frame_id" in item:
+            index = as_int(item["frame_id"], f"{where}.frame_id", path) - from_one
+        else:
+            index = as_int(item.get("frame_index", rank[image_id]), f"{where}.frame_index", path)
         if image_id in frames or index in taken:
             rows.refuse(where, f"image {image_id} or its frame {index} stands twice")
         frames[image_id] = index
@@ -282,13 +287,12 @@ def _images(annotations: AnnotationParts, *, are_images: bool) -> Iterator[dict[
     image_ids = count(1)
     for part in annotations.by_frames(objects=False):
         frames = part.frames
-        columns = zip(frames.indices.tolist(), frames.times.tolist(), part.file_names(".jpg"), strict=True)
+        names = frames.names if all(frames.names) else part.file_names(".jpg")
+        columns = zip(frames.indices.tolist(), frames.times.tolist(), names, strict=True)
         for row, (index, time, name) in enumerate(columns):
             image: dict[str, Any] = {"id": next(image_ids), "frame_index": index, "file_name": name}
             image |= {"width": int(frames.widths[row]), "height": int(frames.heights[row])}
-            if are_images:
-                image["file_name"] = frames.names[row] or name
-            else:
+            if not are_images:
                 image["video_id"] = 1
             if not math.isnan(time):
                 image["time"] = time

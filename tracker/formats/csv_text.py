@@ -1,8 +1,8 @@
 """CSV with a header line: one row per object; frames without objects and unused classes have no place in it.
 
 `frame` counts from 0, `time` is in seconds, corners are pixels, `track_id` is empty for an object without a track,
-`segmentation` is JSON. Reading needs the columns
-`frame x1 y1 x2 y2` in any order; others may be missing or empty, unknown ones are passed over.
+`segmentation` is JSON. Reading needs the columns `frame x1 y1 x2 y2` in any order; others may be missing or empty,
+unknown ones are passed over.
 """
 
 from __future__ import annotations

@@ -14,19 +14,24 @@ __all__ = ["files_in", "frame_number", "inside", "new_folder"]
 def files_in(path: Path | str, suffix: str, *, subfolder: str) -> list[Path]:
     """The file itself, or the folder's files with that suffix by name; `subfolder` is looked into where it exists.
 
-    Raises FormatError where there are none.
+    Numbers in names count by their value: clip_2 stands before clip_10. Raises FormatError where there are none.
     """
     path = Path(path)
     if path.is_file():
         return [path]
     folder = path / subfolder if (path / subfolder).is_dir() else path
     try:
-        found = sorted(item for item in folder.rglob(f"*{suffix}") if item.is_file())
+        found = sorted((item for item in folder.rglob(f"*{suffix}") if item.is_file()), key=_by_numbers)
     except OSError as error:
         raise FormatError(f"{folder}: cannot be read: {error.strerror}") from error
     if not found:
         raise FormatError(f"{path}: expected a folder with {suffix} files, found none")
     return found
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def frame_number(name: str, rows: Collector, where: str) -> int:

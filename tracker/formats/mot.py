@@ -2,8 +2,8 @@
 
 Frames and ids count from 1; ids from 0, as some trackers write them, are raised by one. Classes, masks and time stamps
 have no place in a result file. Ground truth (`frame,id,left,top,width,height,counts,class,visibility`) and detection
-files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A row of ground
-truth that does not count stays, with the score 0.
+files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A row of
+ground truth that does not count stays, with the score 0.
 """
 
 from __future__ import annotations

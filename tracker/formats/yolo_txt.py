@@ -50,7 +50,7 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
         rows.path = file
         index = frame_number(file.name, rows, "") if is_video else place
         image = _image_of(file, base, root)
-        width, height = _size(image, settings, known)
+        width, height = known.sizes.get(file.stem) or _size(image, settings, known)
         name = file.relative_to(base).with_suffix(image.suffix if image else ".jpg").as_posix()
         rows.frame(index, "", width=width, height=height, name="" if is_video else name)
         for line, text in enumerate(read_text(file).splitlines(), start=1):

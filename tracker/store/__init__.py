@@ -5,7 +5,7 @@ May import geometry, config, types and errors. `schema.py` documents the tables.
 
 from tracker.store.edits import Edit, RecordingEditor
 from tracker.store.reader import Recording, Stretch, TrackSummary
-from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state
@@ -17,6 +17,7 @@ __all__ = [
     "Edit",
     "Observations",
     "Origin",
+    "Picture",
     "RecordedEvent",
     "Recording",
     "RecordingEditor",

@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
-from tracker.store.rows import Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect
 from tracker.types import Event
 
@@ -151,6 +151,18 @@ class Recording:
             raise FormatError(f"{self.path}: no frame {frame}; the last one recorded is {self.last_frame}")
         time: float = rows[0][0]
         return time
+
+    def pictures(self, first: int = 0, last: int | None = None) -> dict[int, Picture]:
+        """The image of each frame from `first` to `last`, both included; empty for a video."""
+        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'pictures'"):
+            return {}
+        statement = "SELECT frame, name, width, height FROM pictures WHERE frame BETWEEN ? AND ?"
+        found = {row[0]: Picture(*row[1:]) for row in self._query(statement, (first, _end(last)))}
+        for frame, picture in found.items():
+            sides = (picture.width, picture.height)
+            if not isinstance(picture.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
+                raise self._damage(f"frame {frame} is of the picture {picture}")
+        return found
 
     def frame_shown_at(self, seconds: float) -> int:
         """The last frame whose time has come, the first one before that."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, Int64, Integer, UInt8
@@ -15,7 +15,7 @@ from numpy import ndarray
 from tracker.errors import FormatError
 from tracker.types import Event
 
-__all__ = ["Observations", "Origin", "RecordedEvent", "RecordingInfo"]
+__all__ = ["Observations", "Origin", "Picture", "RecordedEvent", "RecordingInfo"]
 
 BOX_PARTS = 100
 """Boxes are kept in hundredths of a pixel."""
@@ -76,6 +76,14 @@ class RecordingInfo:
         if not all(isinstance(name, str) for name in labels):
             raise ValueError(f"labels are {str(labels)[:40]}")
         return cls(width=width, height=height, labels=labels, **tree)
+
+
+class Picture(NamedTuple):
+    """One image of a folder: its file's name, and its size, which need not be that of the others."""
+
+    name: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@
     events        frame, kind, name ... what the rules noticed, with the true time
     edits         edit, kind, ...       corrections in order; `undone` ones can be redone; `change` holds the rows
                                         taken away and put in their place, so that both ways are exact
+    pictures      frame, name, ...      file name, width and height of each image; in recordings of image folders only
     checkpoint    one row               last whole frame, and all that is needed to go on behind it, written in the
                                         same transaction as that frame's rows
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tracker.errors import FormatError, SinkError
-from tracker.store.rows import Observations, RecordedEvent, RecordingInfo
+from tracker.store.rows import Observations, Picture, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.types import Event
@@ -24,6 +24,12 @@ INSERT_OBSERVATION = "INSERT INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 INSERT_TENTATIVE = INSERT_OBSERVATION.replace("observations", "tentative")
 INSERT_MASK = "INSERT INTO masks VALUES (?, ?, ?)"
 INSERT_EVENT = "INSERT INTO events (frame, kind, name, time, track, class, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+PICTURES_TABLE = """
+CREATE TABLE IF NOT EXISTS pictures (
+    frame INTEGER PRIMARY KEY, name TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL
+)
+"""
+INSERT_PICTURE = "INSERT INTO pictures VALUES (?, ?, ?, ?)"
 MOST_SEEN_CLASS = """
 SELECT class FROM observations WHERE observations.track = tracks.track GROUP BY class
 ORDER BY count(*) DESC, min(frame) LIMIT 1
@@ -57,6 +63,7 @@ class RecordingWriter:
         self._connection = connection
         self._token = secrets.token_hex(8)
         self._frames: list[tuple[int, float]] = []
+        self._pictures: list[tuple[int, str, int, int]] = []
         self._observations: list[Observations] = []
         self._tentative: list[Observations] = []
         self._events: list[RecordedEvent] = []
@@ -118,9 +125,12 @@ class RecordingWriter:
         observations: Observations,
         events: Sequence[Event] = (),
         tentative: Observations | None = None,
+        picture: Picture | None = None,
     ) -> None:
-        """Take the next frame; it is on disk after the next `commit`."""
+        """Take the next frame, with its `picture` where that is a file; it is on disk after the next `commit`."""
         self._frames.append((frame, float(time)))
+        if picture is not None:
+            self._pictures.append((frame, *picture))
         self._observations.append(observations)
         if tentative is not None:
             self._tentative.append(tentative)
@@ -135,6 +145,9 @@ class RecordingWriter:
         with transaction(connection, self.path):
             self._check_writer()
             connection.executemany("INSERT INTO frames VALUES (?, ?)", self._frames)
+            if self._pictures:
+                connection.execute(PICTURES_TABLE)
+                connection.executemany(INSERT_PICTURE, self._pictures)
             for observations in self._observations:
                 insert_observations(connection, observations)
             for observations in self._tentative:
@@ -142,7 +155,8 @@ class RecordingWriter:
                 connection.executemany(INSERT_MASK, observations.stored_masks())
             insert_events(connection, self._events)
             connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
-        self._frames, self._observations, self._tentative, self._events = [], [], [], []
+        self._frames, self._pictures = [], []
+        self._observations, self._tentative, self._events = [], [], []
 
     def complete_with(
         self, rows: Iterable[Observations] | None, events: Iterable[RecordedEvent] = (), **notes: Any
