@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,15 @@ def finds(boxes: object, scores: object, classes: object) -> Detections:
         np.array(scores, np.float32).reshape(-1),
         np.array(classes, np.int32).reshape(-1),
     )
+
+
+def test_a_crowd_excuses_finds_of_its_own_class_only() -> None:
+    crowd = replace(sample([RIGHT], [0], ignored=[LOW]), ignored_ids=np.array([1]))
+    for class_id, ap in ((0, 0.5), (1, 1.0)):
+        found = finds([RIGHT, LOW], [0.6, 0.9], [0, class_id])
+        assert average_precision([crowd], [found], {0: "x"})["x"].ap == pytest.approx(ap)
+        assert len(match_finds([crowd], [found], 2).right) == 2 - class_id
+        assert confuse([crowd], [found], 2, confidence=0.5)[2].sum() == 1 - class_id
 
 
 LEFT, RIGHT, LOW = (0, 0, 20, 20), (50, 0, 70, 20), (0, 60, 30, 90)

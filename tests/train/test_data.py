@@ -11,8 +11,9 @@ from pycocotools import mask as coco_mask
 
 from tests.train.shapes import write_shapes
 from tracker.errors import ConfigError
-from tracker.evaluate.detection import encode_outline
+from tracker.evaluate.detection import average_precision, encode_outline
 from tracker.train.data import MASK_SIZE, draw_box_masks, load_data, set_aside
+from tracker.types import Detections
 
 
 def write(folder: Path, name: str, rows: str = "", *, shade: int = 0) -> None:
@@ -95,9 +96,24 @@ def test_a_group_leaves_its_members_untold(tmp_path: Path) -> None:
     data = splits["train"]
     assert data.labels == ("cat", "dog", "car")
     target, weight = data.targets()
-    assert target[2].tolist() == [0, 0, 0]
-    assert weight[2].tolist() == [0, 0, 1]
-    assert target[3].tolist() == [0, 0, 1]
+    pet, car = (data.names.index(name) for name in ("pet", "car"))
+    assert data.samples[0].class_ids.tolist() == [pet]
+    assert target[pet].tolist() == [0, 0, 0]
+    assert weight[pet].tolist() == [0, 0, 1]
+    assert target[car].tolist() == [0, 0, 1]
+
+
+def test_a_group_may_stand_anywhere_among_the_names(tmp_path: Path) -> None:
+    write(tmp_path, "x", "0 0.5 0.5 0.5 0.5\n1 0.3 0.3 0.2 0.2\n2 0.7 0.7 0.2 0.2\n")
+    data = load_data(describe(tmp_path, names=["pet", "cat", "dog"], groups={"pet": ["cat", "dog"]}))[0]["train"]
+    assert data.labels == ("cat", "dog")
+    assert data.names == ("cat", "dog", "pet")
+    assert data.samples[0].class_ids.tolist() == [2, 0, 1]
+    assert data.targets()[0].tolist() == [[1, 0], [0, 1], [0, 0]]
+    sample = data.samples[0]
+    found = Detections(sample.boxes[1:], np.array([0.9, 0.8], np.float32), np.array([0, 1], np.int32))
+    scores = average_precision([sample], [found], dict(enumerate(data.labels)))
+    assert [one.ap for one in scores.values()] == pytest.approx([1.0, 1.0])
 
 
 def test_repeated_folders_come_more_often_in_training_only(tmp_path: Path) -> None:
@@ -134,6 +150,8 @@ def test_a_coco_file_gives_boxes_outlines_and_ignored_crowds(tmp_path: Path) -> 
     assert first.polygons[0] is not None
     assert len(first.polygons[0]) == 2
     np.testing.assert_allclose(first.ignored, [[0, 0, 30, 30]])
+    assert first.ignored_ids is not None
+    assert first.ignored_ids.tolist() == [0]
     assert len(second.boxes) == 0
     assert check.counts == {"annotation of an unknown image or class, skipped": 1}
 

@@ -101,7 +101,8 @@ def class_precision(
                 entry["area"] = float(coco_mask.area(entry["segmentation"]))
             truth.append(entry)
         truth += [
-            ignored_region(region, len(truth) + n, image, sample, masks) for n, region in enumerate(sample.ignored, 1)
+            ignored_region(region, len(truth) + n, image, sample, masks)
+            for n, region in enumerate(sample.ignored_for(class_id), 1)
         ]
         chosen = own[own.class_ids == class_id]
         for row in range(len(chosen)):

@@ -71,7 +71,7 @@ def match_finds(
             finds = own[own.class_ids == class_id]
             finds = finds[np.argsort(-finds.scores, kind="stable")]
             paired = pair(finds.boxes, truth, overlap=overlap) >= 0
-            counted = paired | ~mostly_inside(finds.boxes, sample.ignored)
+            counted = paired | ~mostly_inside(finds.boxes, sample.ignored_for(class_id))
             objects[class_id] += len(truth)
             images.append(np.full(int(counted.sum()), number))
             class_ids.append(np.full(int(counted.sum()), class_id))
@@ -143,7 +143,10 @@ def confuse(
         finds = own[(own.scores >= confidence) & np.isin(own.class_ids, sample.labelled)]
         finds = finds[np.argsort(-finds.scores, kind="stable")]
         taken = pair(finds.boxes, truth, overlap=overlap)
-        counted = (taken >= 0) | ~mostly_inside(finds.boxes, sample.ignored)
+        counted = taken >= 0
+        for class_id in sample.labelled:
+            own_class = finds.class_ids == class_id
+            counted[own_class] |= ~mostly_inside(finds.boxes[own_class], sample.ignored_for(class_id))
         rows = np.where(taken >= 0, np.append(classes, class_count)[taken], class_count)
         np.add.at(counts, (rows[counted], finds.class_ids[counted]), 1)
         missed = np.delete(classes, taken[taken >= 0])

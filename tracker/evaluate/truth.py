@@ -30,7 +30,7 @@ class Sample:
     height: int
     boxes: Float32[ndarray, "n 4"]
     class_ids: Int64[ndarray, " n"]
-    """Numbers in the file's `names`, groups included."""
+    """Numbers in the data set's `names`, groups included."""
     polygons: tuple[Outline | None, ...]
     """Outline of each object where the file gives one."""
     labelled: tuple[int, ...]
@@ -39,6 +39,12 @@ class Sample:
     """Crowds and the like: neither objects nor background."""
     image: Image | None = None
     """The decoded picture where it is kept in memory."""
+    ignored_ids: Int64[ndarray, " r"] | None = None
+    """The class that each ignored region is a crowd of; None where that is not told."""
+
+    def ignored_for(self, class_id: int) -> Float32[ndarray, "r 4"]:
+        """The regions in which finds of that class count neither way."""
+        return self.ignored if self.ignored_ids is None else self.ignored[self.ignored_ids == class_id]
 
     def read(self) -> Image:
         """The picture, RGB."""
@@ -58,7 +64,7 @@ class DataSet:
     labels: tuple[str, ...]
     """The classes a network learns; groups are not among them."""
     names: tuple[str, ...]
-    """What class numbers in the label files mean."""
+    """What class numbers mean: those of `labels`, then the groups."""
     groups: Mapping[str, tuple[str, ...]]
 
     def targets(self) -> tuple[Float32[ndarray, "names classes"], Float32[ndarray, "names classes"]]:

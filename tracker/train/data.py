@@ -75,11 +75,13 @@ class Row(NamedTuple):
     """One object as a label file gives it, in pixels."""
 
     name: int
-    """Number in the file's `names`; -1 for a region to be ignored."""
+    """Number in the file's `names`."""
     box: Float32[ndarray, " 4"]
     outline: Outline | None
     place: str
     """File and line, or file and annotation."""
+    crowd: bool = False
+    """A region to be ignored."""
 
 
 class Entry(NamedTuple):
@@ -104,7 +106,8 @@ def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataS
     Refused outright: a description that makes no sense, and a split in which nothing is left.
     """
     description = read_description(path)
-    labels = description.labels
+    labels, names = description.labels, (*description.labels, *description.groups)
+    numbers = [names.index(name) for name in description.names]
     check = DataCheck()
     splits = read_splits(description, check)
     labelled = {place: tuple(map(labels.index, classes)) for place, classes in description.labelled.items()}
@@ -123,13 +126,13 @@ def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataS
             if content is None or not is_new(entry.image, content, split, seen, check):
                 continue
             known = next((labelled[place] for place in labelled if entry.is_from(place)), every)
-            sample = read_sample(entry, content, known, len(description.names), check, keep_image=keep_images)
+            sample = read_sample(entry, content, known, numbers, check, keep_image=keep_images)
             if sample is not None:
                 times = next((n for place, n in description.repeat.items() if entry.is_from(place)), 1)
                 samples += [sample] * (times if split == "train" else 1)
         if not samples:
             raise ConfigError(f"{path}: no usable image in {split!r}.\n{check.report()}")
-        result[split] = DataSet(tuple(samples), labels, description.names, description.groups)
+        result[split] = DataSet(tuple(samples), labels, names, description.groups)
     return result, check
 
 
@@ -188,9 +191,9 @@ def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) ->
                 continue
             left, top, width, height = note["bbox"]
             box = np.array((left, top, left + width, top + height), np.float32)
-            row = -1 if note.get("iscrowd") else names.index(name)
-            outline = None if row < 0 else read_segmentation(note.get("segmentation"), place, check)
-            rows[note["image_id"]].append(Row(row, box, outline, place))
+            crowd = bool(note.get("iscrowd"))
+            outline = None if crowd else read_segmentation(note.get("segmentation"), place, check)
+            rows[note["image_id"]].append(Row(names.index(name), box, outline, place, crowd))
         return [
             Entry(find_image(str(image["file_name"]), path, root), path, rows[image["id"]], stated_size(image))
             for image in content["images"]
@@ -250,9 +253,18 @@ def is_new(path: Path, content: bytes, split: str, seen: dict[bytes, str], check
 
 
 def read_sample(
-    entry: Entry, content: bytes, labelled: tuple[int, ...], class_count: int, check: DataCheck, *, keep_image: bool
+    entry: Entry,
+    content: bytes,
+    labelled: tuple[int, ...],
+    numbers: Sequence[int],
+    check: DataCheck,
+    *,
+    keep_image: bool,
 ) -> Sample | None:
-    """One image with its objects, or None where it cannot be used; troubles go into `check`."""
+    """One image with its objects, or None where it cannot be used; troubles go into `check`.
+
+    `numbers` has a class's number in the data set for each that the file may give.
+    """
     path = entry.image
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     if picture is None:
@@ -262,36 +274,35 @@ def read_sample(
     if entry.size not in (None, (width, height)):
         check.note("image of another size (or turned) than its COCO file says, skipped", path)
         return None
-    rows = read_rows(label_path(path), width, height, class_count, check) if entry.rows is None else entry.rows
+    rows = read_rows(label_path(path), width, height, len(numbers), check) if entry.rows is None else entry.rows
     if rows is None:
         return None
-    objects, ignored = [], []
-    known: set[tuple[int, bytes]] = set()
+    objects: list[tuple[Row, ndarray]] = []
+    ignored: list[tuple[Row, ndarray]] = []
+    known: set[tuple[int, bool, bytes]] = set()
     for row in rows:
         inside = np.clip(row.box, 0, (width, height, width, height))
         if not np.isfinite(row.box).all() or (inside[2:] - inside[:2] < 1.0).any():
             check.note("empty box or box outside the image, skipped", row.place)
             continue
-        if (row.name, row.box.tobytes()) in known:
+        if (row.name, row.crowd, row.box.tobytes()) in known:
             check.note("same box twice, skipped", row.place)
             continue
-        known.add((row.name, row.box.tobytes()))
+        known.add((row.name, row.crowd, row.box.tobytes()))
         if np.abs(inside - row.box).max() > 1.0:
             check.note("box reaching outside the image, clipped", row.place)
-        if row.name < 0:
-            ignored.append(inside)
-        else:
-            objects.append((row, inside))
+        (ignored if row.crowd else objects).append((row, inside))
     return Sample(
         path,
         width,
         height,
         np.array([inside for _, inside in objects], np.float32).reshape(-1, 4),
-        np.array([row.name for row, _ in objects], np.int64),
+        np.array([numbers[row.name] for row, _ in objects], np.int64),
         tuple(row.outline for row, _ in objects),
         labelled,
-        np.array(ignored, np.float32).reshape(-1, 4),
+        np.array([inside for _, inside in ignored], np.float32).reshape(-1, 4),
         picture if keep_image else None,
+        np.array([numbers[row.name] for row, _ in ignored], np.int64),
     )
 
 
