@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -60,9 +61,19 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _names(source: FrameSource) -> Callable[[Frame], str]:
-    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0."""
+    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0.
+
+    Where files share a stem, all are called by their folders below the common one too; where they differ by nothing
+    but the suffix, by that as well.
+    """
     if isinstance(source, ImageSource):
-        return lambda frame: Path(frame.source).stem
+        paths = [path.absolute() for path in source.paths]
+        common = Path(os.path.commonpath([path.parent for path in paths]))
+        below = [path.relative_to(common) for path in paths]
+        for names in ([path.stem for path in paths], [path.with_suffix("").as_posix() for path in below]):
+            if len({name.casefold() for name in names}) == len(names):
+                return lambda frame: names[frame.index]
+        return lambda frame: below[frame.index].as_posix()
     return lambda frame: f"{Path(source.name).stem}_{frame.index:06d}"
 
 
@@ -97,6 +108,7 @@ class _Pictures:
         if result.canvas is None:
             return
         path = self._folder / f"{self._name(result.frame)}.jpg"
+        own_folder(path.parent)
         if not cv2.imwrite(str(path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
             raise SinkError(f"{path}: cannot write the picture; check the folder's rights and free space")
 

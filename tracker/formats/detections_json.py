@@ -3,8 +3,9 @@
     [{"image": "street_001", "class": "person", "bbox": [left, top, width, height], "score": 0.91,
       "segmentation": {"size": [height, width], "counts": "..."}}, ...]
 
-`image` is the file name without folder and suffix, `bbox` is in pixels of the image, `segmentation` a COCO
-run-length code, present where the network gives masks. One row a line, in the order the images came.
+`image` is the file name without folder and suffix, or with as much of them as tells the files apart. `bbox` is in
+pixels of the image, `segmentation` a COCO run-length code, present where the network gives masks. One row a line, in
+the order the images came.
 """
 
 from __future__ import annotations
