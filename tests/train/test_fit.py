@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.train import state
-from tracker.train.fit import FitConfig, choose_device, fit
+from tracker.train.fit import FitConfig, fit
 
 
 class LineTask:
@@ -140,4 +140,10 @@ def test_nothing_to_resume_and_unknown_devices_are_said(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing to resume"):
         fit(line_network(), LineTask(), FitConfig(resume=True, device="cpu"), tmp_path, report=lambda _: None)
     with pytest.raises(ConfigError, match="--device gpu9000"):
-        choose_device("gpu9000")
+        fit(line_network(), LineTask(), FitConfig(device="gpu9000"), tmp_path, report=lambda _: None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sees no CUDA device"):
+        fit(line_network(), LineTask(), FitConfig(device="cuda"), tmp_path, report=lambda _: None)

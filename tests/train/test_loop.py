@@ -20,7 +20,7 @@ from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.detect.onnx import OnnxDetector
 from tracker.detect.yolo import TorchDetector
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.yolo import NetworkConfig, YoloNet
@@ -150,6 +150,20 @@ def test_a_resumed_run_takes_the_learning_rate_it_is_given(tmp_path: Path) -> No
     groups = state["optimizer"]["param_groups"]
     assert {group["peak_lr"] for group in groups} == {1e-5}
     assert {group["weight_decay"] for group in groups} == {0.0, 0.5}
+
+
+def test_a_resumed_run_keeps_its_anchors_and_refuses_other_classes(tmp_path: Path) -> None:
+    config = small(tmp_path, epochs=1)
+    train_detector(config)
+    begun = load_detector(config.out / "last.safetensors")[1]
+    for labels in (tmp_path / "shapes/labels").iterdir():
+        rows = [line.split()[0] for line in labels.read_text().splitlines()]
+        labels.write_text("".join(f"{row} 0.5 0.5 0.9 {0.3 + 0.1 * n}\n" for n, row in enumerate(rows)))
+    train_detector(replace(config, epochs=2, resume=True))
+    assert load_detector(config.out / "last.safetensors")[1].anchors == begun.anchors
+    config.data.write_text(config.data.read_text().replace("disc, box", "box, disc"))
+    with pytest.raises(CheckpointError, match="learned the classes disc, box, the data have box, disc"):
+        train_detector(replace(config, epochs=3, resume=True))
 
 
 def test_no_training_is_overwritten_and_a_step_done_again_is_listed_once(

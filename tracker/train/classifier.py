@@ -13,12 +13,13 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.detect.yolo import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.nets.checkpoint import read_weights
 from tracker.nets.classifier import Classifier, ClassifierConfig, classify
 from tracker.nets.saved import save_network
-from tracker.train.fit import FitConfig, FitResult, choose_device, fit
+from tracker.train.fit import FitConfig, FitResult, fit
 from tracker.train.labelled_images import AugmentImages, LabelledImages, augment_images, split
 
 __all__ = ["ClassifierTraining", "train_classifier"]
@@ -51,7 +52,7 @@ class _Batch(NamedTuple):
 class _ClassifierTask:
     def __init__(self, config: ClassifierTraining, train: LabelledImages, val: LabelledImages | None) -> None:
         self.config, self.val, self.names = config, val, train.names
-        self.device = choose_device(config.fit.device)
+        self.device = find_device(config.fit.device)
         self.images = torch.from_numpy(train.images).to(self.device)
         self.labels = torch.from_numpy(train.labels).to(self.device)
         self.steps = max(1, math.ceil(len(train) / config.batch))

@@ -16,12 +16,13 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from tracker.errors import ConfigError, TrackerError
+from tracker.detect.yolo import find_device
+from tracker.errors import TrackerError
 from tracker.train.ema import ModelEma
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 from tracker.train.state import Progress, RunFolder
 
-__all__ = ["FitConfig", "FitResult", "Task", "choose_device", "fit"]
+__all__ = ["FitConfig", "FitResult", "Task", "fit"]
 
 Batch = TypeVar("Batch")
 
@@ -115,16 +116,6 @@ class FitResult:
     """Epochs done."""
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes the GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device {name}: expected auto, cpu, cuda or cuda:0") from error
-
-
 def fit(
     network: nn.Module, task: Task[Any], config: FitConfig, out: Path, *, report: Callable[[str], None]
 ) -> FitResult:
@@ -133,7 +124,7 @@ def fit(
     Leaves best.safetensors, last.safetensors, last.state.pt and results.csv in `out`. Raises TrackerError when the
     loss is no longer finite: the files of the last finite epoch stay.
     """
-    device = choose_device(config.device)
+    device = find_device(config.device)
     folder = RunFolder(out)
     folder.check_free(resume=config.resume)
     folder.make()

@@ -79,6 +79,8 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
         pretrained=config.pretrained,
         input_size=config.input_size,
     )
+    if config.resume:
+        card = replace(card, anchors=folder.kept_anchors(train.labels))
     folder.make()
     if val is None and ranks.first:
         log.warning("%s: %s", config.data, WITHOUT_VALIDATION)

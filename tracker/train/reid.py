@@ -20,12 +20,13 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.detect.yolo import find_device
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.retrieval import RetrievalScore, score_retrieval
 from tracker.nets.reid import ReidConfig, ReidNet, load_reid, make_reid
 from tracker.nets.saved import save_network
 from tracker.train.crops import Crops
-from tracker.train.fit import FitConfig, FitResult, choose_device, fit
+from tracker.train.fit import FitConfig, FitResult, fit
 from tracker.train.labelled_images import AugmentImages, augment_images
 
 __all__ = ["ReidTraining", "batch_hard_triplet_loss", "describe_crops", "score_reid", "train_reid"]
@@ -60,7 +61,7 @@ class _Batch(NamedTuple):
 class _ReidTask:
     def __init__(self, config: ReidTraining, train: Crops, val: Crops | None) -> None:
         self.config, self.val = config, val
-        self.device = choose_device(config.fit.device)
+        self.device = find_device(config.fit.device)
         _, numbers = np.unique(train.ids, return_inverse=True)
         self.rows = [np.flatnonzero(numbers == number) for number in range(int(numbers.max()) + 1)]
         self.images = torch.from_numpy(train.images).to(self.device)

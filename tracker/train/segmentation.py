@@ -15,10 +15,11 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.detect.yolo import find_device
 from tracker.evaluate.segmentation import SegmentationScore
 from tracker.nets.saved import save_network
 from tracker.nets.segmentation import SegmentationConfig, SegmentationNet
-from tracker.train.fit import FitConfig, FitResult, choose_device, fit
+from tracker.train.fit import FitConfig, FitResult, fit
 from tracker.train.labelled_images import AugmentImages
 from tracker.train.pixel_labels import IGNORED, PixelLabels, augment_pixels
 
@@ -52,7 +53,7 @@ class _SegmentationTask:
         self, config: SegmentationTraining, labels: Sequence[str], train: PixelLabels, val: PixelLabels | None
     ) -> None:
         self.config, self.names, self.val = config, tuple(labels), val
-        self.device = choose_device(config.fit.device)
+        self.device = find_device(config.fit.device)
         self.images = torch.from_numpy(train.images).to(self.device)
         self.labels = torch.from_numpy(train.labels).to(self.device)
         self.weights = torch.from_numpy(class_weights(train, len(self.names), config.balance)).to(self.device)

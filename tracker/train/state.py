@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import ModelCard, load_tensors, save_detector, write_atomically
+from tracker.nets.checkpoint import ModelCard, load_detector, load_tensors, save_detector, write_atomically
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 
@@ -140,6 +140,19 @@ class RunFolder:
         assert isinstance(module, YoloNet)
         save_detector(self.last, module, card)
         self.save_state(network, average, optimizer, progress)
+
+    def kept_anchors(self, labels: Sequence[str]) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """The anchors that the run began with: other images would give others, which its weights do not answer for.
+
+        Raises CheckpointError where it learned other classes, or the same in another order.
+        """
+        _, card = load_detector(self.last)
+        if card.labels != tuple(labels):
+            raise CheckpointError(
+                f"{self.last}: learned the classes {', '.join(card.labels)}, the data have {', '.join(labels)}. Resume "
+                "with the data the run was started with, or begin a new one from it by --start."
+            )
+        return card.anchors
 
     def restore(self, network: nn.Module, average: ModelEma, optimizer: Optimizer) -> Progress:
         """Put everything back as it was saved, but for the rates and decays, which are this run's own.
