@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from tracker.errors import FormatError
 from tracker.formats.annotations import Annotations, Collector, Known
 from tracker.formats.coco import read as read_coco
+from tracker.formats.mots import read as read_mots
+from tracker.formats.mots import write as write_mots
 from tracker.formats.pictures import are_gapless, place_in_folder, place_in_video
+from tracker.formats.rle import window_to_rle
 from tracker.formats.yolo_txt import read as read_yolo
 
 
@@ -100,6 +104,21 @@ def test_label_files_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None
         [False, False, True, False],
         [100, 100, 50, 100],
     ]
+
+
+@pytest.mark.parametrize("labels", [("person", "car"), ("person", "bicycle", "car")])
+def test_classes_that_mots_numbers_otherwise_are_told(
+    labels: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = Collector("made", labels=labels)
+    code = window_to_rle(np.ones((2, 2), bool), left=1, top=1, width=8, height=6)
+    rows.frame(0, "made", width=8, height=6)
+    rows.add(0, (1, 1, 3, 3), "made", class_id=0, track_id=1, segmentation=code)
+    write_mots(tmp_path / "a.txt", rows.finish())
+    told = f"numbered 1 person, 2 bicycle, 3 car; to read it again give --classes {','.join(labels)}" in caplog.text
+    assert told == (len(labels) == 3)
+    found = read_mots(tmp_path / "a.txt", Known(labels=labels if told else ()))
+    assert found.labels[found.objects.class_ids[0]] in ("person", "pedestrian")
 
 
 @pytest.mark.parametrize(("key", "first"), [("frame_id", 1), ("frame_id", 0), ("frame_index", 0), ("frame_index", 1)])

@@ -46,7 +46,8 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     first = 0 if any(values[0] == 0 for _, values, _ in table) else 1
     for where, (frame, track_id, class_number, height, width), counts in table:
         if class_number not in classes:
-            rows.refuse(where, f"unknown class {class_number}, expected one of {sorted(classes)}")
+            hint = "" if known.labels else "; --classes A,B gives names to numbers from 1"
+            rows.refuse(where, f"unknown class {class_number}, expected one of {sorted(classes)}{hint}")
         code: Rle = {"size": [height, width], "counts": counts}
         index = frame - first
         rows.frame(index, where, width=width, height=height)
@@ -72,6 +73,10 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The masks of tracked objects; a warning lists what it cannot hold, and how many rows have no mask."""
     warn_of_losses(annotations.summary().content, "MOTS text", Holds.TRACKS | Holds.CLASSES | Holds.MASKS)
     numbers = _class_numbers(annotations.labels)
+    if not _are_theirs(annotations.labels):
+        told = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))
+        names = ",".join(annotations.labels)
+        log.warning("MOTS text: the classes are numbered %s; to read it again give --classes %s", told, names)
     without = 0
     with AtomicText(path) as file:
         for part in annotations.by_frames():
@@ -109,8 +114,10 @@ def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int]
 
 def _class_numbers(labels: tuple[str, ...]) -> list[int]:
     """The benchmarks' numbers where all labels are theirs, else 1, 2, ... in the labels' order."""
+    return [_NUMBERS[name] for name in labels] if _are_theirs(labels) else list(range(1, len(labels) + 1))
+
+
+def _are_theirs(labels: tuple[str, ...]) -> bool:
+    """Whether the benchmarks have a number of its own for each."""
     theirs = [_NUMBERS.get(name, 0) for name in labels]
-    unique = [one for one in theirs if one]
-    if all(theirs) and len(set(unique)) == len(theirs):
-        return theirs
-    return list(range(1, len(labels) + 1))
+    return all(theirs) and len(set(theirs)) == len(theirs)
