@@ -106,6 +106,26 @@ def test_twins_of_a_folder_are_not_written_over_each_other(folder: Path, tmp_pat
         annotate(twins, tmp_path / "out", orders(network, formats="yolo"))
 
 
+@pytest.mark.parametrize("name", ["yolo", "voc"])
+def test_a_new_export_keeps_what_people_put_into_the_folder(
+    name: str, folder: Path, tmp_path: Path, network: Path
+) -> None:
+    annotate(folder, tmp_path, orders(network, formats=name))
+    written = tmp_path / f"set.{name}"
+    expected = {path.relative_to(written): path.read_bytes() for path in written.rglob("*") if path.is_file()}
+    (written / "images").mkdir()
+    (written / "images" / "a.jpg").write_bytes(b"mine")
+    (written / "notes.txt").write_text("mine")
+    changed = next(path for path in expected if path.suffix in (".txt", ".xml"))
+    (written / changed).write_text("old")
+    (written / "gone.xml").write_text("of an image that is gone")
+    for _ in range(2):
+        assert run("export-annotations", tmp_path / "set.sqlite", "--format", name, "--out", tmp_path) == 0
+        found = {path.relative_to(written): path.read_bytes() for path in written.rglob("*") if path.is_file()}
+        assert found == {**expected, Path("images/a.jpg"): b"mine", Path("notes.txt"): b"mine"}
+        written.replace(tmp_path / f"set.{name}.old")  # as a run that was killed leaves it
+
+
 def test_annotations_come_back_to_the_images_of_their_names(folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels"
     labels.mkdir()

@@ -139,6 +139,19 @@ def _jsonl_objects(rows: Observations, labels: tuple[str, ...], size: list[int])
         yield entry
 
 
+def _replace_old(old: Path, path: Path) -> None:
+    """Take the older folder away, but for what people put beside its annotations, such as the images."""
+    if not old.is_dir() or old.is_symlink():
+        return
+    if not path.exists():  # a run was killed between the two
+        old.replace(path)
+        return
+    for entry in old.iterdir():
+        if entry.suffix != ".xml" and not (path / entry.name).exists():
+            entry.replace(path / entry.name)
+    shutil.rmtree(old)
+
+
 def _refuse_twins(recording: Recording, name: str) -> None:
     """Raise FormatError where two images would share one file: the later one's would take the earlier one's place."""
     images: dict[str, str] = {}
@@ -156,9 +169,9 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     old = path.with_name(path.name + ".old")
     try:
-        for leftover in (partial, old):
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover)
+        if partial.is_dir() and not partial.is_symlink():
+            shutil.rmtree(partial)
+        _replace_old(old, path)
         _refuse_twins(recording, name)
         whole = partial / path.name  # its name stands in some formats' files
         find_format(name).load().write(whole, RecordedParts(recording))
@@ -166,8 +179,7 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
             path.replace(old)
         whole.replace(path)
         partial.rmdir()
-        if old.exists():
-            shutil.rmtree(old)
+        _replace_old(old, path)
     except OSError as error:
         raise SinkError(
             f"{path}: cannot be written: {error.strerror}. Free some space or choose another --out."
