@@ -339,3 +339,15 @@ def test_outlines_fill_their_boxes(tmp_path: Path) -> None:
         expected = np.where(sample.class_ids == 0, np.pi / 4, 1.0)
         np.testing.assert_allclose(share, expected, atol=0.03)
         assert masks.shape[1:] == (MASK_SIZE, MASK_SIZE)
+
+
+def test_parts_of_an_outline_that_overlap_leave_no_hole(tmp_path: Path) -> None:
+    notes = coco(tmp_path)
+    content = json.loads(notes.read_text())
+    parts = [[6, 4, 40, 4, 40, 30, 6, 30], [20, 4, 54, 4, 54, 30, 20, 30]]
+    content["annotations"][0]["segmentation"] = parts
+    notes.write_text(json.dumps(content))
+    sample = load_data(describe(tmp_path, train="instances.json"))[0]["train"].samples[0]
+    masks, _ = draw_box_masks(sample)
+    assert masks[0].min() > 120  # edges are half covered
+    assert masks.mean() > 250

@@ -363,6 +363,7 @@ def draw_box_masks(sample: Sample) -> tuple[UInt8[ndarray, "n m m"], ndarray]:
             continue
         scale = MASK_SIZE / (box[2:] - box[:2])
         parts = [np.round(((part - box[:2]) * scale - 0.5) * 2**bits).astype(np.int32) for part in outline]
-        cv2.fillPoly(masks[row], parts, 255, lineType=cv2.LINE_AA, shift=bits)
+        for part in parts:  # one by one: filled together, what two of them share would be a hole
+            cv2.fillPoly(masks[row], [part], 255, lineType=cv2.LINE_AA, shift=bits)
         has_mask[row] = True
     return masks, has_mask
