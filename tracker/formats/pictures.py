@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -104,11 +104,11 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
     return numbers if same and len(set(numbers)) == len(numbers) else None
 
 
-def _unique(pairs: object) -> dict[str, int]:
+def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Frames by key, without the keys that stand for several."""
     found: dict[str, int] = {}
     several = set()
-    for key, frame in pairs:  # type: ignore[attr-defined]
+    for key, frame in pairs:
         if key in found:
             several.add(key)
         found[key] = frame
