@@ -97,7 +97,7 @@ def test_a_folder_without_sequences_and_results_that_are_missing_are_refused(
 def test_tuning_writes_settings_that_score_at_least_as_well_and_load_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "tuned.toml"
+    out = tmp_path / "new" / "tuned.toml"
     assert run("tune", folder, "--trials", 6, "--seed", 3, "--out", out) == 0
     first = capsys.readouterr().out
     scores = [float(line.split(": ")[1].split()[0]) for line in first.splitlines()[:-1]]
@@ -109,3 +109,5 @@ def test_tuning_writes_settings_that_score_at_least_as_well_and_load_again(
     assert capsys.readouterr().out == first
     assert run("tune", folder, "--trials", 0, "--out", out) == 2
     assert "--trials: expected 1 or more" in capsys.readouterr().err
+    assert run("tune", folder, "--trials", 6, "--out", tmp_path / "tuned.yaml") == 2
+    assert "ends in .toml" in capsys.readouterr().err

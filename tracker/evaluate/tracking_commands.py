@@ -181,6 +181,8 @@ def _table(scores: Mapping[str, TrackingScores]) -> str:
 def _run_tune(options: argparse.Namespace) -> int:
     if options.trials < 1:
         raise ConfigError(f"--trials: expected 1 or more, found {options.trials}")
+    if options.out.suffix.lower() != ".toml":
+        raise ConfigError(f"--out {options.out}: settings are written as TOML; name a file that ends in .toml")
     problems = tuning.load_problems(options.folder)
     start = tracker_config(options.tracker, {})
     best = tuning.score(problems, start)
@@ -191,6 +193,7 @@ def _run_tune(options: argparse.Namespace) -> int:
             best, config = value, candidate
             sys.stdout.write(f"trial {trial}: {best:.2f}\n")
     try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(to_toml(config), encoding="utf-8")
     except OSError as error:
         raise SinkError(f"{options.out}: cannot write the settings: {error.strerror}; try another --out") from error
