@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.train.shapes import write_shapes
-from tracker.errors import ConfigError
+from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.truth import DataSet
-from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.export import export_onnx
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train.data import load_data
 from tracker.train.start import start_network
@@ -86,3 +87,12 @@ def test_a_published_backbone_beside_whole_weights_is_refused(shapes: DataSet, k
 def test_too_few_boxes_for_anchors_are_said(shapes: DataSet) -> None:
     with pytest.raises(ConfigError, match="6 anchors need as many labelled boxes"):
         start_network(replace(shapes, samples=shapes.samples[:1]))
+
+
+def test_an_exported_network_of_ours_is_refused_with_what_to_take_instead(
+    shapes: DataSet, known: tuple[Path, YoloNet]
+) -> None:
+    exported = known[0].with_suffix(".onnx")
+    export_onnx(exported, *load_detector(known[0]))
+    with pytest.raises(CheckpointError, match=r"\.onnx: not the published YOLOX nano.*\.safetensors"):
+        start_network(shapes, weights=str(exported))

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracker.errors import ConfigError
+from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import ModelCard, load_detector, read_weights
 from tracker.nets.yolo import NetworkConfig, YoloNet
-from tracker.nets.yolox import copy_yolox
+from tracker.nets.yolox import copy_yolox, published_size
 
 __all__ = ["Start", "start_network"]
 
@@ -53,6 +53,11 @@ def start_network(
     if weights and pretrained:
         raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --start, or --pretrained")
     if weights.endswith(".onnx"):
+        if published_size(Path(weights)) is None:
+            raise CheckpointError(
+                f"{weights}: not the published YOLOX nano, the one .onnx that can be trained on; "
+                "of a network of ours give the .safetensors file."
+            )
         network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
         copy_yolox(network, Path(weights), train.labels, YOLOX_ANCHORS)
         fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
