@@ -7,6 +7,7 @@
     ├── SinkError         an output folder or file that cannot be written
     ├── CheckpointError   a model file that is not one, or does not fit its labels
     └── FormatError       an annotation file that breaks its format
+        └── DamagedStoreError   a recording whose SQLite file is damaged
 
 A message says what, where, what was expected and found, and what to try. The command line turns a
 TrackerError into one line on stderr and exit code 2, without a traceback.
@@ -15,6 +16,7 @@ TrackerError into one line on stderr and exit code 2, without a traceback.
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DamagedStoreError",
     "FeaturesError",
     "FormatError",
     "SinkError",
@@ -49,3 +51,7 @@ class CheckpointError(TrackerError):
 
 class FormatError(TrackerError):
     """An annotation file that breaks its format."""
+
+
+class DamagedStoreError(FormatError):
+    """A recording whose SQLite file is damaged; `store.set_aside` and `store.restore_copy` repair it."""

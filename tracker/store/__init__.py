@@ -5,6 +5,7 @@ May import geometry, config, types and errors. `schema.py` documents the tables.
 
 from tracker.store.edits import Edit, RecordingEditor
 from tracker.store.reader import Recording, Stretch, TrackSummary
+from tracker.store.repair import check_store, restore_copy, set_aside
 from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
@@ -26,6 +27,9 @@ __all__ = [
     "Scratch",
     "Stretch",
     "TrackSummary",
+    "check_store",
     "pack_state",
+    "restore_copy",
+    "set_aside",
     "unpack_state",
 ]

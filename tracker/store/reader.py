@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from tracker.errors import FormatError
+from tracker.errors import DamagedStoreError, FormatError
 from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
-from tracker.store.schema import connect
+from tracker.store.schema import connect, damage_of
 from tracker.types import Event
 
 __all__ = ["Recording", "Stretch", "TrackSummary"]
@@ -80,7 +80,7 @@ class Recording:
             self._reload()
         except (KeyError, TypeError, ValueError, FormatError) as error:
             self.close()
-            raise FormatError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
+            raise DamagedStoreError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
 
     def _reload(self) -> None:
         self.info = RecordingInfo.from_json(dict(self._query("SELECT key, value FROM info")))
@@ -308,7 +308,7 @@ class Recording:
                 for frame, kind, name, time, track, label, value in rows
             ]
         except (TypeError, ValueError) as error:
-            raise FormatError(f"{self.path}: damaged: {error}. Restore it from a copy.") from error
+            raise self._damage(str(error)) from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -343,8 +343,8 @@ class Recording:
             raise self._damage(f"track {row[0]} of class {found.class_id}; {len(self.info.labels)} are known")
         return found
 
-    def _damage(self, reason: str) -> FormatError:
-        return FormatError(f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again.")
+    def _damage(self, reason: str) -> DamagedStoreError:
+        return DamagedStoreError(f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again.")
 
     def _stream(self, statement: str, values: Sequence[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of an answer, some at a time."""
@@ -353,13 +353,13 @@ class Recording:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield rows
         except (sqlite3.Error, UnicodeError) as error:
-            raise FormatError(f"{self.path}: cannot be read: {error}. Restore it from a copy.") from error
+            raise damage_of(self.path, error) from error
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(statement, values).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
-            raise FormatError(f"{self.path}: cannot be read: {error}. Restore it from a copy.") from error
+            raise damage_of(self.path, error) from error
 
 
 def _end(last: int | None) -> int:

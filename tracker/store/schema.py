@@ -18,6 +18,11 @@
 
 `PRAGMA application_id` is 0x53474C54 ("SGLT"), `PRAGMA user_version` the version of this layout. The file is in WAL
 mode, so it can be read while it is written.
+
+Nothing opens a store except through sqlite3, not even to read its first bytes: on POSIX the `close` of any descriptor
+of a file drops every lock that the process holds on it (fcntl's record locks), after which another process takes itself
+for the last one at work, and deletes the write-ahead log under this one's readers (https://sqlite.org/howtocorrupt.html,
+section 2.2).
 """
 
 from __future__ import annotations
@@ -27,16 +32,26 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tracker.errors import FormatError, SinkError
+from tracker.errors import DamagedStoreError, FormatError, SinkError
 
-__all__ = ["SCHEMA_VERSION", "connect", "create", "refuse_write", "remove", "transaction"]
+__all__ = [
+    "DAMAGE_CODES",
+    "SCHEMA_VERSION",
+    "SIDE_FILES",
+    "connect",
+    "create",
+    "damage_of",
+    "refuse_write",
+    "remove",
+    "transaction",
+]
 
 APPLICATION_ID = 0x53474C54
 SCHEMA_VERSION = 1
-MAGIC = b"SQLite format 3\x00"
 PAGE_SIZE = 8192
 BUSY_TIMEOUT_S = 20.0
 SIDE_FILES = ("-wal", "-shm", "-journal")
+DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 TABLES = """
 CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -123,7 +138,10 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """All or nothing of what is written inside. Raises SinkError when it cannot be written."""
+    """All or nothing of what is written inside.
+
+    Raises SinkError when it cannot be written, DamagedStoreError when what is there is damaged.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -135,7 +153,8 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         with contextlib.suppress(sqlite3.Error):  # a full disk has already ended the transaction
             connection.execute("ROLLBACK")
-        raise refuse_write(path, error) from error
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE_CODES
+        raise (damage_of if damaged else refuse_write)(path, error) from error
 
 
 def refuse_write(path: Path, error: Exception) -> SinkError:
@@ -158,21 +177,30 @@ def _set_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
+def damage_of(path: Path, error: Exception) -> FormatError:
+    """What the user is told where a recording cannot be read: a DamagedStoreError where its file is at fault."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte of an extended code
+    if code == sqlite3.SQLITE_NOTADB:
+        return DamagedStoreError(
+            f"{path}: not a recording of Sightline: it is no SQLite file, or its beginning is damaged. "
+            "Give a file made by annotate, restore it from a copy, or annotate again."
+        )
+    if code in DAMAGE_CODES:
+        return DamagedStoreError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.")
+    return FormatError(f"{path}: cannot be opened: {error}. Check its rights, or restore it from a copy.")
+
+
 def _version(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(MAGIC))
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
-    if head != MAGIC:
-        raise FormatError(f"{path}: not a recording of Sightline: it is no SQLite file. Give a file made by annotate.")
+    if not path.is_file():  # a FIFO would be waited for without end
+        what = "no file" if path.exists() else "no such file"
+        raise FormatError(f"{path}: cannot be read: {what}. Check the path.")
     with contextlib.closing(_open(path, write=False)) as connection:
         try:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         except (sqlite3.Error, UnicodeError) as error:  # damage makes tables' names that are no text
-            raise FormatError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
+            raise damage_of(path, error) from error
     if application != APPLICATION_ID:
         found = f"application id {application:#x}, tables {', '.join(sorted(tables)) or 'none'}"
         raise FormatError(f"{path}: not a recording of Sightline ({found}). Give a file made by annotate.")
@@ -203,7 +231,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
             errors.append(error)
             if not isinstance(error, sqlite3.OperationalError):
                 break
-    raise FormatError(f"{path}: cannot be opened: {errors[-1]}. Check its rights, or restore it from a copy.")
+    raise damage_of(path, errors[-1])
 
 
 def _migrate(path: Path, version: int) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from tracker.errors import FormatError, SinkError
+from tracker.errors import SinkError
 from tracker.store.rows import Observations
+from tracker.store.schema import DAMAGE_CODES, damage_of
 
 __all__ = ["Scratch"]
 
@@ -45,10 +46,8 @@ class Scratch:
             self._connection.execute("DETACH recording")
         except sqlite3.Error as error:
             self.close()
-            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise FormatError(
-                    f"{recording}: damaged: {error}. Restore it from a copy, or annotate again."
-                ) from error
+            if error.sqlite_errorcode in DAMAGE_CODES:
+                raise damage_of(recording, error) from error
             raise _refusal(error) from error
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tracker.errors import FormatError, SinkError
+from tracker.errors import DamagedStoreError, SinkError
+from tracker.store.repair import set_aside_if_damaged
 from tracker.store.rows import Observations, Picture, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
@@ -70,7 +71,10 @@ class RecordingWriter:
 
     @classmethod
     def create(cls, path: Path, info: RecordingInfo) -> Self:
-        """A recording of its own, without frames; it appears under its name whole, in place of any other there."""
+        """A recording of its own, without frames; it appears under its name whole, in place of any other there.
+
+        A damaged one there is kept as `.damaged`.
+        """
         unborn = path.with_name(path.name + ".new")
         connection = create(unborn)
         try:
@@ -81,6 +85,7 @@ class RecordingWriter:
             connection.execute("INSERT INTO checkpoint VALUES (0, '', ?, ?)", (NO_FRAME, state))
             connection.execute("COMMIT")
             connection.close()
+            set_aside_if_damaged(path)
             remove(path)
             unborn.replace(path)
         except (sqlite3.Error, OSError) as error:
@@ -103,7 +108,7 @@ class RecordingWriter:
                 connection.execute("UPDATE checkpoint SET writer = ?", (writer._token,))
         except (sqlite3.Error, KeyError, TypeError, ValueError) as error:
             connection.close()
-            raise FormatError(f"{path}: damaged: {error}. Annotate again with --overwrite.") from error
+            raise DamagedStoreError(f"{path}: damaged: {error}. Annotate again with --overwrite.") from error
         return writer
 
     @property

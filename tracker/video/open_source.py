@@ -32,6 +32,8 @@ def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0) -> F
     path = Path(text.removeprefix(FILE_SCHEME)).expanduser()
     if not text:
         raise SourceError("no source given. Name a file, a folder, a camera or an address.")
+    if path.suffix.lower() == ".sqlite":  # never opened by hand: see tracker.store.schema
+        raise SourceError(f"{text}: a recording, not a video. Name the video it was made from, or use report on it.")
     if path.is_file():
         if _is_image(path):
             return ImageSource(path, vid_stride=vid_stride)
