@@ -4,13 +4,30 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from tests.evaluate.test_matching import LEFT, LOW, RIGHT, finds, sample
+from tests.train.shapes import write_shapes
 from tracker.evaluate.matching import match_finds
+from tracker.evaluate.truth import DataSet
+from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.train import pictures
 from tracker.train.augment import Truth
 from tracker.train.board import board_values
-from tracker.train.data import MASK_SIZE
-from tracker.train.pictures import count_mistakes, draw_curves, picture_with_truth, sheet
+from tracker.train.data import MASK_SIZE, load_data
+from tracker.train.finish import finish_detector
+from tracker.train.pictures import (
+    count_mistakes,
+    draw_confusion,
+    draw_curves,
+    draw_labels,
+    draw_precision_recall,
+    folded,
+    means,
+    picture_with_truth,
+    sheet,
+)
 
 
 def test_a_mask_is_drawn_only_where_its_object_shows() -> None:
@@ -52,8 +69,8 @@ def test_mistakes_are_objects_not_found_and_finds_of_nothing() -> None:
 
 
 def test_pictures_of_any_shape_share_a_sheet() -> None:
-    pictures = [np.full((20, 60, 3), 10, np.uint8), np.full((50, 10, 3), 200, np.uint8), np.zeros((9, 9, 3), np.uint8)]
-    together = sheet(pictures)
+    shown = [np.full((20, 60, 3), 10, np.uint8), np.full((50, 10, 3), 200, np.uint8), np.zeros((9, 9, 3), np.uint8)]
+    together = sheet(shown)
     assert together.shape == (640, 640, 3)
     assert (together[320 // 2, :320] == 10).all()
 
@@ -76,3 +93,70 @@ def test_tensorboard_folds_figures_by_kind() -> None:
         "mask_ap50/car": 0.2,
         "score": 0.3,
     }
+
+
+def test_a_thousand_classes_fit_in_one_confusion(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.0005, (1001, 1001))
+    summed, names = folded(counts, [f"c{number}" for number in range(1000)])
+    assert summed.shape == (42, 42)
+    assert names[-2:] == ["960 others", "nothing"]
+    assert summed.sum() == counts.sum()
+    assert summed[-1, -1] == counts[-1, -1]
+    assert summed[:, -1].sum() == counts[:, -1].sum()
+    draw_confusion(tmp_path / "confusion.png", counts, [f"c{number}" for number in range(1000)])
+    height, width = cv2.imread(str(tmp_path / "confusion.png")).shape[:2]
+    assert max(height, width) < 4000
+
+
+def test_few_classes_are_all_in_the_confusion() -> None:
+    counts = np.arange(9).reshape(3, 3)
+    summed, names = folded(counts, ["cat", "dog"])
+    assert (summed == counts).all()
+    assert names == ["cat", "dog", "nothing"]
+
+
+@pytest.mark.parametrize("name", ["_private", "$x$", "$", "日本", "x" * 300, "a\\b", "%s {0}"])
+def test_any_class_name_has_its_place_in_a_plot(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = (name, "other")
+    samples = [sample([LEFT, RIGHT], [0, 1])]
+    matches = match_finds(samples, [finds([LEFT, RIGHT], [0.9, 0.8], [0, 1])], 2)
+    draw_precision_recall(tmp_path / "precision-recall.png", matches, names, confidence=0.5)
+    draw_confusion(tmp_path / "confusion.png", np.eye(3, dtype=np.int64), names)
+    draw_labels(tmp_path / "labels.png", DataSet(tuple(samples), names, names, {}))
+    assert not caplog.records
+    assert {path.name for path in tmp_path.iterdir()} == {"precision-recall.png", "confusion.png", "labels.png"}
+
+
+def test_a_plot_that_fails_is_told_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "results.csv").write_text("epoch,minutes,loss_box\n1,soon,2.0\n")
+    draw_curves(tmp_path / "curves.png", tmp_path / "results.csv")
+    assert "draw_curves failed (ValueError" in caplog.text
+
+
+def test_very_many_curves_become_their_means() -> None:
+    nan = float("nan")
+    curves = {"ap50_a": [0.1, nan], "ap50_b": [0.3, nan], "mask_ap50_a": [0.5, 0.7]}
+    assert means(curves)["mask_ap50, mean of 1 classes"] == [0.5, 0.7]
+    boxes = means(curves)["ap50, mean of 2 classes"]
+    assert boxes[0] == pytest.approx(0.2)
+    assert np.isnan(boxes[1])
+
+
+def test_the_network_is_exported_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shapes(tmp_path, images=2, size=64)
+    (train,) = load_data(tmp_path / "data.yaml")[0].values()
+    config = NetworkConfig(classes=len(train.labels), anchors=1)
+    card = ModelCard(train.labels, (((20.0, 20.0),), ((40.0, 40.0),), ((60.0, 60.0),)), input_size=64)
+    best = tmp_path / "best.safetensors"
+    save_detector(best, YoloNet(config), card)
+    there: list[bool] = []
+
+    def fail(*_: object, **__: object) -> None:
+        there.append(best.with_suffix(".onnx").is_file())
+        raise MemoryError
+
+    monkeypatch.setattr(pictures, "confuse", fail)
+    onnx = finish_detector(best, train, recipe={}, precision=0.0, device="cpu", pictures=True)
+    assert there == [True]
+    assert onnx.is_file()

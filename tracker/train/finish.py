@@ -23,25 +23,30 @@ __all__ = ["finish_detector", "measured_card"]
 
 log = logging.getLogger(__name__)
 
+MOST_FIGURES = 40
+"""Figures told on one line; the model card has them all."""
+
 
 def finish_detector(
     best: Path, judged: DataSet | None, *, recipe: Mapping[str, Any], precision: float, device: str, pictures: bool
 ) -> Path:
     """Give `best` its recipe, its default threshold and its accuracy on `judged`; write the ONNX file beside it.
 
-    Without validation images threshold and accuracy stay as they are. Returns the ONNX file.
+    Without validation images threshold and accuracy stay as they are. Plots are drawn when the network is safe.
+    Returns the ONNX file.
     """
     network, card = load_detector(best)
     card = replace(card, training=recipe)
+    found: list[Detections] = []
     if judged is not None:
         look = DetectorConfig(conf=0.01, imgsz=card.input_size, device=device)
         found = detect_all(TorchDetector((clone(network), card), look), judged.samples)
         card = measured_card(card, judged, rename(found, card.labels, judged.labels), precision=precision)
-        if pictures:
-            draw_verdict(best.parent, judged.samples, found, card.labels, confidence=card.confidence)
     save_detector(best, network, card)
     onnx = best.with_suffix(".onnx")
     export_onnx(onnx, network, card)
+    if judged is not None and pictures:
+        draw_verdict(best.parent, judged.samples, found, card.labels, confidence=card.confidence)
     log.info("%s: default threshold %.2f, %s", onnx, card.confidence, tell(card.accuracy))
     return onnx
 
@@ -78,5 +83,7 @@ def figures(kind: str, scores: Mapping[str, ClassPrecision]) -> dict[str, float]
 
 
 def tell(accuracy: Mapping[str, float]) -> str:
-    """The figures on one line."""
-    return ", ".join(f"{name} {value:g}" for name, value in accuracy.items()) or "nothing measured"
+    """The figures on one line, of very many the first."""
+    shown = [f"{name} {value:g}" for name, value in accuracy.items()][:MOST_FIGURES]
+    more = [f"and {len(accuracy) - len(shown)} more in the file"] if len(shown) < len(accuracy) else []
+    return ", ".join([*shown, *more]) or "nothing measured"

@@ -1,15 +1,21 @@
 """Pictures of a training run for a person to look at: the labels, the batches, the curves, and what goes wrong.
 
 Files in the run's folder: labels.png, batch-0.png ..., curves.png; after the last evaluation precision-recall.png,
-confusion.png and worst.png (finds in colour, labelled objects that were missed or ignored in white).
+confusion.png and worst.png (finds in colour, labelled objects that were missed or ignored in white). A plot that
+cannot be drawn is told and left out: it never costs the network. With very many classes those with most objects are
+shown by name.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
+import logging
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import cv2
 import numpy as np
@@ -37,10 +43,33 @@ __all__ = [
     "picture_with_truth",
 ]
 
+log = logging.getLogger(__name__)
+
+Rest = ParamSpec("Rest")
+
 TILE = 320
 """Side of one picture in a sheet of pictures."""
+MOST_CLASSES = 40
+"""Classes that a plot shows apart: a confusion of a thousand would take 30 GiB to draw."""
+MOST_CURVES = 20
+LONGEST_NAME = 32
+"""Characters of a class name that a plot has room for."""
 
 
+def optional(draw: Callable[Concatenate[Path, Rest], None]) -> Callable[Concatenate[Path, Rest], None]:
+    """The function, which tells in the log where it fails for whatever reason, and goes on."""
+
+    @functools.wraps(draw)
+    def attempt(path: Path, /, *rest: Rest.args, **named: Rest.kwargs) -> None:
+        try:
+            draw(path, *rest, **named)
+        except Exception as error:  # noqa: BLE001 - hours of training are behind it, and nothing depends on a plot
+            log.warning("%s: %s failed (%s: %s); the run goes on", path, draw.__name__, type(error).__name__, error)
+
+    return attempt
+
+
+@optional
 def draw_verdict(
     folder: Path, samples: Sequence[Sample], found: Sequence[Detections], labels: Sequence[str], *, confidence: float
 ) -> None:
@@ -51,6 +80,7 @@ def draw_verdict(
     draw_worst(folder / "worst.png", samples, found, matches, confidence=confidence)
 
 
+@optional
 def draw_labels(path: Path, data: DataSet) -> None:
     """How many objects of each class, how large, where, how many to an image; outlined ones apart."""
     samples = data.samples
@@ -60,15 +90,16 @@ def draw_labels(path: Path, data: DataSet) -> None:
     boxes = np.concatenate([sample.boxes / extent for sample, extent in zip(samples, extents, strict=True)])
     figure = Figure((12, 9), layout="constrained")
     axes = figure.subplots(2, 2)
-    places = np.arange(len(data.names))
-    counts = np.bincount(class_ids, minlength=len(places))
-    axes[0, 0].bar(places, counts, color="#56b4e9", label="boxes")
-    with_outline = np.bincount(class_ids[outlined], minlength=len(places))
-    axes[0, 0].bar(places, with_outline, color="#0072b2", label="of them outlined")
-    axes[0, 0].set_xticks(places, data.names, rotation=45, ha="right")
+    counts = np.bincount(class_ids, minlength=len(data.names))
+    shown = most(counts, MOST_CLASSES)
+    places = np.arange(len(shown))
+    axes[0, 0].bar(places, counts[shown], color="#56b4e9", label="boxes")
+    with_outline = np.bincount(class_ids[outlined], minlength=len(data.names))
+    axes[0, 0].bar(places, with_outline[shown], color="#0072b2", label="of them outlined")
+    axes[0, 0].set_xticks(places, [plot_name(data.names[row]) for row in shown], rotation=45, ha="right")
     axes[0, 0].margins(y=0.2)
     axes[0, 0].legend()
-    axes[0, 0].set_title(f"{len(class_ids)} objects on {len(samples)} images")
+    axes[0, 0].set_title(f"{len(class_ids)} objects on {len(samples)} images{some_of(shown, counts)}")
     x1, y1, x2, y2 = boxes.T
     axes[0, 1].scatter(x2 - x1, y2 - y1, s=3, alpha=0.3, color="#0072b2")
     axes[0, 1].set(title="size of boxes, share of the image", xlabel="width", ylabel="height", xlim=(0, 1), ylim=(0, 1))
@@ -82,6 +113,7 @@ def draw_labels(path: Path, data: DataSet) -> None:
     save(path, figure)
 
 
+@optional
 def draw_batch(path: Path, images: Sequence[Image], truths: Sequence[Truth]) -> None:
     """The first sixteen pictures of a batch as the network sees them, with boxes, masks and ignored regions."""
     shown = list(zip(images, truths, strict=True))[:16]
@@ -112,6 +144,7 @@ def picture_with_truth(image: Image, truth: Truth) -> Image:
     return canvas
 
 
+@optional
 def draw_curves(path: Path, results: Path) -> None:
     """Losses and average precision over the evaluations that results.csv lists."""
     with results.open(newline="", encoding="utf-8") as file:
@@ -121,12 +154,15 @@ def draw_curves(path: Path, results: Path) -> None:
     figure = Figure((12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     time = [float(row["minutes"]) for row in rows]
+    precisions: dict[str, list[float]] = {}
     for name in rows[0]:
         values = [float(row[name] or "nan") for row in rows]
         if name.startswith("loss_"):
-            left.plot(time, values, marker=".", label=name.removeprefix("loss_"))
+            left.plot(time, values, marker=".", label=plot_name(name.removeprefix("loss_")))
         elif name.startswith(("ap50_", "mask_ap50_")) and not all(map(math.isnan, values)):
-            right.plot(time, values, marker=".", label=name)
+            precisions[name] = values
+    for name, values in (precisions if len(precisions) <= MOST_CURVES else means(precisions)).items():
+        right.plot(time, values, marker=".", label=plot_name(name))
     left.set(title="losses", xlabel="minutes")
     right.set(title="AP50 on the validation images", xlabel="minutes", ylim=(0, 1))
     for axes in (left, right):
@@ -136,37 +172,42 @@ def draw_curves(path: Path, results: Path) -> None:
     save(path, figure)
 
 
+@optional
 def draw_precision_recall(path: Path, matches: Matches, labels: Sequence[str], *, confidence: float) -> None:
     """Precision over recall per class at IoU 0.5, with the place of the chosen threshold."""
     figure = Figure((7, 6), layout="constrained")
     axes = figure.subplots()
-    for class_id, label in enumerate(labels):
-        own = matches.of_class(class_id)
-        if not own.objects.sum() or not len(own.scores):
-            continue
+    by_class = {class_id: matches.of_class(class_id) for class_id in range(len(labels))}
+    found = {class_id: own for class_id, own in by_class.items() if own.objects.sum() and len(own.scores)}
+    counts = np.array([own.objects.sum() for own in found.values()], np.int64)
+    shown = most(counts, MOST_CURVES)
+    for class_id in (list(found)[row] for row in shown):
+        own, label = found[class_id], plot_name(labels[class_id])
         scores, precision, recall = own.curve()
         red, green, blue = (part / 255 for part in colour_of(class_id + 1))
         (line,) = axes.plot(recall, precision, label=label, color=(red, green, blue))
         chosen = int((scores >= confidence).sum()) - 1
         if chosen >= 0:
             axes.plot(recall[chosen], precision[chosen], "o", color=line.get_color())
-    axes.set(title=f"dots: score {confidence:.2f}", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    title = f"dots: score {confidence:.2f}{some_of(shown, counts)}"
+    axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     if axes.lines:
         axes.legend()
     axes.grid(alpha=0.3)
     save(path, figure)
 
 
+@optional
 def draw_confusion(path: Path, counts: Int64[ndarray, "k k"], labels: Sequence[str]) -> None:
-    """Rows: labelled; columns: found; shade is the share of the row. The last ones stand for nothing there."""
-    names = [*labels, "nothing"]
+    """Rows: labelled; columns: found; shade is the fraction of the row. The last ones stand for nothing there."""
+    counts, names = folded(counts, labels)
     side = max(5.0, 0.7 * len(names) + 2)
     figure = Figure((side, side), layout="constrained")
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts > 0):
-        ink = "white" if shares[row, column] > 0.6 else "black"
+        ink = "white" if fractions[row, column] > 0.6 else "black"
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
@@ -174,6 +215,20 @@ def draw_confusion(path: Path, counts: Int64[ndarray, "k k"], labels: Sequence[s
     save(path, figure)
 
 
+def folded(counts: Int64[ndarray, "k k"], labels: Sequence[str]) -> tuple[Int64[ndarray, "m m"], list[str]]:
+    """A confusion of few enough classes and the names of its rows; the rarer classes are one row, "others"."""
+    if len(labels) <= MOST_CLASSES:
+        return counts, [*map(plot_name, labels), "nothing"]
+    shown = most((counts.sum(axis=0) + counts.sum(axis=1))[: len(labels)], MOST_CLASSES)
+    target = np.full(len(labels) + 1, MOST_CLASSES)
+    target[shown], target[-1] = np.arange(MOST_CLASSES), MOST_CLASSES + 1
+    summed = np.zeros((MOST_CLASSES + 2, MOST_CLASSES + 2), np.int64)
+    np.add.at(summed, (target[:, None], target[None, :]), counts)
+    others = f"{len(labels) - MOST_CLASSES} others"
+    return summed, [*(plot_name(labels[row]) for row in shown), others, "nothing"]
+
+
+@optional
 def draw_worst(
     path: Path, samples: Sequence[Sample], found: Sequence[Detections], matches: Matches, *, confidence: float
 ) -> None:
@@ -224,6 +279,34 @@ def tint(canvas: Image, box: ndarray, mask: ndarray, colour: Colour) -> None:
         blend_mask(canvas, mask, corners, colour, opacity=0.45, line=1)
 
 
+def most(counts: Int64[ndarray, " k"], limit: int) -> list[int]:
+    """Places of the largest counts, at most so many, in their own order."""
+    return sorted(np.argsort(-counts, kind="stable")[:limit].tolist())
+
+
+def some_of(shown: Sequence[int], counts: Int64[ndarray, " k"]) -> str:
+    """What to add to a title where not all classes are shown."""
+    return f"; the {len(shown)} of {len(counts)} classes with most objects" if len(shown) < len(counts) else ""
+
+
+def means(curves: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The mean over all classes in place of very many curves, boxes and masks apart."""
+    kinds: dict[str, list[list[float]]] = {}
+    for name, values in curves.items():
+        kinds.setdefault("mask_ap50" if name.startswith("mask_") else "ap50", []).append(values)
+    stacked = {f"{kind}, mean of {len(rows)} classes": np.array(rows) for kind, rows in kinds.items()}
+    return {
+        name: [float(column[~np.isnan(column)].mean()) if not np.isnan(column).all() else math.nan for column in rows.T]
+        for name, rows in stacked.items()
+    }
+
+
+def plot_name(name: str) -> str:
+    """A class name as matplotlib shows it: short, without formulas, and not hidden as those that begin with _ are."""
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return f" {short}".replace("$", r"\$") if short.startswith("_") else short.replace("$", r"\$")
+
+
 def sheet(pictures: Sequence[Image]) -> Image:
     """Pictures of any size side by side in tiles."""
     columns = math.ceil(math.sqrt(len(pictures)))
@@ -244,5 +327,7 @@ def write_picture(path: Path, picture: Image) -> None:
 
 
 def save(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG."""
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=90))
+    """Write a figure as PNG; characters that the font lacks become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=90))
