@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from gui.work import NICENESS
-from tracker.batch.jobs import Job, find_jobs, safe_name
+from tracker.batch.jobs import Job, find_jobs
 from tracker.batch.plan import Orders
 from tracker.batch.recording_run import FileReport
 from tracker.batch.workers import Doing, annotate_all
 from tracker.build import Settings
 from tracker.config import build
 from tracker.errors import ConfigError
+from tracker.paths import safe_name, typed_path
 from tracker.store import Recording
 
 __all__ = ["STORE_SUFFIX", "Annotation", "job_of", "orders_of_settings", "orders_of_store"]
@@ -32,7 +33,7 @@ def job_of(path: Path, folder: Path) -> Job:
 
     Raises ConfigError where there is nothing to play, FormatError for a store that is none.
     """
-    path = path.expanduser().resolve()
+    path = typed_path(path).resolve()
     if path.suffix == STORE_SUFFIX and path.is_file():
         with Recording(path) as recording:
             source = Path(str(recording.info.source.get("path", "")))

@@ -32,6 +32,7 @@ from tracker.batch.report import write_report
 from tracker.build import Settings
 from tracker.errors import SinkError
 from tracker.formats import FORMATS
+from tracker.paths import typed_path
 from tracker.store import Recording
 
 __all__ = ["ExportDialog", "export_all"]
@@ -161,7 +162,7 @@ class ExportDialog(QDialog):
     def write(self) -> None:
         """Begin."""
         names = self._chosen()
-        folder = Path(self._folder.text()).expanduser()
+        folder = typed_path(self._folder.text())
         there = [path for name in names if (path := _path_of(self._job, name, folder)).exists()]
         if there and not self._may_replace(there):
             return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from gui.counting import shapes_from_mapping, shapes_to_mapping
 from gui.interaction import Shape
 from gui.preferences import Preferences
 from tracker.batch.jobs import Job
+from tracker.paths import typed_path
 from tracker.video.address import is_address, redact
 
 __all__ = ["keep_live_shapes", "keep_recorded_shapes", "live_shapes", "recorded_shapes"]
@@ -39,7 +39,7 @@ def keep_live_shapes(preferences: Preferences, spec: str, shapes: Sequence[Shape
 
 def _recording(preferences: Preferences, job: Job) -> str:
     """A video as the window annotates it goes by the video; a store made elsewhere by itself: it has its own rules."""
-    own = (preferences.folder() / "annotations").expanduser().resolve() in job.store.resolve().parents
+    own = typed_path(preferences.folder() / "annotations").resolve() in job.store.resolve().parents
     return str(job.source if own else job.store.resolve())
 
 
@@ -47,5 +47,5 @@ def _live(spec: str) -> str:
     """A file goes by its whole path: others may have its name. Before a source is open, only this much is known."""
     if is_address(spec):
         return f"live {redact(spec)}"
-    path = Path(spec).expanduser()
+    path = typed_path(spec)
     return f"live {path.resolve() if path.exists() else spec}"

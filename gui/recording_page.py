@@ -31,6 +31,7 @@ from gui.video_view import VideoView
 from gui.work import Background
 from tracker.analytics.heat import HeatMap
 from tracker.errors import TrackerError
+from tracker.paths import typed_path
 from tracker.types import Image
 
 __all__ = ["RecordingPage"]
@@ -138,7 +139,7 @@ class RecordingPage(QWidget):
         recording.selection_changed.connect(self._selection_changed)
         recording.said.connect(self.said)
         recording.open()
-        if job.source != path.expanduser().resolve() and path.is_dir():
+        if job.source != typed_path(path).resolve() and path.is_dir():
             self.said.emit(self.tr("{0} is the first recording of that folder; a job annotates all.").format(job.name))
         self._fit()
         self._overview_changed()

@@ -40,6 +40,7 @@ from gui.session import OpenSource
 from gui.start_page import StartPage
 from gui.theme import Theme, apply_theme
 from gui.work import Background
+from tracker.paths import typed_path
 from tracker.video import open_source
 from tracker.video.address import is_address
 
@@ -110,7 +111,7 @@ class Window(QMainWindow):
 
     def open(self, spec: str) -> None:
         """Open what was named on the command line, chosen or dropped."""
-        path = Path(spec).expanduser()
+        path = typed_path(spec)
         if not is_address(spec) and path.exists():
             self.play(str(path))
         else:

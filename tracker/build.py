@@ -16,6 +16,7 @@ from tracker.detect.onnx import OnnxDetector, is_ultralytics_export
 from tracker.detect.raw import no_features
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.overlay import Overlay, OverlayConfig
+from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
 from tracker.protocols import Detector, Embed, FrameSource, Sink
 from tracker.runner import Runner
@@ -147,7 +148,7 @@ def _find_model(model: str, *, torch: bool) -> Path:
     if name in networks:
         safetensors = networks[name].with_suffix(".safetensors")
         return safetensors if torch and safetensors.is_file() else networks[name]
-    path = Path(model).expanduser()
+    path = typed_path(model)
     if not path.suffix:
         known = ["auto", *networks]
         raise CheckpointError(f"--model {model}: no such network or file; {nearest(model, known)}")
@@ -192,7 +193,7 @@ def make_embedder(settings: Settings) -> Embed | None:
         )
     from tracker.detect.crops import CropEmbedder
 
-    return CropEmbedder(Path(tracker.reid_model).expanduser(), device=_device(settings.detector))
+    return CropEmbedder(typed_path(tracker.reid_model), device=_device(settings.detector))
 
 
 def check_formats(names: Sequence[str]) -> list[tuple[str, str]]:

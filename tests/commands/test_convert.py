@@ -89,3 +89,17 @@ def test_the_video_gives_size_times_and_pictures(rows: str, tmp_path: Path, shar
     assert picture.shape[:2] == (found.frames.heights[0], found.frames.widths[0])
     assert (tmp_path / "set" / "labels" / "cctv_000002.txt").exists()
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
+
+
+def test_images_of_any_suffix_and_case_give_size_and_name(tmp_path: Path) -> None:
+    names = ["p0.JPG", "p1.PNG", "p2.JPEG", "p3.Bmp", "p4.TIF", "p5.gif", "p6.jp2"]
+    for place in ("images", "labels"):
+        (tmp_path / "set" / place).mkdir(parents=True)
+    for name in names:
+        content = cv2.imencode(Path(name).suffix.lower(), np.full((120, 160, 3), 40, np.uint8))[1]
+        (tmp_path / "set" / "images" / name).write_bytes(content.tobytes())
+        (tmp_path / "set" / "labels" / name).with_suffix(".txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    convert(str(tmp_path / "set"), "--from", "yolo", "--to", "coco", "--out", str(tmp_path / "a.json"))
+    images = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == names
+    assert {(image["width"], image["height"]) for image in images} == {(160, 120)}

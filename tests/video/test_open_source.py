@@ -42,6 +42,7 @@ def test_folders_globs_lists_and_single_images_are_image_sources(tmp_path: Path)
 def test_a_name_with_brackets_is_a_file_if_there_is_one(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "night [1].mp4", frames=3)
     assert isinstance(open_source(str(clip)), FileSource)
+    assert isinstance(open_source(clip.as_uri()), FileSource)
 
 
 def test_a_file_named_like_a_camera_index_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,12 +52,41 @@ def test_a_file_named_like_a_camera_index_wins(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["12:30:00.mp4", "cam:1 a.mp4", "file:x.mp4", "concat:a.mp4", "http:x.mp4", "cam-%03d.mp4", "a#b?c=1&d.mp4"],
+)
+def test_a_name_that_looks_like_an_address_or_a_pattern_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_name(name, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [" lead.mp4", "trail .mp4 ", "-dash.mp4", "~tilde.mp4", "$HOME.mp4", "*", "a\\b.mp4", "é" * 123 + ".mp4"],
+)
+def test_an_odd_name_is_read_as_it_stands(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_name(name, tmp_path, monkeypatch)
+
+
+def check_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=3).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    source = open_source(name)
+    assert isinstance(source, FileSource)
+    assert (source.name, len(list(source))) == (name, 3)
+    source.close()
+
+
+@pytest.mark.parametrize(
     ("spec", "reason"),
     [
         ("", "no source given"),
         ("no/such/file.mp4", "no such file or folder"),
         ("nothing.avi", "no such file or folder"),
         ("nothing/*.jpg", "no images match this pattern"),
+        ("x" * 300, "no such camera"),
+        ("/dev/video91", "camera 91: this camera does not open"),
         ("91", "camera 91: this camera does not open"),
         ("no such camera", "no such camera"),
         ("rtsp://user:secret@127.0.0.1:9/x", "rtsp://127.0.0.1:9/x: it does not open"),

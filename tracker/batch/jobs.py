@@ -5,23 +5,21 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.errors import ConfigError, SinkError, SourceError
-from tracker.video.image_source import IMAGE_SUFFIXES
+from tracker.image_file import IMAGE_SUFFIXES
+from tracker.paths import safe_name
 
-__all__ = ["Job", "find_jobs", "fingerprint", "legible", "printable", "safe_name"]
+__all__ = ["Job", "find_jobs", "fingerprint", "legible", "printable"]
 
 VIDEO_SUFFIXES = """
     3g2 3gp asf avi divx dv f4v flv h264 h265 hevc m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm
     ogv ps rm ts vob webm wmv y4m
 """
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-LONGEST_NAME = 100
 FINGERPRINT_BYTES = 1 << 20
 
 
@@ -83,17 +81,6 @@ def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[Job]
             hint = "; --out is this folder itself, and what lies there are results: give them a folder of their own"
         raise ConfigError(f"{asked}: no video and no folder of images in it{hint}")
     return _place(found, out)
-
-
-def safe_name(name: str) -> str:
-    """A file name that every system takes: no separators, control characters, leading dots or reserved words."""
-    safe = re.sub(r"[^\w.\- ]+", "-", name).strip(" .-") or "recording"
-    if safe.partition(".")[0].lower() in RESERVED:
-        safe = f"_{safe}"
-    if len(safe.encode()) > LONGEST_NAME:
-        cut = safe.encode()[: LONGEST_NAME - 9].decode(errors="ignore").rstrip(" .-")
-        safe = f"{cut}-{_short_hash(name)}"
-    return safe
 
 
 def legible(text: str) -> str:

@@ -14,6 +14,7 @@ from tracker.batch.jobs import Job, fingerprint
 from tracker.build import DEFAULT_NETWORK, Settings, embedded_networks
 from tracker.config import DetectorConfig, to_mapping
 from tracker.errors import FormatError, SinkError
+from tracker.paths import typed_path
 from tracker.store import Recording
 
 __all__ = ["Orders", "Plan", "Progressing", "make_plan", "network_identity", "settings_identity"]
@@ -108,7 +109,7 @@ def settings_identity(orders: Orders) -> dict[str, Any]:
     detector = to_mapping(replace(settings.detector, batch=1))
     tracker = to_mapping(settings.tracker)
     if settings.tracker.appearance == "reid":
-        tracker["reid_model_sha256"] = _sha256(Path(settings.tracker.reid_model).expanduser())
+        tracker["reid_model_sha256"] = _sha256(typed_path(settings.tracker.reid_model))
     tree = {
         "source": to_mapping(settings.source),
         "detector": detector,
@@ -125,7 +126,7 @@ def network_identity(config: DetectorConfig) -> dict[str, Any]:
     """Name and hash of the network that the settings name."""
     networks = embedded_networks()
     name = DEFAULT_NETWORK if config.model == "auto" else config.model
-    path = networks.get(name, Path(name).expanduser())
+    path = networks.get(name, typed_path(name))
     identity = {"name": path.stem}
     if path.is_file():
         identity["sha256"] = _sha256(path)

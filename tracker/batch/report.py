@@ -21,11 +21,11 @@ from tracker.batch.rules import make_analytics
 from tracker.errors import SourceError
 from tracker.formats.atomic import AtomicText
 from tracker.formats.live import class_name
+from tracker.image_file import read_image
 from tracker.overlay import Figure, Overlay
 from tracker.store import Recording
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import FileSource, ImageSource, open_source
-from tracker.video.image_source import read_image
 
 __all__ = ["write_report"]
 
@@ -162,7 +162,9 @@ def _open(recording: Recording, video: Path | None) -> tuple[Source | None, str]
 def _picture(source: Source, index: int) -> Image | None:
     """The picture of a frame; None where it does not decode any more."""
     try:
-        return source.frame_at(index).image if isinstance(source, FileSource) else read_image(source.paths[index])[0]
+        return (
+            source.frame_at(index).image if isinstance(source, FileSource) else read_image(source.paths[index]).pixels
+        )
     except SourceError:
         return None
 

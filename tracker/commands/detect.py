@@ -17,6 +17,7 @@ from tracker.commands.outputs import own_folder
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.formats.detections_json import DetectionsJson
+from tracker.paths import shortened
 from tracker.protocols import FrameSource, Sink
 from tracker.types import Frame, FrameResult
 from tracker.video import ImageSource, open_source
@@ -74,7 +75,8 @@ def _names(source: FrameSource) -> Callable[[Frame], str]:
             if len({name.casefold() for name in names}) == len(names):
                 return lambda frame: names[frame.index]
         return lambda frame: below[frame.index].as_posix()
-    return lambda frame: f"{Path(source.name).stem}_{frame.index:06d}"
+    stem = shortened(Path(source.name).stem)
+    return lambda frame: f"{stem}_{frame.index:06d}"
 
 
 class _Rows:

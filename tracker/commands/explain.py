@@ -29,20 +29,20 @@ def add_parsers(subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     import torch
 
-    from tracker.batch.jobs import safe_name
     from tracker.commands.export import find_weights
     from tracker.config import DetectorConfig
     from tracker.detect.yolo import TorchDetector
     from tracker.explain.features import draw_maps, feature_maps, tint_heat
     from tracker.explain.gradcam import find_evidence
     from tracker.explain.summary import summarise
+    from tracker.image_file import read_image
     from tracker.nets.checkpoint import load_detector
     from tracker.overlay.palette import colour_of
     from tracker.overlay.shapes import draw_box, to_pixels
+    from tracker.paths import safe_name
     from tracker.train.pictures import write_picture
-    from tracker.video.image_source import read_image
 
-    image, _ = read_image(options.image)
+    image = read_image(options.image).pixels
     if image is None:
         raise SourceError(f"{options.image}: no picture that can be read; check the path")
     network, card = load_detector(find_weights(options.model))

@@ -14,6 +14,7 @@ import yaml
 from tracker.build import Settings
 from tracker.config import to_mapping
 from tracker.errors import ConfigError, SinkError
+from tracker.paths import safe_name
 from tracker.protocols import FrameSource
 from tracker.runner import Progress
 from tracker.types import FrameResult, TrackState
@@ -56,7 +57,7 @@ def spare_inputs(out: Path, *inputs: Path) -> None:
 def safe_stem(source: FrameSource) -> str:
     """A file name, without suffix, for what a source is called."""
     name = source.name if source.live else Path(source.name).stem
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "source"
+    return safe_name(re.sub(r"[^\w.-]+", "-", name).strip("-.") or "source")
 
 
 def write_settings(folder: Path, command: str, source: str, settings: Settings) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
+from tracker.image_file import read_image
 from tracker.types import Image
 
 __all__ = ["DataSet", "Outline", "Sample"]
@@ -50,7 +50,7 @@ class Sample:
         """The picture, RGB."""
         if self.image is not None:
             return self.image
-        picture = cv2.imread(str(self.path), cv2.IMREAD_COLOR_RGB)
+        picture = read_image(self.path).pixels
         if picture is None:
             raise FormatError(f"{self.path}: the image can no longer be read. Run the data check again.")
         return picture

@@ -14,7 +14,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
@@ -26,10 +25,9 @@ from tracker.formats.folder import files_in, frame_number, inside, new_folder
 from tracker.formats.losses import warn_of_losses
 from tracker.formats.outlines import to_outlines
 from tracker.formats.parts import AnnotationParts, Holds
+from tracker.image_file import ImageFinder, read_image
 
 __all__ = ["read", "write"]
-
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
@@ -45,11 +43,14 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     source = settings.get("source", "")
     rows = Collector(path, source=known.source or (source if isinstance(source, str) else ""), labels=labels or None)
     base = root / "labels" if (root / "labels").is_dir() else root
+    images = ImageFinder()
     is_video = bool(settings.get("video", False))
     for place, file in enumerate(files):
         rows.path = file
         index = frame_number(file.name, rows, "") if is_video else place
-        image = _image_of(file, base, root)
+        image = images.find(root / "images" / file.relative_to(base).with_suffix("")) or images.find(
+            file.with_suffix("")
+        )
         width, height = known.sizes.get(file.stem) or _size(image, settings, known)
         name = file.relative_to(base).with_suffix(image.suffix if image else ".jpg").as_posix()
         rows.frame(index, "", width=width, height=height, name="" if is_video else name)
@@ -121,15 +122,6 @@ def _names(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _image_of(file: Path, base: Path, root: Path) -> Path | None:
-    beside = root / "images" / file.relative_to(base)
-    for suffix in _IMAGE_SUFFIXES:
-        for candidate in (beside.with_suffix(suffix), file.with_suffix(suffix)):
-            if candidate.is_file():
-                return candidate
-    return None
-
-
 def _size(image: Path | None, settings: dict[str, Any], known: Known) -> tuple[int, int]:
     if known.width:
         return known.width, known.height
@@ -138,10 +130,10 @@ def _size(image: Path | None, settings: dict[str, Any], known: Known) -> tuple[i
             return width, height
     if image is None:
         return 0, 0
-    picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
-    if picture is None:
+    pixels = read_image(image).pixels
+    if pixels is None:
         raise FormatError(f"{image}: not an image")
-    return picture.shape[1], picture.shape[0]
+    return pixels.shape[1], pixels.shape[0]
 
 
 def write(path: Path | str, annotations: AnnotationParts, *, track_ids: bool = False) -> None:

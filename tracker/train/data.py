@@ -33,6 +33,7 @@ from tracker.errors import ConfigError, FormatError
 from tracker.evaluate.truth import DataSet, Outline, Sample
 from tracker.formats.outlines import to_outlines
 from tracker.formats.rle import runs_to_text
+from tracker.image_file import IMAGE_SUFFIXES, decode_image
 from tracker.train.description import Description, read_description
 
 __all__ = ["MASK_SIZE", "DataCheck", "draw_box_masks", "load_data", "set_aside"]
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 
 MASK_SIZE = 64
 """Cells per side of a mask stretched over its object's box."""
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass
@@ -266,7 +266,7 @@ def read_sample(
     `numbers` has a class's number in the data set for each that the file may give.
     """
     path = entry.image
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    picture = decode_image(content).pixels
     if picture is None:
         check.note("image cannot be decoded, skipped", path)
         return None

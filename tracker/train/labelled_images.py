@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracker.errors import FormatError
+from tracker.image_file import IMAGE_SUFFIXES, read_image
 
 __all__ = [
     "AugmentImages",
@@ -34,8 +35,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +193,7 @@ def _load_folder(path: Path, size: int, names: Sequence[str] | None, *, grey: bo
         (file, classes.index(folder.name))
         for folder in folders
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in SUFFIXES
+        if file.suffix.lower() in IMAGE_SUFFIXES
     ]
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(lambda each: _read(each[0], size, grey=grey), files))
@@ -223,8 +222,10 @@ def _unknown_class(path: Path, name: str, classes: Sequence[str]) -> FormatError
 
 
 def _read(file: Path, size: int, *, grey: bool) -> UInt8[ndarray, ...] | None:
-    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
-    return None if image is None else _square(image, size)
+    image: ndarray | None = read_image(file).pixels
+    if image is None:
+        return None
+    return _square(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if grey else image, size)
 
 
 def _square(image: UInt8[ndarray, ...], size: int) -> UInt8[ndarray, ...]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracker.errors import FormatError
+from tracker.image_file import decode_image
 from tracker.train.labelled_images import AugmentImages, change_colours, random_grid
 
 __all__ = ["IGNORED", "PixelLabels", "augment_pixels", "load_pixel_labels"]
@@ -63,8 +64,8 @@ def load_pixel_labels(
     places = {PurePosixPath(name).stem: name for name in files if _is_in(name, part, "labels")}
     for name in sorted(name for name in files if _is_in(name, part, "images")):
         partner = places.get(PurePosixPath(name).stem)
-        image = _decode(files[name](), cv2.IMREAD_COLOR_RGB)
-        label = None if partner is None else _decode(files[partner](), cv2.IMREAD_GRAYSCALE)
+        image = decode_image(files[name]()).pixels
+        label = None if partner is None else _decode_labels(files[partner]())
         if image is None or label is None or image.shape[:2] != label.shape:
             fault = "cannot be decoded" if image is None else "has no label image of its size"
             skipped.append(f"{path}: {name} {fault}")
@@ -124,5 +125,5 @@ def _is_in(name: str, part: str, kind: str) -> bool:
     return PurePosixPath(name).parts[-3:-1] == (part, kind)
 
 
-def _decode(content: bytes, flags: int) -> ndarray | None:
-    return cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+def _decode_labels(content: bytes) -> ndarray | None:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content else None

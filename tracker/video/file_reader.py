@@ -175,7 +175,7 @@ def _open(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes). Copy or record it again.")
     try:
-        return av.open(str(path))
+        return av.open(str(path.absolute()))  # else a colon in the name would part off a protocol
     except PermissionError as error:
         raise SourceError(f"{path}: not allowed to read it. Change its permissions, or copy it.") from error
     except (av.FFmpegError, OSError, UnicodeError) as error:

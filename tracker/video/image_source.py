@@ -9,19 +9,13 @@ from fractions import Fraction
 from glob import glob, has_magic
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from tracker.errors import SourceError
+from tracker.image_file import IMAGE_SUFFIXES, UNREADABLE_SUFFIXES, read_image
 from tracker.types import Frame, Image, SourceInfo
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "natural_key", "read_image"]
+__all__ = ["ImageSource", "natural_key"]
 
 log = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_TAIL = 4096
 
 
 class ImageSource:
@@ -29,8 +23,8 @@ class ImageSource:
 
     Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.
     An image that cannot be read is skipped with a warning and counted in `damage`; its index stays unused, so that
-    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and counted. A frame's
-    `source` is its file's name.
+    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and counted. What had to
+    be assumed to show an image is warned of, each kind once. A frame's `source` is its file's name.
     """
 
     live = False
@@ -56,13 +50,18 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Frame]:
         self.damage = 0
+        noted: set[str] = set()
         for index, path in enumerate(self.paths):
             if self._closed:
                 return
             if index % self._stride:
                 continue
-            image, whole = read_image(path)
+            image, whole, note = read_image(path)
             self.damage += not whole
+            kind = re.sub(r"\d+", "", note)
+            if note and kind not in noted:
+                noted.add(kind)
+                log.warning("%s: %s%s.", path.name, note, "" if len(self.paths) == 1 else "; others too may be such")
             if image is None:
                 log.warning("%s cannot be read as an image; skipped.", path)
             else:
@@ -73,28 +72,10 @@ class ImageSource:
 
     def _first_image(self) -> Image:
         for path in self.paths:
-            image, _ = read_image(path)
+            image = read_image(path).pixels
             if image is not None:
                 return image
         raise SourceError(f"{self.name}: none of its {len(self.paths)} images can be read. Check one in a viewer.")
-
-
-def read_image(path: Path) -> tuple[Image | None, bool]:
-    """The upright read-only RGB image, or None, and whether the file is whole."""
-    try:
-        content = path.read_bytes()
-        cut = content.startswith(JPEG_START) and JPEG_END not in content[-JPEG_TAIL:]
-        if cut:
-            content += JPEG_END  # without an end OpenCV refuses also what can be decoded
-        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    except (OSError, cv2.error) as error:
-        log.debug("%s: %s", path, error)
-        return None, False
-    if bgr is None:
-        return None, False
-    image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    image.flags.writeable = False
-    return image, not cut
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
@@ -118,6 +99,12 @@ def _find(images: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
             if Path(match).is_file()
         ]
     found = sorted((entry for entry in inside if entry.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
+    left_out = [entry.name for entry in inside if entry.suffix.lower() in UNREADABLE_SUFFIXES]
+    if found and left_out:
+        log.warning(
+            "%s: %d images of a kind that is not read here are left out, such as %s; convert them to JPEG or PNG.",
+            images, len(left_out), min(left_out),
+        )  # fmt: skip
     if not found:
         where = "folder" if path.is_dir() else "pattern"
         others = sorted({entry.suffix.lower() or "no suffix" for entry in inside})
