@@ -91,7 +91,113 @@ def test_a_folder_without_sequences_and_results_that_are_missing_are_refused(
     assert run("associate", tmp_path / "none", "--out", tmp_path / "out") == 2
     assert "no such folder" in capsys.readouterr().err
     assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "none") == 2
-    assert "cannot read it" in capsys.readouterr().err
+    assert "cannot be read: No such file" in capsys.readouterr().err
+
+
+def truth(tmp_path: Path, row: str, *, head: str = "", result: str = "{f},{i},{x},30,15,40,0.9,-1,-1,-1") -> list[str]:
+    """The words of `evaluate tracking` for one sequence of three tracks, each line written as the rows tell."""
+    (tmp_path / "gt/clip/gt").mkdir(parents=True)
+    (tmp_path / "results").mkdir()
+    places = [{"f": frame, "i": track, "x": 20 * track + frame} for frame in range(1, 21) for track in (1, 2, 3)]
+    for path, line in ((tmp_path / "gt/clip/gt/gt.txt", row), (tmp_path / "results/clip.txt", result)):
+        path.write_text(head + "".join(line.format(**place) + "\n" for place in places), encoding="utf-8")
+    return ["evaluate", "tracking", "--gt", str(tmp_path / "gt"), "--results", str(tmp_path / "results"), "--json"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{f},{i},{x},30,15,40,1,1,1",
+        "{f},{i},{x},30,15,40,1,1,1,",
+        "{f}, {i}, {x}, 30, 15, 40, 1, 1, 1.0",
+        "{f} {i} {x} 30 15 40 1 1 1.0",
+        "{f};{i};{x};30;15;40;1;1;1.0",
+        "{f}.0,{i}.0,{x},30,15,40,1,1.0,1",
+        "{f},{i},{x},30,15,40",
+        "{f},{i},{x},30,15,40,1",
+        "{f},{i},{x},30,15,40,1,1",
+        "{f},{i},{x},30,15,40,1,-1,-1,-1",
+        "{f},{i},{x},30,15,40,-1,-1,-1,-1",
+    ],
+)
+@pytest.mark.parametrize("head", ["", "\ufeff"])
+def test_ground_truth_of_every_kind_scores_the_same_tracks_full(
+    row: str, head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*truth(tmp_path, row, head=head)) == 0
+    assert json.loads(capsys.readouterr().out)["sequences"]["clip"]["HOTA"] == 100
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("{f},{i},{x},30,15,40,1,-1,1", "column 8 has the class -1, expected 1 "),
+        ("{f},{i},{x},30,15,40,1,-1,-1", "column 8 has the class -1"),
+        ("{f},{i},{x},30,15,40,1,0,1", "column 8 has the class 0"),
+        ("{f},{i},{x},30,15,40,1,14,1", "column 8 has the class 14"),
+        ("{f},{i},{x},30,15,40,1,3,1", "none of its 60 rows has the class 1 in column 8, found 3"),
+        ("{f},{i},{x},30,15,40,0,1,1", "all 60 rows have a 0 in column 7"),
+        ("{f},{i},{x},30,15,40,0,-1,-1,-1", "all 60 rows have a 0 in column 7"),
+        ("", "has no rows"),
+    ],
+)
+def test_ground_truth_that_leaves_everything_out_is_refused(
+    row: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = truth(tmp_path, row)
+    assert run(*words) == 2
+    assert reason in capsys.readouterr().err
+    (tmp_path / "gt/clip/det").mkdir()
+    (tmp_path / "gt/clip/det/det.txt").write_text("1,-1,10,10,20,20,1\n")
+    assert run("tune", tmp_path / "gt", "--trials", 1, "--out", tmp_path / "tuned.toml") == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "tuned.toml").exists()
+
+
+def test_a_sequence_of_several_without_any_object_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    gt = folder / "still/gt/gt.txt"
+    gt.write_text(gt.read_text().replace(",1,1,1\n", ",1,3,1\n"))
+    assert run("associate", folder, "--out", tmp_path / "out") == 0
+    assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "out", "--json") == 0
+    said = capsys.readouterr().out
+    assert "still/gt/gt.txt: none of its 20 rows has the class 1" in caplog.text
+    assert json.loads(said[said.index("{") :])["sequences"]["group/crossing"]["HOTA"] > 90
+
+
+BROKEN = [
+    ("1.5,1,10,10,5,5,1", "line 2: frame: expected a whole number, found '1.5'"),
+    ("1,1.5,10,10,5,5,1", "line 2: id: expected a whole number, found '1.5'"),
+    ("1,nan,10,10,5,5,1", "line 2: id: expected a number"),
+    ("1,7,10,10,5,5,1", "line 2: track 7 stands twice in frame 1"),
+    ("0,1,10,10,5,5,1", "line 2: frames count from 1"),
+    ("1,1,10,10,-5,5,1", "line 2: expected a size of 0 or more"),
+    ("1,1,10,10,5,inf,1", "line 2: height: expected a number"),
+    ("1,1,10", "line 2: expected 6 to 10 columns, found 3"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BROKEN)
+def test_one_rule_for_what_a_row_may_be_holds_in_every_command(
+    row: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = truth(tmp_path, "{f},{i},{x},30,15,40,1,1,1")
+    text = f"\ufeff1,7,10,10,5,5,1\n{row}\n"
+    (tmp_path / "gt/clip/det").mkdir()
+    for name in ("gt/clip/det/det.txt", "results/clip.txt"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert (
+        run("convert", tmp_path / "results/clip.txt", "--from", "mot", "--to", "csv", "--out", tmp_path / "a.csv") == 2
+    )
+    assert reason in capsys.readouterr().err
+    assert run("associate", tmp_path / "gt", "--out", tmp_path / "out") == 2
+    assert reason in capsys.readouterr().err
+    assert run(*words) == 2
+    assert reason in capsys.readouterr().err
+    (tmp_path / "gt/clip/gt/gt.txt").write_text(text, encoding="utf-8")
+    assert run(*words) == 2
+    assert reason in capsys.readouterr().err
 
 
 def test_tuning_writes_settings_that_score_at_least_as_well_and_load_again(

@@ -10,8 +10,9 @@ from trackeval.metrics import CLEAR, HOTA, Identity
 
 from tests.track.conftest import mot, mpntrack, reference  # noqa: F401
 from tracker.errors import FormatError
+from tracker.evaluate.benchmark_rules import Rules, rules_of
 from tracker.evaluate.mot_files import MotRows, find_sequences, read_rows
-from tracker.evaluate.tracking import Rules, TrackingScores, combine, evaluate_sequence, prepare, rules_of
+from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 
 QUIET = {"PRINT_CONFIG": False}
 
@@ -188,7 +189,7 @@ def test_rows_behind_the_last_frame_are_refused() -> None:
 def test_a_file_that_is_no_table_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "result.txt"
     path.write_text("1,2,three\n")
-    with pytest.raises(FormatError, match=r"result\.txt: expected rows of comma-separated numbers"):
+    with pytest.raises(FormatError, match=r"result\.txt: line 1: expected 6 to 10 columns, found 3"):
         read_rows(path)
     path.write_text("")
     assert len(read_rows(path)) == 0

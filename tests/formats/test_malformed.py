@@ -45,7 +45,7 @@ STEP = {"frame": 1, "x": 0, "y": 0, "width": 5, "height": 5}
 BAD = [
     ("mot", "1,1,10,10,5\n", "line 1: expected 6 to 10 columns, found 5"),
     ("mot", "1,1,10,10,5,5,1\n2,1,10,10,5,nan,1\n", "line 2: height: expected a number, found 'nan'"),
-    ("mot", "1,1,10,10,5,5,1\n1,1,10,10,5,5,1\n", "line 2: track 1 stands twice in frame 0"),
+    ("mot", "1,1,10,10,5,5,1\n1,1,10,10,5,5,1\n", "line 2: track 1 stands twice in frame 1"),
     ("mot", "0,1,10,10,5,5,1\n", "line 1: frames count from 1"),
     ("mot", "1,1,10,10,-5,5,1\n", "line 1: expected a size"),
     ("mot", "1,1,10,10,5,5,1,99,1\n", "line 1: unknown class 99"),

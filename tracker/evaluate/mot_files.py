@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,12 +14,15 @@ from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError, SourceError
+from tracker.formats import mot
 from tracker.types import Detections, Tracks
 
 __all__ = ["MotRows", "Sequence", "detections_by_frame", "find_sequences", "read_rows", "result_lines"]
 
 FRAME_RATE = 30.0
 """Frames per second where no seqinfo.ini tells."""
+NO_COLUMNS = 9
+"""Of a file without rows, as ground truth has them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +35,7 @@ class MotRows:
     scores: Float64[ndarray, " n"]
     """Column 7: a detection's score, or 0 for ground truth to be ignored."""
     class_ids: Int64[ndarray, " n"]
-    """Column 8, 1 where the file has none; in MOT15 files, which have ten columns, it is no class."""
+    """Column 8 of eight or nine, else 1: in MOT15 files, which have ten columns, it is no class."""
     columns: int
 
     def __len__(self) -> int:
@@ -90,28 +93,16 @@ def _read_info(path: Path) -> tuple[float, int | None]:
 
 
 def read_rows(path: Path) -> MotRows:
-    """The rows of a MOT file. Raises FormatError when it is missing or malformed."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2) if text.strip() else np.empty((0, 9))
-    except OSError as error:
-        raise FormatError(f"{path}: cannot read it: {error.strerror}") from error
-    except ValueError as error:
-        raise FormatError(f"{path}: expected rows of comma-separated numbers: {error}") from error
-    rows, columns = table.shape
-    if columns < 6:
-        raise FormatError(f"{path}: expected rows 'frame,id,left,top,width,height,...', found {columns} columns")
-    table = table[table[:, 0].argsort(kind="stable")]
-    frames, ids, left, top, width, height = table[:, :6].T
-    if rows and (not np.isfinite(frames).all() or frames[0] < 1):
-        raise FormatError(f"{path}: frames count from 1, found {frames[0]:g}")
+    """The rows of a MOT file, by the rules of `convert`. Raises FormatError when it is missing or malformed."""
+    rows = sorted(mot.read_rows(path), key=lambda row: row.frame)
+    left, top, width, height = np.array([row.box for row in rows], np.float64).reshape(-1, 4).T
     return MotRows(
-        frames=frames.astype(np.int64),
-        ids=ids.astype(np.int64),
+        frames=np.array([row.frame for row in rows], np.int64),
+        ids=np.array([row.track_id for row in rows], np.int64),
         boxes=np.stack([left, top, left + width, top + height], axis=1),
-        scores=table[:, 6] if columns > 6 else np.ones(rows),
-        class_ids=table[:, 7].astype(np.int64) if columns > 7 else np.ones(rows, np.int64),
-        columns=columns,
+        scores=np.array([1.0 if math.isnan(row.score) else row.score for row in rows], np.float64),
+        class_ids=np.array([1 if row.class_number is None else row.class_number for row in rows], np.int64),
+        columns=max((row.columns for row in rows), default=NO_COLUMNS),
     )
 
 

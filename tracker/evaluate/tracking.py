@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -19,19 +17,16 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from tracker.errors import FormatError
+from tracker.evaluate.benchmark_rules import KITTI_REGION, Rules, counted_rows
 from tracker.evaluate.mot_files import MotRows
 
-__all__ = ["Overlaps", "Rules", "TrackingScores", "combine", "evaluate_sequence", "prepare", "rules_of"]
-
-Rules: TypeAlias = Literal["mot15", "mot17", "kitti"]
+__all__ = ["Overlaps", "TrackingScores", "combine", "evaluate_sequence", "prepare"]
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 EPSILON = float(np.finfo("float").eps)
-OBJECT_CLASS = 1
 MOT_DISTRACTORS = (2, 7, 8, 12)
 """Person on vehicle, static person, distractor, reflection."""
 KITTI_DISTRACTORS = (2,)
-KITTI_REGION = 3
 KITTI_MIN_HEIGHT = 25.0
 
 
@@ -112,18 +107,6 @@ class TrackingScores:
         return self.id_tp / max(1.0, self.id_tp + 0.5 * self.id_fp + 0.5 * self.id_fn)
 
 
-def rules_of(truths: Sequence[MotRows], group: str) -> Rules:
-    """Which benchmark's rules the ground truth of a group of sequences asks for, told by its files.
-
-    MOT15 files have ten columns. KITTI groups have DontCare regions (class 3 without an id) or are called so.
-    """
-    if any(truth.columns >= 10 for truth in truths):
-        return "mot15"
-    regions = any(((truth.class_ids == KITTI_REGION) & (truth.ids < 0)).any() for truth in truths)
-    named = Path(group).name.lower().startswith("kitti")
-    return "kitti" if regions or named else "mot17"
-
-
 def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules, where: str) -> Overlaps:
     """The sequence as its benchmark evaluates it; `where` names it in errors. Raises FormatError."""
     last = max(int(rows.frames[-1]) if len(rows) else 0 for rows in (truth, result))
@@ -131,13 +114,16 @@ def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules
         raise FormatError(f"{where}: the sequence has {length} frames, found a row for frame {last}")
     frames = np.arange(1, (length or last) + 2)
     truth_cuts, result_cuts = truth.frames.searchsorted(frames), result.frames.searchsorted(frames)
+    counts = counted_rows(truth, rules)
     truth_ids, track_ids, similarities = [], [], []
     for frame in range(len(frames) - 1):
         true = slice(truth_cuts[frame], truth_cuts[frame + 1])
         seen = slice(result_cuts[frame], result_cuts[frame + 1])
         ids, boxes = result.ids[seen], result.boxes[seen]
         if len(set(ids.tolist())) != len(ids):
-            raise FormatError(f"{where}: frame {frame + 1}: the same id is given to two boxes")
+            raise FormatError(
+                f"{where}: frame {frame + 1}: the same id is given to two boxes; tracks need ids of 1 or more"
+            )
         classes, true_boxes = truth.class_ids[true], truth.boxes[true]
         objects = np.ones(len(classes), bool)
         if rules == "kitti":
@@ -146,10 +132,11 @@ def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules
         kept = np.ones(len(ids), bool)
         if rules != "mot15":
             kept = _kept(similarity, classes, objects, true_boxes, boxes, rules)
-        counted = truth.scores[true][objects] != 0
-        if rules != "mot15":
-            counted &= classes[objects] == OBJECT_CLASS
-        truth_ids.append(truth.ids[true][objects][counted])
+        counted = counts[true][objects]
+        own_ids = truth.ids[true][objects][counted]
+        if len(set(own_ids.tolist())) != len(own_ids):
+            raise FormatError(f"{where}: the ground truth has the same id twice in frame {frame + 1}")
+        truth_ids.append(own_ids)
         track_ids.append(ids[kept])
         similarities.append(similarity[counted][:, kept])
     truth_ids, truth_count = _renumber(truth_ids)

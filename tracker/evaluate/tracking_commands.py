@@ -14,9 +14,10 @@ import numpy as np
 from tracker.config import assign, parse_assignment, to_toml
 from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.evaluate import tuning
+from tracker.evaluate.benchmark_rules import rules_by_group
 from tracker.evaluate.mot_files import Sequence as MotSequence
 from tracker.evaluate.mot_files import detections_by_frame, find_sequences, read_rows, result_lines
-from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare, rules_of
+from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 from tracker.track.presets import make_tracker, tracker_config
 from tracker.track.refine import refine
 from tracker.track.rows import Observations
@@ -126,14 +127,13 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     sequences = find_sequences(options.gt, "gt/gt.txt")
     groups = sorted({sequence.group for sequence in sequences})
     truths = {sequence.name: read_rows(sequence.folder / "gt/gt.txt") for sequence in sequences}
+    rules = rules_by_group(sequences, truths, options.gt)
     scores: dict[str, TrackingScores] = {}
     for group in groups:
-        members = [sequence for sequence in sequences if sequence.group == group]
-        rules = rules_of([truths[member.name] for member in members], str(options.gt.resolve() / group))
-        for member in members:
+        for member in (sequence for sequence in sequences if sequence.group == group):
             path = options.results / f"{member.name}.txt"
             result = read_rows(path)
-            prepared = prepare(truths[member.name], result, member.length, rules=rules, where=str(path))
+            prepared = prepare(truths[member.name], result, member.length, rules=rules[group], where=str(path))
             scores[member.name] = evaluate_sequence(prepared)
     totals = {group: combine([scores[s.name] for s in sequences if s.group == group]) for group in groups if group}
     total = combine(list(scores.values()))

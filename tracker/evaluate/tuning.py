@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tracker.config import TrackerConfig
+from tracker.evaluate.benchmark_rules import Rules, rules_by_group
 from tracker.evaluate.mot_files import MotRows, detections_by_frame, find_sequences, read_rows
-from tracker.evaluate.tracking import Rules, TrackingScores, combine, evaluate_sequence, prepare, rules_of
+from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections
 
@@ -73,16 +74,16 @@ def load_problems(folder: Path) -> list[Problem]:
     sequences = [s for s in find_sequences(folder, "det/det.txt") if (s.folder / "gt/gt.txt").is_file()]
     find_sequences(folder, "gt/gt.txt")  # refuses a folder without any truth
     truths = {sequence.name: read_rows(sequence.folder / "gt/gt.txt") for sequence in sequences}
+    rules = rules_by_group(sequences, truths, folder)
     problems = []
     for sequence in sequences:
-        group = [truths[other.name] for other in sequences if other.group == sequence.group]
         truth = truths[sequence.name]
         frames = detections_by_frame(read_rows(sequence.folder / "det/det.txt"), sequence.length)
         problems.append(
             Problem(
                 sequence.name,
                 sequence.group,
-                rules_of(group, str(folder.resolve() / sequence.group)),
+                rules[sequence.group],
                 sequence.frame_rate,
                 max(len(frames), int(truth.frames[-1]) if len(truth) else 0),
                 frames,

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
+from tracker.errors import FormatError
 from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number, tidy
 from tracker.formats.atomic import AtomicText
 from tracker.formats.files import read_text, to_float, to_int
@@ -19,7 +21,7 @@ from tracker.formats.losses import warn_of_losses
 from tracker.formats.parts import AnnotationParts, Holds
 from tracker.types import FrameResult
 
-__all__ = ["MotSink", "read", "write"]
+__all__ = ["MotRow", "MotSink", "read", "read_rows", "write"]
 
 CLASSES = (
     "pedestrian",
@@ -38,42 +40,85 @@ CLASSES = (
 )
 
 
+class MotRow(NamedTuple):
+    """One line of a MOT file as it stands there."""
+
+    line: int
+    frame: int
+    """From 1."""
+    track_id: int
+    """Below 0 where there is none; 0 as well where it stands twice in a frame."""
+    box: tuple[float, float, float, float]
+    """Left, top, width, height."""
+    score: float
+    """NaN where there is no seventh column."""
+    class_number: int | None
+    """The eighth column of eight or nine; in files of ten it is a world coordinate."""
+    columns: int
+
+
+def read_rows(path: Path | str) -> list[MotRow]:
+    """The lines of any MOT file, in their order: commas, semicolons or blanks between 6 to 10 numbers.
+
+    Raises FormatError with the line of what breaks the format: frames and ids that are no whole numbers, frames below
+    1, sizes below 0, a track twice in a frame.
+    """
+    rows, taken = [], set()
+    for line, text in enumerate(read_text(path).splitlines(), start=1):
+        where = f"line {line}"
+        cells = _cells(text)
+        if not cells:
+            continue
+        if not 6 <= len(cells) <= 10:
+            raise FormatError(f"{path}: {where}: expected 6 to 10 columns, found {len(cells)}")
+        frame = to_int(cells[0], "frame", path, where)
+        track_id = to_int(cells[1], "id", path, where)
+        left, top, width, height = (
+            to_float(cell, name, path, where)
+            for cell, name in zip(cells[2:6], ("left", "top", "width", "height"), strict=True)
+        )
+        if frame < 1:
+            raise FormatError(f"{path}: {where}: frames count from 1, found {frame}")
+        if width < 0 or height < 0:
+            raise FormatError(f"{path}: {where}: expected a size of 0 or more, found {width} x {height}")
+        if track_id > 0:
+            if (frame, track_id) in taken:
+                raise FormatError(f"{path}: {where}: track {track_id} stands twice in frame {frame}")
+            taken.add((frame, track_id))
+        score = to_float(cells[6], "score", path, where) if len(cells) > 6 else math.nan
+        class_number = to_int(cells[7], "class", path, where) if len(cells) in (8, 9) else None
+        rows.append(MotRow(line, frame, track_id, (left, top, width, height), score, class_number, len(cells)))
+    return rows
+
+
+def _cells(text: str) -> list[str]:
+    """The values of a line; a separator behind the last one is none of them."""
+    if "," not in text and ";" not in text:
+        return text.split()
+    cells = text.replace(";", ",").split(",")
+    return cells if cells[-1].strip() else cells[:-1]
+
+
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
     """The rows of a result, ground truth or detection file. Raises FormatError for a row that breaks the format."""
     labels = known.labels or CLASSES
     rows = Collector(path, source=known.source, labels=known.labels or None)
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
-        if not text.strip():
-            continue
-        where = f"line {line}"
-        cells = text.replace(";", ",").split(",") if "," in text or ";" in text else text.split()
-        if not 6 <= len(cells) <= 10:
-            rows.refuse(where, f"expected 6 to 10 columns, found {len(cells)}")
-        frame = to_int(cells[0], "frame", path, where)
-        track_id = to_int(cells[1], "id", path, where)
-        names = ("left", "top", "width", "height")
-        left, top, width, height = (
-            to_float(cell, name, path, where) for cell, name in zip(cells[2:6], names, strict=True)
-        )
-        if frame < 1:
-            rows.refuse(where, f"frames count from 1, found {frame}")
-        if width < 0 or height < 0:
-            rows.refuse(where, f"expected a size of 0 or more, found {width} x {height}")
+    for row in read_rows(path):
+        where = f"line {row.line}"
         name = "object" if not known.labels else known.labels[0]
-        if len(cells) in (8, 9):
-            class_number = to_int(cells[7], "class", path, where)
-            if class_number != -1:
-                if not 1 <= class_number <= len(labels):
-                    rows.refuse(where, f"unknown class {class_number}, expected 1 to {len(labels)}")
-                name = labels[class_number - 1]
-        rows.frame(frame - 1, where, width=known.width, height=known.height)
+        if row.class_number not in (None, -1):
+            if not 1 <= row.class_number <= len(labels):
+                rows.refuse(where, f"unknown class {row.class_number}, expected 1 to {len(labels)}")
+            name = labels[row.class_number - 1]
+        left, top, width, height = row.box
+        rows.frame(row.frame - 1, where, width=known.width, height=known.height)
         rows.add(
-            frame - 1,
+            row.frame - 1,
             (left, top, tidy(left + width), tidy(top + height)),
             where,
             class_id=rows.class_id(name, where),
-            track_id=track_id if track_id >= 0 else None,
-            score=to_float(cells[6], "score", path, where) if len(cells) > 6 else math.nan,
+            track_id=row.track_id if row.track_id >= 0 else None,
+            score=row.score,
         )
     return rows.finish()
 
