@@ -39,7 +39,7 @@ def _open_app(paths: Sequence[str]) -> int:
 
 def _show(runner: Runner, title: str) -> None:
     try:
-        from gui.live_window import show
+        from gui.live.window import show
     except ImportError as error:
         raise ConfigError(_missing(error)) from error
 

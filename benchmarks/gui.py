@@ -27,9 +27,9 @@ from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from gui.app import prepare_process
-from gui.preferences import Preferences
-from gui.session import Session
-from gui.theme import apply_theme
+from gui.live.session import Session
+from gui.qt.preferences import Preferences
+from gui.qt.theme import apply_theme
 from gui.window import Window
 from tracker.protocols import FrameSource
 from tracker.types import Frame, Image, SourceInfo

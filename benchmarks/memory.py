@@ -15,7 +15,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-from tracker import demo_clip
+from tracker.commands import demo_clip
 from tracker.types import Detections, Frame, FrameResult, Tracks
 from tracker.video import VideoSink, open_source
 

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import cv2
 
-from tracker import demo_clip
-from tracker.build import Settings, load_settings, make_pipeline, make_runner
+from tracker.commands import demo_clip
 from tracker.commands.track import Outputs, open_sinks
-from tracker.detect.onnx import OnnxDetector
+from tracker.detect.engines.onnx import OnnxDetector
+from tracker.factory import Settings, load_settings, make_pipeline, make_runner
 from tracker.geometry import Letterbox
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import VideoSink, open_source

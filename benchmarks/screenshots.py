@@ -25,14 +25,14 @@ from PyQt6.QtCore import QSettings, Qt
 from PyQt6.QtGui import QFont
 from PyQt6.QtWidgets import QApplication
 
-from gui.annotation import job_of, orders_of_settings
-from gui.interaction import Shape
-from gui.jobs import JobState
-from gui.preferences import Preferences
-from gui.theme import Theme, apply_theme
+from gui.canvas.hit_testing import Shape
+from gui.jobs.queue import JobState
+from gui.qt.preferences import Preferences
+from gui.qt.theme import Theme, apply_theme
+from gui.recording.annotation import job_of, orders_of_settings
 from gui.window import Window
-from tracker.batch.recording_run import annotate_recording
-from tracker.build import Settings
+from tracker.annotate.run import annotate_recording
+from tracker.factory import Settings
 
 VIDEOS = Path(os.environ.get("SIGHTLINE_SHARED", "../shared")) / "data" / "video"
 SIZE = (1360, 850)

@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from tracker.build import embedded_networks, make_detector
 from tracker.config import DetectorConfig
-from tracker.detect.yolo import TorchDetector
+from tracker.detect.engines.torch import TorchDetector
 from tracker.evaluate.detection import ClassPrecision, average_precision, detect_all, one_person_masks, rename
 from tracker.evaluate.truth import DataSet
+from tracker.factory import embedded_networks, make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox
 from tracker.protocols import Detector
-from tracker.train.data import load_data
+from tracker.train.data.detection import load_data
 from tracker.video import open_source
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

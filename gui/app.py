@@ -12,10 +12,10 @@ from types import TracebackType
 
 from PyQt6.QtCore import QTimer
 
-from gui.display import application
-from gui.memory import give_back_large_blocks
-from gui.preferences import Preferences
-from gui.theme import THEMES, apply_theme
+from gui.qt.application import application
+from gui.qt.memory import give_back_large_blocks
+from gui.qt.preferences import Preferences
+from gui.qt.theme import THEMES, apply_theme
 from gui.window import Window
 
 __all__ = ["main", "prepare_process"]

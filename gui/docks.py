@@ -8,7 +8,7 @@ from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
-from gui.preferences import Preferences
+from gui.qt.preferences import Preferences
 
 __all__ = ["Docks", "scrolled"]
 

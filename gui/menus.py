@@ -10,9 +10,9 @@ from PyQt6.QtGui import QAction, QActionGroup
 from PyQt6.QtWidgets import QMenu
 
 from gui.about import About
-from gui.settings_dialog import SettingsDialog
-from gui.shortcuts import ShortcutsEditor
-from gui.theme import THEMES, Theme
+from gui.qt.theme import THEMES, Theme
+from gui.settings.dialog import SettingsDialog
+from gui.settings.shortcuts import ShortcutsEditor
 
 if TYPE_CHECKING:
     from gui.window import Window

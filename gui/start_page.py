@@ -19,9 +19,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.icons import icon
-from gui.preferences import Preferences
-from gui.work import Background
+from gui.qt.background import Background
+from gui.qt.icons import icon
+from gui.qt.preferences import Preferences
 from tracker.video.address import is_address, redact
 from tracker.video.camera_source import camera_names
 

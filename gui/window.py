@@ -19,27 +19,27 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.commands import Commands
-from gui.counts_panel import CountsPanel
 from gui.docks import Docks, scrolled
-from gui.engine import Engine, LoadDetector, load_detector
-from gui.events_panel import EventsPanel
-from gui.evidence_panel import EvidencePanel
-from gui.jobs import Jobs
-from gui.jobs_panel import JobsPanel
-from gui.keyboard import reach_by_tab
-from gui.live_page import LivePage
-from gui.live_panel import LivePanel
+from gui.engine.engine import Engine, LoadDetector, load_detector
+from gui.jobs.panel import JobsPanel
+from gui.jobs.queue import Jobs
+from gui.live.events_panel import EventsPanel
+from gui.live.page import LivePage
+from gui.live.session import OpenSource
+from gui.live.settings_panel import LivePanel
 from gui.menus import add_menus, open_settings
-from gui.networks_page import NetworksPage
-from gui.preferences import Preferences
-from gui.recorded_events import RecordedEvents
-from gui.recording import PlayedRecording
-from gui.recording_page import RecordingPage
-from gui.session import OpenSource
+from gui.qt.background import Background
+from gui.qt.commands import Commands
+from gui.qt.keyboard import reach_by_tab
+from gui.qt.preferences import Preferences
+from gui.qt.theme import Theme, apply_theme
+from gui.recording.events_panel import RecordedEvents
+from gui.recording.evidence_panel import EvidencePanel
+from gui.recording.page import RecordingPage
+from gui.recording.session import PlayedRecording
+from gui.rules.counts_panel import CountsPanel
+from gui.settings.networks_page import NetworksPage
 from gui.start_page import StartPage
-from gui.theme import Theme, apply_theme
-from gui.work import Background
 from tracker.paths import typed_path
 from tracker.video import open_source
 from tracker.video.address import is_address

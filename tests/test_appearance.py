@@ -15,11 +15,11 @@ import torch
 
 import main
 from tests.track.conftest import mot  # noqa: F401
-from tracker.build import Built, load_settings, make_pipeline
-from tracker.demo_clip import frames
+from tracker.commands.demo_clip import frames
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.mot_files import MotRows, read_rows
 from tracker.evaluate.tracking import evaluate_sequence, prepare
+from tracker.factory import Built, load_settings, make_pipeline
 from tracker.nets.reid import ReidConfig, make_reid
 from tracker.nets.saved import save_network
 from tracker.store.state import pack_state, unpack_state

@@ -10,8 +10,8 @@ from trackeval.metrics import HOTA, Identity
 
 from tests.evaluate.test_tracking import trackeval_mot
 from tests.track.conftest import mot  # noqa: F401
-from tracker.build import load_settings, make_pipeline
 from tracker.evaluate.mot_files import read_rows
+from tracker.factory import load_settings, make_pipeline
 from tracker.formats.mot import MotSink
 from tracker.geometry import iou
 from tracker.video import open_source

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tracker.nets.segmentation import SegmentationConfig, SegmentationNet
+from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
 from tracker.segment import label_map, most_likely
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker.build import make_detector
+from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
-from tracker.demo_clip import frames
+from tracker.factory import make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector
 

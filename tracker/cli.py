@@ -35,15 +35,19 @@ COMMANDS = {
     "track": _Command("follow people and vehicles in a file, camera or stream", ("tracker.commands.track",)),
     "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
     "annotate": _Command("whole archives into stores and annotation files, resumed", ("tracker.commands.annotate",)),
-    "export-annotations": _Command("a recording in the formats others read", ("tracker.commands.exchange",)),
-    "import-annotations": _Command("annotations from elsewhere as a recording", ("tracker.commands.exchange",)),
+    "export-annotations": _Command(
+        "a recording in the formats others read", ("tracker.commands.exchange_annotations",)
+    ),
+    "import-annotations": _Command(
+        "annotations from elsewhere as a recording", ("tracker.commands.exchange_annotations",)
+    ),
     "report": _Command("a recording as one HTML page", ("tracker.commands.report",)),
     "convert": _Command("annotations from one format into another", ("tracker.commands.convert",)),
     "associate": _Command("give the boxes of detection files lasting ids", ("tracker.commands.evaluate",)),
     "evaluate": _Command("measure a network or tracks against ground truth", ("tracker.commands.evaluate",)),
     "tune": _Command("search the tracker's settings against ground truth", ("tracker.commands.evaluate",)),
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
-    "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export",)),
+    "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export_network",)),
     "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
 }

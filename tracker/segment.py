@@ -13,7 +13,7 @@ from numpy import ndarray
 from tracker.types import Image
 
 if TYPE_CHECKING:
-    from tracker.nets.segmentation import SegmentationNet
+    from tracker.nets.segmenter import SegmentationNet
 
 __all__ = ["PixelLabeller", "label_map", "most_likely"]
 
@@ -22,7 +22,7 @@ class PixelLabeller:
     """Says what each pixel of an image shows: a callable of the kind `protocols.LabelPixels`."""
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
-        from tracker.nets.segmentation import load_segmentation
+        from tracker.nets.segmenter import load_segmentation
 
         network, description = load_segmentation(path)
         self.labels: tuple[str, ...] = tuple(description["labels"])

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 import main
-from tests.batch.killing import ROOT, last_frame, left_in, start
-from tests.batch.tiny import write_clip, write_network
+from tests.annotate.killing import ROOT, last_frame, left_in, start
+from tests.annotate.tiny import write_clip, write_network
 
 FORMATS = "mot,coco,cvat"
 
@@ -178,6 +178,11 @@ def test_a_store_that_cannot_be_used_fails_alone_and_stays(
     assert "--overwrite" in note
     assert store.read_bytes() == content
     assert run(*command(archive, out, "--progress", "none", "--overwrite")) == 3
+    aside = out / "a b.sqlite.damaged"
+    assert aside.exists() == (kind != "newer")  # what cannot be read is kept beside, what a newer program reads is not
+    if aside.exists():
+        assert aside.read_bytes() == content
+        aside.unlink()
     assert left_in(out) == left_in(annotated)
 
 

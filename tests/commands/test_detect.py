@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import main
-from tests.batch.tiny import BLOCK, COLOURS, HEIGHT, WIDTH
+from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, WIDTH
 
 
 @pytest.mark.parametrize(

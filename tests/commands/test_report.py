@@ -9,8 +9,8 @@ import cv2
 import pytest
 
 import main
-from tests.batch.test_recording_run import annotate, orders
-from tracker.batch.charts import clock
+from tests.annotate.test_run import annotate, orders
+from tracker.annotate.report.svg_charts import clock
 from tracker.store import Recording
 from tracker.video import FileSource
 

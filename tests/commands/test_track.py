@@ -20,7 +20,7 @@ import yaml
 import main
 from tests.video.synthetic import irregular_ticks, write_clip
 from tracker.commands.demo import make_clip
-from tracker.demo_clip import true_boxes
+from tracker.commands.demo_clip import true_boxes
 from tracker.geometry import iou
 
 ROOT = Path(__file__).parents[2]

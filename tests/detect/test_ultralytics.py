@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from tracker.build import make_detector
 from tracker.config import DetectorConfig
 from tracker.detect.ultralytics import UltralyticsDetector, _crop_masks
 from tracker.errors import CheckpointError, ConfigError
+from tracker.factory import make_detector
 
 
 @pytest.fixture(scope="module")

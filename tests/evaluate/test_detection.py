@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluate.test_matching import finds, sample
 from tests.train.shapes import write_shapes
 from tracker.evaluate.detection import average_precision, one_person_masks, rename
-from tracker.train.data import draw_box_masks, load_data
+from tracker.train.data.detection import draw_box_masks, load_data
 from tracker.types import Detections
 
 

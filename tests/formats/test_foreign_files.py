@@ -11,8 +11,8 @@ import pytest
 
 from tracker.errors import FormatError
 from tracker.formats import find_format
-from tracker.formats.annotations import Known
 from tracker.formats.coco import read as read_coco
+from tracker.formats.core.annotations import Known
 from tracker.formats.cvat import read as read_cvat
 from tracker.formats.kitti import read as read_kitti
 from tracker.formats.label_studio import read as read_label_studio

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.formats.worlds import LABELS
-from tracker.formats.annotations import Annotations, Collector
 from tracker.formats.coco import write as write_coco
+from tracker.formats.core.annotations import Annotations, Collector
+from tracker.formats.core.rle import window_to_rle
 from tracker.formats.kitti import write as write_kitti
 from tracker.formats.mot import write as write_mot
 from tracker.formats.mots import write as write_mots
-from tracker.formats.rle import window_to_rle
 from tracker.formats.yolo_txt import write as write_yolo
 
 pytestmark = pytest.mark.filterwarnings(

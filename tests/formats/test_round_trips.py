@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.formats.worlds import HEIGHT, LABELS, PLAIN_LABELS, WIDTH, World, annotations, assert_same
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.annotations import Known
+from tracker.formats.core.annotations import Known
 
 BOXES = {"masks": False, "polygons": 0}
 WORLDS = {
@@ -104,7 +104,7 @@ def test_yolo_rows_hold_track_ids_when_asked_to(made: Any) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_losses_are_told_in_one_warning(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rich = find_format("jsonl").load().read(_rich_file(tmp_path))
-    with caplog.at_level(logging.WARNING, "tracker.formats.losses"):
+    with caplog.at_level(logging.WARNING, "tracker.formats.core.unsupported"):
         find_format(name).load().write(tmp_path / f"out{FORMATS[name].suffix}", rich)
     warnings = [record.getMessage() for record in caplog.records if "cannot hold" in record.getMessage()]
     expected = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from tracker.formats.annotations import Annotations, Collector, Segmentation
-from tracker.formats.rle import rle_to_window, window_to_rle
+from tracker.formats.core.annotations import Annotations, Collector, Segmentation
+from tracker.formats.core.rle import rle_to_window, window_to_rle
 
 WIDTH, HEIGHT = 24, 16
 LABELS = ("person", "traffic light", "автомобиль", "a<b>&\"c'", "人")

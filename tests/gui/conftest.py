@@ -13,16 +13,16 @@ from PyQt6.QtCore import QPointF, QSettings, Qt
 from PyQt6.QtGui import QMouseEvent
 from pytestqt.qtbot import QtBot
 
-from gui.annotation import job_of, orders_of_settings
-from gui.preferences import Preferences
-from gui.recording import PlayedRecording
-from gui.video_view import VideoView
+from gui.canvas.video_view import VideoView
+from gui.qt.preferences import Preferences
+from gui.recording.annotation import job_of, orders_of_settings
+from gui.recording.session import PlayedRecording
 from gui.window import Window
-from tests.batch.tiny import write_clip, write_network
+from tests.annotate.tiny import write_clip, write_network
 from tests.video.synthetic import irregular_ticks
 from tests.video.synthetic import write_clip as write_numbered
-from tracker.batch.recording_run import annotate_recording
-from tracker.build import Settings, load_settings
+from tracker.annotate.run import annotate_recording
+from tracker.factory import Settings, load_settings
 from tracker.store import Recording
 
 WAIT_MS = 60_000

@@ -9,7 +9,7 @@ import numpy as np
 from PyQt6.QtCore import QSize
 from PyQt6.QtWidgets import QScrollArea
 
-from tests.batch.tiny import COLOURS
+from tests.annotate.tiny import COLOURS
 from tests.gui.conftest import App
 from tracker.types import Detections, Frame, FrameResult, Tracks
 from tracker.video import VideoSink

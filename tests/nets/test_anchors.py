@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.detect.postprocess import AnchorLayout, decode_anchors
+from tracker.detect.decode import AnchorLayout, decode_anchors
 from tracker.nets.anchors import anchor_fit, decode, encode, find_anchors, flatten, lay_grid, ratio_matches
 from tracker.nets.yolo import NetworkConfig, YoloNet
 

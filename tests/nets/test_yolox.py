@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tracker.config import DetectorConfig
-from tracker.detect.onnx import OnnxDetector
-from tracker.detect.yolo import TorchDetector
+from tracker.detect.engines.onnx import OnnxDetector
+from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError
 from tracker.nets.checkpoint import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tracker.track.kalman import BoxFilter, Space
-from tracker.track.smooth import smooth
+from tracker.track.refine.smooth import smooth
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
+from tracker.commands import train_classifier as classifier_command
 from tracker.errors import ConfigError
 from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
-from tracker.train import classifier_command
 from tracker.train.classifier import ClassifierTraining, train_classifier
-from tracker.train.fit import FitConfig
-from tracker.train.labelled_images import LabelledImages
+from tracker.train.data.classification import LabelledImages
+from tracker.train.trainer import FitConfig
 
 
 def stripes(count: int, *, size: int = 28, seed: int = 0) -> LabelledImages:

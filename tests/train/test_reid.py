@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.train.test_crops import walk  # noqa: F401 (a fixture)
+from tests.train.data.test_identity_crops import walk  # noqa: F401 (a fixture)
+from tracker.commands import train_reid as reid_command
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.reid import ReidConfig, load_reid, make_reid
 from tracker.nets.saved import save_network
-from tracker.train import reid_command
-from tracker.train.crops import Crops, cut_crops
-from tracker.train.fit import FitConfig
+from tracker.train.data.identity_crops import Crops, cut_crops
 from tracker.train.reid import ReidTraining, batch_hard_triplet_loss, score_reid, train_reid
+from tracker.train.trainer import FitConfig
 
 
 def clothes(people: int, crops: int, *, seed: int = 0) -> Crops:

@@ -14,12 +14,12 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tracker.analytics import rules
-from tracker.batch.jobs import Job, find_jobs
-from tracker.batch.plan import Orders, make_plan, network_identity
-from tracker.batch.recording_run import FileReport
-from tracker.batch.rules import read_rules
-from tracker.batch.summary import exit_code, summary_table, write_summary
-from tracker.batch.workers import Doing, Listener, annotate_all
+from tracker.annotate.plan import Orders, make_plan, network_identity
+from tracker.annotate.recordings import Job, find_jobs
+from tracker.annotate.rules import read_rules
+from tracker.annotate.run import FileReport
+from tracker.annotate.summary import exit_code, summary_table, write_summary
+from tracker.annotate.workers import Doing, Listener, annotate_all
 from tracker.commands.options import (
     add_detector_options,
     add_settings_options,
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 def _annotate(jobs: Sequence[Job], orders: Orders, options: argparse.Namespace, listen: Listener) -> list[FileReport]:
     if options.engine == "local":
         return annotate_all(jobs, orders, workers=options.workers, listen=listen)
-    from tracker.scale import annotate_on_cluster
+    from tracker.annotate.ray import annotate_on_cluster
 
     return annotate_on_cluster(jobs, orders, workers=options.workers, address=options.ray_address, listen=listen)
 

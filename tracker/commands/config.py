@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from tracker.build import Settings
 from tracker.commands.options import add_settings_options, settings_from
 from tracker.config import to_toml
+from tracker.factory import Settings
 
 __all__ = ["add_parsers"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tracker.batch.footage import look_at
+from tracker.annotate.media_info import look_at
 from tracker.commands.outputs import spare_inputs
 from tracker.errors import ConfigError, SinkError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.annotations import Annotations, Known
-from tracker.formats.folder import inside
-from tracker.formats.pictures import are_gapless
+from tracker.formats.core.annotations import Annotations, Known
+from tracker.formats.core.folder import inside
+from tracker.formats.core.frame_matching import are_gapless
 from tracker.video import open_source
 
 __all__ = ["add_parsers"]

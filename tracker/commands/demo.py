@@ -10,12 +10,12 @@ from typing import Any
 
 import cv2
 
-from tracker import demo_clip
-from tracker.build import make_pipeline, make_runner
+from tracker.commands import demo_clip
 from tracker.commands.options import add_settings_options, settings_from
 from tracker.commands.outputs import Tally, own_folder, table, write_settings
 from tracker.commands.track import Outputs, exit_code, open_sinks, track_source
 from tracker.errors import SinkError
+from tracker.factory import make_pipeline, make_runner
 from tracker.types import Detections, FrameResult, Tracks
 from tracker.video import VideoSink, open_source
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import cv2
 
-from tracker.build import make_detection_pipeline, make_runner
 from tracker.commands.options import add_detector_options, add_settings_options, add_source_options, settings_from
 from tracker.commands.outputs import own_folder
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
+from tracker.factory import make_detection_pipeline, make_runner
 from tracker.formats.detections_json import DetectionsJson
 from tracker.paths import shortened
 from tracker.protocols import FrameSource, Sink

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tracker.evaluate import tracking_commands
+from tracker.commands import evaluate_tracking as tracking_commands
 
 __all__ = ["add_parsers"]
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tracker.build import make_detector
 from tracker.config import DetectorConfig, nearest
 from tracker.errors import ConfigError
 from tracker.evaluate.detection import (
@@ -24,8 +23,9 @@ from tracker.evaluate.detection import (
 )
 from tracker.evaluate.matching import OperatingPoint, best_point, match_finds
 from tracker.evaluate.truth import DataSet, Sample
+from tracker.factory import make_detector
 from tracker.protocols import Detector
-from tracker.train.data import load_data
+from tracker.train.data.detection import load_data
 from tracker.types import Detections
 
 __all__ = ["Scores", "add_parser", "open_detector", "score_finds"]
@@ -126,7 +126,7 @@ def open_detector(look: DetectorConfig, *, threads: int) -> Detector:
         from tracker.nets.yolox import open_yolox, published_size
 
         if published_size(path) not in (None, look.imgsz):
-            from tracker.detect.yolo import TorchDetector
+            from tracker.detect.engines.torch import TorchDetector
 
             return TorchDetector(open_yolox(path), replace(look, masks=False))
     return make_detector(look, threads=threads)

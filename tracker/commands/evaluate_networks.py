@@ -40,7 +40,7 @@ def add_parser(kinds: Any) -> None:
 def _run_classifier(options: argparse.Namespace) -> int:
     from tracker.evaluate.classification import report_classification
     from tracker.nets.classifier import classify, load_classifier
-    from tracker.train.labelled_images import load_labelled_images
+    from tracker.train.data.classification import load_labelled_images
 
     network, description = load_classifier(options.model)
     names, size = tuple(description["labels"]), int(description["image_size"])
@@ -60,10 +60,10 @@ def _run_classifier(options: argparse.Namespace) -> int:
 
 
 def _run_reid(options: argparse.Namespace) -> int:
+    from tracker.commands.train_reid import cut_pairs
     from tracker.nets.reid import load_reid
-    from tracker.train.crops import join_crops
+    from tracker.train.data.identity_crops import join_crops
     from tracker.train.reid import score_reid
-    from tracker.train.reid_command import cut_pairs
 
     network = load_reid(options.model)
     size = (network.config.height, network.config.width)
@@ -80,10 +80,10 @@ def _run_reid(options: argparse.Namespace) -> int:
 
 
 def _run_segmentation(options: argparse.Namespace) -> int:
-    from tracker.nets.segmentation import load_segmentation
-    from tracker.train.pixel_labels import load_pixel_labels
-    from tracker.train.segmentation import score_segmentation
-    from tracker.train.segmentation_command import number_list
+    from tracker.commands.train_segmentation import number_list
+    from tracker.nets.segmenter import load_segmentation
+    from tracker.train.data.segmentation import load_pixel_labels
+    from tracker.train.segmenter import score_segmentation
 
     network, description = load_segmentation(options.model)
     names, (height, width) = tuple(description["labels"]), description["image_size"]

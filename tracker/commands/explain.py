@@ -29,9 +29,9 @@ def add_parsers(subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     import torch
 
-    from tracker.commands.export import find_weights
+    from tracker.commands.export_network import find_weights
     from tracker.config import DetectorConfig
-    from tracker.detect.yolo import TorchDetector
+    from tracker.detect.engines.torch import TorchDetector
     from tracker.explain.features import draw_maps, feature_maps, tint_heat
     from tracker.explain.gradcam import find_evidence
     from tracker.explain.summary import summarise
@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.overlay.palette import colour_of
     from tracker.overlay.shapes import draw_box, to_pixels
     from tracker.paths import safe_name
-    from tracker.train.pictures import write_picture
+    from tracker.train.plots import write_picture
 
     image = read_image(options.image).pixels
     if image is None:

@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tracker.build import Settings, load_settings
 from tracker.config import (
     DetectorConfig,
     OutputConfig,
@@ -20,6 +19,7 @@ from tracker.config import (
     parse_assignment,
     read_toml,
 )
+from tracker.factory import Settings, load_settings
 from tracker.overlay import OverlayConfig
 
 __all__ = [

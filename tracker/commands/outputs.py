@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from tracker.build import Settings
 from tracker.config import to_mapping
 from tracker.errors import ConfigError, SinkError
+from tracker.factory import Settings
 from tracker.paths import safe_name
 from tracker.protocols import FrameSource
 from tracker.runner import Progress

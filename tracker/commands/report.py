@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tracker.batch.report import write_report
+from tracker.annotate.report.page import write_report
 from tracker.commands.outputs import spare_inputs
 from tracker.store import Recording
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracker.build import Settings, annotation_sink, check_formats, make_pipeline, make_runner
 from tracker.commands.options import (
     add_detector_options,
     add_output_options,
@@ -20,6 +19,7 @@ from tracker.commands.options import (
 from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
 from tracker.commands.progress import follow_run
 from tracker.errors import ConfigError, SourceError
+from tracker.factory import Settings, annotation_sink, check_formats, make_pipeline, make_runner
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
 from tracker.video import VideoSink, open_source

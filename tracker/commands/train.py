@@ -10,9 +10,9 @@ __all__ = ["add_parsers"]
 
 KINDS: tuple[str, ...] = (
     "tracker.commands.train_detector",
-    "tracker.train.classifier_command",
-    "tracker.train.reid_command",
-    "tracker.train.segmentation_command",
+    "tracker.commands.train_classifier",
+    "tracker.commands.train_reid",
+    "tracker.commands.train_segmentation",
 )
 
 

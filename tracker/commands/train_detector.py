@@ -12,9 +12,9 @@ from typing import Any
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_toml
 from tracker.protocols import Detector
-from tracker.train.loop import train_detector
-from tracker.train.state import tell_if_interrupted
-from tracker.train.train_config import TrainConfig
+from tracker.train.config import TrainConfig
+from tracker.train.detector import train_detector
+from tracker.train.run_folder import tell_if_interrupted
 
 __all__ = ["add_parser"]
 

@@ -1,7 +1,6 @@
 """Every knob of the program: frozen, typed, unknown keys refused. May import errors only."""
 
-from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig
-from tracker.config.schema import (
+from tracker.config.parsing import (
     assign,
     build,
     field_docs,
@@ -11,6 +10,7 @@ from tracker.config.schema import (
     to_mapping,
     to_toml,
 )
+from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from tracker.detect.raw import RawArrays, RunRaw
+from tracker.detect.yolo_detector import RawArrays, RunRaw
 
 __all__ = ["Parity", "compare_engines"]
 

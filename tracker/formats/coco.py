@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tracker.formats.annotations import (
+from tracker.formats.core.annotations import (
     NOTHING_KNOWN,
     Annotations,
     Collector,
@@ -32,11 +32,11 @@ from tracker.formats.annotations import (
     Segmentation,
     tidy,
 )
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, read_json
-from tracker.formats.outlines import to_window
-from tracker.formats.parts import AnnotationParts
-from tracker.formats.rle import Rle, rle_to_window, runs_to_text
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
+from tracker.formats.core.polygons import to_window
+from tracker.formats.core.rle import Rle, rle_to_window, runs_to_text
 
 __all__ = ["read", "write"]
 

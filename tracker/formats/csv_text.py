@@ -13,11 +13,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import read_text, to_float, to_int
-from tracker.formats.parts import AnnotationParts
-from tracker.formats.table import COLUMNS, add_row, table_rows
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.parsing import read_text, to_float, to_int
+from tracker.formats.core.table import COLUMNS, add_row, table_rows
 
 __all__ = ["read", "write"]
 

@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from tracker.formats.annotations import (
+from tracker.formats.core.annotations import (
     NOTHING_KNOWN,
     Annotations,
     Collector,
@@ -31,13 +31,13 @@ from tracker.formats.annotations import (
     number,
     tidy,
 )
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import to_float, to_int
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.outlines import to_window
-from tracker.formats.parts import AnnotationParts, Holds, Summary, TrackRow
-from tracker.formats.rle import Rle, window_to_rle
-from tracker.formats.xml_tree import Node, read_xml
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds, Summary, TrackRow
+from tracker.formats.core.parsing import to_float, to_int
+from tracker.formats.core.polygons import to_window
+from tracker.formats.core.rle import Rle, window_to_rle
+from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
 

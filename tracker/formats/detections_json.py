@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tracker.formats.atomic import AtomicText
-from tracker.formats.live import class_name, rounded
-from tracker.formats.rle import masks_to_rle
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.live_rows import class_name, rounded
+from tracker.formats.core.rle import masks_to_rle
 from tracker.types import Detections
 
 __all__ = ["DetectionsJson", "detection_rows"]

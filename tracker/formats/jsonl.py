@@ -22,11 +22,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Segmentation
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
-from tracker.formats.live import LiveObject, class_name, live_objects
-from tracker.formats.parts import AnnotationParts
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Segmentation
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.live_rows import LiveObject, class_name, live_objects
+from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
 from tracker.types import Event, FrameResult
 
 __all__ = ["JsonlSink", "read", "write"]

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import read_text, to_float, to_int
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.parts import AnnotationParts, Holds
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.parsing import read_text, to_float, to_int
+from tracker.formats.core.unsupported import warn_of_losses
 
 __all__ = ["read", "write"]
 

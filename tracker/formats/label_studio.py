@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from tracker.errors import FormatError
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, tidy
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, read_json
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.parts import AnnotationParts, Holds, Summary, TrackRow
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, tidy
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds, Summary, TrackRow
+from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
+from tracker.formats.core.unsupported import warn_of_losses
 
 __all__ = ["read", "write"]
 

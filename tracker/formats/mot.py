@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracker.errors import FormatError
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number, tidy
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import read_text, to_float, to_int
-from tracker.formats.live import live_objects, rounded
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.parts import AnnotationParts, Holds
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number, tidy
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.live_rows import live_objects, rounded
+from tracker.formats.core.parsing import read_text, to_float, to_int
+from tracker.formats.core.unsupported import warn_of_losses
 from tracker.types import FrameResult
 
 __all__ = ["MotRow", "MotSink", "read", "read_rows", "write"]

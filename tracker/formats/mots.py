@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import read_text, to_int
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.outlines import to_window
-from tracker.formats.parts import AnnotationParts, Holds
-from tracker.formats.rle import Rle, rle_to_window, window_to_rle
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.parsing import read_text, to_int
+from tracker.formats.core.polygons import to_window
+from tracker.formats.core.rle import Rle, rle_to_window, window_to_rle
+from tracker.formats.core.unsupported import warn_of_losses
 
 __all__ = ["read", "write"]
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import ConfigError, FormatError, SinkError
-from tracker.formats.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, Known
-from tracker.formats.files import as_int, as_list, as_mapping, as_number, as_text, parse_json
-from tracker.formats.parts import AnnotationParts
-from tracker.formats.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
+from tracker.formats.core.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json
+from tracker.formats.core.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
 
 __all__ = ["read", "write"]
 

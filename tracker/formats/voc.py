@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import to_float, to_int
-from tracker.formats.folder import files_in, frame_number, inside, new_folder
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.parts import AnnotationParts, Holds
-from tracker.formats.xml_tree import Node, read_xml
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
+from tracker.formats.core.parsing import to_float, to_int
+from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
 

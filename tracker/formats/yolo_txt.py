@@ -18,13 +18,13 @@ import numpy as np
 import yaml
 
 from tracker.errors import FormatError
-from tracker.formats.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Polygons, tidy
-from tracker.formats.atomic import AtomicText
-from tracker.formats.files import read_text, to_float, to_int
-from tracker.formats.folder import files_in, frame_number, inside, new_folder
-from tracker.formats.losses import warn_of_losses
-from tracker.formats.outlines import to_outlines
-from tracker.formats.parts import AnnotationParts, Holds
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Polygons, tidy
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
+from tracker.formats.core.parsing import read_text, to_float, to_int
+from tracker.formats.core.polygons import to_outlines
+from tracker.formats.core.unsupported import warn_of_losses
 from tracker.image_file import ImageFinder, read_image
 
 __all__ = ["read", "write"]

@@ -21,13 +21,13 @@ from numpy import ndarray
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import FormatError
 from tracker.protocols import Look
-from tracker.track.appearance import Galleries
-from tracker.track.associate import overlapping, similarity
+from tracker.track.assignment import overlapping, similarity
+from tracker.track.association import Found, Matching, associate, usable
 from tracker.track.explain import Endings, LastFrame, why_not
+from tracker.track.gallery import Galleries
 from tracker.track.kalman import BoxFilter
-from tracker.track.looking import look_where_needed, usable_looks
-from tracker.track.stages import Found, Matching, associate, usable
-from tracker.track.table import TrackTable, living, states_of, told
+from tracker.track.reid_policy import look_where_needed, usable_looks
+from tracker.track.track_table import TrackTable, living, states_of, told
 from tracker.types import Detections, Tracks, TrackState, Warp
 
 __all__ = ["TrackingEngine"]

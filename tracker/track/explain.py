@@ -10,8 +10,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
-from tracker.track.stages import Attempt, Found, Matching
-from tracker.track.table import TrackTable
+from tracker.track.association import Attempt, Found, Matching
+from tracker.track.track_table import TrackTable
 from tracker.types import Detections
 
 __all__ = ["Endings", "LastFrame", "why_not"]

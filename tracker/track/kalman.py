@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from tracker.track.compiled import compiled
+from tracker.track.jit import compiled
 
 __all__ = ["BoxFilter", "FilterState", "Space"]
 

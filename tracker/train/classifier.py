@@ -13,14 +13,14 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.detect.yolo import find_device
+from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.nets.checkpoint import read_weights
 from tracker.nets.classifier import Classifier, ClassifierConfig, classify
 from tracker.nets.saved import save_network
-from tracker.train.fit import FitConfig, FitResult, fit
-from tracker.train.labelled_images import AugmentImages, LabelledImages, augment_images, split
+from tracker.train.data.classification import AugmentImages, LabelledImages, augment_images, split
+from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["ClassifierTraining", "train_classifier"]
 

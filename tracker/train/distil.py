@@ -16,8 +16,8 @@ from tracker.evaluate.truth import DataSet, Sample
 from tracker.geometry import iou
 from tracker.nets.checkpoint import write_atomically
 from tracker.protocols import Detector
-from tracker.train.augment import Truth
-from tracker.train.data import draw_box_masks
+from tracker.train.data.augment import Truth
+from tracker.train.data.detection import draw_box_masks
 from tracker.types import Detections
 
 __all__ = ["Teaching", "ask_teacher", "known_truth", "unlabelled"]

@@ -20,14 +20,14 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.detect.yolo import find_device
+from tracker.detect.engines.torch import find_device
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.retrieval import RetrievalScore, score_retrieval
 from tracker.nets.reid import ReidConfig, ReidNet, load_reid, make_reid
 from tracker.nets.saved import save_network
-from tracker.train.crops import Crops
-from tracker.train.fit import FitConfig, FitResult, fit
-from tracker.train.labelled_images import AugmentImages, augment_images
+from tracker.train.data.classification import AugmentImages, augment_images
+from tracker.train.data.identity_crops import Crops
+from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["ReidTraining", "batch_hard_triplet_loss", "describe_crops", "score_reid", "train_reid"]
 

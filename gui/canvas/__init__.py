@@ -1,0 +1,1 @@
+"""The picture and what is drawn, hit and dragged on it."""

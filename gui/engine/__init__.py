@@ -1,0 +1,1 @@
+"""The network and the tracker settings at work for all live sources."""

@@ -1,0 +1,174 @@
+"""The network at work for all live sources: loaded and exchanged off the window's thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from gui.engine.stages import SharedDetector, SharedEmbedder, live_detector, tracker_settings, warm_up
+from gui.qt.background import Background
+from tracker.config import DetectorConfig, TrackerConfig, assign
+from tracker.errors import ConfigError
+from tracker.factory import Settings, floor_of, load_settings, make_embedder
+from tracker.protocols import Detector, Embed
+
+__all__ = ["Engine"]
+
+LoadDetector = Callable[[Settings], Detector]
+
+
+def load_detector(settings: Settings) -> Detector:
+    """The detector of the settings with all cores for each frame."""
+    warm_up(settings.tracker)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return live_detector(settings.detector, settings.tracker, threads=cores)
+
+
+class Engine(QObject):
+    """Settings and detector that all live sources share."""
+
+    ready = pyqtSignal()
+    """A detector is there, the first or another one."""
+    changed = pyqtSignal()
+    """Settings, engine or problem are not what they were."""
+
+    def __init__(
+        self,
+        background: Background,
+        tree: Mapping[str, Any] | None = None,
+        *,
+        load: LoadDetector = load_detector,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._background = background
+        self._load = load
+        self._tree: dict[str, Any] = {}
+        self._loaded: Settings | None = None
+        self.settings = self._present = Settings()
+        self.refused = ""
+        """Why the settings to begin with were put aside."""
+        try:
+            self._adopt(dict(tree or {}))
+        except ConfigError as error:
+            self.refused = str(error)
+        self.detector: SharedDetector | None = None
+        self.embedder: SharedEmbedder | None = None
+        """Looks at crops, where the tracker's settings ask for it."""
+        self.loading = False
+        self.problem = ""
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The settings changed from their defaults, as `load_settings` reads them."""
+        return self._tree
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes of the present network."""
+        return self.detector.labels if self.detector is not None else ()
+
+    def start(self) -> None:
+        """Load the network unless it is loaded already."""
+        if self._loaded is None or self.problem:
+            self._reload()
+
+    def change(self, key: str, value: Any) -> None:
+        """Use another value for a setting such as `detector.conf`; None is the default again.
+
+        Raises ConfigError when it does not fit; nothing is changed then.
+        """
+        tree = _copied(self._tree)
+        *section, name = key.split(".")
+        if value is None:
+            tree.get(section[0], {}).pop(name, None)
+        else:
+            assign(tree, key.split("."), value)
+        self._adopt(tree)
+        if self._loaded is not None and _of_network(self._loaded) != _of_network(self.settings):
+            self._reload()
+        self.changed.emit()
+
+    def replace_all(self, tree: Mapping[str, Any]) -> None:
+        """Use all these settings. Raises ConfigError when they do not fit."""
+        self._adopt(_copied(tree))
+        if self._loaded is not None and _of_network(self._loaded) != _of_network(self.settings):
+            self._reload()
+        self.changed.emit()
+
+    def tracker(self) -> TrackerConfig:
+        """The tracker's settings that go with the present networks."""
+        conf = self.detector.conf if self.detector is not None else self.settings.detector.conf
+        config = tracker_settings(self.settings, 0.5 if conf is None else conf)
+        present = self._present.tracker
+        return replace(config, appearance=present.appearance, reid_model=present.reid_model)
+
+    def describe(self) -> str:
+        """Which device and engine are used, and why."""
+        if self.problem:
+            return self.problem
+        if self.detector is None:
+            return self.tr("Network is loading") if self.loading else self.tr("No network loaded")
+        asked = self.settings.detector.device
+        if asked != "auto":
+            why = self.tr("chosen in the settings: {0}").format(asked)
+        elif "CPU" in self.detector.engine or "cpu" in self.detector.engine:
+            why = self.tr("no NVIDIA GPU answers")
+        else:
+            why = self.tr("fastest device found")
+        return f"{self.detector.engine} \N{EM DASH} {why}"
+
+    def _adopt(self, tree: dict[str, Any]) -> None:
+        settings = load_settings(tree, "settings")
+        if settings.tracker.appearance == "reid" and not settings.tracker.reid_model:
+            raise ConfigError(
+                self.tr(
+                    "tracker.reid_model: this tracker recognises objects by a network of its own, and none is named. "
+                    "Name its file in all settings under Tracker, or choose native or none for appearance there."
+                )
+            )
+        self.settings, self._tree = settings, tree
+
+    def _reload(self) -> None:
+        wanted = self.settings
+        self._loaded = wanted
+        self.loading = True
+        self._background.drop_waiting("network")
+        self._background.run(
+            lambda: (make_embedder(wanted), self._load(wanted)),
+            lambda networks: self._arrived(*networks, wanted),
+            lambda error: self._failed(error, wanted),
+            lane="network",
+        )
+
+    def _arrived(self, embed: Embed | None, detector: Detector, wanted: Settings) -> None:
+        if wanted is not self._loaded:
+            return
+        self._present = wanted
+        self.embedder = None if embed is None else SharedEmbedder(embed)
+        self.loading, self.problem = False, ""
+        if self.detector is None:
+            self.detector = SharedDetector(detector)
+        else:
+            self.detector.exchange(detector)
+        self.ready.emit()
+        self.changed.emit()
+
+    def _failed(self, error: Exception, wanted: Settings) -> None:
+        if wanted is self._loaded:
+            self.loading, self.problem = False, str(error)
+            self.changed.emit()
+
+
+def _of_network(settings: Settings) -> tuple[DetectorConfig, float, str, str]:
+    """What the networks are made for: others are loaded when any of it changes."""
+    tracker = settings.tracker
+    return settings.detector, floor_of(tracker), tracker.appearance, tracker.reid_model
+
+
+def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {section: dict(values) if isinstance(values, Mapping) else values for section, values in tree.items()}

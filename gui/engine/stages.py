@@ -1,0 +1,146 @@
+"""Stages whose settings change while they run: one detector for all sources, trackers that keep their ids."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from tracker.config import DetectorConfig, TrackerConfig
+from tracker.factory import Settings, floor_of, make_detector
+from tracker.protocols import Detector, Embed, Look
+from tracker.track.engine import TrackingEngine
+from tracker.types import Detections, Image, Tracks, Warp
+
+__all__ = ["LiveTracker", "SharedDetector", "SharedEmbedder", "live_detector", "tracker_settings", "warm_up"]
+
+SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery", "reid_model")
+"""Settings that decide what a track remembers: when one changes, tracks begin anew."""
+
+
+class SharedDetector:
+    """One detector for many sources, each served in the order in which they asked; it may be exchanged at any time."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._turn = threading.Condition()
+        self._queue: deque[object] = deque()
+        self.exchange(detector)
+
+    def exchange(self, detector: Detector) -> None:
+        """Go on with another detector from the next frame on."""
+        self._detector = detector
+        self.labels = detector.labels
+        self.conf = detector.conf
+        self.engine = detector.engine
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Objects in each image, when it is this caller's turn."""
+        ticket = object()
+        with self._turn:
+            self._queue.append(ticket)
+            while self._queue[0] is not ticket:
+                self._turn.wait()
+        try:
+            return self._detector.detect(images)
+        finally:
+            with self._turn:
+                self._queue.popleft()
+                self._turn.notify_all()
+
+
+class SharedEmbedder:
+    """A re-identification network for many sources, one at a time."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        self._turn = threading.Lock()
+
+    def __call__(self, image: Image, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n d"]:
+        """A unit vector for each box, when it is this caller's turn."""
+        with self._turn:
+            return self._embed(image, boxes)
+
+
+class LiveTracker:
+    """A tracking engine whose settings may change between two frames; ids go on, tracks too where they can.
+
+    `embed` is the network that looks at crops, for settings with `reid` appearance.
+    """
+
+    def __init__(self, config: TrackerConfig, embed: Embed | None = None) -> None:
+        self._engine = TrackingEngine(config)
+        self._embed = embed
+        self._lock = threading.Lock()
+        self._pending: tuple[TrackerConfig, Embed | None] | None = None
+
+    def change(self, config: TrackerConfig, embed: Embed | None = None) -> None:
+        """Use these settings from the next frame on."""
+        with self._lock:
+            self._pending = config, embed
+
+    def embed(self, image: Image, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n d"]:
+        """What the boxes look like to the network now in use; only to be asked by `update`."""
+        assert self._embed is not None
+        return self._embed(image, boxes)
+
+    @property
+    def engine(self) -> TrackingEngine:
+        """The engine now at work."""
+        return self._engine
+
+    def update(
+        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
+    ) -> Tracks:
+        with self._lock:
+            pending, self._pending = self._pending, None
+        if pending is not None:
+            config, self._embed = pending
+            if config != self._engine.config:
+                self._engine = _changed(self._engine, config)
+        return self._engine.update(detections, time, camera_motion, None if self._embed is None else look)
+
+    def state(self) -> Mapping[str, Any]:
+        return self._engine.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._engine.restore(state)
+
+    def reset(self) -> None:
+        """Forget every track; ids go on and are not reused."""
+        self._engine.reset()
+
+
+def _changed(engine: TrackingEngine, config: TrackerConfig) -> TrackingEngine:
+    changed = TrackingEngine(config)
+    state = engine.state()
+    if any(getattr(engine.config, name) != getattr(config, name) for name in SHAPING):
+        state = {**changed.state(), "next_id": state["next_id"]}
+    changed.restore(state)
+    return changed
+
+
+def live_detector(config: DetectorConfig, tracker: TrackerConfig, *, threads: int) -> Detector:
+    """The detector of the settings, also giving what the tracker can still use."""
+    return make_detector(config, threads=threads, floor=floor_of(tracker), appearance=tracker.appearance)
+
+
+def warm_up(config: TrackerConfig) -> None:
+    """Have imported and compiled what a tracker needs, or sources would wait for it amid their first crowd."""
+    engine = TrackingEngine(replace(config, appearance="none"))
+    boxes = np.array([[0, 0, 40, 80], [10, 0, 50, 80], [20, 0, 60, 80]], np.float32)
+    for moment in range(3):
+        crowd = Detections(boxes + 4 * moment, np.full(3, 0.9, np.float32), np.zeros(3, np.int32))
+        engine.update(crowd, moment / 25)
+
+
+def tracker_settings(settings: Settings, conf: float) -> TrackerConfig:
+    """The tracker's settings with the network's own threshold where they leave it open."""
+    if settings.own_scores:
+        return settings.tracker
+    return settings.tracker.for_threshold(conf)

@@ -1,0 +1,1 @@
+"""Commands of our own command line as processes beside the window."""

@@ -1,0 +1,1 @@
+"""The page of live sources: tiles, their sessions, what is recorded and noticed of them."""

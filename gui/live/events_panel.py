@@ -1,0 +1,90 @@
+"""What the rules noticed live, newest first, each with a picture; a double click shows the moment."""
+
+from __future__ import annotations
+
+import time
+
+from PyQt6.QtCore import QSize, Qt, QUrl
+from PyQt6.QtGui import QDesktopServices, QIcon, QPixmap
+from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+
+from gui.canvas.zoom_view import to_pixmap
+from gui.live.notices import THUMBNAIL, Notice
+from gui.rules.event_text import describe_event
+
+__all__ = ["EventsPanel"]
+
+MOST_KEPT = 200
+
+
+class EventsPanel(QWidget):
+    """A list of events."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._list = QListWidget()
+        self._list.setAccessibleName(self.tr("Events"))
+        self._list.setIconSize(QSize(*THUMBNAIL) * 0.6)
+        self._list.setUniformItemSizes(True)
+        self._list.setWordWrap(True)
+        self._list.itemActivated.connect(self._activated)
+        self._none = QLabel(self.tr("Draw a line or a zone; what happens at it is listed here."))
+        self._none.setProperty("role", "quiet")
+        self._none.setWordWrap(True)
+        self._notices: dict[int, Notice] = {}
+        self._count = 0
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._none)
+        layout.addWidget(self._list, 1)
+
+    def add(self, notice: Notice) -> None:
+        """Put a live event on top."""
+        self._none.hide()
+        self._count += 1
+        clock = time.strftime("%H:%M:%S", time.localtime(notice.at))
+        item = QListWidgetItem(f"{describe_event(notice.event, notice.label)}\n{clock}  {notice.source}")
+        item.setIcon(QIcon(to_pixmap(notice.thumbnail)))
+        item.setData(Qt.ItemDataRole.UserRole, self._count)
+        self._notices[self._count] = notice
+        self._list.insertItem(0, item)
+        while self._list.count() > MOST_KEPT:
+            last = self._list.takeItem(self._list.count() - 1)
+            if last is not None:
+                self._notices.pop(last.data(Qt.ItemDataRole.UserRole), None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._list.clear()
+        self._notices.clear()
+        self._none.show()
+
+    @property
+    def count(self) -> int:
+        """Number of events listed."""
+        return self._list.count()
+
+    def _activated(self, item: QListWidgetItem) -> None:
+        key = item.data(Qt.ItemDataRole.UserRole)
+        if key in self._notices:
+            _Moment(self._notices[key], item.text(), self).show()
+
+
+class _Moment(QDialog):
+    """A live event as it looked, and the clip of it where one was saved."""
+
+    def __init__(self, notice: Notice, text: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(text.replace("\n", "  "))
+        picture = QLabel()
+        picture.setAccessibleName(text)
+        pixels = QPixmap()
+        pixels.loadFromData(notice.still)
+        picture.setPixmap(pixels)
+        layout = QVBoxLayout(self)
+        layout.addWidget(picture)
+        clip = notice.clip
+        if clip is not None:
+            button = QPushButton(self.tr("Play the clip"))
+            button.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(clip))))
+            layout.addWidget(button)

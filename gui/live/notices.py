@@ -1,0 +1,69 @@
+"""What the rules noticed, with what it looked like: as it is shown, and nothing that is to be hidden."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from gui.canvas.renderer import Picture
+from tracker.overlay import Overlay, OverlayConfig
+from tracker.types import Event, FrameResult
+
+__all__ = ["THUMBNAIL", "Notice", "notices_of"]
+
+THUMBNAIL = (112, 84)
+"""Width and height."""
+STILL_WIDTH = 960
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notice:
+    """An event with what it looked like."""
+
+    source: str
+    event: Event
+    label: str
+    at: float
+    """Clock time in seconds since the epoch."""
+    thumbnail: UInt8[ndarray, "h w 4"]
+    still: bytes
+    """All of the picture as JPEG, since hundreds of events are kept."""
+    clip: Path | None
+
+
+def notices_of(
+    result: FrameResult, picture: Picture | None, config: OverlayConfig, *, source: str, clip: Path | None
+) -> list[Notice]:
+    """The events of a frame. Without a picture, as nobody looks, one is drawn by `config`."""
+    pixels = cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGRA) if picture is None else picture.pixels
+    height, width = pixels.shape[:2]
+    if width > STILL_WIDTH:
+        pixels = cv2.resize(pixels, (STILL_WIDTH, round(height * STILL_WIDTH / width)))
+    scale = pixels.shape[1] / max(1, result.frame.image.shape[1])
+    _, packed = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR))
+    still, now, notices = packed.tobytes(), time.time(), []
+    for event in result.events:
+        boxes = result.tracks.boxes[result.tracks.ids == event.track_id] * np.float32(scale)
+        label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
+        crop = _crop(pixels, boxes[0] if len(boxes) else None)
+        notices.append(Notice(source, event, label, now, crop, still, clip))
+    return notices
+
+
+def _crop(pixels: UInt8[ndarray, "h w 4"], box: Float32[ndarray, " 4"] | None) -> UInt8[ndarray, "h w 4"]:
+    """The surroundings of a box in the shape of a thumbnail, or all of the picture."""
+    height, width = pixels.shape[:2]
+    if box is not None and np.isfinite(box).all():
+        x1, y1, x2, y2 = box.tolist()
+        high = max((y2 - y1) * 1.3, (x2 - x1) * 1.3 * THUMBNAIL[1] / THUMBNAIL[0], 24)
+        wide = high * THUMBNAIL[0] / THUMBNAIL[1]
+        left = min(max((x1 + x2 - wide) / 2, 0), max(width - wide, 0))
+        top = min(max((y1 + y2 - high) / 2, 0), max(height - high, 0))
+        pixels = pixels[int(top) : int(top + high) + 1, int(left) : int(left + wide) + 1]
+    return cv2.resize(np.ascontiguousarray(pixels), THUMBNAIL, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,282 @@
+"""One live source: where Qt meets a Runner. Threads fill slots, `poll` empties them; no thread touches a widget."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from gui.canvas.hit_testing import Point, Shape
+from gui.canvas.renderer import Picture, Picturer, with_hidden
+from gui.engine.engine import Engine
+from gui.engine.explaining import explain_at
+from gui.engine.stages import LiveTracker
+from gui.live.notices import Notice, notices_of
+from gui.live.recorder import ClipKeeper, Recorder, save_snapshot
+from gui.live.source import WatchedSource
+from gui.qt.background import Background
+from gui.rules.counting import CountRow, LiveCounts
+from tracker.analytics.heat import HeatMap
+from tracker.errors import SourceError, TrackerError
+from tracker.overlay import OverlayConfig
+from tracker.pipeline import Pipeline
+from tracker.protocols import FrameSource
+from tracker.runner import Progress, Runner
+from tracker.types import FrameResult, Image
+from tracker.video import open_source
+from tracker.video.address import is_address, redact
+
+__all__ = ["Session", "SessionState"]
+
+SILENT_S = 2.0
+STOP_S = 1.5
+
+OpenSource = Callable[[str], FrameSource]
+
+
+class SessionState(Enum):
+    """Where a live source stands."""
+
+    OPENING = "opening"
+    LIVE = "live"
+    SILENT = "silent"
+    ENDED = "ended"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class Session(QObject):
+    """A source that is opened, run, shown, recorded and closed without ever holding up the window."""
+
+    pictured = pyqtSignal()
+    changed = pyqtSignal()
+    noticed = pyqtSignal(object)
+
+    def __init__(
+        self,
+        spec: str,
+        engine: Engine,
+        background: Background,
+        folder: Callable[[], Path],
+        *,
+        loop: bool = False,
+        open_source: OpenSource = open_source,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.spec = spec
+        self.name = redact(spec) if is_address(spec) else (Path(spec).name or spec)
+        self.state = SessionState.OPENING
+        self.message = ""
+        self.picture: Picture | None = None
+        self.shown_age_s: float | None = None
+        self.shapes: list[Shape] = []
+        self.counts = LiveCounts()
+        self._engine = engine
+        self._background = background
+        self._folder = folder
+        self._loop = loop
+        self._open_source = open_source
+        self._source: WatchedSource | None = None
+        self._runner: Runner | None = None
+        self._tracker: LiveTracker | None = None
+        self._lock = threading.Lock()
+        self._waiting: Picture | None = None
+        self._latest: FrameResult | None = None
+        self._notices: deque[Notice] = deque()
+        self._size: tuple[int, int] | None = (640, 360)
+        self._density = 1.0
+        self._picturer = Picturer(engine.settings.overlay, self._read_at)
+        self.recorder = Recorder(self.name, engine.settings.overlay)
+        self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
+        engine.ready.connect(self._begin)
+        engine.changed.connect(self.configure)
+        self.open()
+
+    # life
+
+    def open(self) -> None:
+        """Open the source, again after it failed or ended."""
+        self._set_state(SessionState.OPENING, self.tr("Opening {0}").format(self.name))
+        self._runner = self._source = None
+        spec = self.spec
+        self._background.run(lambda: self._open_source(spec), self._opened, self._open_failed)
+        self._engine.start()
+
+    def close(self) -> None:
+        """End soon: recordings are finished on the runner's own threads."""
+        self.state = SessionState.CLOSED
+        if self._runner is not None:
+            self._runner.stop()
+        elif self._source is not None:
+            self._source.close()
+
+    def wait(self, timeout_s: float = STOP_S) -> bool:
+        """Whether all of its threads have ended by then."""
+        if self._runner is None:
+            return True
+        try:
+            self._runner.wait(timeout_s)
+        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+            self.message = str(error)
+        return not self._runner.running
+
+    def poll(self) -> None:
+        """Take what the threads left; called by a timer."""
+        with self._lock:
+            picture, self._waiting = self._waiting, None
+        if picture is not None:
+            self.picture = picture
+            self.shown_age_s = picture.age_s()
+            self.pictured.emit()
+        while self._notices:
+            self.noticed.emit(self._notices.popleft())
+        if self._runner is None or self.state in (SessionState.CLOSED, SessionState.FAILED, SessionState.ENDED):
+            return
+        if not self._runner.running:
+            self._ended()
+        elif self._source is not None and self._source.silent_s() > SILENT_S:
+            text = self.tr("No picture for {0} s, trying to come back").format(int(self._source.silent_s()))
+            self._set_state(SessionState.SILENT, text)
+        elif self.state is not SessionState.LIVE and self.picture is not None:
+            self._set_state(SessionState.LIVE, "")
+
+    # what the window asks for
+
+    def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
+        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        self._size, self._density = size, density
+        self._picturer.fit(size, density)
+
+    def progress(self) -> Progress | None:
+        """How the run goes; None before it began."""
+        return self._runner.progress() if self._runner is not None else None
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the source's frames."""
+        if self._source is None:
+            return None
+        return self._source.info.width, self._source.info.height
+
+    @property
+    def latest(self) -> FrameResult | None:
+        """The newest whole result."""
+        return self._latest
+
+    def explain(self, point: Point) -> str:
+        """Why what is below that point of the frame is a track or is not, in words."""
+        picture = self.picture
+        return "" if picture is None else explain_at(picture.result, self._engine.tracker(), point)
+
+    def configure(self) -> None:
+        """Draw, hide and track by the settings as they are now."""
+        overlay = self.overlay_config()
+        self._picturer.configure(overlay)
+        self.recorder.configure(overlay)
+        self.clips.configure(overlay)
+        if self._tracker is not None:
+            self._tracker.change(self._engine.tracker(), self._engine.embedder)
+
+    def use_shapes(self, shapes: list[Shape]) -> None:
+        """Count by these lines and zones and hide these regions."""
+        self.shapes = list(shapes)
+        self.counts.use_shapes(self.shapes)
+        self.configure()
+
+    def overlay_config(self) -> OverlayConfig:
+        """What is drawn on this source: the settings, and its own hidden regions."""
+        return with_hidden(self._engine.settings.overlay, self.shapes, self.frame_size)
+
+    def count_rows(self) -> list[CountRow]:
+        """What its lines and zones have counted so far."""
+        return self.counts.rows()
+
+    def heat(self) -> HeatMap | None:
+        """Where objects have spent their time so far."""
+        return self.counts.heat()
+
+    def still(self) -> Image | None:
+        """The newest frame, unless something in it is to be hidden."""
+        config, latest = self.overlay_config(), self._latest
+        hides = config.blur_classes or config.blur_regions
+        return None if latest is None or hides else latest.frame.image
+
+    def record(self, *, annotated: bool, raw: bool) -> None:
+        """Begin to record. Raises SourceError without a picture to record, SinkError where nothing can be written."""
+        if self.state not in (SessionState.LIVE, SessionState.SILENT):
+            raise SourceError(self.tr("{0} gives no picture; nothing to record").format(self.name))
+        self.recorder.start(self._folder(), annotated=annotated, raw=raw)
+        self.changed.emit()
+
+    def stop_recording(self, done: Callable[[list[Path]], None]) -> None:
+        """End the recording, off the window's thread; `done` is given its files."""
+        self._background.run(self.recorder.stop, done, owner=self)
+
+    def snapshot(self, done: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
+        """Save the newest frame with its overlay; `done` is given the file."""
+        result, config, folder = self._latest, self.overlay_config(), self._folder()
+        if result is not None:
+            self._background.run(lambda: save_snapshot(result, config, folder, self.name), done, failed, owner=self)
+
+    # on the window's thread
+
+    def _opened(self, source: FrameSource) -> None:
+        if self.state is SessionState.CLOSED:
+            self._background.run(source.close, lambda _: None)
+            return
+        self.name = redact(source.name) if is_address(source.name) else source.name
+        self._source = WatchedSource(source, loop=self._loop)
+        self._begin()
+
+    def _open_failed(self, error: Exception) -> None:
+        if self.state is not SessionState.CLOSED:
+            self._set_state(SessionState.FAILED, str(error))
+
+    def _begin(self) -> None:
+        detector, source = self._engine.detector, self._source
+        if detector is None or source is None or self._runner is not None or self.state is SessionState.CLOSED:
+            if detector is not None and self._tracker is not None:
+                self._tracker.change(self._engine.tracker(), self._engine.embedder)
+            return
+        tracker = self._tracker = LiveTracker(self._engine.tracker(), self._engine.embedder)
+        self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
+        self.counts.use_shapes(self.shapes)
+        self.configure()
+        self._picturer.fit(self._size, self._density)
+        pipeline = Pipeline(detector, tracker, embed=tracker.embed, analyse=self.counts)
+        self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
+        self._runner.start()
+
+    def _ended(self) -> None:
+        assert self._runner is not None
+        try:
+            self._runner.wait(0.0)
+        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+            self._set_state(SessionState.FAILED, str(error) if isinstance(error, TrackerError) else repr(error))
+        else:
+            self._set_state(SessionState.ENDED, self.tr("Ended"))
+
+    def _set_state(self, state: SessionState, message: str) -> None:
+        if (state, message) != (self.state, self.message):
+            self.state, self.message = state, message
+            self.changed.emit()
+
+    # on the runner's threads
+
+    def _read_at(self, index: int) -> float | None:
+        return self._source.read_at(index) if self._source is not None else None
+
+    def _took(self, result: FrameResult) -> None:
+        self._latest = result
+        picture = self._picturer(result)
+        if picture is not None:
+            with self._lock:
+                self._waiting = picture
+        if result.events:
+            config, clip = self._picturer.config, self.clips.current
+            self._notices.extend(notices_of(result, picture, config, source=self.name, clip=clip))

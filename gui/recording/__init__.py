@@ -1,0 +1,1 @@
+"""The page of one recording: player, timeline, tracks, corrections, counts, export."""

@@ -1,0 +1,151 @@
+"""Annotates one recording behind the player, in a process of its own: the window stays quick, a kill loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gui.qt.background import NICENESS
+from tracker.annotate.plan import Orders
+from tracker.annotate.recordings import Job, find_jobs
+from tracker.annotate.run import FileReport
+from tracker.annotate.workers import Doing, annotate_all
+from tracker.config import build
+from tracker.errors import ConfigError
+from tracker.factory import Settings
+from tracker.paths import safe_name, typed_path
+from tracker.store import Recording
+
+__all__ = ["STORE_SUFFIX", "Annotation", "job_of", "orders_of_settings", "orders_of_store"]
+
+STORE_SUFFIX = ".sqlite"
+RATE_SPAN_S = 5.0
+
+
+def job_of(path: Path, folder: Path) -> Job:
+    """The recording of a video or a folder of images; of a store the recording that it is.
+
+    Raises ConfigError where there is nothing to play, FormatError for a store that is none.
+    """
+    path = typed_path(path).resolve()
+    if path.suffix == STORE_SUFFIX and path.is_file():
+        with Recording(path) as recording:
+            source = Path(str(recording.info.source.get("path", "")))
+        if not source.exists():
+            raise ConfigError(f"{path}: its video {source} is no longer there; put it back, then open this file again")
+        return Job(source, source.name, path.with_suffix(""), path.parent)
+    mark = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    out = folder / "annotations" / f"{safe_name(path.stem)}-{mark}"
+    return find_jobs([path], out, recursive=False)[0]
+
+
+def orders_of_settings(settings: Settings, *, refine: bool, overwrite: bool = False) -> Orders:
+    """Annotate with these settings, the store alone."""
+    output = replace(settings.output, format=(), save=False)
+    return Orders(replace(settings, output=output), refine=refine, overwrite=overwrite)
+
+
+def orders_of_store(store: Path, settings: Settings) -> Orders:
+    """Go on with a store as it was begun, whatever the settings are by now."""
+    with Recording(store) as recording:
+        tree: dict[str, Any] = dict(recording.info.settings)
+    refine, rules = bool(tree.pop("refine", False)), str(tree.pop("rules", ""))
+    begun = build(Settings, tree, str(store))
+    return replace(orders_of_settings(replace(begun, overlay=settings.overlay), refine=refine), rules=rules)
+
+
+class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a failure
+    """Somebody asked for the end."""
+
+
+class Annotation:
+    """A run over one recording. Its fields are written by its thread and read by the window's."""
+
+    def __init__(self, job: Job, orders: Orders) -> None:
+        self.job = job
+        self.stage = ""
+        self.done = 0
+        self.total: int | None = None
+        self.report: FileReport | None = None
+        self.problem = ""
+        self._orders = orders
+        self._stop = False
+        self._moments: list[tuple[float, int]] = []
+        self._thread = threading.Thread(target=self._main, name="sightline-annotation", daemon=True)
+
+    def start(self) -> None:
+        """Begin, or go on behind the last checkpoint."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within a second; what has been committed stays, a later run goes on from there."""
+        self._stop = True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended by then."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work."""
+        return self._thread.is_alive()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is at work for the last moment."""
+        return self._stop and self.running
+
+    @property
+    def rate(self) -> float:
+        """Frames per second over the last seconds, 0 while unknown."""
+        moments = list(self._moments)
+        if len(moments) < 2 or moments[-1][0] <= moments[0][0]:
+            return 0.0
+        return (moments[-1][1] - moments[0][1]) / (moments[-1][0] - moments[0][0])
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all frames are read; None while nobody knows."""
+        if not self.total or self.rate <= 0 or self.stage != "reading":
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)
+
+    def _main(self) -> None:
+        try:
+            (self.report,) = annotate_all([self.job], self._orders, workers=1, listen=self._hear)
+        except _StopRequest:
+            return
+        except Exception as error:  # noqa: BLE001 - a thread's main, told to the user
+            self.problem = str(error)
+            return
+        if self.report.status == "failed":
+            self.problem = self.report.note
+
+    def _hear(self, told: Doing | FileReport | None) -> None:
+        if self._stop:
+            raise _StopRequest
+        if not isinstance(told, Doing):
+            return
+        if not self.stage:
+            _step_back()
+        self.stage, self.done, self.total = told.stage, told.done, told.total
+        now = time.monotonic()
+        self._moments.append((now, told.done))
+        while now - self._moments[0][0] > RATE_SPAN_S:
+            self._moments.pop(0)
+
+
+def _step_back() -> None:
+    """Let the window's own process go first where the system can do so."""
+    if hasattr(os, "setpriority"):
+        for child in multiprocessing.active_children():
+            if child.pid is not None and child.name.startswith("sightline-worker"):
+                os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)

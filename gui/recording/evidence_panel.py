@@ -1,0 +1,154 @@
+"""Where the network's evidence for the selected object lies, and its feature maps: made by a job, shown here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QPixmap
+from PyQt6.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from gui.canvas.hit_testing import Box
+from gui.jobs.queue import Job, Jobs, JobState
+from gui.qt.background import Background
+from tracker.types import Image
+
+__all__ = ["EvidencePanel", "surroundings"]
+
+LEAST_SIDE = 192
+AROUND = 2.0
+WIDTH = 340
+OWN_SUFFIXES = (".safetensors",)
+
+Shown = Callable[[], tuple[Image, Box | None] | None]
+"""The frame shown and the selected object's box in it; None where nothing is shown."""
+
+
+class EvidencePanel(QWidget):
+    """Asks for an explanation of what is shown and lists the pictures that come of it."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        background: Background,
+        shown: Shown,
+        model: Callable[[], str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._jobs = jobs
+        self._background = background
+        self._shown = shown
+        self._model = model
+        self._job: Job | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._explain = QPushButton(self.tr("&Explain the selected object"))
+        self._explain.setAutoDefault(False)
+        self._explain.clicked.connect(self.explain)
+        self._words = QLabel(
+            self.tr("Shows which pixels made the network say what it says (Grad-CAM), and its feature maps.")
+        )
+        self._words.setProperty("role", "quiet")
+        self._words.setWordWrap(True)
+        self._pictures = QWidget()
+        self._column = QVBoxLayout(self._pictures)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(self._pictures)
+        area.setAccessibleName(self.tr("Evidence"))
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._explain)
+        layout.addWidget(self._words)
+        layout.addWidget(area, 1)
+        jobs.changed.connect(self._changed)
+
+    @property
+    def pictures(self) -> list[QLabel]:
+        """The pictures listed, without their headings."""
+        labels = self._pictures.findChildren(QLabel, "picture")
+        return list(labels)
+
+    def explain(self) -> None:
+        """Let a job explain the selected object, or the whole frame where none is selected."""
+        shown = self._shown()
+        if shown is None:
+            self._words.setText(self.tr("Open a recording and hold it at the frame in question."))
+            return
+        image, box = shown
+        if box is not None:
+            image = surroundings(image, box)
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._folder = tempfile.TemporaryDirectory(prefix="sightline-evidence-")
+        folder = Path(self._folder.name)
+        model = self._model()
+        own = model if model == "auto" or model.endswith(OWN_SUFFIXES) else "auto"
+        command = ["explain", str(folder / "shown.png"), "--model", own, "--out", str(folder / "out")]
+        command += ["--most", "1" if box is not None else "4"]
+        self._words.setText(self.tr("At work, see the jobs"))
+        self._explain.setEnabled(False)
+        self._background.run(
+            lambda: _write(image, folder / "shown.png"), lambda _: self._queue(command), self._failed, owner=self
+        )
+
+    def _queue(self, command: list[str]) -> None:
+        self._job = self._jobs.add(self.tr("Explain a picture"), command)
+
+    def _failed(self, error: Exception) -> None:
+        self._explain.setEnabled(True)
+        self._words.setText(str(error))
+
+    def show_folder(self, folder: Path) -> None:
+        """List the pictures of a folder, evidence first."""
+        while (item := self._column.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.setParent(None)
+                widget.deleteLater()
+        for path in sorted(folder.glob("*.png")):
+            heading = QLabel(path.stem.replace("-", " "))
+            heading.setProperty("role", "heading")
+            picture = QLabel()
+            picture.setObjectName("picture")
+            picture.setAccessibleName(path.stem.replace("-", " "))
+            ratio = self.devicePixelRatioF()
+            pixmap = QPixmap(str(path)).scaledToWidth(round(WIDTH * ratio), Qt.TransformationMode.SmoothTransformation)
+            pixmap.setDevicePixelRatio(ratio)
+            picture.setPixmap(pixmap)
+            self._column.addWidget(heading)
+            self._column.addWidget(picture)
+        self._column.addStretch(1)
+
+    def _changed(self, job: Job) -> None:
+        if job is not self._job or job.active or job.state in (JobState.WAITING, JobState.RUNNING):
+            return
+        self._job = None
+        self._explain.setEnabled(True)
+        if job.state is JobState.DONE and self._folder is not None:
+            found = [line.partition(".png: ")[2] for line in job.log]
+            self._words.setText(", ".join(filter(None, found)) or self.tr("Nothing was found; these are its features."))
+            self.show_folder(Path(self._folder.name) / "out")
+        else:
+            self._words.setText(job.ending or self.tr("Cancelled"))
+
+
+def _write(image: Image, path: Path) -> None:
+    cv2.imwrite(str(path), cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
+
+
+def surroundings(image: Image, box: Box) -> Image:
+    """The box and as much again around it, inside the picture."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = box
+    side_x = max((x2 - x1) * AROUND, LEAST_SIDE)
+    side_y = max((y2 - y1) * AROUND, LEAST_SIDE)
+    left = round(min(max((x1 + x2 - side_x) / 2, 0), max(width - side_x, 0)))
+    top = round(min(max((y1 + y2 - side_y) / 2, 0), max(height - side_y, 0)))
+    return image[top : top + round(side_y), left : left + round(side_x)]

@@ -1,0 +1,220 @@
+"""Exports a recording, as it stands after all corrections, in any format, as a video or as a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import Qt, QUrl, pyqtSignal
+from PyQt6.QtGui import QDesktopServices
+from PyQt6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.qt.background import Background
+from gui.qt.keyboard import order_buttons
+from gui.qt.preferences import Preferences
+from tracker.annotate.export import export, export_suffix
+from tracker.annotate.recordings import Job
+from tracker.annotate.render import render_video
+from tracker.annotate.report.page import write_report
+from tracker.errors import SinkError
+from tracker.factory import Settings
+from tracker.formats import FORMATS
+from tracker.paths import typed_path
+from tracker.store import Recording
+
+__all__ = ["ExportDialog", "export_all"]
+
+VIDEO, REPORT = "video", "report"
+
+
+def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> list[Path]:
+    """Write the recording in each of the formats, `video` and `report` among them; the files written.
+
+    Raises SinkError where a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; choose another one") from error
+    written = []
+    with Recording(job.store) as recording:
+        for name in names:
+            path = _path_of(job, name, folder)
+            if name == VIDEO:
+                render_video(recording, job.source, path, settings, lambda *_: None)
+            elif name == REPORT:
+                write_report(recording, path, video=job.source)
+            else:
+                export(recording, name, path)
+            written.append(path)
+    return written
+
+
+def _path_of(job: Job, name: str, folder: Path) -> Path:
+    suffix = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name) or export_suffix(name)
+    return folder / f"{job.base.name}{suffix}"
+
+
+class ExportDialog(QDialog):
+    """Chooses formats and a folder. Closed while it writes, it goes on and tells the end by `said`."""
+
+    said = pyqtSignal(str)
+
+    def __init__(
+        self,
+        job: Job,
+        settings: Settings,
+        background: Background,
+        preferences: Preferences,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Export {0}").format(job.source.name))
+        self._job = job
+        self._settings = settings
+        self._background = background
+        self._preferences = preferences
+        chosen = preferences.text("export/formats", "mot").split(",")
+        self._boxes: dict[str, QCheckBox] = {}
+        grid = QGridLayout()
+        titles = {name: entry.title for name, entry in FORMATS.items()}
+        titles |= {VIDEO: self.tr("Annotated video"), REPORT: self.tr("Report as one HTML page")}
+        for number, (name, title) in enumerate(titles.items()):
+            box = self._boxes[name] = QCheckBox(title)
+            box.setChecked(name in chosen)
+            box.toggled.connect(self._refresh)
+            grid.addWidget(box, number // 2, number % 2)
+        if settings.overlay.blur_classes:
+            self._boxes[VIDEO].setChecked(False)
+            self._boxes[VIDEO].setEnabled(False)
+            self._boxes[VIDEO].setToolTip(
+                self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
+            )
+        self._folder = QLineEdit(preferences.text("export/folder") or str(job.source.parent))
+        self._folder.setAccessibleName(self.tr("Folder"))
+        self._folder.textChanged.connect(self._refresh)
+        browse = QPushButton(self.tr("&Browse\N{HORIZONTAL ELLIPSIS}"))
+        browse.setAutoDefault(False)
+        browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.addWidget(QLabel(self.tr("Folder")))
+        row.addWidget(self._folder, 1)
+        row.addWidget(browse)
+        self._words = QLabel()
+        self._words.setWordWrap(True)
+        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._busy = QProgressBar()
+        self._busy.setRange(0, 0)
+        self._busy.setTextVisible(False)
+        self._busy.setAccessibleName(self.tr("Writing"))
+        self._busy.hide()
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self._write = QPushButton(self.tr("&Export"))
+        self._write.setDefault(True)
+        self._open = QPushButton(self.tr("Open f&older"))
+        self._open.setAutoDefault(False)
+        self._buttons.addButton(self._open, QDialogButtonBox.ButtonRole.ActionRole)
+        self._buttons.addButton(self._write, QDialogButtonBox.ButtonRole.ActionRole)
+        self._open.hide()  # only now: a box shows what is added to it
+        self._buttons.rejected.connect(self.reject)
+        self._write.clicked.connect(self.write)
+        self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder.text())))
+        layout = QVBoxLayout(self)
+        layout.setSpacing(12)
+        layout.addLayout(grid)
+        layout.addLayout(row)
+        layout.addWidget(self._words)
+        layout.addWidget(self._busy)
+        layout.addWidget(self._buttons)
+        order_buttons(self._buttons)
+        self.resize(520, 340)
+        self._refresh()
+
+    @property
+    def words(self) -> str:
+        """What was written, or what went wrong."""
+        return self._words.text()
+
+    @property
+    def busy(self) -> bool:
+        """Whether files are being written."""
+        return not self._busy.isHidden()
+
+    def choose(self, names: list[str], folder: Path) -> None:
+        """Tick these formats and this folder."""
+        for name, box in self._boxes.items():
+            box.setChecked(name in names and box.isEnabled())
+        self._folder.setText(str(folder))
+
+    def write(self) -> None:
+        """Begin."""
+        names = self._chosen()
+        folder = typed_path(self._folder.text())
+        there = [path for name in names if (path := _path_of(self._job, name, folder)).exists()]
+        if there and not self._may_replace(there):
+            return
+        self._preferences.keep("export/formats", ",".join(names))
+        self._preferences.keep("export/folder", str(folder))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
+        self._busy.show()
+        self._write.setEnabled(False)
+        self._words.setText("")
+        job, settings = self._job, self._settings
+        self._background.run(lambda: export_all(job, settings, names, folder), self._written, self._failed, owner=self)
+
+    def _may_replace(self, there: list[Path]) -> bool:
+        box = QMessageBox(self)
+        box.setWindowTitle("Sightline")
+        box.setText(self.tr("Replace what is there?"))
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setInformativeText("\n".join(map(str, there)))
+        box.setStandardButtons(QMessageBox.StandardButton.Cancel)
+        replace = box.addButton(self.tr("&Replace"), QMessageBox.ButtonRole.AcceptRole)
+        box.exec()
+        return box.clickedButton() is replace
+
+    def _chosen(self) -> list[str]:
+        return [name for name, box in self._boxes.items() if box.isChecked()]
+
+    def _refresh(self) -> None:
+        self._write.setEnabled(bool(self._chosen()) and bool(self._folder.text().strip()) and not self.busy)
+
+    def _browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder"), self._folder.text())
+        if folder:
+            self._folder.setText(folder)
+
+    def _written(self, paths: list[Path]) -> None:
+        self._open.show()
+        self._tell(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
+
+    def _failed(self, error: Exception) -> None:
+        self._tell(str(error), wrong=True)
+
+    def _tell(self, text: str, *, wrong: bool) -> None:
+        self._busy.hide()
+        self._refresh()
+        self._words.setProperty("role", "wrong" if wrong else "")
+        style = self._words.style()
+        if style is not None:
+            style.unpolish(self._words)
+            style.polish(self._words)
+        self._words.setText(text)
+        if self.isVisible():
+            self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        else:
+            self.said.emit(text)
+            self.deleteLater()

@@ -1,0 +1,85 @@
+"""What the network sees in the frame that is shown, and why parts of it are no track."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from gui.canvas.hit_testing import Point, box_at
+from gui.engine.engine import Engine
+from gui.engine.explaining import Unfollowed, unfollowed
+from gui.qt.background import Background
+from tracker.types import FrameResult
+
+__all__ = ["Inspection"]
+
+SETTLE_MS = 200
+
+
+class Inspection(QObject):
+    """Looks at held frames while it is turned on; `found` are the detections that no recorded track has."""
+
+    changed = pyqtSignal()
+
+    def __init__(self, engine: Engine, background: Background, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._background = background
+        self._on = False
+        self._result: FrameResult | None = None
+        self.found: list[Unfollowed] = []
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._detect)
+        engine.ready.connect(self._settle.start)
+
+    def turn(self, *, on: bool, result: FrameResult | None) -> None:
+        """Begin with this frame, or stop."""
+        self._on = on
+        self._show([])
+        if on and result is not None:
+            self.look(result, playing=False)
+
+    def look(self, result: FrameResult, *, playing: bool) -> None:
+        """This frame is shown now."""
+        if not self._on:
+            return
+        if self._result is None or self._result.frame.index != result.frame.index:
+            self._show([])
+        self._result = result
+        if not playing:
+            self._settle.start()
+
+    def words_at(self, point: Point) -> str:
+        """Why what lies below the point is no track; empty where nothing is."""
+        boxes = np.array([found.box for found in self.found], np.float32).reshape(-1, 4)
+        row = box_at(boxes, point)
+        return "" if row is None else self.found[row].words
+
+    def _detect(self) -> None:
+        result, detector = self._result, self._engine.detector
+        if not self._on or result is None:
+            return
+        if detector is None:
+            self._engine.start()
+            return
+        self._background.drop_waiting("inspection")
+        self._background.run(
+            lambda: detector.detect([result.frame.image])[0],
+            lambda detections: self._seen(replace(result, detections=detections, labels=detector.labels), result),
+            lane="inspection",
+        )
+
+    def _seen(self, seen: FrameResult, asked: FrameResult) -> None:
+        if not self._on or self._result is not asked:
+            return
+        # rows of the recording are numbered otherwise than the detections of now
+        tracks = replace(seen.tracks, detection_rows=np.full(len(seen.tracks), -1, np.int32))
+        self._show(unfollowed(replace(seen, tracks=tracks), self._engine.tracker()))
+
+    def _show(self, found: list[Unfollowed]) -> None:
+        self.found = found
+        self.changed.emit()

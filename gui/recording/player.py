@@ -1,0 +1,320 @@
+"""Plays a recording on a thread of its own: exact frames, true times, the newest wish wins."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from gui.canvas.renderer import Picture
+from tracker.errors import SourceError
+from tracker.protocols import FrameSource
+from tracker.types import Frame
+
+__all__ = ["Player", "Seekable", "Walked", "by_decoding", "seekable"]
+
+log = logging.getLogger(__name__)
+
+ONLY_FRAME_S = 0.04
+"""How long the only frame of a recording is to be seen."""
+SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0)
+
+
+class Seekable(Protocol):
+    """A source of which any frame can be asked for."""
+
+    name: str
+
+    def __iter__(self) -> Iterator[Frame]: ...
+    def times(self) -> Float64[ndarray, " n"]: ...
+    def frame_at(self, index: int) -> Frame: ...
+    def close(self) -> None: ...
+
+
+class Walked:
+    """Any frame of a source that can only be read from its start, such as a folder of images."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.name = source.name
+        self._source = source
+        self._frames: Iterator[Frame] = iter(())
+        self._next = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._source)
+
+    def times(self) -> Float64[ndarray, " n"]:
+        """Time of every frame by the source's rate."""
+        rate = float(self._source.info.rate or 25)
+        return np.arange(self._source.info.frame_count or 1) / rate
+
+    def frame_at(self, index: int) -> Frame:
+        """The frame of that index, read from the start where it lies behind."""
+        if index < self._next or not self._next:
+            self._frames, self._next = iter(self._source), 0
+        for frame in self._frames:
+            self._next = frame.index + 1
+            if frame.index >= index:
+                return frame
+        raise SourceError(f"{self.name}: no frame {index}")
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._source.close()
+
+
+def seekable(source: FrameSource) -> Seekable:
+    """The source itself where it can seek."""
+    return source if hasattr(source, "frame_at") and hasattr(source, "times") else Walked(source)  # type: ignore[return-value]
+
+
+def by_decoding(source: FrameSource) -> FrameSource:
+    """The source with its frames numbered by what decodes, as reading it from its start does, not by its packets."""
+    source.damage = max(source.damage, 1)  # what it says of a file whose packets are not to be trusted
+    return source
+
+
+class Player:
+    """Shows frames of one source: plays by their times, steps, seeks, loops. `take` gives the newest picture.
+
+    `picture` turns a frame into what is shown; it runs on the player's thread. What goes wrong is kept in `problem`.
+    """
+
+    def __init__(self, open_source: Callable[[], FrameSource], picture: Callable[[Frame], Picture | None]) -> None:
+        self._open_source = open_source
+        self._picture = picture
+        self._wake = threading.Condition()
+        self._stop = False
+        self._target: int | None = None
+        self._redraw = False
+        self._renumber = False
+        self._playing = False
+        self._speed = 1.0
+        self._loop: tuple[int, int] | None = None
+        self._anchor: tuple[float, float] | None = None
+        self._shown: Picture | None = None
+        self._frame: Frame | None = None
+        self.times: Float64[ndarray, " n"] = np.empty(0)
+        """Time of every frame; empty until the file has been looked through."""
+        self.index = 0
+        """Of the frame shown."""
+        self.problem = ""
+        self._thread = threading.Thread(target=self._main, name="sightline-player", daemon=True)
+
+    def start(self) -> None:
+        """Open the source and show its first frame."""
+        self._thread.start()
+
+    def close(self, timeout_s: float = 1.0) -> bool:
+        """Stop and let go; whether the thread has ended in time."""
+        with self._wake:
+            self._stop = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def count(self) -> int:
+        """Number of frames, 0 until it is known."""
+        return len(self.times)
+
+    @property
+    def playing(self) -> bool:
+        """Whether it goes on by itself."""
+        return self._playing
+
+    @property
+    def speed(self) -> float:
+        """Times as fast as the recording."""
+        return self._speed
+
+    @property
+    def loop_range(self) -> tuple[int, int] | None:
+        """First and last frame of the range that is repeated."""
+        return self._loop
+
+    @property
+    def ready(self) -> bool:
+        """Whether frames can be asked for."""
+        return len(self.times) > 0
+
+    def take(self) -> Picture | None:
+        """The newest picture not yet taken."""
+        with self._wake:
+            shown, self._shown = self._shown, None
+        return shown
+
+    def play(self, *, on: bool) -> None:
+        """Go on, or hold."""
+        with self._wake:
+            if on and self.ready and self._wanted() >= self.count - 1 and self._loop is None:
+                self._target = 0
+            self._playing, self._anchor = on, None
+            self._wake.notify_all()
+
+    def seek(self, index: int) -> None:
+        """Show this frame."""
+        with self._wake:
+            self._target = max(0, index if not self.ready else min(index, self.count - 1))
+            self._anchor = None
+            self._wake.notify_all()
+
+    def seek_time(self, seconds: float) -> None:
+        """Show the frame of that time."""
+        if self.ready:
+            self.seek(int(np.searchsorted(self.times, seconds + 1e-9, side="right")) - 1)
+
+    def step(self, frames: int) -> None:
+        """Hold, and show a frame so many further on."""
+        with self._wake:
+            self._playing = False
+            wanted = self._wanted() + frames
+        self.seek(wanted)
+
+    def skip(self, seconds: float) -> None:
+        """Show what is so many seconds further on."""
+        if self.ready:
+            self.seek_time(float(self.times[min(self._wanted(), self.count - 1)]) + seconds)
+
+    def change_speed(self, steps: int) -> float:
+        """The next faster or slower speed."""
+        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self._speed))
+        with self._wake:
+            self._speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
+            self._anchor = None
+            self._wake.notify_all()
+        return self._speed
+
+    def repeat(self, frames: tuple[int, int] | None) -> None:
+        """Play this range over and over, or no longer."""
+        with self._wake:
+            self._loop = None if frames is None else (min(frames), max(frames))
+            self._anchor = None
+            self._wake.notify_all()
+
+    def redraw(self) -> None:
+        """Make the picture of the present frame anew."""
+        with self._wake:
+            self._redraw = True
+            self._wake.notify_all()
+
+    def renumber(self) -> None:
+        """Number the frames by what decodes: the file is damaged, some of those that it promises are not there."""
+        with self._wake:
+            self._renumber = True
+            self._wake.notify_all()
+
+    def _wanted(self) -> int:
+        return self.index if self._target is None else self._target
+
+    # on the player's thread
+
+    def _main(self) -> None:
+        try:
+            source = seekable(self._open_source())
+        except Exception as error:  # noqa: BLE001 - a thread's main, told to the user
+            self.problem = str(error)
+            return
+        try:
+            first = next(iter(source), None)
+            if first is not None:
+                self._show(first)
+            self.times = source.times()
+            while self._run(source):
+                source.close()
+                source = seekable(by_decoding(self._open_source()))
+                self._count_anew(source.times())
+        except Exception as error:
+            log.debug("the player ended", exc_info=True)
+            self.problem = str(error)
+        finally:
+            source.close()
+
+    def _count_anew(self, times: Float64[ndarray, " n"]) -> None:
+        """Go on with the moment shown, wherever it is in the new count."""
+        with self._wake:
+            moment = float(self.times[min(self._wanted(), self.count - 1)]) if self._frame is None else self._frame.time
+            self.times, self._loop, self._anchor = times, None, None
+            self._target = max(0, int(np.searchsorted(times, moment + 1e-9, side="right")) - 1)
+
+    def _run(self, source: Seekable) -> bool:
+        """Show what is wished until the end; whether frames are to be numbered anew."""
+        while True:
+            with self._wake:
+                while (
+                    not self._stop
+                    and not self._renumber
+                    and self._target is None
+                    and not self._redraw
+                    and not self._playing
+                ):
+                    self._wake.wait()
+                renumber, self._renumber = self._renumber, False
+                if self._stop or renumber:
+                    return renumber and not self._stop
+                target, self._target = self._target, None
+                redraw, self._redraw = self._redraw, False
+                playing = self._playing
+            if target is not None:
+                self._fetch(source, target)
+            elif redraw and self._frame is not None:
+                self._show(self._frame)
+            elif playing:
+                self._advance(source)
+
+    def _fetch(self, source: Seekable, index: int) -> None:
+        try:
+            self._show(source.frame_at(index))
+            self.problem = ""
+        except SourceError as error:
+            self.problem = str(error)
+            self.index = index
+
+    def _advance(self, source: Seekable) -> None:
+        with self._wake:
+            now = time.perf_counter()
+            here = min(self.index, self.count - 1)
+            if self._anchor is None:
+                self._anchor = now, float(self.times[here])
+            following = here + 1
+            again = self._loop is not None and not self._loop[0] <= following <= self._loop[1]
+            if following >= self.count and not again:
+                self._playing = False
+                return
+            began, stamp = self._anchor
+            position = stamp + (now - began) * self._speed
+            if self._loop is not None and again:
+                following, due = self._loop[0], self._end_of(here)
+            else:
+                reached = int(np.searchsorted(self.times, position, side="right")) - 1
+                last = self.count - 1 if self._loop is None else self._loop[1]
+                following = min(max(following, reached), last)  # leave out what is too late to be seen
+                due = float(self.times[following])
+            wait_s = (due - position) / self._speed
+            if wait_s > 0 and self._wake.wait(wait_s):
+                return  # another wish came
+            if self._stop or self._target is not None or not self._playing:
+                return
+            if again:
+                self._anchor = time.perf_counter(), float(self.times[following])
+        self._fetch(source, following)
+
+    def _end_of(self, index: int) -> float:
+        """Until when a frame is to be seen: the next one's time, after the last as long as the one before it."""
+        if index + 1 < self.count:
+            return float(self.times[index + 1])
+        return float(2 * self.times[index] - self.times[index - 1]) if index else float(self.times[0]) + ONLY_FRAME_S
+
+    def _show(self, frame: Frame) -> None:
+        self._frame, self.index = frame, frame.index
+        picture = self._picture(frame)
+        if picture is not None:
+            with self._wake:
+                self._shown = picture

@@ -1,0 +1,397 @@
+"""One recording in the player: its pictures, the annotation behind it, its corrections and counts; no widget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from gui.canvas.hit_testing import Shape
+from gui.canvas.renderer import Picture, Picturer, with_hidden
+from gui.engine.engine import Engine
+from gui.live.recorder import save_snapshot
+from gui.qt.background import POLL_MS, Background
+from gui.qt.preferences import Preferences
+from gui.recording.annotation import Annotation, orders_of_settings, orders_of_store
+from gui.recording.counts import RecordedCounts
+from gui.recording.player import Player, by_decoding
+from gui.recording.store_reader import Change, Overview, RowReader, correct, read_overview
+from gui.rules.counting import CountRow
+from gui.rules.saved_shapes import keep_recorded_shapes, recorded_shapes
+from tracker.analytics.heat import HeatMap
+from tracker.annotate.plan import Orders
+from tracker.annotate.recordings import Job
+from tracker.errors import TrackerError
+from tracker.protocols import FrameSource
+from tracker.store import Edit
+from tracker.types import Frame, Image
+from tracker.video import open_source
+
+__all__ = ["PlayedRecording"]
+
+OVERVIEW_S = 0.7
+"""Least time between two looks at a store that is being written."""
+STOP_S = 1.5
+EDITING = "corrections"
+
+
+class PlayedRecording(QObject):
+    """Plays while annotation runs, and applies what people correct. Everything slow runs beside the window's thread."""
+
+    pictured = pyqtSignal()
+    moved = pyqtSignal()
+    """Position, playing, speed or range are not what they were."""
+    changed = pyqtSignal()
+    """The overview is another one: tracks, events, corrections."""
+    progressed = pyqtSignal()
+    """Annotation went on, began or ended."""
+    selection_changed = pyqtSignal()
+    hiding_changed = pyqtSignal()
+    renumbered = pyqtSignal()
+    """Frames have other numbers than before."""
+    said = pyqtSignal(str)
+
+    def __init__(
+        self, job: Job, engine: Engine, background: Background, preferences: Preferences, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.job = job
+        self.name = job.source.name
+        self.overview: Overview | None = None
+        self.picture: Picture | None = None
+        self.selected: frozenset[int] = frozenset()
+        self.counts = RecordedCounts(job.store, recorded_shapes(preferences, job), background, EDITING, self)
+        self.annotation: Annotation | None = None
+        self._engine = engine
+        self._background = background
+        self._preferences = preferences
+        self._reader = RowReader(job.store)
+        self._picturer = Picturer(engine.settings.overlay)
+        self._damaged = False
+        self.player = Player(lambda: open_source(job.source), self._make_picture)
+        self._begun_playing = False
+        self._position: tuple[object, ...] = ()
+        self._times = self.player.times
+        self._told: tuple[object, ...] = ()
+        self._looking = False
+        self._looked_at = 0.0
+        self._editing = 0
+        self._closed = False
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._poll)
+        engine.changed.connect(self.configure)
+        self.counts.changed.connect(self.changed)
+        self.counts.kept.connect(self._look)
+        self.counts.failed.connect(self.said)
+        self.configure()
+
+    # life
+
+    def open(self) -> None:
+        """Show the first frame, read what is there, go on annotating what is not finished."""
+        self._timer.start(POLL_MS)
+        self.player.start()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Annotate what is left."""
+        if self.annotating:
+            return
+        if self.job.store.exists():
+            self._look(then=self._resume)
+        else:
+            self.annotate(orders_of_settings(self._engine.settings, refine=self._preferences.flag("refine")))
+
+    def annotate(self, orders: Orders) -> None:
+        """Annotate behind the player."""
+        self.annotation = Annotation(self.job, orders)
+        self.annotation.start()
+        self._told = ()
+        self.progressed.emit()
+
+    def annotate_again(self) -> None:
+        """Begin anew with the settings of now, once what is at work has ended; corrections by people are lost."""
+        self.stop_annotation()
+        self.select([])
+        before = self.annotation
+        refine = self._preferences.flag("refine")
+        orders = orders_of_settings(self._engine.settings, refine=refine, overwrite=True)
+        self._background.run(
+            lambda: before is None or before.wait(STOP_S),
+            lambda _: None if self.annotating or self._closed else self.annotate(orders),
+            lane=EDITING,
+            owner=self,
+        )
+
+    def stop_annotation(self) -> None:
+        """Hold it soon; what was written stays."""
+        if self.annotation is not None:
+            self.annotation.stop()
+            self.progressed.emit()
+
+    def close(self) -> None:
+        """End soon."""
+        self._closed = True
+        self._timer.stop()
+        if self.annotation is not None:
+            self.annotation.stop()
+        self.player.close(0.0)
+
+    def wait(self, timeout_s: float = STOP_S) -> bool:
+        """Whether all has ended by then."""
+        deadline = time.monotonic() + timeout_s
+        ended = self.player.close(timeout_s)
+        if self.annotation is not None:
+            ended &= self.annotation.wait(max(0.0, deadline - time.monotonic()))
+        ended &= self._background.wait(EDITING, max(0.0, deadline - time.monotonic()))
+        self._reader.close()
+        return ended
+
+    def open_video(self) -> FrameSource:
+        """Another reader of the video whose frames have the numbers of the recording's."""
+        source = open_source(self.job.source)
+        return by_decoding(source) if self._damaged else source
+
+    @property
+    def annotating(self) -> bool:
+        """Whether annotation is at work."""
+        return self.annotation is not None and self.annotation.running
+
+    @property
+    def correctable(self) -> bool:
+        """Whether the recording is finished, so that it can be corrected."""
+        return self.overview is not None and self.overview.complete and not self.annotating
+
+    @property
+    def busy(self) -> bool:
+        """Whether a correction is being written."""
+        return self._editing > 0
+
+    @property
+    def hides(self) -> bool:
+        """Whether something in its frames is to be unrecognisable, so that no part of one is to be shown bare."""
+        config = self._picturer.config
+        return bool(config.blur_classes or config.blur_regions)
+
+    # what is shown
+
+    def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
+        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        self._picturer.fit(size, density)
+        if size is not None:
+            self.player.redraw()
+
+    def configure(self) -> None:
+        """Draw and hide by the settings as they are now."""
+        size = self.overview.size if self.overview is not None else self._frame_size()
+        config = with_hidden(self._engine.settings.overlay, self.counts.shapes, size)
+        if config != self._picturer.config:
+            hid = self.hides
+            self._picturer.configure(config)
+            self.player.redraw()
+            if hid != self.hides:
+                self.hiding_changed.emit()
+
+    def select(self, track_ids: Iterable[int]) -> None:
+        """Mark these tracks everywhere."""
+        selected = frozenset(track_ids)
+        if selected != self.selected:
+            self.selected = selected
+            self.selection_changed.emit()
+
+    def solo(self, track_ids: Iterable[int]) -> None:
+        """Show only these tracks, or all when empty."""
+        self._reader.solo = frozenset(track_ids)
+        self.player.redraw()
+
+    @property
+    def soloed(self) -> frozenset[int]:
+        """Tracks shown alone; empty where all are shown."""
+        return self._reader.solo
+
+    def explain(self, track_id: int) -> str:
+        """Where a box of the frame shown comes from."""
+        overview = self.overview
+        return "" if overview is None else self._reader.explain(self.player.index, track_id, overview.labels)
+
+    def label_of(self, class_id: int) -> str:
+        """A class's name."""
+        labels = self.overview.labels if self.overview is not None else ()
+        return labels[class_id] if 0 <= class_id < len(labels) else ""
+
+    def count_rows(self) -> list[CountRow]:
+        """What lines and zones count."""
+        return self.counts.rows()
+
+    def heat(self) -> HeatMap | None:
+        """Where objects spend their time, as far as it is known."""
+        return self.counts.heat()
+
+    def still(self) -> Image | None:
+        """The frame shown, unless something in it is to be hidden."""
+        return None if self.picture is None or self.hides else self.picture.result.frame.image
+
+    def snapshot(self) -> None:
+        """Save the frame shown, whole and with its overlay."""
+        picture, config, folder = self.picture, self._picturer.config, self._preferences.folder()
+        if picture is not None:
+            self._background.run(
+                lambda: save_snapshot(picture.result, config, folder, self.name),
+                lambda path: self.said.emit(self.tr("Saved {0}").format(path)),
+                self._failed,
+                owner=self,
+            )
+
+    # corrections
+
+    def correct(self, change: Change, done: Callable[[Edit], str]) -> None:
+        """Make a correction and save it; `done` words what was done."""
+        if not self.correctable:
+            self.said.emit(self.tr("Corrections begin when the annotation is finished."))
+            return
+        self._editing += 1
+        store = self.job.store
+        self._background.run(
+            lambda: correct(store, change),
+            lambda edit: self._corrected(edit, done),
+            self._not_corrected,
+            lane=EDITING,
+            owner=self,
+            saves=True,
+        )
+
+    def use_shapes(self, shapes: list[Shape]) -> None:
+        """Count at these lines and zones, hide these regions."""
+        keep_recorded_shapes(self._preferences, self.job, shapes)
+        self.counts.use_shapes(shapes)
+        self.configure()
+
+    # on the window's thread
+
+    def _frame_size(self) -> tuple[int, int] | None:
+        return self.picture.frame_size if self.picture is not None else None
+
+    def _poll(self) -> None:
+        picture = self.player.take()
+        if picture is not None:
+            first, self.picture = self.picture is None, picture
+            if first:
+                self.configure()
+            self.pictured.emit()
+        player = self.player
+        if player.ready and not self._begun_playing:
+            self._begun_playing = True
+            player.play(on=self._preferences.flag("autoplay", default=True))
+        self._compare_numbers()
+        position = (player.index, player.playing, player.speed, player.loop_range, player.count, player.problem)
+        if position != self._position:
+            self._position = position
+            self.moved.emit()
+        if player.times is not self._times:
+            self._times = player.times
+            self.changed.emit()
+        self._poll_annotation()
+
+    def _compare_numbers(self) -> None:
+        """Where the recording's last frame is not when the player says, damage has taken frames that were promised."""
+        if self._damaged or self.overview is None or self.overview.agrees_with(self.player.times):
+            return
+        self._damaged = True
+        self.player.renumber()
+        self.renumbered.emit()
+        self.said.emit(self.tr("{0} is damaged; its frames are being numbered anew").format(self.name))
+
+    def _poll_annotation(self) -> None:
+        annotation = self.annotation
+        if annotation is None:
+            return
+        told = (annotation.running, annotation.stage, annotation.done, annotation.problem)
+        if told == self._told:
+            return
+        now = time.monotonic()
+        if annotation.running and now - self._looked_at < OVERVIEW_S:
+            return
+        self._told = told
+        self._looked_at = now
+        self.progressed.emit()
+        if annotation.stage or not annotation.running:
+            self._look()
+
+    def _look(self, *, then: Callable[[], None] | None = None) -> None:
+        if self._looking and then is None:
+            self._told = ()  # look again after this look
+            return
+        self._looking = True
+        store = self.job.store
+        self._background.run(
+            lambda: read_overview(store),
+            lambda found: self._looked(found, then),
+            self._look_failed,
+            lane=EDITING,
+            owner=self,
+        )
+
+    def _looked(self, overview: Overview | None, then: Callable[[], None] | None) -> None:
+        self._looking = False
+        self.overview = overview
+        if overview is not None:
+            living = {track.track_id for track in overview.tracks}
+            if overview.complete:
+                self._reader.solo &= living
+                self.select(self.selected & living)
+            self.counts.look(overview, correctable=self.correctable)
+        self.player.redraw()
+        self.changed.emit()
+        self.progressed.emit()
+        if then is not None:
+            then()
+
+    def _look_failed(self, error: Exception) -> None:
+        self._looking = False
+        self._failed(error)
+
+    def _resume(self) -> None:
+        if self._closed or self.overview is None or self.overview.complete:
+            self.progressed.emit()
+            return
+        try:
+            self.annotate(orders_of_store(self.job.store, self._engine.settings))
+        except TrackerError as error:
+            self._failed(error)
+
+    def _corrected(self, edit: Edit | None, done: Callable[[Edit], str]) -> None:
+        self._editing -= 1
+        if edit is None:
+            self.said.emit(self.tr("There is nothing more of that."))
+            return
+        new = edit.details.get("new")
+        if not edit.undone:
+            if edit.kind == "merge":
+                self.select([int(edit.details["keep"])])
+            elif edit.kind in ("split", "relabel") and isinstance(new, int):
+                self.select([new])
+        self.said.emit(done(edit))
+        self._look()
+
+    def _not_corrected(self, error: Exception) -> None:
+        self._editing -= 1
+        self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.said.emit(str(error))
+
+    # on the player's thread
+
+    def _make_picture(self, frame: Frame) -> Picture | None:
+        return self._picturer(self._reader(frame))
+
+    def box_of(self, track_id: int) -> tuple[float, float, float, float] | None:
+        """Where a track is in the frame shown."""
+        return None if self.picture is None else self.picture.box_of(track_id)
+
+    @property
+    def store(self) -> Path:
+        """The recording's file."""
+        return self.job.store

@@ -1,0 +1,1 @@
+"""Lines, zones and hidden regions: kept, counted, worded."""

@@ -1,0 +1,175 @@
+"""Counts of a live source whose lines and zones may change while it runs, and shapes as the core's rules."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gui.canvas.hit_testing import Shape
+from tracker.analytics import Analytics, LineRule, Rules, ZoneRule
+from tracker.analytics.heat import HeatMap
+from tracker.types import Event, Tracks
+
+__all__ = [
+    "CountRow",
+    "LiveCounts",
+    "change_shapes",
+    "rules_from_shapes",
+    "shapes_from_mapping",
+    "shapes_from_rules",
+    "shapes_to_mapping",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CountRow:
+    """What one rule has counted so far."""
+
+    kind: str
+    name: str
+    inward: int
+    """Into the zone, or over the line to its left."""
+    outward: int
+    mean_dwell_s: float = 0.0
+
+    @property
+    def inside(self) -> int:
+        """Objects in the zone now."""
+        return self.inward - self.outward
+
+
+def rules_from_shapes(shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
+    """The core's rules for what is drawn; hidden regions count nothing."""
+    return Rules(
+        size=size,
+        line=tuple(LineRule(shape.name, shape.points[0], shape.points[1]) for shape in shapes if shape.kind == "line"),
+        zone=tuple(ZoneRule(shape.name, shape.points) for shape in shapes if shape.kind == "zone"),
+    )
+
+
+def change_shapes(rules: Rules, shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
+    """The rules with the lines and zones as they are drawn now; what else a known one says stays."""
+    drawn, before = rules_from_shapes(shapes, size), rules.scaled(*size)
+    lines = {line.name: line for line in before.line}
+    zones = {zone.name: zone for zone in before.zone}
+    return replace(
+        before,
+        line=tuple(
+            replace(lines[new.name], start=new.start, end=new.end) if new.name in lines else new for new in drawn.line
+        ),
+        zone=tuple(replace(zones[new.name], polygon=new.polygon) if new.name in zones else new for new in drawn.zone),
+    )
+
+
+def shapes_from_rules(rules: Rules) -> list[Shape]:
+    """Lines and zones as shapes."""
+    lines = [Shape("line", rule.name, (rule.start, rule.end)) for rule in rules.line]
+    return lines + [Shape("zone", rule.name, rule.polygon) for rule in rules.zone]
+
+
+def shapes_to_mapping(shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Shapes as plain values for the settings store."""
+    return {"shapes": [[shape.kind, shape.name, [list(point) for point in shape.points]] for shape in shapes]}
+
+
+def shapes_from_mapping(tree: Mapping[str, Any]) -> list[Shape]:
+    """The opposite of `shapes_to_mapping`; what cannot be read is left out."""
+    shapes = []
+    for entry in tree.get("shapes", []):
+        try:
+            kind, name, points = entry
+            if kind in ("line", "zone", "blur"):
+                shapes.append(Shape(kind, str(name), tuple((float(x), float(y)) for x, y in points)))
+        except (TypeError, ValueError):
+            continue
+    return shapes
+
+
+class LiveCounts:
+    """The Analyse stage of a live source: rules are exchanged between two frames, unchanged ones keep their counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._analytics: Analytics | None = None
+        self._labels: tuple[str, ...] = ()
+        self._size = (0, 0)
+        self._shapes: list[Shape] = []
+        self._entered: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
+        self._dwell_s: Counter[str] = Counter()
+
+    def begin(self, labels: Sequence[str], width: int, height: int) -> None:
+        """Count from nothing on frames of this size."""
+        with self._lock:
+            self._labels, self._size = tuple(labels), (width, height)
+            self._analytics = None
+            for counts in (self._entered, self._left, self._dwell_s):
+                counts.clear()
+            self._rebuild()
+
+    def use_shapes(self, shapes: Sequence[Shape]) -> None:
+        """Count at these lines and zones from the next frame on."""
+        with self._lock:
+            self._shapes = list(shapes)
+            self._rebuild()
+
+    def __call__(self, tracks: Tracks, time: float) -> tuple[Event, ...]:
+        with self._lock:
+            if self._analytics is None:
+                return ()
+            events = self._analytics(tracks, time)
+            for event in events:
+                self._entered[event.name] += event.kind == "zone-enter"
+                if event.kind == "zone-leave":
+                    self._left[event.name] += 1
+                    self._dwell_s[event.name] += event.value  # type: ignore[assignment]
+            return events
+
+    def rows(self) -> list[CountRow]:
+        """What was counted so far."""
+        with self._lock:
+            analytics = self._analytics
+            if analytics is None:
+                return []
+            names = [line.rule.name for line in analytics.lines]
+            rows = [
+                CountRow("line", name, analytics.count(name, inward=True), analytics.count(name, inward=False))
+                for name in names
+            ]
+            for zone in analytics.zones:
+                name, left = zone.rule.name, self._left[zone.rule.name]
+                dwell = self._dwell_s[name] / left if left else 0.0
+                rows.append(CountRow("zone", name, self._entered[name], left, dwell))
+            return rows
+
+    def heat(self) -> HeatMap | None:
+        """Where objects have spent their time so far; None before anything was seen."""
+        with self._lock:
+            if self._analytics is None or not self._analytics.heat.seconds.any():
+                return None
+            return copy.deepcopy(self._analytics.heat)
+
+    def _rebuild(self) -> None:
+        if not all(self._size):
+            return
+        before = self._analytics
+        analytics = Analytics(rules_from_shapes(self._shapes, self._size), self._labels, width=self._size[0],
+                              height=self._size[1])  # fmt: skip
+        self._analytics = analytics
+        if before is None:
+            return
+        analytics.heat = before.heat
+        known_lines = {line.rule: line for line in before.lines}
+        analytics.lines = [known_lines.get(line.rule, line) for line in analytics.lines]
+        kept = {line.rule.name for line in analytics.lines if line.rule in known_lines}
+        analytics.counts = Counter({key: number for key, number in before.counts.items() if key[0] in kept})
+        known_zones = {zone.rule: zone for zone in before.zones}
+        analytics.zones = [known_zones.get(zone.rule, zone) for zone in analytics.zones]
+        zones = {zone.rule.name for zone in analytics.zones if zone.rule in known_zones}
+        for counts in (self._entered, self._left, self._dwell_s):
+            for name in set(counts) - zones:
+                del counts[name]

@@ -1,0 +1,1 @@
+"""Settings, keys and networks, and the forms they are changed in."""

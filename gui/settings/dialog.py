@@ -1,0 +1,95 @@
+"""Every setting in a window of its own; what fits is used at once, also by sources that run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBoxLayout, QWidget
+
+from gui.engine.engine import Engine
+from gui.qt.keyboard import order_buttons
+from gui.settings.form import ConfigForm
+from tracker.config import read_toml, to_toml
+from tracker.errors import ConfigError
+
+__all__ = ["SettingsDialog"]
+
+
+class SettingsDialog(QDialog):
+    """Edits the engine's settings, loads and saves them as TOML."""
+
+    def __init__(self, engine: Engine, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Settings"))
+        self._engine = engine
+        self._applied = engine.tree
+        self.form = ConfigForm(engine.tree)
+        self._words = QLabel()
+        self._words.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for text, slot in (
+            (self.tr("&Defaults"), self.form.reset),
+            (self.tr("&Load\N{HORIZONTAL ELLIPSIS}"), self._load),
+            (self.tr("&Save\N{HORIZONTAL ELLIPSIS}"), self._save),
+        ):
+            button = buttons.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
+            assert button is not None
+            button.setAutoDefault(False)
+            button.clicked.connect(slot)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.form, 1)
+        layout.addWidget(self._words)
+        layout.addWidget(buttons)
+        order_buttons(buttons)
+        self.form.changed.connect(self._apply)
+        engine.changed.connect(self._follow)
+        self.resize(620, 640)
+
+    def _follow(self) -> None:
+        """Show what was changed elsewhere, such as beside the picture."""
+        if self._engine.tree != self._applied:
+            self._applied = self._engine.tree
+            self.form.load(self._applied)
+        self._tell(self._engine.problem, wrong=True)
+
+    def _apply(self) -> None:
+        self._applied = self.form.tree()
+        try:
+            self._engine.replace_all(self._applied)
+        except ConfigError as error:
+            key, _, why = str(error).partition(": ")
+            marked = self.form.mark(key, why)
+            self._tell("" if marked else str(error), wrong=True)
+            return
+        self._tell(self._engine.problem, wrong=True)
+
+    def _load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load settings"), "", "TOML (*.toml)")
+        if not path:
+            return
+        try:
+            tree = read_toml(Path(path))
+            self._engine.replace_all(tree)
+        except ConfigError as error:
+            self._tell(str(error), wrong=True)
+            return
+        self.form.load(tree)
+
+    def _save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, self.tr("Save settings"), "settings.toml", "TOML (*.toml)")
+        if not path:
+            return
+        try:
+            Path(path).write_text(to_toml(self._engine.settings), encoding="utf-8")
+        except OSError as error:
+            self._tell(self.tr("{0} cannot be written: {1}").format(path, error.strerror), wrong=True)
+            return
+        self._tell(self.tr("Saved {0}").format(path), wrong=False)
+
+    def _tell(self, text: str, *, wrong: bool) -> None:
+        self._words.setText(text)
+        self._words.setProperty("role", "wrong" if wrong else "quiet")
+        style = self._words.style()
+        if style is not None:
+            style.polish(self._words)

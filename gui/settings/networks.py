@@ -1,0 +1,125 @@
+"""The networks that can be chosen, read from their files without loading them: labels, size, accuracy."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tracker.factory import DEFAULT_NETWORK, embedded_networks
+
+__all__ = ["NetworkFacts", "list_networks", "read_facts"]
+
+SUFFIXES = (".onnx", ".safetensors", ".pt")
+LONGEST_HEADER = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What is known of a network."""
+
+    name: str
+    path: Path
+    model: str
+    """What the setting detector.model is for it."""
+    size_bytes: int
+    labels: tuple[str, ...] = ()
+    input_size: int | None = None
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    notes: str = ""
+    embedded: bool = False
+
+
+def list_networks(folders: Iterable[Path]) -> list[NetworkFacts]:
+    """Those that come with the program, then those in the user's folders by name."""
+    networks = embedded_networks()
+    manifest = _manifest(next(iter(networks.values())).parent) if networks else {}
+    found = []
+    for name, path in networks.items():
+        model = "auto" if name == DEFAULT_NETWORK else name
+        known = manifest if manifest.get("name") == name else {}
+        found.append(read_facts(path, model=model, embedded=True, manifest=known))
+    for folder in folders:
+        if folder.is_dir():
+            paths = [path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file()]
+            found += [read_facts(path) for path in sorted(paths)]
+    return found
+
+
+def read_facts(
+    path: Path, *, model: str = "", embedded: bool = False, manifest: Mapping[str, Any] | None = None
+) -> NetworkFacts:
+    """What a file says of itself; a file that says nothing has a name and a size."""
+    known = dict(manifest or {})
+    notes = ""
+    try:
+        metadata = _metadata(path)
+    except (OSError, ValueError, struct.error) as error:
+        metadata, notes = {}, str(error)
+    measured = known.get("measured")
+    accuracy = _numbers(_value(metadata, "accuracy")) or _numbers(measured)
+    labels = known.get("labels") or _value(metadata, "labels") or _names(_value(metadata, "names"))
+    size = known.get("input_size") or _value(metadata, "input_size")
+    return NetworkFacts(
+        name=path.stem,
+        path=path,
+        model=model or str(path),
+        size_bytes=path.stat().st_size if path.exists() else 0,
+        labels=tuple(map(str, labels)) if isinstance(labels, list | tuple) else (),
+        input_size=int(size) if isinstance(size, int | float) else None,
+        accuracy=accuracy,
+        licence=str(known.get("licence", "")),
+        notes=notes,
+        embedded=embedded,
+    )
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    if path.suffix == ".safetensors":
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > LONGEST_HEADER:
+                raise ValueError("not a safetensors file")
+            header = json.loads(file.read(length))
+        metadata: Mapping[str, str] = header.get("__metadata__", {})
+        return metadata
+    if path.suffix == ".onnx":
+        import onnx
+
+        model = onnx.load(str(path), load_external_data=False)
+        return {entry.key: entry.value for entry in model.metadata_props}
+    return {}
+
+
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads((folder / "manifest.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _value(metadata: Mapping[str, str], key: str) -> Any:
+    try:
+        return json.loads(metadata.get(key, "null"))
+    except ValueError:
+        return None
+
+
+def _names(value: Any) -> list[str] | None:
+    return [str(name) for name in value.values()] if isinstance(value, dict) else None
+
+
+def _numbers(value: Any, prefix: str = "") -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(item, Mapping):
+                numbers |= _numbers(item, f"{prefix}{key} ")
+            elif isinstance(item, int | float) and not isinstance(item, bool):
+                numbers[f"{prefix}{key}"] = float(item)
+    return numbers

@@ -1,0 +1,197 @@
+"""The networks page: what each network knows and how well, and which one looks at the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import Qt, QUrl, pyqtSignal
+from PyQt6.QtGui import QDesktopServices, QShowEvent
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.engine.engine import Engine
+from gui.qt.background import Background
+from gui.qt.icons import icon
+from gui.qt.preferences import Preferences
+from gui.settings.networks import NetworkFacts, list_networks
+from tracker.errors import ConfigError
+
+__all__ = ["NetworksPage"]
+
+
+class NetworksPage(QWidget):
+    """Lists networks and changes the one at work."""
+
+    said = pyqtSignal(str)
+    train = pyqtSignal()
+    """A network of one's own is wanted."""
+
+    def __init__(
+        self, engine: Engine, background: Background, preferences: Preferences, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._background = background
+        self._preferences = preferences
+        self._networks: list[NetworkFacts] = []
+        title = QLabel(self.tr("Networks"))
+        title.setProperty("role", "title")
+        self._table = QTableWidget(0, 5)
+        self._table.setAccessibleName(self.tr("Networks"))
+        self._table.setHorizontalHeaderLabels(
+            [self.tr("Name"), self.tr("Classes"), self.tr("Input"), self.tr("File"), self.tr("Measured")]
+        )
+        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self._table.setTabKeyNavigation(False)
+        self._table.setShowGrid(False)
+        rows, columns = self._table.verticalHeader(), self._table.horizontalHeader()
+        assert rows is not None
+        assert columns is not None
+        rows.hide()
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
+        columns.setHighlightSections(False)
+        self._table.itemSelectionChanged.connect(self._selected)
+        self._table.itemActivated.connect(lambda _: self.use())
+        self._details = QTextBrowser()
+        self._details.setAccessibleName(self.tr("About this network"))
+        self._use = QPushButton(icon("play"), self.tr("&Use this network"))
+        self._use.clicked.connect(self.use)
+        add = QPushButton(icon("file"), self.tr("Use a &file\N{HORIZONTAL ELLIPSIS}"))
+        add.clicked.connect(self._choose_file)
+        folder = QPushButton(icon("folder"), self.tr("Open &networks folder"))
+        folder.clicked.connect(self._open_folder)
+        train = QPushButton(icon("network"), self.tr("&Train one\N{HORIZONTAL ELLIPSIS}"))
+        train.clicked.connect(self.train)
+        buttons = QHBoxLayout()
+        for button in (self._use, add, folder, train):
+            button.setAutoDefault(False)
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(10)
+        layout.addWidget(title)
+        layout.addWidget(self._table, 1)
+        layout.addWidget(self._details, 1)
+        layout.addLayout(buttons)
+        self.setFocusProxy(self._table)
+        engine.changed.connect(self._mark)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the networks listed."""
+        return [network.name for network in self._networks]
+
+    @property
+    def folder(self) -> Path:
+        """Where the user's own networks lie."""
+        return self._preferences.folder() / "networks"
+
+    def refresh(self) -> None:
+        """Look anew which networks there are."""
+        folders = [self.folder, self._preferences.folder() / "train"]
+        self._background.run(lambda: list_networks(folders), self._list, lane="networks")
+
+    def use(self) -> None:
+        """Let the selected network look at the frames."""
+        network = self._current()
+        if network is not None:
+            self._change(network.model)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Look again whenever the page comes up."""
+        super().showEvent(event)
+        self.refresh()
+
+    def _change(self, model: str) -> None:
+        try:
+            self._engine.change("detector.model", None if model == "auto" else model)
+            self._engine.start()
+        except ConfigError as error:
+            self.said.emit(str(error))
+
+    def _current(self) -> NetworkFacts | None:
+        row = self._table.currentRow()
+        return self._networks[row] if 0 <= row < len(self._networks) else None
+
+    def _list(self, networks: list[NetworkFacts]) -> None:
+        self._networks = networks
+        self._table.setRowCount(len(networks))
+        for row, network in enumerate(networks):
+            texts = (
+                network.name,
+                str(len(network.labels)) if network.labels else "",
+                f"{network.input_size}" if network.input_size else "",
+                f"{network.size_bytes / 1e6:.1f} MB",
+                _brief(network),
+            )
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                if column in (1, 2, 3):
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self._table.setItem(row, column, item)
+        if networks and self._table.currentRow() < 0:
+            self._table.selectRow(0)
+        self._mark()
+
+    def _mark(self) -> None:
+        model = self._engine.settings.detector.model
+        for row, network in enumerate(self._networks):
+            item = self._table.item(row, 0)
+            if item is not None:
+                used = network.model == model
+                font = item.font()
+                font.setBold(used)
+                item.setFont(font)
+                item.setText(self.tr("{0} (in use)").format(network.name) if used else network.name)
+        self._selected()
+
+    def _selected(self) -> None:
+        network = self._current()
+        self._use.setEnabled(network is not None and network.model != self._engine.settings.detector.model)
+        self._details.setHtml("" if network is None else self._words(network))
+
+    def _words(self, network: NetworkFacts) -> str:
+        parts = [f"<b>{network.name}</b>", f"<span>{network.path}</span>"]
+        if network.labels:
+            parts.append(self.tr("Classes: {0}").format(", ".join(network.labels)))
+        for name, value in network.accuracy.items():
+            parts.append(f"{name.replace('_', ' ')}: {value:.4g}")
+        if network.licence:
+            parts.append(self.tr("Licence: {0}").format(network.licence))
+        if network.embedded:
+            parts.append(self.tr("Comes with the program."))
+        if network.notes:
+            parts.append(self.tr("The file says nothing of itself: {0}").format(network.notes))
+        return "<br>".join(parts)
+
+    def _choose_file(self) -> None:
+        words = self.tr("Networks") + " (*.onnx *.safetensors *.pt)"
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Use a network"), str(self.folder), words)
+        if path:
+            self._change(path)
+
+    def _open_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
+
+
+def _brief(network: NetworkFacts) -> str:
+    """The average precisions where there are any, else what was measured first."""
+    precisions = {name: value for name, value in network.accuracy.items() if name.lower().startswith(("ap ", "ap_"))}
+    chosen = list((precisions or network.accuracy).items())[:4]
+    return "  ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in chosen)

@@ -1,0 +1,124 @@
+"""Jobs are processes of our own command line: queued, followed, cancelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import pytest
+
+from gui.jobs.charts import choose_curves
+from gui.jobs.dialog import JobDialog
+from gui.jobs.kinds import arguments_of, job_kinds, results_of
+from gui.jobs.queue import Job, JobState, read_curves
+from gui.recording.evidence_panel import surroundings
+from tests.gui.conftest import App
+from tracker.errors import ConfigError
+
+
+def test_a_job_runs_to_its_end_the_next_one_waits_and_a_wrong_one_says_why(app: App, clip: Path) -> None:
+    window = app.start()
+    dialog = JobDialog(window.jobs, window.preferences, window)
+    model = app.tree["detector"]["model"]
+    dialog.choose("Annotate videos", {"": str(clip), "--out": "archive", "--format": "mot"})
+    dialog._options.setText(f"--model '{model}'")
+    dialog.accept()
+    window.jobs.add("wrong", ["annotate", "nowhere.mp4", "--out", "archive", "--conf", "7"])
+    window.jobs.add("never", ["config"])
+    good, wrong, never = window.jobs.all
+    assert (good.state, wrong.state) == (JobState.RUNNING, JobState.WAITING)
+    never.cancel()
+    seen: list[int] = []
+    app.until(lambda: seen.append(good.reading.done) or good.state is not JobState.RUNNING)
+    assert good.state is JobState.DONE, list(good.log)
+    assert (app.folder / "out" / "archive" / "clip.sqlite").exists()
+    assert (app.folder / "out" / "archive" / "clip.txt").exists()
+    app.until(lambda: wrong.state is JobState.FAILED)
+    assert "conf" in wrong.ending
+    assert never.state is JobState.CANCELLED
+    assert not window.jobs.busy
+    window.open(str(app.folder / "out" / "archive" / "clip.sqlite"))
+    recording = window.recordings.recording
+    assert recording is not None
+    app.until(lambda: recording.correctable)
+
+
+def test_a_running_job_is_cancelled_and_the_window_ends_it_when_it_closes(app: App, clip: Path) -> None:
+    window = app.start()
+    arguments = ["annotate", str(clip), "--out", "archive", "--model", app.tree["detector"]["model"]]
+    first = window.jobs.add("first", arguments)
+    second = window.jobs.add("second", arguments)
+    first.cancel()
+    app.until(lambda: not first.active)
+    assert first.state is JobState.CANCELLED
+    app.until(lambda: second.active)
+    app.close(window)
+    assert not second.active
+
+
+def test_questions_become_a_command_line() -> None:
+    kinds = {kind.title: kind for kind in job_kinds()}
+    train = kinds["Train a detector"]
+    answers = {"--data": "my data/data.yaml", "--out": "train/x", "--epochs": "3", "--resume": "true"}
+    arguments = arguments_of(train, answers, "--batch 4")
+    assert arguments == ["train", "detector", "--data", "my data/data.yaml", "--out", "train/x", "--epochs", "3",
+                         "--resume", "--batch", "4"]  # fmt: skip
+    assert results_of(train, answers, Path("/home")) == Path("/home/train/x")
+    with pytest.raises(ConfigError, match="Data is missing"):
+        arguments_of(train, {"--out": "x"})
+    with pytest.raises(ConfigError, match="quotes"):
+        arguments_of(kinds["Annotate videos"], {"": "'a", "--out": "x"})
+
+
+def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    assert read_curves(table) == {}
+    table.write_text("epoch,step,loss_box,ap50_car,score\n1,10,2.5,nan,0.1\n2,20,1.5,0.4,0.3\n3,30,1.")
+    curves = read_curves(table)
+    assert curves["loss_box"] == [(1, 2.5), (2, 1.5), (3, 1.0)]
+    assert curves["ap50_car"] == [(2, 0.4)]
+    assert list(choose_curves(curves, losses=False)) == ["score", "ap50_car"]
+    table.write_text("epoch,loss_box\n1,2.5\n2,1.5\n1,2.2\n")
+    assert read_curves(table) == {"loss_box": [(1, 2.2)]}
+    table.write_text("epoch,step,loss_box,ap50_car,score\n1,10,2.5,nan,0.1\n2,20,1.5,0.4,0.3\n3,30,1.")
+    assert list(choose_curves(curves, losses=True)) == ["box"]
+
+
+def test_evidence_is_shown_picture_by_picture(app: App, tmp_path: Path) -> None:
+    window = app.start()
+    for name in ("evidence-0-person", "features-stride-8"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((20, 30, 3), 90, np.uint8))
+    window.evidence.show_folder(tmp_path)
+    assert [picture.accessibleName() for picture in window.evidence.pictures] == [
+        "evidence 0 person",
+        "features stride 8",
+    ]
+    window.evidence.explain()
+    assert window.jobs.all == [], "without a picture there is nothing to explain"
+
+
+def test_what_the_network_saw_is_told_without_where_its_picture_lies(app: App, tmp_path: Path) -> None:
+    window = app.start()
+    panel = window.evidence
+    for lines, words in (
+        (["$ sightline explain", "/tmp/a b/out/evidence-0-person.png: person 0.90", "maps are in /tmp"], "person 0.90"),
+        (["$ sightline explain", "maps are in /tmp"], "Nothing was found; these are its features."),
+    ):
+        job = Job("explain", [], None, window)
+        job.state = JobState.DONE
+        job.log.extend(lines)
+        panel._job, panel._folder = job, TemporaryDirectory(dir=tmp_path)
+        window.jobs.changed.emit(job)
+        assert panel._words.text() == words
+        panel._folder.cleanup()
+
+
+def test_the_surroundings_of_a_box_lie_in_the_picture_and_hold_it() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[150:190, 270:295] = 255
+    crop = surroundings(image, (270, 150, 295, 190))
+    assert (crop == 255).all(axis=2).sum() == 40 * 25
+    assert crop.shape[0] <= 200
+    assert crop.shape[1] <= 300

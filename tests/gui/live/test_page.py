@@ -1,0 +1,290 @@
+"""Live sources in the real window: shown together, changed while they run, one lost without the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QPointF, Qt
+from PyQt6.QtTest import QTest
+from PyQt6.sip import isdeleted
+from pytestqt.qtbot import QtBot
+
+from gui.canvas.hit_testing import Shape
+from gui.canvas.zoom_view import to_pixmap
+from gui.engine.stages import SharedDetector
+from gui.live.session import Session, SessionState
+from gui.window import Window
+from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
+from tests.gui.conftest import App, put_line
+from tracker.analytics import Analytics, LineRule, Rules
+from tracker.errors import SourceError
+from tracker.factory import Settings
+from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
+
+RATE = 50
+PERIOD = 120
+"""Frames in which a block goes to the right and back."""
+
+
+def place(index: int) -> tuple[float, float]:
+    """Where the block's corner is: it runs to and fro."""
+    phase = index % PERIOD
+    along = phase if phase < PERIOD / 2 else PERIOD - phase
+    return 10.0 + along * 2, 50.0
+
+
+class FakeCamera:
+    """A camera in whose picture one block runs to and fro; it may die after some frames."""
+
+    live = True
+
+    def __init__(self, name: str, *, dies_after: int | None = None) -> None:
+        self.name = name
+        self.info = SourceInfo(WIDTH, HEIGHT)
+        self.damage = 0
+        self._dies_after = dies_after
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while not self._closed:
+            if index == self._dies_after:
+                raise SourceError(f"{self.name}: the camera was unplugged")
+            image = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
+            left, top = map(int, place(index))
+            image[top : top + BLOCK, left : left + BLOCK] = COLOURS[0]
+            yield Frame(image, index, index / RATE, self.name)
+            index += 1
+            time.sleep(1 / RATE)
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class BlockDetector:
+    """Sees the bright block with a score of 0.7."""
+
+    labels = LABELS
+    engine = "fake, CPU"
+
+    def __init__(self, conf: float | None) -> None:
+        self.conf = 0.5 if conf is None else conf
+
+    def detect(self, images: list[Image]) -> list[Detections]:
+        found = []
+        for image in images:
+            rows, columns = np.nonzero(image[:, :, 0] > 150)
+            if not len(rows) or self.conf > 0.7:
+                found.append(Detections.empty())
+                continue
+            box = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
+            found.append(Detections(np.array(box, np.float32), np.full(1, 0.7, np.float32), np.zeros(1, np.int32)))
+        return found
+
+
+def open_camera(spec: str) -> FakeCamera:
+    return FakeCamera(spec, dies_after=30 if spec == "dying" else None)
+
+
+def start(app: App) -> Window:
+    return app.start(open_source=open_camera, load_detector=lambda settings: BlockDetector(settings.detector.conf))
+
+
+def shown_tracks(session: Session) -> int:
+    return 0 if session.picture is None else len(session.picture.result.tracks)
+
+
+def test_three_sources_go_on_when_the_fourth_dies(app: App) -> None:
+    window = start(app)
+    for name in ("north", "south", "dying", "east"):
+        window.watch(name)
+    north, south, dying, east = window.live.sessions
+    app.until(lambda: dying.state is SessionState.FAILED)
+    assert "unplugged" in dying.message
+    living = (north, south, east)
+    before = [session.progress() for session in living]
+    assert all(progress is not None for progress in before)
+    frames = [progress.frames for progress in before if progress is not None]
+
+    def went_on() -> bool:
+        now = [session.progress() for session in living]
+        return all(new is not None and new.frames > old + 10 for new, old in zip(now, frames, strict=True))
+
+    app.until(went_on)
+    assert all(session.state is SessionState.LIVE for session in living)
+    assert app.close(window) < 5
+
+
+def test_the_confidence_changes_while_a_source_runs(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    before = session.progress()
+    window.panel._confidence.setValue(90)
+    app.until(lambda: isinstance(window.engine.detector, SharedDetector) and window.engine.detector.conf == 0.9)
+    app.until(lambda: shown_tracks(session) == 0)
+    window.panel._confidence.setValue(40)
+    app.until(lambda: shown_tracks(session) == 1)
+    after = session.progress()
+    assert before is not None
+    assert after is not None
+    assert after.frames > before.frames, "the run went on, it did not begin anew"
+
+
+def test_a_line_drawn_live_counts_as_the_core_does(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    (tile,) = window.live.tiles
+    window.commands["live.line"].setChecked(True)
+    put_line(tile.view, (80.0, 2.0), (80.0, 126.0))
+    (shape,) = session.shapes
+    app.until(lambda: sum(row.inward + row.outward for row in session.counts.rows()) >= 2)
+    rules = Rules(line=(LineRule(shape.name, shape.points[0], shape.points[1]),))
+    core = Analytics(rules, LABELS, width=WIDTH, height=HEIGHT)
+    signs = []
+    for index in range(2 * PERIOD):
+        left, top = place(index)
+        box = np.array([[left, top, left + BLOCK, top + BLOCK]], np.float32)
+        one = np.zeros(1, np.float32)
+        tracks = Tracks(np.ones(1, np.int64), box, np.zeros((1, 2), np.float32), one, np.zeros(1, np.int32),
+                        np.ones(1, np.uint8), one, one, np.zeros(1, np.int32))  # fmt: skip
+        signs += [event.value > 0 for event in core(tracks, index / RATE)]
+    assert True in signs
+    assert False in signs
+    (row,) = session.counts.rows()
+    assert abs(row.inward - row.outward) <= 1, "to and fro are counted in turn"
+    app.until(lambda: window.events.count >= 2)
+
+
+def test_hovering_says_why_a_box_is_a_track(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    picture = session.picture
+    assert picture is not None
+    x1, y1, x2, y2 = picture.result.tracks.boxes[0].tolist()
+    words = session.explain(((x1 + x2) / 2, (y1 + y2) / 2))
+    assert "confirmed track" in words or "not a track yet" in words
+    assert session.explain((1.0, 1.0)) == ""
+
+
+def test_people_are_hidden_in_the_picture_and_in_what_is_recorded(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    window.panel._blur_people.setChecked(True)
+    assert "person" in session.overlay_config().blur_classes
+    assert "person" in session.recorder._config.blur_classes
+
+
+def test_a_recording_is_written_and_a_snapshot_too(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    window.commands["live.record"].setChecked(True)
+    app.until(lambda: session.recorder.seconds > 0.5)
+    window.live.snapshot()
+    folder = app.folder / "out"
+    app.until(lambda: list(folder.glob("*.png")))
+    files = list(session.recorder.files)
+    window.commands["live.record"].setChecked(False)
+    app.until(lambda: not session.recorder.recording)
+    assert files
+    app.until(lambda: all(path.exists() and path.stat().st_size > 0 for path in files))
+
+
+def test_the_heat_map_lies_over_every_tile_and_hides_what_must_be_hidden(app: App) -> None:
+    window = start(app)
+    for name in ("north", "south"):
+        window.watch(name)
+    tiles, sessions = window.live.tiles, window.live.sessions
+    app.until(lambda: all(shown_tracks(session) == 1 for session in sessions))
+    window.commands["live.heat"].setChecked(True)
+    app.until(lambda: all(tile.view.layer is not None for tile in tiles))
+    window.docks.bring("counts")
+    app.until(lambda: window.counts.shows_heat)
+    assert sessions[0].still() is not None
+    sessions[0].use_shapes([Shape("blur", "hidden 1", ((10.0, 10.0), (60.0, 60.0)))])
+    assert sessions[0].still() is None, "the small heat map shows no picture with a hidden region in it"
+    window.commands["live.heat"].setChecked(False)
+    assert all(tile.view.layer is None for tile in tiles)
+
+
+def test_a_closed_source_leaves_nothing_behind(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    window.live.remove(window.live.tiles[0])
+    app.until(lambda: isdeleted(session))
+    window.engine.change("overlay.trails", True)
+
+
+def test_what_gives_no_picture_is_not_recorded(app: App) -> None:
+    window = start(app)
+    window.watch("dying")
+    (session,) = window.live.sessions
+    app.until(lambda: session.state is SessionState.FAILED)
+    said: list[str] = []
+    window.live.said.connect(said.append)
+    window.commands["live.record"].setChecked(True)
+    assert "nothing to record" in said[0]
+    app.until(lambda: not window.commands["live.record"].isChecked())
+
+
+def test_sixteen_sources_all_show_their_name_and_numbers(app: App) -> None:
+    window = start(app)
+    window.resize(1280, 800)
+    for number in range(17):
+        window.watch(f"camera {number}")
+    assert len(window.live.tiles) == 16
+    bar = window.statusBar()
+    assert bar is not None
+    assert "16 sources are open" in bar.currentMessage()
+    app.until(lambda: all("fps" in tile._numbers.text() for tile in window.live.tiles))
+    for tile in window.live.tiles:
+        for label in (tile._name, tile._numbers):
+            assert label.width() >= label.fontMetrics().horizontalAdvance(label.text())
+            assert not label.visibleRegion().isEmpty()
+
+
+def test_a_double_click_enlarges_a_tile_and_a_second_one_brings_the_grid_back(app: App) -> None:
+    window = start(app)
+    for name in ("north", "south"):
+        window.watch(name)
+    first, second = window.live.tiles
+    app.until(lambda: shown_tracks(first.session) == 1)
+    QTest.mouseDClick(first.view, Qt.MouseButton.LeftButton, pos=QPointF(5, 5).toPoint())
+    assert first.isVisible()
+    assert not second.isVisible()
+    QTest.mouseDClick(first.view, Qt.MouseButton.LeftButton, pos=QPointF(5, 5).toPoint())
+    assert second.isVisible()
+
+
+@pytest.mark.parametrize("name", ["vtest.avi"])
+def test_a_real_file_is_watched_like_a_camera(app: App, shared: Path, name: str) -> None:
+    window = app.start(load_detector=lambda settings: BlockDetector(Settings().detector.conf))
+    window.watch(str(shared / "data" / "video" / name), loop=True)
+    (session,) = window.live.sessions
+    app.until(lambda: session.state is SessionState.LIVE and session.shown_age_s is not None)
+    picture = session.picture
+    assert picture is not None
+    assert session.frame_size == picture.frame_size
+    assert picture.pixels.max() > 0
+
+
+def test_a_thumbnail_keeps_its_own_pixels(qtbot: QtBot) -> None:
+    pixels = np.full((20, 30, 4), 200, np.uint8)
+    pixmap = to_pixmap(pixels)
+    pixels[:] = 0
+    assert pixmap.toImage().pixelColor(5, 5).red() == 200

@@ -1,0 +1,190 @@
+"""Every control says what it is, and Tab goes through them as one reads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from PyQt6.QtCore import QPoint, QRect, Qt
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QSpinBox, QTabBar, QWidget
+
+from gui.about import PARTS, About
+from gui.jobs.dialog import JobDialog
+from gui.menus import open_settings
+from gui.recording.export_dialog import ExportDialog
+from gui.settings.dialog import SettingsDialog
+from gui.settings.shortcuts import ShortcutsEditor
+from gui.window import Window
+from tests.gui.conftest import App
+from tests.gui.live.test_page import start
+
+MOST_STEPS = 400
+NEAR = 12
+"""Pixels by which two controls of one row may be apart in height."""
+
+
+def is_named(control: QWidget, root: QWidget) -> bool:
+    """Whether a screen reader has words for it: its own, its text, or those of the label in front of it."""
+    own = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton | QLabel) else "")
+    if isinstance(control, QTabBar):
+        return all(control.tabText(tab) for tab in range(control.count()))
+    return bool(own) or any(label.buddy() is control for label in root.findChildren(QLabel))
+
+
+def is_inner(control: QWidget) -> bool:
+    """Whether it is a part that Qt made of another control, or a mere frame around controls."""
+    parent = control.parentWidget()
+    return control.objectName().startswith("qt_") or isinstance(parent, QComboBox | QSpinBox | QLineEdit)
+
+
+def controls_of(root: QWidget) -> list[QWidget]:
+    """All that Tab should reach in it now."""
+    tab = Qt.FocusPolicy.TabFocus.value
+    return [
+        one
+        for one in root.findChildren(QWidget)
+        if one.focusPolicy().value & tab and one.isVisible() and one.isEnabled() and not is_inner(one)
+        and one.focusProxy() is None and one.size().width() > 2
+    ]  # fmt: skip
+
+
+def place(control: QWidget, root: QWidget) -> QRect:
+    return QRect(control.mapTo(root, QPoint(0, 0)), control.size())
+
+
+def goes_on(before: QRect, after: QRect) -> bool:
+    """Whether one comes after the other when reading: to the right in a row, else below, else in the next column."""
+    shared = min(before.bottom(), after.bottom()) - max(before.top(), after.top())
+    if shared > min(before.height(), after.height()) / 2:
+        return after.left() >= before.left() - NEAR
+    return after.top() >= before.top() - NEAR or after.left() >= before.right() - NEAR
+
+
+def walk(app: App, root: QWidget) -> list[QWidget]:
+    """The controls of `root` in the order in which Tab visits them, from its first until they come again."""
+    window = root.window()
+    assert window is not None
+    window.activateWindow()
+    app.until(lambda: QApplication.activeWindow() is window)
+    controls = controls_of(root)
+    seen: list[QWidget] = []
+    controls[0].setFocus(Qt.FocusReason.TabFocusReason)
+    for _ in range(MOST_STEPS):
+        focused = QApplication.focusWidget()
+        assert focused is not None, f"the focus is lost after {seen[-1:]}"
+        if focused in seen:
+            break
+        if focused in controls:
+            seen.append(focused)
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+        assert QApplication.focusWidget() is not focused or len(controls) == 1, f"Tab is caught in {focused!r}"
+    assert seen, f"Tab comes nowhere in {type(root).__name__}, the focus is at {QApplication.focusWidget()!r}"
+    corners = [place(one, root).topLeft() for one in seen]
+    first = min(range(len(seen)), key=lambda number: (corners[number].y() // NEAR, corners[number].x()))
+    return seen[first:] + seen[:first]
+
+
+def described(control: QWidget) -> str:
+    words = control.accessibleName() or getattr(control, "text", str)()
+    return f"{type(control).__name__} {words!r}"
+
+
+def check(app: App, root: QWidget) -> None:
+    """All controls named, all reached, in reading order."""
+    controls = controls_of(root)
+    assert controls, f"{type(root).__name__} has no control at all"
+    assert [described(one) for one in controls if not is_named(one, root)] == []
+    visited = walk(app, root)
+    assert {described(one) for one in controls} - {described(one) for one in visited} == set(), "never reached"
+    wrong = [
+        f"{described(one)} at {place(one, root).getRect()} to {described(two)} at {place(two, root).getRect()}"
+        for one, two in itertools.pairwise(visited)
+        if not goes_on(place(one, root), place(two, root))
+    ]
+    assert wrong == []
+
+
+def test_tab_goes_through_each_page_and_dock_as_one_reads(finished: App, clip: Path) -> None:
+    window = finished.start()
+    window.resize(1360, 900)
+    recording = finished.open_finished(window, clip)
+    recording.select([window.recordings.tracks.shown[0]])
+    for page in (window.start, window.networks, window.recordings):
+        window.show_page(page)
+        if page is window.networks:
+            finished.until(lambda: window.networks.names)
+        check(finished, page)
+    for name in ("tracks", "settings", "events", "counts", "evidence", "jobs"):
+        window.docks.bring(name)
+        finished.until(window.docks[name].widget().isVisible)  # type: ignore[union-attr]
+        QApplication.processEvents()
+        check(finished, window.docks[name])
+
+
+def test_tab_goes_through_the_live_grid_and_chooses_the_tile_it_comes_to(app: App) -> None:
+    window = start(app)
+    window.resize(1360, 900)
+    for name in ("north", "south", "east"):
+        window.watch(name)
+    app.until(lambda: all(session.picture is not None for session in window.live.sessions))
+    check(app, window.live)
+    for tile in window.live.tiles:
+        tile.view.setFocus(Qt.FocusReason.TabFocusReason)
+        assert window.live.current is tile.session
+
+
+def test_no_key_that_plays_can_close_a_source_by_accident(app: App) -> None:
+    window = start(app)
+    window.activateWindow()
+    app.until(window.isActiveWindow)
+    window.start._address.setFocus()
+    window.watch("north")
+    focused = QApplication.focusWidget()
+    assert focused is window.live.tiles[0].view
+    QTest.keyClick(focused, Qt.Key.Key_Space)
+    assert len(window.live.sessions) == 1
+
+
+def open_dialogs(window: Window) -> Iterator[QWidget]:
+    open_settings(window)
+    yield window.findChildren(SettingsDialog)[0]
+    window.recordings.export()
+    yield window.recordings.findChildren(ExportDialog)[0]
+    window.new_job()
+    yield window.jobs_panel.findChildren(JobDialog)[0]
+    for kind in (ShortcutsEditor, About):
+        dialog = kind(window.commands, window) if kind is ShortcutsEditor else About(window)
+        dialog.show()
+        yield dialog
+
+
+def test_tab_goes_through_each_dialog_as_one_reads(finished: App, clip: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    for dialog in open_dialogs(window):
+        finished.until(dialog.isVisible)
+        check(finished, dialog)
+        dialog.close()
+
+
+def test_a_focused_button_is_pressed_by_space_all_the_same(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    window.activateWindow()
+    button = next(one for one in window.recordings.transport.findChildren(QAbstractButton) if "Loop" in one.toolTip())
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    marks: list[str] = []
+    recording.said.connect(marks.append)
+    QTest.keyClick(button, Qt.Key.Key_Space)
+    assert not recording.player.playing
+    assert any("loop" in words for words in marks)
+
+
+def test_all_that_the_program_depends_on_is_named_with_its_licence() -> None:
+    needed = [entry for entry in metadata.requires("sightline") or [] if "extra ==" not in entry]
+    names = {entry.partition(">")[0].strip().casefold() for entry in needed}
+    assert len(names) > 10
+    assert names - {name.casefold() for name in PARTS} == set()

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracker.evaluate.mot_files import MotRows
+from tracker.evaluate.tracking import combine, evaluate_sequence, prepare
+from tracker.evaluate.tuning import Problem, evaluate, load_problems
+from tracker.track.engine import TrackingEngine
+from tracker.track.presets import tracker_config
+from tracker.track.refine import interpolate as fill
+from tracker.track.refine.fragments import cut_tracks
+from tracker.track.refine.link import Fragments, LinkConfig, link_fragments
+from tracker.track.refine.refine import RefineConfig, refine
+from tracker.track.rows import Observations
+
+RATE = 25.0
+
+
+def observed(rows: list[tuple[int, int, float, float]], *, looks: object = None) -> Observations:
+    """Observations from (frame, id, x, y) of boxes 40 wide and 100 high."""
+    frames, ids, x, y = np.array(sorted(rows), float).T
+    boxes = np.stack([x, y, x + 40, y + 100], axis=1).astype(np.float32)
+    count = len(rows)
+    return Observations(
+        frames.astype(np.int64),
+        ids.astype(np.int64),
+        boxes,
+        np.full(count, 0.9, np.float32),
+        np.zeros(count, np.int32),
+        None if looks is None else np.asarray(looks, np.float32),
+    )
+
+
+def walk(track: int, frames: range, x: float, y: float, speed: float = 2.0) -> list[tuple[int, int, float, float]]:
+    return [(frame, track, x + speed * frame, y) for frame in frames]
+
+
+TIMES = np.arange(120) / RATE
+HIDDEN = [*walk(1, range(40), 0, 0), *walk(2, range(60, 120), 0, 0)]
+
+
+def test_two_halves_of_a_walk_become_one_track_with_its_gap_filled() -> None:
+    refined = refine(observed(HIDDEN), TIMES)
+    assert refined.observations.ids.tolist() == [1] * 120
+    assert refined.observations.frames.tolist() == list(range(120))
+    middle = (refined.observations.boxes[:, 0] + refined.observations.boxes[:, 2]) / 2
+    np.testing.assert_allclose(middle, 20 + 2 * np.arange(120), atol=1)
+    (link,) = refined.account.links
+    assert (link.kept, link.joined) == (1, 2)
+    assert link.gap_s == pytest.approx(21 / RATE)
+    assert refined.account.filled == {1: 20}
+    assert refined.account.cuts == {}
+    assert "1 links, 20 rows filled in 1 tracks" in str(refined.account)
+
+
+def test_tracks_that_are_there_at_once_are_never_linked() -> None:
+    rows = [*walk(1, range(60), 0, 0), *walk(2, range(50, 120), 5, 0)]
+    refined = refine(observed(rows), TIMES)
+    assert set(refined.observations.ids.tolist()) == {1, 2}
+    assert refined.account.links == ()
+
+
+def test_links_are_chosen_together_and_not_greedily() -> None:
+    """The nearest pair alone would leave a track without any partner; the best choice for all links both."""
+    ends = np.array([[0.0, 0, 40, 100], [45.0, 0, 40, 100], [30.0, 0, 40, 100], [90.0, 0, 40, 100]])
+    still = np.zeros((4, 2))
+    fragments = Fragments(
+        start=np.array([0.0, 0, 2, 2]),
+        end=np.array([1.0, 1, 3, 3]),
+        first=ends,
+        last=ends,
+        first_speed=still,
+        last_speed=still,
+        class_ids=np.zeros(4, np.int32),
+        looks=None,
+        following=np.full(4, -1),
+    )
+    before, after, _ = link_fragments(fragments, replace(LinkConfig(), min_log_odds=-3.0))
+    assert dict(zip(before.tolist(), after.tolist(), strict=True)) == {0: 2, 1: 3}
+
+
+def test_objects_of_different_classes_or_looks_are_not_linked() -> None:
+    one = observed(HIDDEN)
+    classes = (one.ids == 2).astype(np.int32)
+    assert refine(replace(one, class_ids=classes), TIMES).account.links == ()
+    looks = np.where((one.ids == 2)[:, None], [1.0, 0], [0, 1.0]).astype(np.float32)
+    assert refine(replace(one, embeddings=looks), TIMES).account.links == ()
+
+
+def test_a_gap_too_long_is_left_open() -> None:
+    rows = [*walk(1, range(30), 0, 0), *walk(1, range(90, 120), 0, 0)]
+    refined = refine(observed(rows), TIMES, RefineConfig(fill_gap_s=1.0))
+    assert set(range(30, 90)).isdisjoint(refined.observations.frames.tolist())
+    assert refined.account.filled == {}
+
+
+def test_smoothing_brings_shaky_boxes_nearer_to_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    steady = observed(walk(1, range(120), 0, 0))
+    shaky = replace(steady, boxes=steady.boxes + rng.normal(0, 3, steady.boxes.shape).astype(np.float32))
+    error = np.abs(shaky.boxes - steady.boxes).mean()
+    assert np.abs(refine(shaky, TIMES).observations.boxes - steady.boxes).mean() < error / 2
+    plain = refine(shaky, TIMES, RefineConfig(smooth=False))
+    np.testing.assert_array_equal(plain.observations.boxes, shaky.boxes)
+    assert plain.account.smoothed == 0
+
+
+def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
+    rows = [*walk(1, range(40), 0, 0), *walk(1, range(70, 120), 900, 600)]
+    refined = refine(observed(rows), TIMES)
+    assert refined.observations.ids.tolist() == [1] * 40 + [2] * 50
+    assert refined.account.links == ()
+    assert refined.account.cuts == {2: 1}
+
+
+def test_ghosts_are_dropped_and_told() -> None:
+    rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 12), 900, 500)]
+    refined = refine(observed(rows), TIMES)
+    assert set(refined.observations.ids.tolist()) == {1}
+    (drop,) = refined.account.drops
+    assert (drop.track, drop.rows, drop.reason) == (7, 2, "seen in 2 frames")
+
+
+def test_nothing_stays_nothing() -> None:
+    empty = observed(HIDDEN)[np.zeros(0, np.int64)]
+    assert len(refine(empty, TIMES).observations) == 0
+    lone = observed([(5, 1, 0.0, 0.0)])
+    assert len(refine(lone, TIMES).observations) == 0
+
+
+def test_a_variable_frame_rate_is_smoothed_by_true_time() -> None:
+    rng = np.random.default_rng(1)
+    times = np.cumsum(rng.choice([0.02, 0.04, 0.2], 120))
+    boxes = np.stack([50 * times, 0 * times, 50 * times + 40, 0 * times + 100], axis=1).astype(np.float32)
+    steady = replace(observed(walk(1, range(120), 0, 0)), boxes=boxes)
+    hidden = np.arange(120) % 10 != 5
+    refined = refine(steady[np.flatnonzero(hidden)], times)
+    np.testing.assert_allclose(refined.observations.boxes, boxes, atol=1)
+
+
+def test_long_tracks_are_smoothed_in_windows_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    rows = [*walk(1, range(600), 0, 0), *walk(2, range(100, 400), 300, 0, 1.0), *walk(3, range(30, 90), 0, 300)]
+    hidden = (rng.random(len(rows)) < 0.1) | np.array([290 < frame < 312 for frame, *_ in sorted(rows)])
+    shaky = observed(rows)[np.flatnonzero(~hidden)]
+    shaky = replace(shaky, boxes=shaky.boxes + rng.normal(0, 2, shaky.boxes.shape).astype(np.float32))
+    times = np.arange(600) / RATE
+    monkeypatch.setattr(fill, "WINDOW", 10**6)
+    whole = refine(shaky, times)
+    monkeypatch.setattr(fill, "WINDOW", 100)
+    monkeypatch.setattr(fill, "MARGIN", 128)
+    windows = refine(shaky, times)
+    assert windows.account == whole.account
+    for name in ("frames", "ids", "scores", "class_ids", "filled"):
+        np.testing.assert_array_equal(getattr(windows.observations, name), getattr(whole.observations, name))
+    np.testing.assert_allclose(windows.observations.boxes, whole.observations.boxes, rtol=0, atol=1e-4)
+    assert windows.account.filled
+
+
+def test_fragments_do_not_depend_on_how_their_rows_come_in_blocks() -> None:
+    rows = [*walk(1, range(60), 0, 0), *walk(1, range(80, 120), 0, 0), *walk(4, range(5, 9), 50, 0)]
+    one = observed(rows)
+    one = one[np.lexsort((one.frames, one.ids))]
+    at_once = cut_tracks([one], TIMES, longest_gap_s=0.25, span_s=1.0)
+    one_by_one = [one[np.array([row])] for row in range(len(one))]
+    in_blocks = cut_tracks(one_by_one, TIMES, longest_gap_s=0.25, span_s=1.0)
+    assert at_once.tracks.tolist() == [1, 1, 4]
+    assert at_once.ends.following.tolist() == [1, -1, -1]
+    for name in ("first_frames", "last_frames", "counts"):
+        assert getattr(in_blocks, name).tolist() == getattr(at_once, name).tolist()
+    for name in ("start", "end", "first", "last", "first_speed", "last_speed", "class_ids"):
+        np.testing.assert_allclose(getattr(in_blocks.ends, name), getattr(at_once.ends, name), rtol=1e-12)
+
+
+def scores(problem: Problem) -> tuple[object, object]:
+    """One sequence as the default preset tracks it, online and refined."""
+    config = tracker_config("default", {})
+    tracker = TrackingEngine(replace(config, frame_rate=config.frame_rate or problem.frame_rate))
+    times = np.arange(len(problem.frames)) / problem.frame_rate
+    found = [tracker.update(one, time) for one, time in zip(problem.frames, times.tolist(), strict=True)]
+    seen = refine(Observations.from_tracks(found, problem.frames), times).observations
+    ones = np.ones(len(seen), np.int64)
+    rows = MotRows(seen.frames + 1, seen.ids, seen.boxes.astype(float), seen.scores.astype(float), ones, 10)
+    prepared = prepare(problem.truth, rows, problem.length, rules=problem.rules, where=problem.name)
+    return evaluate(problem, config), evaluate_sequence(prepared)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("group", "hota", "idf1"), [("MOT15", 3, 4), ("MOT17", 3, 4), ("KITTI-Car", 1.5, 0)])
+def test_refinement_pays_on_real_sequences(group: str, hota: float, idf1: float, mot: Path) -> None:
+    pairs = [scores(problem) for problem in load_problems(mot / group)]
+    online, refined = (combine(part) for part in zip(*pairs, strict=True))
+    assert 100 * refined.hota >= 100 * online.hota + hota
+    assert 100 * refined.idf1 >= 100 * online.idf1 + idf1
+    assert refined.mota >= online.mota

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tracker.errors import FormatError
+from tracker.train.data.classification import AugmentImages
+from tracker.train.data.segmentation import IGNORED, augment_pixels, load_pixel_labels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part, count in (("train", 3), ("val", 2)):
+        for kind in ("images", "labels"):
+            (tmp_path / "set" / part / kind).mkdir(parents=True)
+        for number in range(count):
+            label = np.zeros((24, 32), np.uint8)
+            label[:, 16:] = 1 + number % 2
+            label[:4] = 11
+            image = np.repeat(60 * label[:, :, None], 3, axis=2)
+            cv2.imwrite(str(tmp_path / f"set/{part}/images/{number}.png"), image)
+            cv2.imwrite(str(tmp_path / f"set/{part}/labels/{number}.png"), label)
+    return tmp_path / "set"
+
+
+def test_a_folder_and_a_tar_hold_the_same(folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(folder, "set")
+    one = load_pixel_labels(folder, "train", classes=3, size=(12, 16), ignore=[11])
+    other = load_pixel_labels(tmp_path / "set.tar", "train", classes=3, size=(12, 16), ignore=[11])
+    assert one.images.shape == (3, 3, 12, 16)
+    assert np.array_equal(one.images, other.images)
+    assert np.array_equal(one.labels, other.labels)
+    assert set(np.unique(one.labels)) == {0, 1, 2, IGNORED}
+    np.testing.assert_allclose(one.shares(3), [1 / 2, 2 / 6, 1 / 6], rtol=1e-6)
+
+
+def test_a_label_without_a_class_is_refused_with_its_file(folder: Path) -> None:
+    with pytest.raises(FormatError, match=r"train/labels/0\.png has label 11, there are 3 classes"):
+        load_pixel_labels(folder, "train", classes=3, size=(12, 16))
+
+
+def test_broken_and_lonely_images_are_listed_and_skipped(folder: Path) -> None:
+    (folder / "train/images/1.png").write_bytes(b"nothing")
+    (folder / "train/labels/2.png").unlink()
+    data = load_pixel_labels(folder, "train", classes=3, size=(12, 16), ignore=[11])
+    assert len(data) == 1
+    assert len(data.skipped) == 2
+    assert "cannot be decoded" in data.skipped[0]
+    assert "no label image of its size" in data.skipped[1]
+
+
+def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"no archive")
+    with pytest.raises(FormatError, match="expected a folder or a"):
+        load_pixel_labels(tmp_path / "x.tar", "train", classes=2, size=(8, 8))
+    with pytest.raises(FormatError, match="no pairs found"):
+        load_pixel_labels(tmp_path, "train", classes=2, size=(8, 8))
+
+
+def test_labels_move_with_their_image() -> None:
+    labels = torch.zeros(6, 40, 60, dtype=torch.uint8)
+    labels[:, 10:30, 20:45] = 1
+    images = (labels * 255)[:, None].expand(-1, 3, -1, -1).contiguous()
+    config = AugmentImages(rotate=15, scale=0.3, shift=0.2, flip=True)
+    moved, targets = augment_pixels(images, labels, config, torch.Generator().manual_seed(3))
+    known = targets != IGNORED
+    agree = (moved[:, 0] > 0.5) == (targets == 1)
+    assert agree[known].float().mean() > 0.99
+    assert not known.all()
+    unmoved, same = augment_pixels(images, labels, AugmentImages(), torch.Generator().manual_seed(3))
+    assert torch.equal(same, labels.long())
+    torch.testing.assert_close(unmoved, images.float() / 255)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train.shapes import write_shapes
+from tracker.errors import CheckpointError, ConfigError
+from tracker.evaluate.truth import DataSet
+from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.export import export_onnx
+from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.train.data.detection import load_data
+from tracker.train.initial_weights import start_network
+
+ANCHORS = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return load_data(write_shapes(tmp_path_factory.mktemp("shapes") / "s", images=6))[0]["train"]
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, YoloNet]:
+    """A network that tells cars, boxes and dogs apart."""
+    torch.manual_seed(5)
+    network = YoloNet(NetworkConfig(classes=3)).eval()
+    for head in network.heads:
+        torch.nn.init.normal_(head.classes.bias)
+    path = tmp_path_factory.mktemp("known") / "known.safetensors"
+    save_detector(path, network, ModelCard(("car", "box", "dog"), ANCHORS, input_size=640))
+    return path, network
+
+
+def test_a_network_for_other_classes_keeps_all_but_the_answers_for_them(
+    shapes: DataSet, known: tuple[Path, YoloNet]
+) -> None:
+    path, old = known
+    torch.manual_seed(1)
+    new, card, fresh = start_network(shapes, weights=str(path), input_size=320)
+    assert card.labels == ("disc", "box")
+    assert card.anchors == ANCHORS
+    assert card.input_size == 320
+    assert fresh == ["heads.0.classes", "heads.1.classes", "heads.2.classes"]
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        before, after = old(image), new.eval()(image)
+    torch.testing.assert_close(after.prototypes, before.prototypes)
+    for mine, theirs in zip(after.levels, before.levels, strict=True):
+        torch.testing.assert_close(mine[:, :, :5], theirs[:, :, :5])
+        torch.testing.assert_close(mine[:, :, 6], theirs[:, :, 6])  # both know the box, as number 1
+        torch.testing.assert_close(mine[:, :, 7:], theirs[:, :, 8:])
+        assert not torch.allclose(mine[:, :, 5], theirs[:, :, 5])
+
+
+def test_a_network_for_the_same_classes_is_taken_as_it_is(shapes: DataSet, known: tuple[Path, YoloNet]) -> None:
+    path, old = known
+    same = replace(shapes, labels=("car", "box", "dog"), names=("car", "box", "dog"))
+    new, card, fresh = start_network(same, weights=str(path))
+    assert fresh == []
+    assert card.labels == ("car", "box", "dog")
+    assert all(torch.equal(value, old.state_dict()[name]) for name, value in new.state_dict().items())
+
+
+def test_a_fresh_network_takes_a_published_backbone_and_anchors_of_the_data(shapes: DataSet, tmp_path: Path) -> None:
+    import torchvision
+
+    published = torchvision.models.resnet18()
+    torch.save(published.state_dict(), tmp_path / "resnet18.pth")
+    network, card, _ = start_network(shapes, backbone="resnet18", pretrained=str(tmp_path / "resnet18.pth"))
+    state = network.backbone.state_dict()
+    assert torch.equal(state["layer4.1.conv2.weight"], published.state_dict()["layer4.1.conv2.weight"])
+    widths = np.array([width for level in card.anchors for width, _ in level])
+    assert widths.min() > 100  # shapes of 0.36 to 0.44 of the image, at 416 pixels
+    assert widths.max() < 210
+
+
+def test_a_published_backbone_beside_whole_weights_is_refused(shapes: DataSet, known: tuple[Path, YoloNet]) -> None:
+    with pytest.raises(ConfigError, match="leave out --start, or --pretrained"):
+        start_network(shapes, weights=str(known[0]), pretrained="resnet18.pth")
+
+
+def test_too_few_boxes_for_anchors_are_said(shapes: DataSet) -> None:
+    with pytest.raises(ConfigError, match="6 anchors need as many labelled boxes"):
+        start_network(replace(shapes, samples=shapes.samples[:1]))
+
+
+def test_an_exported_network_of_ours_is_refused_with_what_to_take_instead(
+    shapes: DataSet, known: tuple[Path, YoloNet]
+) -> None:
+    exported = known[0].with_suffix(".onnx")
+    export_onnx(exported, *load_detector(known[0]))
+    with pytest.raises(CheckpointError, match=r"\.onnx: not the published YOLOX nano.*\.safetensors"):
+        start_network(shapes, weights=str(exported))

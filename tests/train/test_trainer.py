@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tracker.errors import CheckpointError, ConfigError, TrackerError
+from tracker.train import run_folder as state
+from tracker.train.trainer import FitConfig, fit
+
+
+class LineTask:
+    """Fits y = 2 x + 1; the loss turns NaN in the epoch told."""
+
+    steps = 5
+
+    def __init__(self, *, breaks_in: int = -1, scores: tuple[float, ...] = ()) -> None:
+        self.breaks_in, self.scores = breaks_in, scores
+        self.saved: list[tuple[str, float]] = []
+        self.measured = 0
+
+    def batches(self, epoch: int) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(epoch)
+        for step in range(self.steps):
+            x = torch.randn(8, 1, generator=generator)
+            yield x * float("nan") if epoch == self.breaks_in and step == 2 else x
+
+    def losses(self, network: nn.Module, batch: Tensor) -> Mapping[str, Tensor]:
+        return {"square": (network(batch) - 2 * batch - 1).square().mean()}
+
+    def measure(self, network: nn.Module) -> Mapping[str, float]:
+        self.measured += 1
+        return {"score": self.scores[self.measured - 1]} if self.scores else {}
+
+    def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
+        self.saved.append((path.name, measures.get("score", 0.0)))
+        path.write_bytes(b"network")
+
+
+def line_network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.2), nn.Linear(4, 1))
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    return [value.clone() for value in network.state_dict().values()]
+
+
+def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path) -> None:
+    config = FitConfig(epochs=6, learning_rate=0.05, device="cpu")
+    whole = line_network()
+    fit(whole, LineTask(), config, tmp_path / "whole", report=lambda _: None)
+
+    class Interrupted(LineTask):
+        def batches(self, epoch: int) -> Iterator[Tensor]:
+            for step, batch in enumerate(super().batches(epoch)):
+                if epoch == 3 and step == 2:
+                    raise KeyboardInterrupt
+                yield batch
+
+    broken = line_network()
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, Interrupted(), config, tmp_path / "broken", report=lambda _: None)
+    resumed = line_network()
+    fit(resumed, LineTask(), dataclasses.replace(config, resume=True), tmp_path / "broken", report=lambda _: None)
+    for expected, found in zip(weights(whole), weights(resumed), strict=True):
+        assert torch.equal(expected, found)
+    assert len((tmp_path / "broken/results.csv").read_text().splitlines()) == 1 + 6
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_finite_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "SAVE_SECONDS", 0.0)
+    network, task = line_network(), LineTask(breaks_in=2)
+    with pytest.raises(TrackerError, match=r"no longer finite in epoch 3, step 3.*last\.safetensors.*lower"):
+        fit(network, task, FitConfig(epochs=4, device="cpu"), tmp_path, report=lambda _: None)
+    saved = torch.load(tmp_path / "last.state.pt", weights_only=True)
+    assert saved["progress"]["epoch"] == 2
+    assert all(bool(value.isfinite().all()) for value in saved["network"].values())
+
+
+def test_epochs_of_an_instant_are_not_saved_one_by_one(tmp_path: Path) -> None:
+    """Or else saving would take longer than training: the first and the last are there."""
+    task = LineTask()
+    fit(line_network(), task, FitConfig(epochs=6, device="cpu"), tmp_path, report=lambda _: None)
+    assert [name for name, _ in task.saved].count("last.safetensors") == 2
+    assert torch.load(tmp_path / "last.state.pt", weights_only=True)["progress"]["epoch"] == 6
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> None:
+    task = LineTask(scores=(0.1, 0.5, 0.4, 0.3, 0.9))
+    result = fit(line_network(), task, FitConfig(epochs=5, patience=2, device="cpu"), tmp_path, report=lambda _: None)
+    assert result.epochs == 4
+    assert result.measures == {"score": 0.5}
+    assert [score for name, score in task.saved if name == "best.safetensors"] == [0.1, 0.5]
+
+
+def test_without_validation_data_the_last_epoch_is_the_best(tmp_path: Path) -> None:
+    task = LineTask()
+    lines: list[str] = []
+    fit(line_network(), task, FitConfig(epochs=3, device="cpu"), tmp_path, report=lines.append)
+    assert [name for name, _ in task.saved].count("best.safetensors") == 3
+    assert len(lines) == 3
+    assert all("loss square" in line and "min left" in line for line in lines)
+
+
+def test_time_out_ends_the_run_with_its_files_written(tmp_path: Path) -> None:
+    config = FitConfig(epochs=10_000, max_minutes=0.001, device="cpu")
+    result = fit(line_network(), LineTask(), config, tmp_path, report=lambda _: None)
+    assert result.epochs < 10_000
+    assert (tmp_path / "best.safetensors").is_file()
+
+
+def test_a_frozen_backbone_stays_until_its_epoch(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = nn.Linear(1, 3)
+            self.head = nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.head(self.backbone(x))
+            return result
+
+    torch.manual_seed(0)
+    network = Net()
+    start = network.backbone.weight.clone()
+    fit(network, LineTask(), FitConfig(epochs=2, freeze=2, device="cpu"), tmp_path / "a", report=lambda _: None)
+    assert torch.equal(network.backbone.weight, start)
+    fit(network, LineTask(), FitConfig(epochs=2, freeze=1, device="cpu"), tmp_path / "b", report=lambda _: None)
+    assert not torch.equal(network.backbone.weight, start)
+
+
+def test_nothing_to_resume_and_unknown_devices_are_said(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        fit(line_network(), LineTask(), FitConfig(resume=True, device="cpu"), tmp_path, report=lambda _: None)
+    with pytest.raises(ConfigError, match="--device gpu9000"):
+        fit(line_network(), LineTask(), FitConfig(device="gpu9000"), tmp_path, report=lambda _: None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sees no CUDA device"):
+        fit(line_network(), LineTask(), FitConfig(device="cuda"), tmp_path, report=lambda _: None)

@@ -1,0 +1,186 @@
+"""A recording in the formats others read: what a live run would have written, after all edits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tracker.annotate.export_source import FRAMES_AT_ONCE, RecordedParts
+from tracker.annotate.sink import as_tracks
+from tracker.errors import FormatError, SinkError
+from tracker.formats import find_format
+from tracker.formats.core.atomic import AtomicText
+from tracker.formats.core.live_rows import class_name
+from tracker.formats.jsonl import dump_line, event_to_mapping, header
+from tracker.formats.mot import MotSink
+from tracker.store import Observations, Origin, Picture, Recording
+from tracker.types import Detections, Event, Frame, FrameResult
+
+__all__ = ["export", "export_suffix", "to_results"]
+
+PLAIN_SUFFIX = {"mot", "coco", "jsonl", "cvat", "csv", "parquet"}
+"""Formats that need no more than the suffix to tell their files from those of other formats."""
+
+
+def export_suffix(name: str) -> str:
+    """What a recording's file in that format is called behind the recording's name; a folder for some formats."""
+    suffix = find_format(name).suffix
+    return suffix if name in PLAIN_SUFFIX else f".{name}{suffix}"
+
+
+def export(recording: Recording, name: str, path: Path) -> None:
+    """Write the recording in the named format; file or folder appear whole, in place of older ones.
+
+    MOT text and JSON Lines are to the byte what their live sinks write. Memory does not grow with the recording.
+    """
+    with recording.snapshot():
+        try:
+            _write(recording, name, path)
+        except FormatError as error:
+            if str(error).startswith(str(recording.path)):
+                raise
+            again = "Restore it from a copy, or annotate again."
+            raise FormatError(f"{recording.path}: damaged: it cannot be written as {name}: {error}. {again}") from error
+
+
+def _write(recording: Recording, name: str, path: Path) -> None:
+    if name == "mot":
+        _write_mot(recording, path)
+    elif name == "jsonl":
+        _write_jsonl(recording, path)
+    elif find_format(name).suffix:
+        find_format(name).load().write(path, RecordedParts(recording))
+    else:
+        _write_folder(recording, name, path)
+
+
+def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
+    """Frame by frame the rows, and the result a live run would have given, with an empty picture and no masks.
+
+    The frame's `source` is the name of the image, or of the video.
+    """
+    info = recording.info
+    video = Picture(str(info.source.get("name", "")), info.width, info.height)
+    dot = np.zeros((1, 1, 3), np.uint8)
+    for stretch in recording.stretches(frames=FRAMES_AT_ONCE, masks=True):
+        first, last = int(stretch.frames[0]), int(stretch.frames[-1])
+        events, pictures = _events_by_frame(recording, first, last), recording.pictures(first, last)
+        for index, time, rows in stretch.by_frame():
+            tracks = as_tracks(rows)
+            detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
+            name, width, height = pictures.get(index, video)
+            frame = Frame(np.broadcast_to(dot, (height, width, 3)), index, time, name)
+            yield rows, FrameResult(frame, detections, tracks, info.labels, events=tuple(events.get(index, ())))
+
+
+def _events_by_frame(recording: Recording, first: int, last: int) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = {}
+    for row in recording.events(first, last):
+        events.setdefault(row.frame, []).append(row.event)
+    return events
+
+
+def _write_mot(recording: Recording, path: Path) -> None:
+    sink = MotSink(path)
+    try:
+        for _, result in to_results(recording):
+            sink.write(result)
+        sink.close()
+    finally:
+        sink.discard()
+
+
+def _write_jsonl(recording: Recording, path: Path) -> None:
+    info = recording.info
+    name = str(info.source.get("name", ""))
+    are_images = bool(recording.pictures())
+    with AtomicText(path) as file:
+        file.write(dump_line(header(name, info.width, info.height, info.labels)))
+        for rows, result in to_results(recording):
+            line: dict[str, Any] = {"frame": result.frame.index, "time": result.frame.time}
+            height, width = result.frame.image.shape[:2]
+            if (width, height) != (info.width, info.height):
+                line |= {"width": width, "height": height}
+            if are_images:
+                line["image"] = result.frame.source
+            line["objects"] = list(_jsonl_objects(rows, info.labels, [height, width]))
+            if result.events:
+                line["events"] = [event_to_mapping(event) for event in result.events]
+            file.write(dump_line(line))
+
+
+def _jsonl_objects(rows: Observations, labels: tuple[str, ...], size: list[int]) -> Iterator[dict[str, Any]]:
+    columns = zip(
+        rows.tracks.tolist(),
+        rows.class_ids.tolist(),
+        rows.boxes.tolist(),
+        rows.scores.tolist(),
+        rows.origins.tolist(),
+        rows.masks or [None] * len(rows),
+        strict=True,
+    )
+    for track_id, class_id, box, score, origin, counts in columns:
+        entry: dict[str, Any] = {
+            "id": track_id,
+            "class": class_name(labels, class_id),
+            "class_id": class_id,
+            "bbox": box,
+            "score": score,
+            "state": "confirmed",
+        }
+        if origin == Origin.FILLED:
+            entry["keyframe"] = False
+        if counts is not None:
+            entry["segmentation"] = {"size": size, "counts": counts}
+        yield entry
+
+
+def _replace_old(old: Path, path: Path) -> None:
+    """Take the older folder away, but for what people put beside its annotations, such as the images."""
+    if not old.is_dir() or old.is_symlink():
+        return
+    if not path.exists():  # a run was killed between the two
+        old.replace(path)
+        return
+    for entry in old.iterdir():
+        if entry.suffix != ".xml" and not (path / entry.name).exists():
+            entry.replace(path / entry.name)
+    shutil.rmtree(old)
+
+
+def _refuse_twins(recording: Recording, name: str) -> None:
+    """Raise FormatError where two images would share one file: the later one's would take the earlier one's place."""
+    images: dict[str, str] = {}
+    for picture in recording.pictures().values():
+        stem = PurePosixPath(picture.name).stem
+        if stem in images:
+            raise FormatError(
+                f"{recording.path}: cannot be written as {name}: {images[stem]} and {picture.name} would share one "
+                "file. Rename one of them and annotate again, or choose a format that is one file, such as coco."
+            )
+        images[stem] = picture.name
+
+
+def _write_folder(recording: Recording, name: str, path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    old = path.with_name(path.name + ".old")
+    try:
+        if partial.is_dir() and not partial.is_symlink():
+            shutil.rmtree(partial)
+        _replace_old(old, path)
+        _refuse_twins(recording, name)
+        whole = partial / path.name  # its name stands in some formats' files
+        find_format(name).load().write(whole, RecordedParts(recording))
+        if path.exists():
+            path.replace(old)
+        whole.replace(path)
+        partial.rmdir()
+        _replace_old(old, path)
+    except OSError as error:
+        raise SinkError(
+            f"{path}: cannot be written: {error.strerror}. Free some space or choose another --out."
+        ) from error

@@ -1,0 +1,111 @@
+"""A recording of any length as the writers of formats want it: part by part, straight from the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from tracker.formats.core.annotations import Annotations, Frames, Objects
+from tracker.formats.core.chunks import Holds, Summary, TrackRow
+from tracker.store import Origin, Picture, Recording, Stretch
+
+__all__ = ["FRAMES_AT_ONCE", "RecordedParts"]
+
+FRAMES_AT_ONCE = 64
+
+
+class RecordedParts:
+    """The recording's rows as annotations; inside its `snapshot` each way through them gives the same."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._size = recording.info.width, recording.info.height
+        self.source = str(recording.info.source.get("name", ""))
+        self.labels = recording.info.labels
+
+    def summary(self) -> Summary:
+        """What is known of the whole."""
+        recording = self._recording
+        first, last = recording.first_frame, recording.last_frame
+        pictures = recording.pictures()
+        has_frames, has_rows = last >= 0, recording.observation_count() > 0
+        facts = {
+            Holds.TRACKS: has_rows,
+            Holds.SCORES: has_rows,
+            Holds.CLASSES: recording.class_count() > 1,
+            Holds.MASKS: recording.has_masks(),
+            Holds.TIMES: has_frames,
+            Holds.KEYFRAMES: recording.has_filled(),
+        }
+        return Summary(
+            first_frame=first,
+            last_frame=last,
+            last_time=recording.time_of(last) if has_frames else math.nan,
+            first_size=self._size_of(pictures.get(first)) if has_frames else (0, 0),
+            sizes=tuple(sorted({picture[1:] for picture in pictures.values()} or {self._size})) if has_frames else (),
+            are_images=bool(pictures),
+            content=Holds(sum(fact.value for fact, holds in facts.items() if holds)),
+        )
+
+    def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
+        """Some frames at a time."""
+        if objects:
+            yield from map(self._part, self._recording.stretches(frames=FRAMES_AT_ONCE, masks=True))
+        else:
+            for frames, times in self._recording.frame_stretches(FRAMES_AT_ONCE):
+                yield Annotations(self.source, self.labels, self._frames(frames, times), Objects.none())
+
+    def by_tracks(self) -> Iterator[tuple[int, Iterator[TrackRow]]]:
+        """Each track's id and rows, by ascending id."""
+        for track_id, rows in groupby(self._track_rows(), key=itemgetter(0)):
+            yield track_id, map(itemgetter(1), rows)
+
+    def track_classes(self) -> Iterator[tuple[int, int]]:
+        """Each track's id and the class of its first row, by ascending id."""
+        return self._recording.first_classes()
+
+    def _frames(self, indices: Int64[ndarray, " f"], times: Float64[ndarray, " f"]) -> Frames:
+        found = self._recording.pictures(int(indices[0]), int(indices[-1]))
+        pictures = [found.get(index) for index in indices.tolist()]
+        widths, heights = np.array([self._size_of(picture) for picture in pictures], np.int32).T
+        return Frames(indices, times, widths, heights, tuple(picture.name if picture else "" for picture in pictures))
+
+    def _size_of(self, picture: Picture | None) -> tuple[int, int]:
+        return (picture.width, picture.height) if picture else self._size
+
+    def _part(self, stretch: Stretch) -> Annotations:
+        rows = stretch.observations
+        objects = Objects(
+            frames=stretch.frames.searchsorted(rows.frames).astype(np.int64),
+            track_ids=rows.tracks,
+            class_ids=rows.class_ids,
+            boxes=rows.boxes,
+            scores=rows.scores,
+            segmentations=rows.masks or (),
+            occluded=np.zeros(len(rows), bool),
+            keyframes=rows.origins != Origin.FILLED,
+        )
+        return Annotations(self.source, self.labels, self._frames(stretch.frames, stretch.times), objects)
+
+    def _track_rows(self) -> Iterator[tuple[int, TrackRow]]:
+        pictures = self._recording.pictures()
+        for rows, times in self._recording.by_track():
+            columns = zip(
+                rows.tracks.tolist(),
+                rows.frames.tolist(),
+                times.tolist(),
+                rows.class_ids.tolist(),
+                rows.boxes.tolist(),
+                rows.masks or [None] * len(rows),
+                rows.origins.tolist(),
+                strict=True,
+            )
+            for track, frame, time, class_id, box, mask, origin in columns:
+                size = self._size_of(pictures.get(frame))
+                yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.FILLED)

@@ -1,0 +1,126 @@
+"""Annotations made elsewhere as a recording of their video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tracker.annotate.media_info import Footage, look_at
+from tracker.annotate.recordings import fingerprint, printable
+from tracker.errors import FormatError
+from tracker.formats import find_format
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.polygons import to_window
+from tracker.formats.core.rle import window_to_rle
+from tracker.store import Observations, Origin, RecordingInfo, RecordingWriter
+from tracker.store.schema import refuse_write, remove
+
+__all__ = ["ImportCounts", "import_annotations"]
+
+COMMIT_EVERY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """What came in."""
+
+    frames: int
+    objects: int
+    tracks: int
+
+
+def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels: tuple[str, ...] = ()) -> ImportCounts:
+    """Write a finished recording with the video's frames and time stamps, and the file's objects; it appears whole.
+
+    Objects without a track get one each. Raises FormatError for a malformed file, or one that tells of frames the
+    video does not have.
+    """
+    footage = look_at(video)
+    read: Annotations = find_format(name).load().read(path, footage.known(labels))
+    annotations = footage.place(read, path, name)
+    _check(annotations, path, footage)
+    size, digest = fingerprint(video.resolve())
+    recording = RecordingInfo(
+        source={
+            "path": printable(str(video.resolve())),
+            "name": printable(footage.name),
+            "size": size,
+            "digest": digest,
+        },
+        width=footage.width,
+        height=footage.height,
+        labels=annotations.labels,
+        settings={"imported": name},
+    )
+    rows = _rows(annotations)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        _write(partial, recording, rows, footage)
+        remove(out)
+        partial.replace(out)
+    except OSError as error:
+        raise refuse_write(out, error) from error
+    finally:
+        remove(partial)
+    return ImportCounts(len(footage.times), len(rows), len(np.unique(rows.tracks)))
+
+
+def _write(path: Path, recording: RecordingInfo, rows: Observations, footage: Footage) -> None:
+    times = footage.times
+    writer = RecordingWriter.create(path, recording)
+    try:
+        edges = np.searchsorted(rows.frames, list(times))
+        ends = np.searchsorted(rows.frames, list(times), side="right")
+        for done, (frame, start, end) in enumerate(zip(times, edges.tolist(), ends.tolist(), strict=True), start=1):
+            writer.add(frame, times[frame], rows[start:end], picture=footage.pictures.get(frame))
+            if done % COMMIT_EVERY == 0:
+                writer.commit({})
+        writer.commit({})
+        writer.complete_with(None)
+    finally:
+        writer.close()
+
+
+def _check(annotations: Annotations, path: Path, footage: Footage) -> None:
+    frames, video = annotations.frames, footage.name
+    for index, width, height in zip(
+        frames.indices.tolist(), frames.widths.tolist(), frames.heights.tolist(), strict=True
+    ):
+        if index not in footage.times:
+            raise FormatError(f"{path}: tells of frame {index}, but {video} has frames 0 to {max(footage.times)}")
+        if (width, height) != footage.size_of(index):
+            own_width, own_height = footage.size_of(index)
+            name = footage.pictures[index].name if footage.pictures else video
+            raise FormatError(
+                f"{path}: is about pictures of {width} x {height}, but {name} is {own_width} x {own_height}"
+            )
+
+
+def _rows(annotations: Annotations) -> Observations:
+    frames, objects = annotations.frames, annotations.objects
+    tracks = objects.track_ids.copy()
+    loose = tracks == 0
+    tracks[loose] = int(tracks.max(initial=0)) + 1 + np.arange(loose.sum())
+    by_hand = np.isnan(objects.scores)
+    origins = np.where(objects.keyframes, np.where(by_hand, Origin.SET, Origin.SEEN), Origin.FILLED)
+    masks: list[str | None] = []
+    for frame, segmentation in zip(objects.frames.tolist(), objects.segmentations, strict=True):
+        if isinstance(segmentation, tuple):
+            width, height = int(frames.widths[frame]), int(frames.heights[frame])
+            (rows, columns), covered = to_window(segmentation, width=width, height=height)
+            code = window_to_rle(covered, left=columns.start, top=rows.start, width=width, height=height)
+            masks.append(code["counts"])
+        else:
+            masks.append(segmentation)
+    kept = Observations.rounded(
+        annotations.frames.indices[objects.frames],
+        tracks=tracks,
+        class_ids=objects.class_ids,
+        scores=np.where(by_hand, 1.0, objects.scores),
+        boxes=objects.boxes,
+        origins=origins,
+        masks=masks if any(masks) else None,
+    )
+    return kept[np.lexsort((kept.tracks, kept.frames))]

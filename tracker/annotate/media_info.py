@@ -1,0 +1,87 @@
+"""What annotations made elsewhere are about: the frames of a video, or the images of a folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tracker.annotate.recordings import printable
+from tracker.errors import SourceError
+from tracker.formats.core.annotations import Annotations, Known
+from tracker.formats.core.frame_matching import NUMBERED_BY_PLACE, place_in_folder, place_in_video
+from tracker.store import Picture
+from tracker.video import FileSource, ImageSource, open_source
+
+__all__ = ["Footage", "look_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A video or folder of images at a glance."""
+
+    name: str
+    width: int
+    """Of the video, or of the first image."""
+    height: int
+    times: Mapping[int, float]
+    """The time stamp of each frame."""
+    pictures: Mapping[int, Picture]
+    """The image of each frame; empty for a video."""
+
+    def known(self, labels: tuple[str, ...]) -> Known:
+        """What a reader may want to know of it."""
+        sizes = {PurePosixPath(name).stem: (width, height) for name, width, height in self.pictures.values()}
+        width, height = (self.width, self.height) if len(set(sizes.values())) < 2 else (0, 0)
+        return Known(width, height, labels, source=self.name, frames=max(self.times, default=-1) + 1, sizes=sizes)
+
+    def size_of(self, frame: int) -> tuple[int, int]:
+        """Width and height of a frame."""
+        picture = self.pictures.get(frame)
+        return (self.width, self.height) if picture is None else picture[1:]
+
+    def place(self, annotations: Annotations, path: Path, form: str) -> Annotations:
+        """What was read of `path` in that format, at the frames that are meant, with their times and sizes.
+
+        Raises FormatError where it cannot be told which frames these are.
+        """
+        if self.pictures:
+            images = {frame: picture.name for frame, picture in self.pictures.items()}
+            annotations = place_in_folder(annotations, path, images)
+        elif form in NUMBERED_BY_PLACE:
+            annotations = place_in_video(annotations, path, self.name, max(self.times, default=-1) + 1)
+        frames = annotations.frames
+        indices = frames.indices.tolist()
+        told = zip(indices, frames.times.tolist(), strict=True)
+        times = [self.times.get(index, math.nan) if math.isnan(time) else time for index, time in told]
+        widths, heights = np.array([self.size_of(index) for index in indices], np.int32).reshape(-1, 2).T
+        frames = replace(
+            frames,
+            times=np.array(times, np.float64),
+            widths=np.where(frames.widths == 0, widths, frames.widths).astype(np.int32),
+            heights=np.where(frames.heights == 0, heights, frames.heights).astype(np.int32),
+        )
+        return replace(annotations, frames=frames)
+
+
+def look_at(path: Path | str) -> Footage:
+    """Name, size, times and pictures. Raises SourceError for live input and for what cannot be read."""
+    source = open_source(path)
+    try:
+        if source.live:
+            raise SourceError(f"{source.name}: expected a file or a folder of images, found live input")
+        info, name = source.info, Path(source.name).name
+        if isinstance(source, FileSource):
+            return Footage(name, info.width, info.height, dict(enumerate(source.times().tolist())), {})
+        times, pictures = {}, {}
+        for frame in source:
+            height, width = frame.image.shape[:2]
+            times[frame.index] = frame.time
+            if isinstance(source, ImageSource):
+                pictures[frame.index] = Picture(printable(frame.source), width, height)
+        return Footage(name, info.width, info.height, times, pictures)
+    finally:
+        source.close()

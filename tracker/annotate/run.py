@@ -1,0 +1,315 @@
+"""One recording from its first frame, or from where it stopped, to its exports."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tracker.annotate.export import export
+from tracker.annotate.lock import alone
+from tracker.annotate.plan import Orders, Plan, Progressing, make_plan, network_identity, output_path, settings_identity
+from tracker.annotate.recordings import Job, fingerprint, printable
+from tracker.annotate.refine import RefinedRows
+from tracker.annotate.render import render_video
+from tracker.annotate.rules import make_analytics, recount_all
+from tracker.annotate.sink import CheckpointingPipeline, RecordingSink
+from tracker.errors import FormatError, SinkError, SourceError
+from tracker.factory import Built, make_pipeline
+from tracker.formats import FORMATS
+from tracker.protocols import FrameSource
+from tracker.runner import Runner
+from tracker.store import Recording, RecordingInfo, RecordingWriter
+from tracker.types import Frame
+from tracker.video import FileSource, ImageSource, open_source
+
+__all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording"]
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY_S = 0.5
+NOT_WRITTEN = -1
+"""Stands for the revision of an export that was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one recording."""
+
+    name: str
+    status: Literal["done", "skipped", "failed"]
+    note: str = ""
+    """How it was begun, or why it failed."""
+    frames: int = 0
+    """In the whole recording."""
+    frames_now: int = 0
+    """Read in this run."""
+    seconds: float = 0.0
+    tracks: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    damage: int = 0
+    """Places of the source that could not be decoded."""
+    rejected: int = 0
+    outputs: tuple[str, ...] = ()
+
+
+class RecordingRun:
+    """A source on its way through a pipeline into a recording, from the recording's last checkpoint on."""
+
+    def __init__(self, source: FrameSource, built: Built, writer: RecordingWriter, orders: Orders) -> None:
+        checkpoint = writer.checkpoint
+        state = checkpoint.state
+        self.source, self.orders = source, orders
+        self._workers, self._writer = built.workers, writer
+        self._batch = orders.settings.detector.batch
+        self.pipeline = CheckpointingPipeline(built.pipeline, batch=self._batch)
+        analyse = make_analytics(writer.info)
+        self.sink = RecordingSink(
+            writer,
+            self.pipeline,
+            damage=self.damage,
+            analyse=analyse,
+            hindsight=orders.refine,
+            pictures=isinstance(source, ImageSource),
+        )
+        if checkpoint.frame >= 0:
+            self.sink.restore(state)
+        # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.
+        self.rest = Rest(source, checkpoint.frame, seek=not state.get("damage"))
+
+    def damage(self) -> int:
+        """Places of the source that could not be decoded: a run that goes on behind such a place meets it once more."""
+        return self.source.damage
+
+    def read_all(self, tell: Progressing) -> int:
+        """Everything that is left of the source, on the threads of a Runner; frames read in this run."""
+        before = self.sink.frames
+        total = self.source.info.frame_count
+        runner = Runner(self.rest, self.pipeline, [self.sink], batch=self._batch, workers=self._workers)
+        runner.start()
+        try:
+            while True:
+                progress = runner.wait(timeout_s=REPORT_EVERY_S)
+                tell("reading", before + progress.frames, total)
+                if not runner.running:
+                    runner.wait()
+                    break
+        except BaseException:
+            runner.stop()
+            runner.wait(timeout_s=10)
+            raise
+        return self.finish_reading(before)
+
+    def finish_reading(self, before: int) -> int:
+        """Write the last rows; frames read in this run. Raises SourceError where the source gave none at all."""
+        if not self.sink.frames:
+            raise SourceError(f"{self.source.name}: no frame could be decoded; the file is empty, damaged or encrypted")
+        self.sink.finish()
+        return self.sink.frames - before
+
+    def complete(self) -> None:
+        """Make the rows final, with hindsight where that is wanted."""
+        notes: dict[str, Any] = {"damage": self.damage(), "rejected": self.sink.rejected}
+        if not self.orders.refine:
+            self._writer.complete_with(None, self.sink.last_events(), **notes)
+            return
+        with Recording(self._writer.path) as recording, RefinedRows(recording) as rows:
+            events, _ = recount_all(recording, rows)
+            self._writer.complete_with(rows, events, refined=rows.account, **notes)
+
+
+class Rest:
+    """The frames of a source behind a given one, sought where that is possible and wanted, else walked to."""
+
+    def __init__(self, source: FrameSource, after: int, *, seek: bool) -> None:
+        self.name, self.live, self.info = source.name, source.live, source.info
+        self.damage = 0
+        self._source = source
+        self.after = after
+        self._seek = seek
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._seek and self.after >= 0 and isinstance(self._source, FileSource):
+            if self.after + 1 >= len(self._source.times()):
+                return
+            self._source.seek(self.after + 1)
+        for frame in self._source:
+            self.damage = self._source.damage
+            if frame.index > self.after:
+                yield frame
+        self.damage = self._source.damage
+
+    def close(self) -> None:
+        self._source.close()
+
+
+Reading = Callable[[RecordingRun, Progressing], int]
+"""Reads all that is left of a run's source into its sink; frames read."""
+
+
+def annotate_recording(
+    job: Job, orders: Orders, progressing: Progressing | None = None, *, read: Reading | None = None
+) -> FileReport:
+    """Do what is left to do about one recording; `read` is another way of reading it than on threads of this process.
+
+    Raises a TrackerError for what cannot be done.
+    """
+    tell = progressing or (lambda *_: None)
+    job.prepare()
+    with alone(job.beside(".sqlite.lock"), job.name, lambda: tell("waiting for another run", 0, None)):
+        return _annotate_alone(job, orders, tell, read)
+
+
+def _annotate_alone(job: Job, orders: Orders, tell: Progressing, read: Reading | None) -> FileReport:
+    started = time.perf_counter()
+    network = network_identity(orders.settings.detector)
+    plan = make_plan(job, orders, network)
+    frames_now = 0
+    if plan.action == "anew" and not orders.overwrite:
+        log.warning("%s: begins anew: %s", job.name, plan.reason)
+    if plan.action in ("new", "anew", "resume"):
+        frames_now = _record(job, orders, plan, network, tell, read or RecordingRun.read_all)
+    _write_outputs(job, orders, plan, tell)
+    seconds = time.perf_counter() - started
+    return _report(job, plan, frames_now, seconds)
+
+
+def _info_of(
+    source: FrameSource, job: Job, orders: Orders, network: dict[str, Any], labels: tuple[str, ...]
+) -> RecordingInfo:
+    """What a recording says of itself."""
+    size, digest = fingerprint(job.source)
+    facts = source.info
+    return RecordingInfo(
+        source={
+            "path": printable(str(job.source)),
+            "name": printable(source.name),
+            "size": size,
+            "digest": digest,
+            "rate": str(facts.rate) if facts.rate else None,
+            "time_base": str(facts.time_base) if facts.time_base else None,
+            "duration_s": facts.duration_s,
+            "has_audio": facts.has_audio,
+        },
+        width=facts.width,
+        height=facts.height,
+        labels=labels,
+        settings=settings_identity(orders),
+        network=network,
+        rules=orders.rules,
+    )
+
+
+def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell: Progressing, read: Reading) -> int:
+    """Read the source to its end into the store; frames read in this run."""
+    settings = orders.settings
+    source = open_source(job.source, vid_stride=settings.source.vid_stride)
+    try:
+        built = make_pipeline(settings, live=False, draw=False)
+        writer = _open_writer(source, job, orders, plan, network, built)
+    except BaseException:
+        source.close()
+        raise
+    try:
+        try:
+            run = RecordingRun(source, built, writer, orders)
+        except (KeyError, ValueError, TypeError, FormatError) as error:
+            log.warning("%s: begins anew: its checkpoint is another version's (%r)", job.name, error)
+            writer.close()
+            built = make_pipeline(settings, live=False, draw=False)
+            writer = _open_writer(source, job, orders, replace(plan, action="anew"), network, built)
+            run = RecordingRun(source, built, writer, orders)
+        frames = read(run, tell)
+        run.complete()
+        return frames
+    finally:
+        source.close()
+        writer.close()
+
+
+def _open_writer(
+    source: FrameSource, job: Job, orders: Orders, plan: Plan, network: dict[str, Any], built: Built
+) -> RecordingWriter:
+    if plan.action == "resume":
+        return RecordingWriter.resume(job.store)
+    if plan.action == "anew":
+        _remove_outputs(job)
+    labels = built.pipeline.detector.labels
+    return RecordingWriter.create(job.store, _info_of(source, job, orders, network=network, labels=labels))
+
+
+def _remove_outputs(job: Job) -> None:
+    """Take away what was exported of a recording that begins anew: it would tell of another one."""
+    try:
+        with Recording(job.store) as recording:
+            noted = dict(recording.note("outputs") or {})
+    except FormatError:  # what stands in the recording's place was never exported
+        return
+    for name in noted.keys() & {*FORMATS, "video"}:
+        path = output_path(job, name)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SinkError(
+                f"{path}: cannot be removed: {error.strerror}. Remove it, or choose another --out."
+            ) from error
+
+
+def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> None:
+    if not plan.outputs:
+        return
+    with Recording(job.store) as recording:
+        revision = recording.note("revision") or 0
+        written: dict[str, int] = recording.note("outputs") or {}
+        # Noted before they are written: a run that is killed here must not leave files that nobody knows of.
+        _note_outputs(job, {**dict.fromkeys(plan.outputs, NOT_WRITTEN), **written})
+        for name in plan.outputs:
+            path = output_path(job, name)
+            tell(f"writing {name}", recording.frame_count(), recording.frame_count())
+            if name == "video":
+                render_video(recording, job.source, path, orders.settings, tell)
+            else:
+                export(recording, name, path)
+            written = {**written, name: revision}
+    _note_outputs(job, written)
+
+
+def _note_outputs(job: Job, revisions: dict[str, int]) -> None:
+    """Keep with the recording what was exported of it, each with the revision of the corrections it shows."""
+    writer = RecordingWriter.resume(job.store)
+    try:
+        writer.complete_with(None, outputs=revisions)
+    finally:
+        writer.close()
+
+
+def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport:
+    with Recording(job.store) as recording:
+        labels = recording.info.labels
+        classes: Counter[str] = Counter()
+        for class_id, count in recording.track_counts().items():
+            classes[labels[class_id]] += count
+        kept: dict[str, int] = recording.note("outputs") or {}
+        outputs = [job.store, *(path for name in kept if (path := output_path(job, name)).exists())]
+        return FileReport(
+            name=job.name,
+            status="skipped" if plan.action == "skip" else "done",
+            note=plan.reason if plan.action != "new" else "",
+            frames=recording.frame_count(),
+            frames_now=frames_now,
+            seconds=round(seconds, 3),
+            tracks=classes.total(),
+            classes=dict(sorted(classes.items(), key=lambda item: (-item[1], item[0]))),
+            events=recording.event_count(),
+            damage=int(recording.note("damage") or 0),
+            rejected=int(recording.note("rejected") or 0),
+            outputs=tuple(str(path.relative_to(job.out)) for path in outputs),
+        )

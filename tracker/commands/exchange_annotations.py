@@ -1,0 +1,78 @@
+"""`export-annotations` and `import-annotations`: between recordings and the formats others read."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.annotate.export import export, export_suffix
+from tracker.annotate.import_ import import_annotations
+from tracker.commands.options import comma_list
+from tracker.commands.outputs import own_folder, spare_inputs
+from tracker.errors import ConfigError
+from tracker.formats import FORMATS, find_format
+from tracker.store import Recording
+
+__all__ = ["add_parsers"]
+
+log = logging.getLogger(__name__)
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add both."""
+    known = ", ".join(FORMATS)
+    exporting = subparsers.add_parser(
+        "export-annotations",
+        help="a recording in the formats others read",
+        description="Write recordings, as they stand after all corrections, in the formats others read.",
+    )
+    exporting.add_argument("recordings", nargs="+", type=Path, metavar="FILE.sqlite", help="recordings of annotate")
+    exporting.add_argument("--format", type=comma_list, required=True, metavar="A,B", help=f"one or more of {known}")
+    exporting.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    exporting.set_defaults(run=_export)
+
+    importing = subparsers.add_parser(
+        "import-annotations",
+        help="annotations from elsewhere as a recording",
+        description="Make a recording, to be corrected, counted and exported, of annotations made elsewhere.",
+    )
+    importing.add_argument("annotations", type=Path, metavar="FILE", help="annotation file, or folder for some formats")
+    importing.add_argument("--format", required=True, metavar="NAME", help=f"what the file is: one of {known}")
+    importing.add_argument("--video", type=Path, required=True, metavar="FILE", help="the video that was annotated")
+    importing.add_argument("--out", type=Path, required=True, metavar="FILE.sqlite", help="the recording to write")
+    importing.add_argument("--classes", type=comma_list, default=(), metavar="A,B", help="names for numbered classes")
+    importing.add_argument("--overwrite", action="store_true", help="replace a recording that is there already")
+    importing.set_defaults(run=_import)
+
+
+def _export(options: argparse.Namespace) -> int:
+    for name in options.format:
+        find_format(name)
+    stems = [path.stem.casefold() for path in options.recordings]
+    if len(set(stems)) < len(stems):
+        raise ConfigError("two of the recordings have the same name; export them one by one into folders of their own")
+    own_folder(options.out)
+    for path in options.recordings:
+        with Recording(path) as recording:
+            if not recording.complete:
+                log.warning("%s: not finished yet; it ends with frame %d", path, recording.last_frame)
+            for name in dict.fromkeys(options.format):
+                target = options.out / f"{path.stem}{export_suffix(name)}"
+                export(recording, name, target)
+                sys.stdout.write(f"{target}\n")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    find_format(options.format)
+    spare_inputs(options.out, options.annotations, options.video)
+    if options.out.exists() and not options.overwrite:
+        raise ConfigError(f"{options.out}: exists already; --overwrite replaces it, with its corrections")
+    counts = import_annotations(
+        options.annotations, options.format, video=options.video, out=options.out, labels=tuple(options.classes)
+    )
+    sys.stdout.write(f"{counts.frames} frames, {counts.objects} objects, {counts.tracks} tracks: {options.out}\n")
+    return 0

@@ -1,0 +1,87 @@
+"""`train classifier`: a network that says what one image shows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.commands.train_options import add_fit_options, fit_config
+from tracker.errors import ConfigError
+from tracker.evaluate.classification import report_classification
+from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
+from tracker.train.classifier import ClassifierTraining, train_classifier
+from tracker.train.data.classification import AugmentImages, load_labelled_images
+from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.trainer import FitConfig
+
+__all__ = ["add_parser"]
+
+AUGMENTATIONS = {
+    "none": AugmentImages(),
+    "digits": AugmentImages(rotate=10.0, scale=0.1, shift=0.07),
+    "photos": AugmentImages(rotate=10.0, scale=0.25, shift=0.1, flip=True, colour=0.2),
+}
+
+
+def add_parser(train_subparsers: Any) -> None:
+    """Add `classifier`."""
+    parser = train_subparsers.add_parser("classifier", help="a network that says what one image shows")
+    text = "an .npz with images and labels, or a folder with one folder per class"
+    parser.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
+    text = "the same, to choose the best epoch by; without it a tenth of --data is set aside"
+    parser.add_argument("--val", type=Path, metavar="PATH", help=text)
+    text = "the same, measured once when all is done"
+    parser.add_argument("--test", type=Path, metavar="PATH", help=text)
+    parser.add_argument("--backbone", default="resnet18", metavar="NAME", help="lenet5, resnet18, ..., timm:NAME")
+    parser.add_argument("--head", choices=("paper", "pooled"), default="paper", help="dense layers (default paper)")
+    parser.add_argument("--dropout", type=float, default=0.0, help="before the last dense layer (default 0)")
+    text = "weights of torchvision or timm to start from (.pth or .safetensors)"
+    parser.add_argument("--pretrained", type=Path, metavar="FILE", help=text)
+    text = "side in pixels (default: the .npz's own, 224 for folders)"
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help=text)
+    text = "how training images are varied (default: digits for grey images, photos for colour)"
+    parser.add_argument("--augment", choices=tuple(AUGMENTATIONS), help=text)
+    parser.add_argument("--batch", type=int, default=128, metavar="N", help="images per step (default 128)")
+    parser.add_argument("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="(default 0)")
+    add_fit_options(parser, FitConfig(epochs=14, learning_rate=3e-3), out="runs/classifier")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    size = options.image_size
+    if size is not None and size < 1:
+        raise ConfigError(f"--image-size {size}: must be 1 or more")
+    train = load_labelled_images(options.data, size=size)
+    form: dict[str, Any] = {"size": train.images.shape[2], "names": train.names, "channels": train.images.shape[1]}
+    val, test = (None if path is None else load_labelled_images(path, **form) for path in (options.val, options.test))
+    augment = options.augment or ("digits" if train.images.shape[1] == 1 else "photos")
+    config = ClassifierTraining(
+        network=ClassifierConfig(backbone=options.backbone, head=options.head, dropout=options.dropout),
+        pretrained=options.pretrained,
+        batch=options.batch,
+        label_smoothing=options.label_smoothing,
+        augment=AUGMENTATIONS[augment],
+        fit=fit_config(options),
+    )
+    _tell(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
+    with tell_if_interrupted(options.out):
+        result = train_classifier(config, train, val, options.out, report=_tell)
+    network, description = load_classifier(result.best)
+    error = description["accuracy"].get("error")
+    told = (
+        f"validation error {100 * error:.2f} %" if error is not None else "(the last: nothing to judge by; give --val)"
+    )
+    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
+    if test is not None:
+        report = report_classification(
+            test.labels, classify(network, test.images).argmax(axis=1), classes=len(test.names)
+        )
+        _tell(f"test error {100 * report.error:.2f} % of {len(test)} images")
+    return 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

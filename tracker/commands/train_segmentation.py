@@ -1,0 +1,104 @@
+"""`train segmentation`: a network that labels every pixel."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracker.commands.train_options import add_fit_options, fit_config
+from tracker.errors import ConfigError
+from tracker.nets.segmenter import SegmentationConfig, load_segmentation
+from tracker.train.data.classification import AugmentImages
+from tracker.train.data.segmentation import load_pixel_labels
+from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.segmenter import SegmentationTraining, train_segmentation
+from tracker.train.trainer import FitConfig
+
+__all__ = ["add_parser", "image_size", "name_list", "number_list"]
+
+
+def add_parser(train_subparsers: Any) -> None:
+    """Add `segmentation`."""
+    parser = train_subparsers.add_parser("segmentation", help="a network that labels every pixel (U-Net, FCN)")
+    text = "folder or .tar with train/images, train/labels, val/images, val/labels; labels are PNGs of class numbers"
+    parser.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
+    text = "class names in the order of their numbers, separated by commas"
+    parser.add_argument("--names", type=name_list, required=True, metavar="A,B", help=text)
+    text = "label numbers that count neither way, besides 255"
+    parser.add_argument("--ignore", type=number_list, default=(), metavar="N,N", help=text)
+    parser.add_argument("--architecture", choices=("unet", "fcn"), default="unet", help="(default unet)")
+    text = "U-Net: channels of the first level (default 32; the paper: 64)"
+    parser.add_argument("--width", type=int, default=32, metavar="N", help=text)
+    text = "FCN: vgg16, resnet18, ... (default resnet18)"
+    parser.add_argument("--backbone", default="resnet18", metavar="NAME", help=text)
+    text = "FCN-8s, 16s or 32s (default 8)"
+    parser.add_argument("--finest", type=int, choices=(8, 16, 32), default=8, help=text)
+    text = "FCN: channels of the two wide layers (default 0, none; the paper: 4096 on vgg16)"
+    parser.add_argument("--hidden", type=int, default=0, metavar="N", help=text)
+    text = "FCN: weights of torchvision or timm for the backbone (.pth or .safetensors)"
+    parser.add_argument("--pretrained", type=Path, metavar="FILE", help=text)
+    text = "images are scaled to this (default 480x360)"
+    parser.add_argument("--image-size", type=image_size, default=(360, 480), metavar="WxH", help=text)
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="images per step (default 8)")
+    text = "0 counts pixels, 1 makes every class weigh the same (default 0.5)"
+    parser.add_argument("--balance", type=float, default=0.5, metavar="POWER", help=text)
+    add_fit_options(parser, FitConfig(epochs=100, learning_rate=2e-3), out="runs/segmentation")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    form: dict[str, Any] = {"classes": len(options.names), "size": options.image_size, "ignore": options.ignore}
+    train = load_pixel_labels(options.data, "train", **form)
+    val = load_pixel_labels(options.data, "val", **form)
+    config = SegmentationTraining(
+        network=SegmentationConfig(
+            architecture=options.architecture,
+            width=options.width,
+            backbone=options.backbone,
+            finest=options.finest,
+            hidden=options.hidden,
+        ),
+        pretrained=options.pretrained,
+        batch=options.batch,
+        balance=options.balance,
+        augment=AugmentImages(rotate=5.0, scale=0.3, shift=0.15, flip=True, colour=0.2),
+        fit=fit_config(options),
+    )
+    skipped = len(train.skipped) + len(val.skipped)
+    _tell(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
+    with tell_if_interrupted(options.out):
+        result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
+    _, description = load_segmentation(result.best)
+    _tell(f"best of {result.epochs} epochs: {result.best}  mean IoU {description['accuracy']['mean_iou']:.3f}")
+    return 0
+
+
+def name_list(text: str) -> tuple[str, ...]:
+    """The parts of `a,b,c`."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """(height, width) of `WIDTHxHEIGHT`."""
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise ConfigError(f"--image-size {text}: expected WIDTHxHEIGHT, such as 480x360") from error
+    if width < 1 or height < 1:
+        raise ConfigError(f"--image-size {text}: expected positive sides, such as 480x360")
+    return height, width
+
+
+def number_list(text: str) -> tuple[int, ...]:
+    """The numbers of `1,2,3`."""
+    try:
+        return tuple(int(part) for part in name_list(text))
+    except ValueError as error:
+        raise ConfigError(f"--ignore {text}: expected numbers separated by commas, such as 11") from error
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,245 @@
+"""From a network's raw numbers to Detections of the original picture: threshold, decode, suppress, cut out masks.
+
+Plain numpy and OpenCV; the work grows with the candidates above the threshold, not with the size of the maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+from numpy import ndarray
+
+from tracker.detect.pooled_embedding import describe
+from tracker.geometry import Letterbox, clip, cxcywh_to_xyxy, nms
+from tracker.types import Detections
+
+__all__ = ["AnchorLayout", "Candidates", "cut_masks", "decode_anchors", "decode_yolox", "suppress"]
+
+MAX_CANDIDATES = 3000
+ONE_OBJECT_IOU = 0.85
+"""Boxes of two classes that overlap more than this are one object with two names; the better one stays."""
+LOGIT_STEPS = 16
+"""Mask logits are kept in steps of 1/16 from -8 to 8, where the sigmoid is within 1/255 of its ends."""
+COVERAGE_OF_LOGIT = np.round(255 / (1 + np.exp(-(np.arange(256) - 128) / LOGIT_STEPS))).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorLayout:
+    """How the raw maps of our network are to be read; see tracker/nets/yolo.py."""
+
+    strides: tuple[int, ...]
+    anchors: tuple[tuple[tuple[float, float], ...], ...]
+    """Width and height in input pixels of each anchor of each level."""
+    classes: int
+    coefficients: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Decoded boxes above the threshold in pixels of the letterboxed canvas."""
+
+    boxes: Float32[ndarray, "n 4"]
+    scores: Float32[ndarray, " n"]
+    class_ids: Int32[ndarray, " n"]
+    coefficients: Float32[ndarray, "n c"]
+
+    def __getitem__(self, rows: ndarray) -> Candidates:
+        return Candidates(self.boxes[rows], self.scores[rows], self.class_ids[rows], self.coefficients[rows])
+
+
+def decode_anchors(
+    maps: Sequence[Float32[ndarray, "k c h w"]],
+    layout: AnchorLayout,
+    *,
+    conf: float,
+    classes: Int32[ndarray, " q"] | None = None,
+) -> Candidates:
+    """Boxes of one image whose best wanted class scores at least `conf`, from the raw maps of each level.
+
+    The score is sigmoid(objectness) * sigmoid(class). Source: Redmon and Farhadi 2018 for the sizes,
+    Ge et al. 2021 for the linear centres.
+    """
+    boxes, scores, class_ids, coefficients = [], [], [], []
+    with np.errstate(over="ignore", invalid="ignore"):
+        floor = np.float32(np.log(max(conf, 1e-6) / max(1 - conf, 1e-6)))
+        for level, stride, anchors in zip(maps, layout.strides, layout.anchors, strict=True):
+            anchor, row, column = np.nonzero(level[:, 4] >= floor)
+            cells = level[anchor, :, row, column]
+            chances = _sigmoid(cells[:, 5 : 5 + layout.classes])
+            best, class_score = _best_class(chances, classes)
+            score = _sigmoid(cells[:, 4]) * class_score
+            above = score >= conf
+            cells, anchor, row, column = cells[above], anchor[above], row[above], column[above]
+            tx, ty, tw, th = cells[:, :4].T
+            anchor_width, anchor_height = np.asarray(anchors, np.float32)[anchor].T
+            cxcywh = np.stack(
+                [
+                    (column + tx) * stride,
+                    (row + ty) * stride,
+                    anchor_width * np.exp(tw),
+                    anchor_height * np.exp(th),
+                ],
+                axis=1,
+            )
+            boxes.append(cxcywh_to_xyxy(cxcywh))
+            scores.append(score[above])
+            class_ids.append(best[above])
+            coefficients.append(cells[:, 5 + layout.classes :])
+    return Candidates(
+        np.concatenate(boxes).astype(np.float32),
+        np.concatenate(scores).astype(np.float32),
+        np.concatenate(class_ids).astype(np.int32),
+        np.concatenate(coefficients).astype(np.float32),
+    )
+
+
+def decode_yolox(
+    output: Float32[ndarray, "n c"],
+    *,
+    width: int,
+    height: int,
+    conf: float,
+    classes: Int32[ndarray, " q"] | None = None,
+    strides: tuple[int, ...] = (8, 16, 32),
+) -> Candidates:
+    """Boxes of one image from YOLOX's output, whose objectness and classes are already probabilities.
+
+    Source: Ge et al. 2021; the grid is laid out level after level, row by row.
+    """
+    columns, rows, steps = [], [], []
+    for stride in strides:
+        row, column = np.mgrid[: height // stride, : width // stride]
+        columns.append(column.ravel())
+        rows.append(row.ravel())
+        steps.append(np.full(row.size, stride))
+    best, class_score = _best_class(output[:, 5:], classes)
+    score = output[:, 4] * class_score
+    above = np.flatnonzero(score >= conf)
+    step = np.concatenate(steps)[above]
+    tx, ty, tw, th = output[above, :4].T
+    with np.errstate(over="ignore", invalid="ignore"):
+        cxcywh = np.stack(
+            [
+                (np.concatenate(columns)[above] + tx) * step,
+                (np.concatenate(rows)[above] + ty) * step,
+                np.exp(tw) * step,
+                np.exp(th) * step,
+            ],
+            axis=1,
+        )
+    return Candidates(
+        cxcywh_to_xyxy(cxcywh).astype(np.float32),
+        score[above].astype(np.float32),
+        best[above].astype(np.int32),
+        np.empty((len(above), 0), np.float32),
+    )
+
+
+def suppress(candidates: Candidates, *, iou: float, max_det: int) -> Candidates:
+    """The best box of each object, best score first, at most `max_det`.
+
+    Boxes that are not finite are kept to be counted by the pipeline; they suppress nobody.
+    """
+    finite = np.isfinite(candidates.boxes).all(axis=1)
+    broken = np.flatnonzero(~finite)[:max_det]
+    rows = np.flatnonzero(finite)
+    if len(rows) > MAX_CANDIDATES:
+        rows = rows[np.argsort(-candidates.scores[rows], kind="stable")[:MAX_CANDIDATES]]
+    chosen = candidates[rows]
+    kept = nms(chosen.boxes, chosen.scores, chosen.class_ids, threshold=iou)
+    chosen = chosen[kept]
+    if len(np.unique(chosen.class_ids)) > 1:
+        chosen = chosen[nms(chosen.boxes, chosen.scores, threshold=max(iou, ONE_OBJECT_IOU))]
+    chosen = chosen[np.arange(min(len(chosen.boxes), max_det))]
+    if not len(broken):
+        return chosen
+    spoiled = candidates[broken]
+    return Candidates(
+        np.concatenate([chosen.boxes, spoiled.boxes]),
+        np.concatenate([chosen.scores, spoiled.scores]),
+        np.concatenate([chosen.class_ids, spoiled.class_ids]),
+        np.concatenate([chosen.coefficients, spoiled.coefficients]),
+    )
+
+
+def to_detections(
+    found: Candidates,
+    letterbox: Letterbox,
+    *,
+    image_width: int,
+    image_height: int,
+    prototypes: Float32[ndarray, "c ph pw"] | None = None,
+    features: Float32[ndarray, "d fh fw"] | None = None,
+) -> Detections:
+    """The objects in pixels of the original picture, clipped to it.
+
+    With masks where there are prototypes, and with what they look like where there are features.
+    """
+    boxes = clip(letterbox.to_image(found.boxes), image_width, image_height)
+    on_canvas = letterbox.to_canvas(boxes)
+    masks = embeddings = None
+    if prototypes is not None:
+        masks = cut_masks(prototypes, found.coefficients, on_canvas, width=letterbox.width)
+    if features is not None:
+        embeddings = describe(features, on_canvas, width=letterbox.width)
+    return Detections(boxes, found.scores, found.class_ids, masks, embeddings)
+
+
+def cut_masks(
+    prototypes: Float32[ndarray, "c ph pw"],
+    coefficients: Float32[ndarray, "n c"],
+    boxes: Float32[ndarray, "n 4"],
+    *,
+    width: int,
+) -> UInt8[ndarray, "n m m"]:
+    """Each object's coverage stretched over its box, m at least the largest box's extent in prototype cells.
+
+    `boxes` are in canvas pixels, `width` is the canvas width. Only the cells under a box are combined.
+    Source: Bolya et al., YOLACT, ICCV 2019, eq. 1.
+    """
+    scale = prototypes.shape[2] / width
+    rows, columns = prototypes.shape[1:]
+    usable = np.isfinite(boxes).all(axis=1)
+    cells = np.where(usable[:, None], boxes, 0) * scale
+    x1, y1, x2, y2 = cells.T
+    extent = float(np.maximum(x2 - x1, y2 - y1).max(initial=0))
+    size = int(np.clip(-(-extent // 16) * 16, 32, max(rows, columns)))
+    masks = np.zeros((len(boxes), size, size), np.uint8)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for mask, weights, (left, top, right, bottom) in zip(masks, coefficients, cells.tolist(), strict=True):
+        if right <= left or bottom <= top:
+            continue
+        # One cell more on each side, so that the edges are read between two cells.
+        first_row, last_row = max(0, int(top) - 1), min(rows, int(bottom) + 2)
+        first_column, last_column = max(0, int(left) - 1), min(columns, int(right) + 2)
+        window = prototypes[:, first_row:last_row, first_column:last_column]
+        if not window.size:
+            continue
+        logits = (weights @ window.reshape(len(weights), -1)).reshape(window.shape[1:])
+        steps = np.clip(logits * LOGIT_STEPS + 128.5, 0, 255).astype(np.uint8)
+        step_x, step_y = (right - left) / size, (bottom - top) / size
+        from_mask = np.array(
+            [
+                [step_x, 0, left - first_column + step_x / 2 - 0.5],
+                [0, step_y, top - first_row + step_y / 2 - 0.5],
+            ]
+        )
+        cv2.warpAffine(steps, from_mask, (size, size), dst=mask, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    covered: ndarray = COVERAGE_OF_LOGIT[masks] if len(masks) else masks
+    return covered
+
+
+def _best_class(
+    chances: Float32[ndarray, "n q"], classes: Int32[ndarray, " k"] | None
+) -> tuple[Int32[ndarray, " n"], Float32[ndarray, " n"]]:
+    best = chances.argmax(axis=1) if classes is None else classes[chances[:, classes].argmax(axis=1)]
+    return best.astype(np.int32), chances[np.arange(len(chances)), best]
+
+
+def _sigmoid(logits: Float32[ndarray, ...]) -> Float32[ndarray, ...]:
+    chances: ndarray = np.float32(1) / (np.float32(1) + np.exp(-logits))
+    return chances

@@ -1,0 +1,94 @@
+"""From a network's raw maps to the best box of each object, for a whole batch, on the device the maps are on.
+
+The same rules as `postprocess.decode_anchors` and `postprocess.suppress`; only what is kept is copied to the CPU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32, Int64
+from numpy import ndarray
+from torch import Tensor
+
+from tracker.detect.decode import MAX_CANDIDATES, ONE_OBJECT_IOU, AnchorLayout, Candidates
+from tracker.nets.anchors import AnchorGrid, decode
+from tracker.nets.suppress import nms
+from tracker.nets.yolo import RawMaps
+
+__all__ = ["find_objects"]
+
+
+def find_objects(
+    raw: RawMaps,
+    layout: AnchorLayout,
+    *,
+    conf: float,
+    iou: float,
+    max_det: int,
+    classes: Int32[ndarray, " q"] | None = None,
+) -> list[Candidates]:
+    """Per image the boxes whose best wanted class scores at least `conf`, suppressed, best first, at most `max_det`."""
+    images, boxes, scores, cells = _decode(raw, layout, conf=conf, classes=classes)
+    finite = boxes.isfinite().all(dim=1)
+    usable = finite.nonzero()[:, 0]
+    if len(usable) > MAX_CANDIDATES:
+        usable = usable[_best_of_each(images[usable], scores[usable])]
+    class_ids = _best_class(cells, layout, classes)[1]
+    groups = images * layout.classes + class_ids
+    kept = usable[nms(boxes[usable], scores[usable], groups[usable], threshold=iou)]
+    kept = kept[nms(boxes[kept], scores[kept], images[kept], threshold=max(iou, ONE_OBJECT_IOU))]
+    rows = torch.cat((kept, (~finite).nonzero()[:, 0]))  # broken ones are kept to be counted by the pipeline
+    owners = images[rows].cpu().numpy()
+    sound = finite[rows].cpu().numpy()
+    whole = Candidates(
+        boxes[rows].cpu().numpy(),
+        scores[rows].cpu().numpy(),
+        class_ids[rows].int().cpu().numpy(),
+        cells[rows, 5 + layout.classes :].cpu().numpy(),
+    )
+    found = []
+    for image in range(len(raw.prototypes)):
+        chosen, broken = (((owners == image) & kind).nonzero()[0][:max_det] for kind in (sound, ~sound))
+        found.append(whole[np.concatenate((chosen, broken))])
+    return found
+
+
+def _decode(
+    raw: RawMaps, layout: AnchorLayout, *, conf: float, classes: Int32[ndarray, " q"] | None
+) -> tuple[Int64[Tensor, " n"], Float32[Tensor, "n 4"], Float32[Tensor, " n"], Float32[Tensor, "n c"]]:
+    """(image, box, score, raw channels) of every anchor that speaks up, level by level."""
+    floor = math.log(max(conf, 1e-6) / max(1 - conf, 1e-6))
+    parts = []
+    for level, stride, anchors in zip(raw.levels, layout.strides, layout.anchors, strict=True):
+        image, anchor, row, column = (level[:, :, 4].float() >= floor).nonzero(as_tuple=True)
+        cells = level[image, anchor, :, row, column].float()
+        score = cells[:, 4].sigmoid() * _best_class(cells, layout, classes)[0]
+        above = score >= conf
+        widths, heights = torch.tensor(anchors, device=level.device)[anchor].unbind(-1)
+        grid = AnchorGrid(column.float(), row.float(), torch.full_like(widths, stride), widths, heights)
+        parts.append((image[above], decode(cells[:, :4], grid)[above], score[above], cells[above]))
+    images, boxes, scores, channels = (torch.cat(column) for column in zip(*parts, strict=True))
+    return images, boxes, scores, channels
+
+
+def _best_class(
+    cells: Float32[Tensor, "n c"], layout: AnchorLayout, classes: Int32[ndarray, " q"] | None
+) -> tuple[Float32[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Chance and number of the best wanted class."""
+    logits = cells[:, 5 : 5 + layout.classes]
+    wanted = torch.arange(layout.classes) if classes is None else torch.from_numpy(classes).long()
+    wanted = wanted.to(cells.device)
+    chance, place = logits[:, wanted].sigmoid().max(dim=1)
+    return chance, wanted[place]
+
+
+def _best_of_each(images: Int64[Tensor, " n"], scores: Float32[Tensor, " n"]) -> Int64[Tensor, " k"]:
+    """Rows of the MAX_CANDIDATES best of each image, in the order they came."""
+    order = scores.argsort(descending=True, stable=True)
+    order = order[images[order].argsort(stable=True)]
+    firsts = torch.searchsorted(images[order], images[order])
+    ranks = torch.arange(len(order), device=order.device) - firsts
+    return order[ranks < MAX_CANDIDATES].sort().values

@@ -1,0 +1,1 @@
+"""What runs a network: ONNX Runtime, OpenVINO, TorchScript or torch; each gives the raw maps of `nets/yolo.py`."""

@@ -1,0 +1,222 @@
+"""Our network, or YOLOX's, on ONNX Runtime. Never imports torch, so the program starts fast and stays small."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+from numpy import ndarray
+
+from tracker.config import DetectorConfig
+from tracker.detect.classes import choose_classes
+from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress, to_detections
+from tracker.detect.yolo_detector import no_features
+from tracker.errors import CheckpointError, ConfigError
+from tracker.geometry import Letterbox
+from tracker.types import Detections, Image
+
+__all__ = ["COCO_LABELS", "OnnxDetector", "is_ultralytics_export"]
+
+FORMAT = "sightline-yolo/1"
+
+COCO_NAMES = """
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
+    backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball
+    bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork, knife,
+    spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
+    couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone,
+    microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
+    toothbrush
+"""
+COCO_LABELS = tuple(name.strip() for name in COCO_NAMES.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What a model file says of itself."""
+
+    labels: tuple[str, ...]
+    imgsz: int
+    conf: float
+    iou: float
+    layout: AnchorLayout | None
+    """None for YOLOX's own output."""
+    fixed: tuple[int, int] | None
+    """Height and width of an input that takes one size only."""
+
+
+class OnnxDetector:
+    """Detects with an ONNX file of ours (any input size in multiples of 32) or of YOLOX.
+
+    `threads` are those of one call; several calls may run at once. Detections below the threshold are given too,
+    down to `floor`; with `embed` all carry what they look like. Raises CheckpointError for a file that is no such
+    model, ConfigError for a class, size or device that does not fit, and with `embed` for one without feature map.
+    """
+
+    def __init__(
+        self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0, embed: bool = False
+    ) -> None:
+        import onnxruntime
+
+        self._session = _open(path, config.device, threads)
+        model = _describe(path, self._session)
+        self.labels = model.labels
+        self.engine = f"ONNX Runtime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
+        self._model = model
+        self._masks = config.masks and model.layout is not None and model.layout.coefficients > 0
+        self._classes: Int32[ndarray, " k"] | None = choose_classes(config.classes, self.labels)
+        self.conf = model.conf if config.conf is None else config.conf
+        self._floor = min(self.conf, floor)
+        self._iou = model.iou if config.iou is None else config.iou
+        self._max_det = config.max_det
+        self._size = config.imgsz or model.imgsz
+        if model.fixed is not None and self._size != max(model.fixed):
+            raise ConfigError(f"{path}: takes images of {max(model.fixed)} only; use --imgsz {max(model.fixed)}")
+        self._input = self._session.get_inputs()[0].name
+        outputs = [output.name for output in self._session.get_outputs()]
+        if embed and "features" not in outputs:
+            raise no_features(str(path))
+        unwanted = {"prototypes": not self._masks, "features": not embed}
+        self._outputs = [name for name in outputs if not unwanted.get(name, False)]
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Boxes and masks of each image in its own pixels, best score first.
+
+        Images that letterbox to one size go through the network together.
+        """
+        letterboxes = [self._letterbox(image) for image in images]
+        found: list[Detections | None] = [None] * len(images)
+        sizes = dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes)
+        for size in sizes:
+            rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == size]
+            outputs = self.run_network([letterboxes[row].apply(images[row]) for row in rows])
+            for position, row in enumerate(rows):
+                own = {name: output[position] for name, output in outputs.items()}
+                height, width = images[row].shape[:2]
+                found[row] = self._convert(own, letterboxes[row], image_width=width, image_height=height)
+        return [detections for detections in found if detections is not None]
+
+    def _letterbox(self, image: Image) -> Letterbox:
+        height, width = image.shape[:2]
+        if self._model.fixed is None:
+            return Letterbox.fit(width, height, self._size)
+        fixed_height, fixed_width = self._model.fixed
+        return Letterbox.inside(width, height, width=fixed_width, height=fixed_height)
+
+    def run_network(self, canvases: list[UInt8[ndarray, "h w 3"]]) -> dict[str, Any]:
+        """The network's raw outputs, by name, for letterboxed canvases of one size."""
+        if self._model.layout is None:
+            # YOLOX was trained on BGR, 0 to 255, one image a call.
+            planes = [np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1), np.float32) for canvas in canvases]
+            rows = [self._session.run(self._outputs, {self._input: plane[None]})[0] for plane in planes]
+            return {"output": np.concatenate(rows)}
+        pixels = canvases[0][None] if len(canvases) == 1 else np.stack(canvases)
+        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: pixels}), strict=True))
+
+    def _convert(
+        self, outputs: dict[str, ndarray], letterbox: Letterbox, *, image_width: int, image_height: int
+    ) -> Detections:
+        layout = self._model.layout
+        candidates: Candidates
+        if layout is None:
+            candidates = decode_yolox(
+                outputs["output"],
+                width=letterbox.width,
+                height=letterbox.height,
+                conf=self._floor,
+                classes=self._classes,
+            )
+        else:
+            maps = [outputs[f"p{level}"] for level in range(3, 3 + len(layout.strides))]
+            candidates = decode_anchors(maps, layout, conf=self._floor, classes=self._classes)
+        return to_detections(
+            suppress(candidates, iou=self._iou, max_det=self._max_det),
+            letterbox,
+            image_width=image_width,
+            image_height=image_height,
+            prototypes=outputs["prototypes"] if self._masks else None,
+            features=outputs.get("features"),
+        )
+
+
+def is_ultralytics_export(path: Path) -> bool:
+    """Whether an ONNX file was exported by ultralytics, whose own adapter then reads it."""
+    metadata = _metadata(_open(path, "cpu", 1))
+    return "names" in metadata and "stride" in metadata
+
+
+def _open(path: Path, device: str, threads: int) -> Any:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Waiting threads that spin would take the cores that decoding and encoding need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device.startswith("cuda"):
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise ConfigError(
+                f"--device {device}: this ONNX Runtime has no CUDA; install onnxruntime-gpu, or use the .safetensors "
+                "network, which runs on torch"
+            )
+        index = device.partition(":")[2] or "0"
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index}))
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: not an ONNX model that can be run: {reason}") from error
+
+
+def _metadata(session: Any) -> dict[str, str]:
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def _describe(path: Path, session: Any) -> _Model:
+    metadata = _metadata(session)
+    shape = session.get_inputs()[0].shape
+    if metadata.get("format") == FORMAT:
+        return _describe_own(path, metadata)
+    outputs = session.get_outputs()
+    yolox = len(outputs) == 1 and len(outputs[0].shape) == 3 and outputs[0].shape[2] == 5 + len(COCO_LABELS)
+    if yolox and all(isinstance(side, int) for side in shape[2:]):
+        fixed = (shape[2], shape[3])
+        return _Model(COCO_LABELS, imgsz=max(fixed), conf=0.3, iou=0.45, layout=None, fixed=fixed)
+    found = metadata.get("format", f"outputs {[output.shape for output in outputs]}")
+    raise CheckpointError(
+        f"{path}: not a Sightline network (expected format {FORMAT}, found {found}). Export it with "
+        "`python main.py export`, or pass the ultralytics .pt file."
+    )
+
+
+def _describe_own(path: Path, metadata: dict[str, str]) -> _Model:
+    try:
+        labels = tuple(json.loads(metadata["labels"]))
+        layout = AnchorLayout(
+            strides=tuple(json.loads(metadata["strides"])),
+            anchors=tuple(tuple((w, h) for w, h in level) for level in json.loads(metadata["anchors"])),
+            classes=len(labels),
+            coefficients=int(metadata["coefficients"]),
+        )
+        return _Model(
+            labels,
+            imgsz=int(metadata["input_size"]),
+            conf=float(metadata["confidence"]),
+            iou=float(metadata["iou"]),
+            layout=layout,
+            fixed=None,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: its description is incomplete or broken ({error!r}); export the network again"
+        ) from error

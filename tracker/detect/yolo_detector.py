@@ -1,0 +1,121 @@
+"""From any engine that gives our network's raw maps to Detections: letterbox, run, decode, suppress, cut out masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from tracker.config import DetectorConfig
+from tracker.detect.classes import choose_classes
+from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, suppress, to_detections
+from tracker.errors import FeaturesError
+from tracker.geometry import Letterbox
+from tracker.types import Detections, Image
+
+if TYPE_CHECKING:
+    from tracker.nets.checkpoint import ModelCard
+
+__all__ = ["Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
+
+
+class RawArrays(NamedTuple):
+    """What the network gives for several canvases; see tracker/nets/yolo.py."""
+
+    levels: tuple[Float32[ndarray, "b k c h w"], ...]
+    prototypes: Float32[ndarray, "b m i j"]
+    features: Float32[ndarray, "b d i j"] | None
+    """None where the file was made before networks gave them."""
+
+    @classmethod
+    def of(cls, outputs: Sequence[ndarray], levels: int) -> RawArrays:
+        """From the outputs of an exported network in their order."""
+        return cls(tuple(outputs[:levels]), outputs[levels], outputs[levels + 1] if len(outputs) > levels + 1 else None)
+
+
+class Finds(NamedTuple):
+    """The objects of several canvases, and what their masks and looks are read from."""
+
+    candidates: list[Candidates]
+    prototypes: Float32[ndarray, "b m i j"]
+    features: Float32[ndarray, "b d i j"] | None
+
+
+RunRaw: TypeAlias = Callable[[UInt8[ndarray, "b h w 3"]], RawArrays]
+"""Letterboxed canvases of one size in, float32 maps out."""
+
+
+def no_features(model: str) -> FeaturesError:
+    """What to say of a network that cannot tell how its objects look."""
+    return FeaturesError(
+        f"--appearance native: {model} gives no feature map; a network of ours does, once exported by "
+        "`python main.py export`. Use --model auto, or --appearance reid with --reid-model FILE, or --appearance none"
+    )
+
+
+class RawDetector:
+    """Detects with whatever runs the network.
+
+    Detections below the threshold are given too, down to `floor`; with `embed` all carry what they look like.
+    Raises ConfigError for a class that does not fit, and with `embed` for a network without feature map.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        run: RunRaw,
+        config: DetectorConfig,
+        *,
+        engine: str,
+        floor: float = 1.0,
+        embed: bool = False,
+    ) -> None:
+        self.labels = card.labels
+        self.engine = engine
+        self.conf = card.confidence if config.conf is None else config.conf
+        self._run = run
+        self._floor = min(self.conf, floor)
+        self._iou = card.iou if config.iou is None else config.iou
+        self._max_det = config.max_det
+        self._size = config.imgsz or card.input_size
+        self._classes = choose_classes(config.classes, card.labels)
+        self._masks = config.masks and card.coefficients > 0
+        self._layout = AnchorLayout(card.strides, card.anchors, len(card.labels), card.coefficients)
+        self._embed = embed
+        if embed and run(np.zeros((1, 64, 64, 3), np.uint8)).features is None:
+            raise no_features(engine)
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Boxes and masks of each image in its own pixels, best score first.
+
+        Images that letterbox to one size go through the network together.
+        """
+        letterboxes = [Letterbox.fit(image.shape[1], image.shape[0], self._size) for image in images]
+        found = [Detections.empty()] * len(images)
+        for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
+            rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == shape]
+            finds = self.find(np.stack([letterboxes[row].apply(images[row]) for row in rows]))
+            for place, row in enumerate(rows):
+                height, width = images[row].shape[:2]
+                found[row] = to_detections(
+                    finds.candidates[place],
+                    letterboxes[row],
+                    image_width=width,
+                    image_height=height,
+                    prototypes=finds.prototypes[place] if self._masks else None,
+                    features=finds.features[place] if self._embed and finds.features is not None else None,
+                )
+        return found
+
+    def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
+        """The objects of letterboxed canvases of one size."""
+        raw = self._run(canvases)
+        candidates = []
+        for place in range(len(canvases)):
+            maps = [level[place] for level in raw.levels]
+            decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes)
+            candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det))
+        return Finds(candidates, raw.prototypes, raw.features)

@@ -1,0 +1,266 @@
+"""From settings to objects: the only factory. Heavy imports happen here, when they are needed."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.resources
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
+from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
+from tracker.detect.yolo_detector import no_features
+from tracker.errors import CheckpointError, ConfigError, FeaturesError
+from tracker.overlay import Overlay, OverlayConfig
+from tracker.paths import typed_path
+from tracker.pipeline import Pipeline
+from tracker.protocols import Detector, Embed, FrameSource, Sink
+from tracker.runner import Runner
+from tracker.track.camera_motion import CameraMotion
+from tracker.track.engine import TrackingEngine
+from tracker.track.presets import tracker_config
+
+__all__ = [
+    "Built",
+    "Settings",
+    "annotation_sink",
+    "check_formats",
+    "default_device",
+    "embedded_networks",
+    "floor_of",
+    "load_settings",
+    "make_detection_pipeline",
+    "make_detector",
+    "make_embedder",
+    "make_pipeline",
+    "make_runner",
+]
+
+DEFAULT_NETWORK = "sightline-nano"
+Appearance: TypeAlias = Literal["auto", "none", "native", "reid"]
+LIVE_FORMATS = {"mot": "txt", "jsonl": "jsonl"}
+SCORE_SETTINGS = {"high_score", "new_score", "track_high_thresh", "new_track_thresh"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a run, each component's slice of its own."""
+
+    source: SourceConfig = field(default_factory=SourceConfig)
+    """How frames are read."""
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    """Which network looks at the frames."""
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    """How detections become tracks."""
+    own_scores: bool = False
+    """Whether the tracker keeps its own score thresholds instead of taking the network's."""
+    overlay: OverlayConfig = field(default_factory=OverlayConfig)
+    """What is drawn."""
+    output: OutputConfig = field(default_factory=OutputConfig)
+    """What is written, and where."""
+
+
+def load_settings(tree: Mapping[str, Any], where: str) -> Settings:
+    """Settings from nested tables `source detector tracker overlay output`.
+
+    `[tracker]` may name a `preset` (or a YAML or TOML file) that its other keys adjust. Raises ConfigError for
+    anything unknown, with the nearest known name.
+    """
+    sections = dict(tree)
+    adjustments = sections.pop("tracker", {})
+    if not isinstance(adjustments, Mapping):
+        raise ConfigError(f"{where}: tracker: expected a table of settings, found {adjustments!r}")
+    overrides = dict(adjustments)
+    preset = overrides.pop("preset", "default")
+    tracker = tracker_config(str(preset), overrides)
+    own_scores = preset != "default" or bool(SCORE_SETTINGS & overrides.keys())
+    return build(Settings, {"own_scores": own_scores, **sections, "tracker": tracker}, where)
+
+
+def embedded_networks() -> dict[str, Path]:
+    """The networks that come with the program, by name: the ONNX file of each."""
+    folder = Path(str(importlib.resources.files("weights")))
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+
+
+def default_device() -> str:
+    """`cuda` where an NVIDIA driver answers, else `cpu`; found without importing torch."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return "cpu"
+    count = ctypes.c_int(0)
+    works = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return "cuda" if works and count.value > 0 else "cpu"
+
+
+def make_detector(
+    config: DetectorConfig, *, threads: int, floor: float = 1.0, appearance: Appearance = "none"
+) -> Detector:
+    """The detector that the model's suffix and content call for.
+
+    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them. `native`
+    appearance asks for vectors that tell what each looks like, from the network's own features; `auto` asks for them
+    where it has some.
+
+    Raises CheckpointError for a file that is no model, ConfigError for a device or class that does not fit, and for
+    `native` appearance where the model has no features to give.
+    """
+    if appearance == "auto":
+        try:
+            return _open_model(config, threads=threads, floor=floor, embed=True)
+        except FeaturesError:
+            return _open_model(config, threads=threads, floor=floor, embed=False)
+    return _open_model(config, threads=threads, floor=floor, embed=appearance == "native")
+
+
+def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
+    device = _device(config)
+    path = _find_model(config.model, torch=device != "cpu")
+    if path.suffix == ".onnx":
+        if path.is_file() and is_ultralytics_export(path):
+            return _ultralytics(path, config, floor, embed=embed)
+        return OnnxDetector(path, replace(config, device=device), threads=threads, floor=floor, embed=embed)
+    if path.suffix == ".safetensors":
+        from tracker.detect.engines.torch import TorchDetector
+
+        return TorchDetector(path, replace(config, device=device), floor=floor, embed=embed)
+    if path.suffix in (".xml", ".torchscript"):
+        from tracker.detect.engines.exported import open_exported
+
+        return open_exported(path, replace(config, device=device), threads=threads, floor=floor, embed=embed)
+    if path.suffix == ".pt":
+        return _ultralytics(path, config, floor, embed=embed)
+    raise CheckpointError(
+        f"{path}: expected a model ending in .onnx, .safetensors, .xml, .torchscript or .pt, "
+        f"found {path.suffix or 'no suffix'!r}"
+    )
+
+
+def _find_model(model: str, *, torch: bool) -> Path:
+    networks = embedded_networks()
+    name = DEFAULT_NETWORK if model == "auto" else model
+    if name in networks:
+        safetensors = networks[name].with_suffix(".safetensors")
+        return safetensors if torch and safetensors.is_file() else networks[name]
+    path = typed_path(model)
+    if not path.suffix:
+        known = ["auto", *networks]
+        raise CheckpointError(f"--model {model}: no such network or file; {nearest(model, known)}")
+    return path
+
+
+def _device(config: DetectorConfig) -> str:
+    device = default_device() if config.device == "auto" else config.device
+    if device not in ("cpu", "mps") and not device.startswith("cuda"):
+        raise ConfigError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _ultralytics(path: Path, config: DetectorConfig, floor: float, *, embed: bool) -> Detector:
+    from tracker.detect.ultralytics import UltralyticsDetector
+
+    if embed:
+        raise no_features(f"{path}, a model of ultralytics,")
+    return UltralyticsDetector(path, config, floor=floor)
+
+
+def floor_of(tracker: TrackerConfig) -> float:
+    """The lowest score of detections worth asking for.
+
+    A tracker that takes every score, as SORT's does, is meant for what the detector itself counts as found.
+    """
+    return tracker.low_score or 1.0
+
+
+def make_embedder(settings: Settings) -> Embed | None:
+    """The network that looks at crops, where the tracker's settings ask for one.
+
+    Raises ConfigError where they name none, CheckpointError for a file that is no such network.
+    """
+    tracker = settings.tracker
+    if tracker.appearance != "reid":
+        return None
+    if not tracker.reid_model:
+        raise ConfigError(
+            "--appearance reid: needs a re-identification network, and none is named; add --reid-model FILE (made by "
+            "`python main.py train reid`, or torchreid's OSNet), or use --appearance native or none"
+        )
+    from tracker.detect.reid_embedder import CropEmbedder
+
+    return CropEmbedder(typed_path(tracker.reid_model), device=_device(settings.detector))
+
+
+def check_formats(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each live format with the suffix of its file. Raises ConfigError for one that does not exist."""
+    for name in names:
+        if name not in LIVE_FORMATS:
+            raise ConfigError(f"--format {name}: no such format for a run; {nearest(name, LIVE_FORMATS)}")
+    return [(name, LIVE_FORMATS[name]) for name in dict.fromkeys(names)]
+
+
+def annotation_sink(name: str, path: Path) -> Sink:
+    """The sink that writes a run's annotations in the named format."""
+    if name == "mot":
+        from tracker.formats.mot import MotSink
+
+        return MotSink(path)
+    from tracker.formats.jsonl import JsonlSink
+
+    return JsonlSink(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A pipeline and what its threads should be told."""
+
+    pipeline: Pipeline
+    workers: int
+    engine: str
+    """Device and engine the network runs on, for people to read."""
+
+
+def make_detection_pipeline(settings: Settings, *, draw: bool) -> Built:
+    """Detector and overlay for images that stand alone."""
+    workers = min(_cores(), 4)
+    detector = make_detector(settings.detector, threads=max(1, _cores() // workers))
+    overlay = Overlay(settings.overlay) if draw else None
+    return Built(Pipeline(detector, None, draw=overlay), workers, detector.engine)
+
+
+def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
+    """Detector, tracker and overlay for one source.
+
+    Live input gives one frame all cores, so that it is soon done; a file gives each frame one core and works on
+    several, which is more frames a second.
+    """
+    cores = _cores()
+    workers = 1 if live else min(cores, 4)
+    tracker = settings.tracker
+    detector = make_detector(
+        settings.detector,
+        threads=cores if live else max(1, cores // workers),
+        floor=floor_of(tracker),
+        appearance=tracker.appearance,
+    )
+    embed = make_embedder(settings)
+    if not settings.own_scores:
+        tracker = tracker.for_threshold(detector.conf)
+    overlay = Overlay(settings.overlay) if draw else None
+    motion = CameraMotion() if tracker.camera_motion else None
+    pipeline = Pipeline(detector, TrackingEngine(tracker), embed=embed, estimate_motion=motion, draw=overlay)
+    return Built(pipeline, workers, detector.engine)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_runner(source: FrameSource, built: Built, sinks: Sequence[Sink], *, batch: int) -> Runner:
+    """Threads for one source through a built pipeline."""
+    return Runner(source, built.pipeline, sinks, batch=batch, workers=built.workers)

@@ -1,0 +1,240 @@
+"""Who could be who: overlapping pairs without the full matrix, similarities of pairs, and the best assignment.
+
+Everything works on sparse candidate pairs (rows, cols, value). A pair that competes with no other is taken as it
+is; only what is ambiguous goes to scipy, so the cost grows with the crowding, not with the square of the objects.
+scipy takes half a second to import and is imported when it is first needed: a window opens without it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from tracker.track.jit import compiled
+
+__all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "compare", "overlapping", "similarity"]
+
+Corners: TypeAlias = Float64[ndarray, "4 n"]
+"""xyxy boxes, coordinates first."""
+Pairs: TypeAlias = tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]
+Similarity: TypeAlias = Literal["iou", "giou", "height_iou"]
+KINDS: tuple[Similarity, ...] = get_args(Similarity)
+IOU, GIOU, HEIGHT_IOU = range(3)
+"""Their places in KINDS, for compiled functions."""
+
+DENSE_LIMIT = 4096
+"""Up to this many combinations all pairs are compared at once; above, boxes are swept along x."""
+SOLVE_WHOLE_LIMIT = 48
+"""Up to this many competing tracks one dense problem is solved; above, a sparse one."""
+
+
+@compiled
+def _expand(boxes: Corners, share: float) -> Corners:
+    """Boxes grown on every side by a share of their own width and height."""
+    margin = (boxes[2:] - boxes[:2]) * share
+    grown = boxes.copy()
+    grown[:2] -= margin
+    grown[2:] += margin
+    return grown
+
+
+@compiled
+def overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`."""
+    n, m = a.shape[1], b.shape[1]
+    if n * m <= DENSE_LIMIT:
+        return _all_overlapping(a, b)
+    return _swept_overlapping(a, b)
+
+
+@compiled
+def _all_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    meet = b[:2, None, :] < a[2:, :, None]
+    meet &= b[2:, None, :] > a[:2, :, None]
+    rows, cols = np.logical_and(meet[0], meet[1]).nonzero()
+    return rows, cols
+
+
+@compiled
+def _swept_overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
+    """Boxes of `b` sorted by their left edge; only those near along x are compared."""
+    order = np.argsort(b[0], kind="mergesort")
+    left, top, right, bottom = b[0].take(order), b[1].take(order), b[2].take(order), b[3].take(order)
+    reach = (right - left).max()
+    first = np.searchsorted(left, a[0] - reach)
+    counts = np.searchsorted(left, a[2]) - first
+    ends = counts.cumsum()
+    place = np.arange(ends[-1]) + (first - ends + counts).repeat(counts)
+    near = bottom.take(place) > a[1].repeat(counts)
+    near &= top.take(place) < a[3].repeat(counts)
+    near &= right.take(place) > a[0].repeat(counts)
+    chosen = near.nonzero()[0]
+    return np.arange(len(counts)).repeat(counts).take(chosen), order.take(place.take(chosen))
+
+
+def similarity(
+    kind: Similarity, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], rows: ndarray, cols: ndarray
+) -> Float64[ndarray, " k"]:
+    """How alike each pair of boxes is, 1 for equal ones.
+
+    iou: intersection over union. giou: the same less the share of the enclosing box neither covers (Rezatofighi
+    et al., 2019). height_iou: IoU times the IoU of the vertical extents, which tells people of different distance
+    apart (Yang et al., 2024).
+    """
+    return _similarity(KINDS.index(kind), a, b, rows, cols)
+
+
+@compiled
+def _similarity(
+    kind: int, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], rows: ndarray, cols: ndarray
+) -> Float64[ndarray, " k"]:
+    first, second = a[:, rows], b[:, cols]
+    inner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    inner = np.maximum(inner, 0.0)
+    intersection = inner[0] * inner[1]
+    size_a, size_b = first[2:] - first[:2], second[2:] - second[:2]
+    union = size_a[0] * size_a[1] + size_b[0] * size_b[1] - intersection
+    overlap: ndarray = intersection / union
+    if kind == HEIGHT_IOU:
+        overlap *= inner[1] / (size_a[1] + size_b[1] - inner[1])
+    elif kind == GIOU:
+        around = np.maximum(first[2:], second[2:]) - np.minimum(first[:2], second[:2])
+        overlap -= 1.0 - union / (around[0] * around[1])
+    return overlap
+
+
+def compare(
+    kind: Similarity, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], margin: float
+) -> tuple[ndarray, ndarray, Float64[ndarray, " k"]]:
+    """Every pair of boxes that share some area once all are grown by `margin` of their size, and their similarity."""
+    return _compare(KINDS.index(kind), a, b, margin)
+
+
+@compiled
+def _compare(
+    kind: int, a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"], margin: float
+) -> tuple[ndarray, ndarray, Float64[ndarray, " k"]]:
+    if margin > 0:
+        a, b = _expand(a, margin), _expand(b, margin)
+    rows, cols = overlapping(a, b)
+    return rows, cols, _similarity(kind, a, b, rows, cols)
+
+
+def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]) -> Pairs:
+    """The one-to-one choice among the pairs with the largest sum of gains; pairs without gain are never chosen.
+
+    Equal to a full assignment where every other pair gains nothing, such as SORT's on IoU, or DeepSORT's and
+    ByteTrack's with gain = gate - cost.
+    """
+    if len(rows) == 0:
+        return rows, cols
+    rows, cols, competing_rows, competing_cols, gains = _uncontested(rows, cols, gains)
+    if len(competing_rows) == 0:
+        return rows, cols
+    solved_rows, solved_cols = _solve(competing_rows, competing_cols, gains)
+    return np.concatenate([rows, solved_rows]), np.concatenate([cols, solved_cols])
+
+
+@compiled
+def _uncontested(
+    rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]
+) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:
+    """The pairs with a gain and no competitor, and the others that have a gain."""
+    useful = (gains > 0).nonzero()[0]
+    rows, cols, gains = rows[useful], cols[useful], gains[useful]
+    lonely = np.bincount(rows)[rows] == 1
+    lonely &= np.bincount(cols)[cols] == 1
+    alone, others = lonely.nonzero()[0], (~lonely).nonzero()[0]
+    return rows[alone], cols[alone], rows[others], cols[others], gains[others]
+
+
+def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
+    from scipy.optimize import linear_sum_assignment
+
+    row_names, row_places = np.unique(rows, return_inverse=True)
+    col_names, col_places = np.unique(cols, return_inverse=True)
+    if len(row_names) > SOLVE_WHOLE_LIMIT:
+        chosen = _solve_sparse(row_places, col_places, gains, (len(row_names), len(col_names)))
+        return rows[chosen], cols[chosen]
+    table = np.zeros((len(row_names), len(col_names)))
+    table[row_places, col_places] = gains
+    i, j = linear_sum_assignment(table, maximize=True)
+    kept = table[i, j] > 0
+    return row_names[i[kept]], col_names[j[kept]]
+
+
+def _solve_sparse(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
+    """Indices of the chosen pairs, found without the full table.
+
+    Each row may also take a column of its own that gains nothing, so that a full matching of the rows always exists.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    winners = _clear_winners(rows, cols, gains, shape)
+    taken_rows, taken_cols = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
+    taken_rows[rows[winners]] = True
+    taken_cols[cols[winners]] = True
+    left = np.flatnonzero(~(taken_rows[rows] | taken_cols[cols]))
+    if len(left) == 0:
+        return winners
+    row_names, i = np.unique(rows[left], return_inverse=True)
+    col_names, j = np.unique(cols[left], return_inverse=True)
+    own = np.arange(len(row_names))
+    most = gains[left].max() + 1
+    costs = np.concatenate([most - gains[left], np.full(len(own), most)])
+    places = np.concatenate([i, own]), np.concatenate([j, len(col_names) + own])
+    table = coo_array((costs, places), shape=(len(own), len(col_names) + len(own))).tocsr()
+    chosen_rows, chosen_cols = min_weight_full_bipartite_matching(table)
+    real = chosen_cols < len(col_names)
+    key = i * len(col_names) + j
+    order = key.argsort()
+    wanted = chosen_rows[real].astype(np.int64) * len(col_names) + chosen_cols[real]
+    return np.concatenate([winners, left[order[np.searchsorted(key, wanted, sorter=order)]]])
+
+
+def _clear_winners(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
+    """Pairs that gain more than the next best of their row and of their column together: every optimum has them."""
+    best_of_row, next_of_row = _best_two(rows, gains, shape[0])
+    best_of_col, next_of_col = _best_two(cols, gains, shape[1])
+    best = (gains == best_of_row[rows]) & (gains == best_of_col[cols])
+    return np.flatnonzero(best & (gains > next_of_row[rows] + next_of_col[cols]))
+
+
+def _best_two(names: ndarray, gains: ndarray, count: int) -> tuple[ndarray, ndarray]:
+    """The largest and second largest gain of each name, 0 where there is none."""
+    best, second = np.zeros(count), np.zeros(count)
+    order = np.lexsort((gains, names))
+    ranked, value = names[order], gains[order]
+    last = np.append(ranked[1:] != ranked[:-1], True)
+    best[ranked[last]] = value[last]
+    runner_up = np.append(last[1:] & ~last[:-1], False)
+    second[ranked[runner_up]] = value[runner_up]
+    return best, second
+
+
+def assign_then_reject(
+    rows: ndarray,
+    cols: ndarray,
+    values: Float64[ndarray, " k"],
+    shape: tuple[int, int],
+    *,
+    overlaps: Float64[ndarray, " k"],
+    threshold: float,
+) -> Pairs:
+    """SORT's rule: the assignment with the largest sum of values, from which overlaps below `threshold` are struck out.
+
+    As in SORT's own code, when the pairs above the threshold do not compete they are taken without an assignment.
+    """
+    above = overlaps > threshold
+    strong_rows, strong_cols = rows[above], cols[above]
+    if len(strong_rows) and np.bincount(strong_rows).max() == 1 and np.bincount(strong_cols).max() == 1:
+        return strong_rows, strong_cols
+    chosen_rows, chosen_cols = assign(rows, cols, values)
+    accepted = overlaps >= threshold
+    width = shape[1]
+    kept = np.isin(chosen_rows * width + chosen_cols, rows[accepted] * width + cols[accepted])
+    return chosen_rows[kept], chosen_cols[kept]

@@ -1,0 +1,1 @@
+"""Offline refinement of a finished recording: fragments linked, gaps filled, paths smoothed."""

@@ -1,0 +1,168 @@
+"""Tracks cut into fragments, row by row: of each only its two ends and sums are kept, however long it is."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+from tracker.track.refine.link import Fragments, end_of
+from tracker.track.rows import Observations
+
+__all__ = ["CutTracks", "cut_tracks"]
+
+COLUMNS = 20
+"""Numbers kept of a fragment."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutTracks:
+    """All fragments, one row each, ordered by track, then time."""
+
+    tracks: Int64[ndarray, " n"]
+    """The track each was cut from."""
+    first_frames: Int64[ndarray, " n"]
+    last_frames: Int64[ndarray, " n"]
+    counts: Int64[ndarray, " n"]
+    """Rows in each."""
+    scores: Float64[ndarray, " n"]
+    """Sum over the rows."""
+    ends: Fragments
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def totals(
+        self, names: Int64[ndarray, " n"]
+    ) -> tuple[Int64[ndarray, " t"], Int64[ndarray, " t"], ndarray, ndarray]:
+        """The different names fragments were given, the place of each fragment's, and rows and mean score of each."""
+        unique, places = np.unique(names, return_inverse=True)
+        counts = np.bincount(places, weights=self.counts, minlength=len(unique))
+        means = np.bincount(places, weights=self.scores, minlength=len(unique)) / np.maximum(counts, 1)
+        return unique, places, counts.astype(np.int64), means
+
+    def only(self, keep: Bool[ndarray, " n"]) -> CutTracks:
+        """The chosen fragments; of a track all or none."""
+        place = keep.cumsum() - 1
+        following = self.ends.following[keep]
+        ends = Fragments(
+            self.ends.start[keep],
+            self.ends.end[keep],
+            self.ends.first[keep],
+            self.ends.last[keep],
+            self.ends.first_speed[keep],
+            self.ends.last_speed[keep],
+            self.ends.class_ids[keep],
+            None if self.ends.looks is None else self.ends.looks[keep],
+            np.where(following >= 0, place[following], -1),
+        )
+        return CutTracks(
+            self.tracks[keep],
+            self.first_frames[keep],
+            self.last_frames[keep],
+            self.counts[keep],
+            self.scores[keep],
+            ends,
+        )
+
+
+class _Fragment:
+    """One fragment as far as it has been seen."""
+
+    def __init__(self, track: int, frame: int, time: float) -> None:
+        self.track, self.first_frame, self.last_frame = track, frame, frame
+        self.start, self.end = time, time
+        self.head: list[tuple[ndarray, ndarray]] = []
+        self.tail = np.empty(0), np.empty((0, 4))
+        self.count, self.scores = 0, 0.0
+        self.classes = np.zeros(0, np.int64)
+        self.look: ndarray | None = None
+
+    def add(self, rows: Observations, times: Float64[ndarray, " k"], span_s: float) -> None:
+        """Take its next rows."""
+        x1, y1, x2, y2 = rows.boxes.T.astype(np.float64)
+        shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
+        if times[0] - self.start <= span_s:
+            near = times - self.start <= span_s
+            self.head.append((times[near], shapes[near]))
+        self.last_frame, self.end = int(rows.frames[-1]), float(times[-1])
+        when, where = np.concatenate([self.tail[0], times]), np.concatenate([self.tail[1], shapes])
+        near = self.end - when <= span_s
+        self.tail = when[near], where[near]
+        self.count += len(rows)
+        self.scores += float(rows.scores.sum(dtype=np.float64))
+        classes = np.bincount(rows.class_ids, minlength=len(self.classes))
+        classes[: len(self.classes)] += self.classes
+        self.classes = classes
+        if rows.embeddings is not None:
+            look = rows.embeddings.sum(axis=0)
+            self.look = look if self.look is None else self.look + look
+
+    def finish(self, span_s: float) -> list[float]:
+        """What is kept of it, in the order of COLUMNS."""
+        times, shapes = (np.concatenate(column) for column in zip(*self.head, strict=True))
+        first, first_speed = end_of(times, shapes, self.start, span_s)
+        last, last_speed = end_of(*self.tail, self.end, span_s)
+        facts = self.track, self.first_frame, self.last_frame, self.count, self.classes.argmax()
+        return [*facts, self.scores, self.start, self.end, *first, *last, *first_speed, *last_speed]
+
+
+def cut_tracks(
+    blocks: Iterable[Observations], times: Float64[ndarray, " f"], *, longest_gap_s: float, span_s: float
+) -> CutTracks:
+    """Tracks cut at gaps that are longer; blocks of rows come ordered by track, then frame.
+
+    `times` are those of all frames, `span_s` is how much of its ends a fragment's motion is measured on.
+    """
+    cuts, looks = array("d"), []
+    going: _Fragment | None = None
+    for rows in blocks:
+        if not len(rows):
+            continue
+        when = times[rows.frames]
+        begins = np.ones(len(rows), bool)
+        begins[1:] = (np.diff(rows.ids) != 0) | (np.diff(when) > longest_gap_s)
+        if going is not None:
+            begins[0] = rows.ids[0] != going.track or when[0] - going.end > longest_gap_s
+        edges = [0, *(np.flatnonzero(begins[1:]) + 1).tolist(), len(rows)]
+        for start, stop in pairwise(edges):
+            part = rows[np.arange(start, stop)]
+            if begins[start]:
+                if going is not None:
+                    cuts.extend(going.finish(span_s))
+                    looks.append(going.look)
+                going = _Fragment(int(part.ids[0]), int(part.frames[0]), float(when[start]))
+            assert going is not None
+            going.add(part, when[start:stop], span_s)
+    if going is not None:
+        cuts.extend(going.finish(span_s))
+        looks.append(going.look)
+    return _table(np.array(cuts).reshape(-1, COLUMNS), [look for look in looks if look is not None])
+
+
+def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray]) -> CutTracks:
+    tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
+    scores, start, end = columns[:, 5:8].T
+    goes_on = np.zeros(len(columns), bool)
+    goes_on[:-1] = tracks[1:] == tracks[:-1]
+    described = None
+    if looks:
+        described = np.stack(looks)
+        described = described / np.maximum(np.linalg.norm(described, axis=1, keepdims=True), 1e-9)
+    ends = Fragments(
+        start,
+        end,
+        first=columns[:, 8:12],
+        last=columns[:, 12:16],
+        first_speed=columns[:, 16:18],
+        last_speed=columns[:, 18:20],
+        class_ids=classes.astype(np.int32),
+        looks=described,
+        following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
+    )
+    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends)

@@ -1,0 +1,124 @@
+"""The settings of a detector's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tracker.train.data.augment import AugmentConfig
+from tracker.train.distil import Teaching
+from tracker.train.losses import LossConfig
+
+__all__ = ["TrainConfig"]
+
+NOT_BELOW_ZERO = (
+    "max_minutes",
+    "neck_factor",
+    "body_factor",
+    "fresh_factor",
+    "weight_decay",
+    "warmup_steps",
+    "patience",
+    "evaluate_minutes",
+    "evaluate_images",
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a detector is trained."""
+
+    data: Path
+    """data.yaml: path, train, val, names; labelled, groups and validation_share where needed."""
+    out: Path = Path("runs/detector")
+    """Folder for best, last, results.csv and pictures."""
+    start: str = ""
+    """Weights to start from: a .safetensors model of ours, whatever its classes, or a YOLOX nano .onnx."""
+    teacher: str = "start"
+    """Model asked for the classes that a folder does not label: any model, `start` itself, or none."""
+    backbone: str = "cspdarknet_nano"
+    """Backbone of a fresh network."""
+    pretrained: str = ""
+    """Published weights (torchvision's or timm's) for the backbone of a fresh network."""
+    epochs: int = 50
+    """Times every image is used."""
+    max_minutes: float = 0.0
+    """Stop, fully annealed, after this many minutes; 0 for no limit."""
+    batch: int = 16
+    """Pictures per step, over all processes."""
+    sizes: tuple[int, ...] = ()
+    """Input sizes trained at, each batch taking one at random; none given takes `input_size`."""
+    input_size: int = 416
+    """Size the network is trained at (`sizes` tells others), evaluated at and shipped for, a multiple of 32."""
+    precision: float = 0.0
+    """Share of finds that must be right at the default threshold, which else is that of the best F1."""
+    learning_rate: float = 1e-3
+    """Peak rate of the heads."""
+    neck_factor: float = 1.0
+    """Share of that rate for the neck."""
+    body_factor: float = 0.0
+    """Share of that rate for the backbone; 0 takes all of it, or a tenth after `freeze`."""
+    fresh_factor: float = 1.0
+    """Factor for layers that `start` did not fill (masks, when it is a YOLOX file)."""
+    weight_decay: float = 0.02
+    """AdamW's, on weights only."""
+    warmup_steps: int = 200
+    """Steps over which the rate rises; at most a tenth of the run."""
+    final_factor: float = 0.02
+    """Share of the rate left at the end."""
+    clip: float = 10.0
+    """Largest norm of the gradient."""
+    average: float = 0.998
+    """Decay of the moving average of the weights."""
+    freeze: int = 0
+    """Epochs during which the backbone stays as it is; it then learns at a low rate (body_factor)."""
+    patience: int = 0
+    """Stop after this many evaluations without a better one; 0 never stops early."""
+    evaluate_minutes: float = 0.0
+    """Evaluate when this many minutes have passed; 0 evaluates after every epoch."""
+    evaluate_images: int = 0
+    """Images of the validation split looked at during training; 0 for all."""
+    seed: int = 0
+    """Of pictures and fresh weights."""
+    threads: int = 1
+    """Threads that make pictures."""
+    device: str = "auto"
+    """cpu, cuda or auto."""
+    mixed_precision: bool = True
+    """bfloat16 where the network multiplies."""
+    resume: bool = False
+    """Go on from `last` in `out`."""
+    data_on_device: bool = False
+    """Keep all pictures on the device as bytes and augment them there: for GPUs (no copy-paste, no mixup)."""
+    pictures: bool = True
+    """Draw labels, batches, curves and mistakes into `out`."""
+    tensorboard: bool = False
+    """Write events for TensorBoard into `out` too; needs the package tensorboard."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    teaching: Teaching = field(default_factory=Teaching)
+
+    def __post_init__(self) -> None:
+        for size in (self.input_size, *self.sizes):
+            if size < 32 or size % 32:
+                near = max(32, round(size / 32) * 32)
+                raise ValueError(f"input_size and sizes must be multiples of 32, found {size}; try {near}")
+        for name in ("epochs", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name in NOT_BELOW_ZERO:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name in ("precision", "final_factor", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
+        if not 0 <= self.freeze <= self.epochs:
+            raise ValueError(f"freeze must be from 0 to the {self.epochs} epochs, found {self.freeze}")
+
+    @property
+    def training_sizes(self) -> tuple[int, ...]:
+        """The sizes of training pictures."""
+        return self.sizes or (self.input_size,)

@@ -1,0 +1,1 @@
+"""What trainings read: checked before the first step, augmented, batched."""

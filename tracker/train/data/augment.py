@@ -1,0 +1,278 @@
+"""What one training image is made of: mosaic or single, placed, flipped, recoloured, with its truth moved along.
+
+Everything is decided by the generator passed in, so a sample depends on (seed, epoch, index) alone. Objects keep
+their unclipped box beside the visible one: masks are stretched over the former and judged inside the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from numpy import ndarray
+from numpy.random import Generator
+
+from tracker.train.data.detection import MASK_SIZE
+from tracker.types import Image
+
+__all__ = ["AugmentConfig", "Picture", "Truth", "make_picture"]
+
+FILL = 114
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far training pictures may stray from the files."""
+
+    mosaic: float = 0.5
+    """Share of pictures made of four."""
+    mixup: float = 0.0
+    """Share of pictures blended with another one."""
+    copy_paste: float = 0.15
+    """Share of pictures that get masked objects of another one pasted in."""
+    flip: float = 0.5
+    """Share mirrored left to right."""
+    zoom: float = 1.6
+    """Largest factor by which a picture is enlarged or shrunk."""
+    colour: float = 0.5
+    """Strength of changes in brightness, contrast and saturation; 0 leaves colours alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Objects of one picture, one row each, and the regions where nothing is known."""
+
+    boxes: Float32[ndarray, "n 4"]
+    """The visible part."""
+    full_boxes: Float32[ndarray, "n 4"]
+    """The whole object, which may reach outside; masks are stretched over it."""
+    classes: Float32[ndarray, "n c"]
+    """Target per class."""
+    class_weights: Float32[ndarray, "n c"]
+    """0 where a class cannot be told."""
+    weights: Float32[ndarray, " n"]
+    """1 for labelled objects, the teacher's score for found ones."""
+    masks: UInt8[ndarray, "n m m"]
+    has_mask: Bool[ndarray, " n"]
+    ignored: Float32[ndarray, "r 4"]
+    """Regions in which no anchor is taught to be silent."""
+    untold: Float32[ndarray, " c"]
+    """1 for each class that neither labels nor a teacher tell of in some part of the picture, else 0."""
+
+    @classmethod
+    def empty(cls, classes: int) -> Truth:
+        """No objects, everything known."""
+        none = np.empty((0, 4), np.float32)
+        per_class = np.empty((0, classes), np.float32)
+        masks = np.empty((0, MASK_SIZE, MASK_SIZE), np.uint8)
+        weights, has_mask, untold = np.empty(0, np.float32), np.empty(0, bool), np.zeros(classes, np.float32)
+        return cls(none, none, per_class, per_class, weights, masks, has_mask, none, untold)
+
+    def keep(self, rows: ndarray) -> Self:
+        """The chosen objects; regions stay."""
+        chosen = {item.name: getattr(self, item.name) for item in fields(self)}
+        return type(self)(**{k: v if k in ("ignored", "untold") else v[rows] for k, v in chosen.items()})
+
+    def join(self, other: Truth) -> Truth:
+        """Both one after the other."""
+        pairs = {item.name: (getattr(self, item.name), getattr(other, item.name)) for item in fields(self)}
+        return Truth(**{k: np.maximum(*pair) if k == "untold" else np.concatenate(pair) for k, pair in pairs.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image with its truth, before or after augmentation."""
+
+    image: Image
+    truth: Truth
+
+
+def mirror(picture: Picture) -> Picture:
+    """Left becomes right."""
+    width = picture.image.shape[1]
+    truth = picture.truth
+
+    def swap(boxes: ndarray) -> ndarray:
+        x1, y1, x2, y2 = boxes.T
+        return np.stack((width - x2, y1, width - x1, y2), axis=1)
+
+    return Picture(
+        np.ascontiguousarray(picture.image[:, ::-1]),
+        Truth(
+            swap(truth.boxes),
+            swap(truth.full_boxes),
+            truth.classes,
+            truth.class_weights,
+            truth.weights,
+            np.ascontiguousarray(truth.masks[:, :, ::-1]),
+            truth.has_mask,
+            swap(truth.ignored),
+            truth.untold,
+        ),
+    )
+
+
+def place(
+    canvas: Image, picture: Picture, *, scale: float, left: float, top: float, window: tuple[int, int, int, int]
+) -> Truth:
+    """Draw the picture, scaled, with its corner at (left, top), inside the window only; give its truth there.
+
+    Objects of which less than a fifth stays visible become ignored regions.
+    """
+    x1, y1, x2, y2 = window
+    height, width = picture.image.shape[:2]
+    x1, y1 = max(x1, int(np.ceil(left))), max(y1, int(np.ceil(top)))
+    x2, y2 = min(x2, int(left + width * scale)), min(y2, int(top + height * scale))
+    truth = picture.truth
+    if x2 <= x1 or y2 <= y1:
+        return Truth.empty(len(truth.untold))
+    shrunk = scale < 0.6
+    source = picture.image
+    source_scale_x = source_scale_y = scale
+    if shrunk:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+        source_scale_x, source_scale_y = scale * width / size[0], scale * height / size[1]
+    # destination pixel centre x + 0.5 shows source position (x + 0.5 - left) / scale
+    back = np.array(
+        [
+            [1 / source_scale_x, 0, (x1 + 0.5 - left) / source_scale_x - 0.5],
+            [0, 1 / source_scale_y, (y1 + 0.5 - top) / source_scale_y - 0.5],
+        ]
+    )
+    canvas[y1:y2, x1:x2] = cv2.warpAffine(
+        source, back, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    shift, limit = np.array((left, top, left, top), np.float32), np.array((x1, y1, x1, y1, x2, y2, x2, y2), np.float32)
+
+    def move(boxes: ndarray) -> ndarray:
+        return (boxes * np.float32(scale) + shift).astype(np.float32)
+
+    def cut(boxes: ndarray) -> ndarray:
+        low, high = limit[:4], limit[4:]
+        inside: ndarray = np.clip(boxes, low, high)
+        return inside
+
+    moved, regions = move(truth.boxes), cut(move(truth.ignored))
+    visible = cut(moved)
+    size_before, size_after = moved[:, 2:] - moved[:, :2], visible[:, 2:] - visible[:, :2]
+    share = size_after.prod(axis=1) / np.maximum(size_before.prod(axis=1), 1e-6)
+    clear = (share > 0.2) & (size_after > 2.0).all(axis=1)
+    faint = visible[~clear & (size_after > 0).all(axis=1)]
+    regions = np.concatenate((regions, faint))
+    regions = regions[((regions[:, 2:] - regions[:, :2]) > 0).all(axis=1)]
+    return Truth(
+        visible[clear],
+        move(truth.full_boxes)[clear],
+        truth.classes[clear],
+        truth.class_weights[clear],
+        truth.weights[clear],
+        truth.masks[clear],
+        truth.has_mask[clear],
+        regions,
+        truth.untold,
+    )
+
+
+def single(picture: Picture, size: int, rng: Generator, config: AugmentConfig) -> Picture:
+    """The picture fitted to a square, zoomed and shifted; what it does not fill is grey."""
+    height, width = picture.image.shape[:2]
+    zoom = float(np.exp(rng.uniform(-np.log(config.zoom), np.log(config.zoom) * 0.6)))
+    scale = size / max(height, width) * zoom
+    free_x, free_y = size - width * scale, size - height * scale
+    left, top = (float(rng.uniform(min(free, 0.0), max(free, 0.0))) for free in (free_x, free_y))
+    canvas = np.full((size, size, 3), FILL, np.uint8)
+    return Picture(canvas, place(canvas, picture, scale=scale, left=left, top=top, window=(0, 0, size, size)))
+
+
+def mosaic(pictures: list[Picture], size: int, rng: Generator, config: AugmentConfig) -> Picture:
+    """Four pictures around a random point (Bochkovskiy et al., YOLOv4, 2020), each zoomed on its own."""
+    centre_x, centre_y = (round(size * float(rng.uniform(0.3, 0.7))) for _ in range(2))
+    canvas = np.full((size, size, 3), FILL, np.uint8)
+    truth: Truth | None = None
+    for corner, picture in enumerate(pictures):
+        right, below = corner % 2, corner // 2
+        window = (
+            centre_x if right else 0,
+            centre_y if below else 0,
+            size if right else centre_x,
+            size if below else centre_y,
+        )
+        height, width = picture.image.shape[:2]
+        fill = max((window[2] - window[0]) / width, (window[3] - window[1]) / height)
+        scale = fill * float(np.exp(rng.uniform(-0.2, np.log(config.zoom) * 1.2)))
+        slack_x, slack_y = width * scale - (window[2] - window[0]), height * scale - (window[3] - window[1])
+        left = window[0] - max(slack_x, 0.0) * float(rng.uniform())
+        top = window[1] - max(slack_y, 0.0) * float(rng.uniform())
+        part = place(canvas, picture, scale=scale, left=left, top=top, window=window)
+        truth = part if truth is None else truth.join(part)
+    assert truth is not None
+    return Picture(canvas, truth)
+
+
+def paste_objects(picture: Picture, donor: Picture, rng: Generator) -> Picture:
+    """Masked objects of the donor copied in (Ghiasi et al., Simple Copy-Paste, 2021) where they hide little."""
+    image, truth = picture.image.copy(), picture.truth
+    size_y, size_x = image.shape[:2]
+    for row in np.flatnonzero(donor.truth.has_mask & (donor.truth.weights == 1))[:6]:
+        x1, y1, x2, y2 = np.round(donor.truth.full_boxes[row]).astype(int)
+        height, width = donor.image.shape[:2]
+        inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height and x2 - x1 > 8 and y2 - y1 > 8
+        if not inside or x2 - x1 > size_x // 2 or y2 - y1 > size_y // 2:
+            continue
+        left, top = int(rng.integers(0, size_x - (x2 - x1))), int(rng.integers(0, size_y - (y2 - y1)))
+        box = np.array([[left, top, left + x2 - x1, top + y2 - y1]], np.float32)
+        low, high = np.maximum(truth.boxes[:, :2], box[:, :2]), np.minimum(truth.boxes[:, 2:], box[:, 2:])
+        hidden = np.maximum(high - low, 0).prod(axis=1)
+        if len(hidden) and (hidden / np.maximum((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(axis=1), 1)).max() > 0.2:
+            continue
+        alpha = cv2.resize(donor.truth.masks[row], (x2 - x1, y2 - y1))[..., None].astype(np.float32) / 255
+        window = image[top : top + y2 - y1, left : left + x2 - x1]
+        window[:] = (donor.image[y1:y2, x1:x2] * alpha + window * (1 - alpha)).astype(np.uint8)
+        one = donor.truth.keep(np.array([row]))
+        truth = truth.join(replace(one, boxes=box, full_boxes=box, ignored=truth.ignored[:0], untold=truth.untold))
+    return Picture(image, truth)
+
+
+def recolour(image: Image, rng: Generator, strength: float) -> Image:
+    """Brightness, contrast and saturation changed, now and then no colour at all."""
+    if strength <= 0:
+        return image
+    gain, bias = 1 + strength * float(rng.uniform(-0.6, 0.6)), strength * float(rng.uniform(-50, 50))
+    mixed = 1 + strength * float(rng.uniform(-1.0, 1.0))
+    if rng.uniform() < 0.04:
+        mixed = 0.0
+    steps = np.arange(256, dtype=np.float32)
+    image = cv2.LUT(image, np.clip((steps - 114) * gain + 114 + bias, 0, 255).astype(np.uint8))
+    weights = np.full((3, 3), (1 - mixed) / 3, np.float32) + np.eye(3, dtype=np.float32) * mixed
+    return cv2.transform(image, weights)
+
+
+def make_picture(
+    index: int, fetch: Callable[[int], Picture], count: int, size: int, rng: Generator, config: AugmentConfig
+) -> Picture:
+    """The training picture of `index`, size x size; `fetch` gives the picture of any of `count` samples."""
+
+    def pick() -> Picture:
+        other = fetch(int(rng.integers(count)))
+        return mirror(other) if rng.uniform() < config.flip else other
+
+    first = fetch(index)
+    if rng.uniform() < config.flip:
+        first = mirror(first)
+    if rng.uniform() < config.mosaic:
+        result = mosaic([first, pick(), pick(), pick()], size, rng, config)
+    else:
+        result = single(first, size, rng, config)
+    if rng.uniform() < config.copy_paste:
+        result = paste_objects(result, single(pick(), size, rng, config), rng)
+    if rng.uniform() < config.mixup:
+        other = single(pick(), size, rng, config)
+        share = float(rng.beta(16, 16))
+        blend = cv2.addWeighted(result.image, share, other.image, 1 - share, 0)
+        result = Picture(blend, result.truth.join(other.truth))
+    return Picture(recolour(result.image, rng, config.colour), result.truth)

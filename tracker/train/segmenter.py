@@ -1,0 +1,122 @@
+"""Training of U-Net and FCN on images with a label per pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracker.detect.engines.torch import find_device
+from tracker.evaluate.pixel_accuracy import SegmentationScore
+from tracker.nets.saved import save_network
+from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
+from tracker.train.data.classification import AugmentImages
+from tracker.train.data.segmentation import IGNORED, PixelLabels, augment_pixels
+from tracker.train.trainer import FitConfig, FitResult, fit
+
+__all__ = ["SegmentationTraining", "score_segmentation", "train_segmentation"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationTraining:
+    """How a segmentation network is trained."""
+
+    network: SegmentationConfig = field(default_factory=SegmentationConfig)
+    """Which network; its classes come from the labels."""
+    pretrained: Path | None = None
+    """Published weights of an FCN's backbone (torchvision's or timm's)."""
+    batch: int = 8
+    """Images per step."""
+    balance: float = 0.5
+    """Weight of a class is its share of the pixels to the power of minus this: 0 counts pixels, 1 counts classes."""
+    augment: AugmentImages = field(default_factory=AugmentImages)
+    """How training images are moved and changed."""
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+class _Batch(NamedTuple):
+    images: Float32[Tensor, "b 3 h w"]
+    labels: Int64[Tensor, "b h w"]
+
+
+class _SegmentationTask:
+    def __init__(
+        self, config: SegmentationTraining, labels: Sequence[str], train: PixelLabels, val: PixelLabels | None
+    ) -> None:
+        self.config, self.names, self.val = config, tuple(labels), val
+        self.device = find_device(config.fit.device)
+        self.images = torch.from_numpy(train.images).to(self.device)
+        self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.weights = torch.from_numpy(class_weights(train, len(self.names), config.balance)).to(self.device)
+        self.steps = max(1, math.ceil(len(train) / config.batch))
+
+    def batches(self, epoch: int) -> Iterator[_Batch]:
+        generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(self.images), generator=generator).to(self.device)
+        for rows in order.tensor_split(self.steps):
+            yield _Batch(*augment_pixels(self.images[rows], self.labels[rows], self.config.augment, generator))
+
+    def losses(self, network: nn.Module, batch: _Batch) -> Mapping[str, Tensor]:
+        logits = network(batch.images).float()
+        return {"cross_entropy": functional.cross_entropy(logits, batch.labels, self.weights, ignore_index=IGNORED)}
+
+    def measure(self, network: nn.Module) -> Mapping[str, float]:
+        if self.val is None:
+            return {}
+        score = score_segmentation(network, self.val, classes=len(self.names), batch=self.config.batch)
+        return {"score": score.mean_iou, "mean_iou": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
+
+    def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
+        assert isinstance(network, SegmentationNet)
+        description = {
+            "network": asdict(network.config),
+            "labels": list(self.names),
+            "image_size": list(self.images.shape[2:]),
+            "training": {key: value for key, value in asdict(self.config.fit).items() if key != "resume"},
+            "accuracy": dict(measures),
+        }
+        save_network(path, network, kind="segmentation", description=description)
+
+
+def train_segmentation(
+    config: SegmentationTraining,
+    labels: Sequence[str],
+    train: PixelLabels,
+    val: PixelLabels | None,
+    out: Path,
+    *,
+    report: Callable[[str], None],
+) -> FitResult:
+    """Train on `train`, choose the epoch with the best mean IoU on `val` (else the last), leave the files in `out`."""
+    torch.manual_seed(config.fit.seed)
+    network = SegmentationNet(replace(config.network, classes=len(labels)), pretrained=config.pretrained)
+    return fit(network, _SegmentationTask(config, labels, train, val), config.fit, out, report=report)
+
+
+@torch.inference_mode()
+def score_segmentation(network: nn.Module, data: PixelLabels, *, classes: int, batch: int = 8) -> SegmentationScore:
+    """The figures of a network in evaluation mode, at the size the data was loaded with."""
+    device = next(network.parameters()).device
+    score = SegmentationScore(classes, ignore=IGNORED)
+    for start in range(0, len(data), batch):
+        images = torch.from_numpy(data.images[start : start + batch]).to(device).float() / 255
+        told = network(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        for each, truth in zip(told, data.labels[start : start + batch], strict=True):
+            score.add(each, truth)
+    return score
+
+
+def class_weights(data: PixelLabels, classes: int, balance: float) -> Float32[ndarray, " k"]:
+    """Weights that make rare classes count: share ** -balance, 0 for absent ones, 1 on average over the pixels."""
+    shares = data.shares(classes)
+    weights = np.where(shares > 0, np.maximum(shares, 1e-6) ** -balance, 0).astype(np.float32)
+    return np.asarray(weights / max(float((weights * shares).sum()), 1e-12), np.float32)
