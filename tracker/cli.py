@@ -5,14 +5,14 @@ A command's own module is imported only when it is called, so that `track` start
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
+from tracker.commands.command_parser import CommandParser
 from tracker.config import nearest
 from tracker.errors import ConfigError, TrackerError
 from tracker.runner import Runner
@@ -53,20 +53,38 @@ COMMANDS = {
 }
 
 
+OTHER_COMMANDS = {
+    "predict": "detect, or track for videos",
+    "segment": "detect, or track for videos",
+    "val": "evaluate",
+    "validate": "evaluate",
+    "benchmark": "evaluate",
+    "settings": "config",
+    "count": "annotate with --rules, then report",
+}
+"""What other programs call ours."""
+
+
 def main(arguments: Sequence[str], show: Show | None = None) -> int:
     """Run one command and return its exit code.
 
     0 all went well; 2 it could not be done, with one line on stderr; 3 done, but the input was damaged;
-    130 interrupted. `show` opens the live window where there is one.
+    130 interrupted; 141 the reader of its output went away, as `| head` does. `show` opens
+    the live window where there is one.
     """
     try:
-        return _run(list(arguments), show)
+        code = _run(list(arguments), show)
+        sys.stdout.flush()
+        return code
     except TrackerError as error:
         print(f"sightline: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("sightline: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        return 141
 
 
 def _run(arguments: list[str], show: Show | None) -> int:
@@ -80,9 +98,9 @@ def _run(arguments: list[str], show: Show | None) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        raise ConfigError(f"{name!r} is neither a command nor an existing file; {nearest(name, COMMANDS)}")
-    parser = _Parser(prog="main.py", allow_abbrev=False)
-    subparsers = parser.add_subparsers(required=True, parser_class=_Parser)
+        raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
+    parser = CommandParser(prog="main.py", allow_abbrev=False)
+    subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
     for module in COMMANDS[name].modules:
         importlib.import_module(module).add_parsers(subparsers)
     options = parser.parse_args(arguments)
@@ -92,37 +110,17 @@ def _run(arguments: list[str], show: Show | None) -> int:
     return code
 
 
+def _meant(name: str) -> str:
+    """What a word that is no command may stand for."""
+    if name in OTHER_COMMANDS:
+        return f"here it is called {OTHER_COMMANDS[name]}"
+    if name.startswith("-"):
+        return "name the command first, such as track; --help lists them"
+    return nearest(name, COMMANDS)
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
     head = ("usage: python main.py [COMMAND ...]", "", "Without a command the desktop app opens.", "")
     return "\n".join([*head, *lines, "", "python main.py COMMAND --help tells its options."])
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses with a ConfigError instead of printing usage, and names the nearest option."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        options["allow_abbrev"] = False
-        super().__init__(*arguments, **options)
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            raise ConfigError(self._explain(unknown[0], options))
-        return options
-
-    def _explain(self, unknown: str, options: Any) -> str:
-        if not unknown.startswith("-"):
-            return f"unexpected argument {unknown!r}; try --help"
-        known = getattr(options, "known_options", [])
-        return f"unknown option {unknown.partition('=')[0]}; {nearest(unknown.partition('=')[0], known)}"
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        options, unknown = super().parse_known_args(args, namespace)
-        if not hasattr(options, "known_options"):
-            options.known_options = [name for name in self._option_string_actions if name.startswith("--")]
-        return options, unknown
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; try `python {self.prog} --help`")

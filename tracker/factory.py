@@ -7,7 +7,7 @@ import importlib.resources
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +25,7 @@ from tracker.track.engine import TrackingEngine
 from tracker.track.presets import tracker_config
 
 __all__ = [
+    "SCORE_SETTINGS",
     "Built",
     "Settings",
     "annotation_sink",
@@ -71,7 +72,10 @@ def load_settings(tree: Mapping[str, Any], where: str) -> Settings:
     anything unknown, with the nearest known name.
     """
     sections = dict(tree)
+    _check_sections(sections, where)
     adjustments = sections.pop("tracker", {})
+    if isinstance(adjustments, str):
+        adjustments = {"preset": adjustments}
     if not isinstance(adjustments, Mapping):
         raise ConfigError(f"{where}: tracker: expected a table of settings, found {adjustments!r}")
     overrides = dict(adjustments)
@@ -79,6 +83,19 @@ def load_settings(tree: Mapping[str, Any], where: str) -> Settings:
     tracker = tracker_config(str(preset), overrides)
     own_scores = preset != "default" or bool(SCORE_SETTINGS & overrides.keys())
     return build(Settings, {"own_scores": own_scores, **sections, "tracker": tracker}, where)
+
+
+def _check_sections(tree: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for a setting that stands outside its section, and say where it belongs."""
+    homes = {
+        setting.name: section.name
+        for section in fields(Settings)
+        if is_dataclass(default := getattr(Settings(), section.name))
+        for setting in fields(default)
+    }
+    for key in tree.keys() - {section.name for section in fields(Settings)}:
+        if home := homes.get(key):
+            raise ConfigError(f"{where}: {key} is a setting of {home}; write {home}.{key}, or put it below {home}")
 
 
 def embedded_networks() -> dict[str, Path]:
@@ -156,10 +173,7 @@ def _find_model(model: str, *, torch: bool) -> Path:
 
 
 def _device(config: DetectorConfig) -> str:
-    device = default_device() if config.device == "auto" else config.device
-    if device not in ("cpu", "mps") and not device.startswith("cuda"):
-        raise ConfigError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
-    return device
+    return default_device() if config.device == "auto" else config.device
 
 
 def _ultralytics(path: Path, config: DetectorConfig, floor: float, *, embed: bool) -> Detector:

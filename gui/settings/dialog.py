@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBo
 from gui.engine.engine import Engine
 from gui.qt.keyboard import order_buttons
 from gui.settings.form import ConfigForm
-from tracker.config import read_toml, to_toml
+from tracker.config import read_settings, to_toml
 from tracker.errors import ConfigError
 
 __all__ = ["SettingsDialog"]
@@ -69,7 +69,7 @@ class SettingsDialog(QDialog):
         if not path:
             return
         try:
-            tree = read_toml(Path(path))
+            tree = read_settings(Path(path))
             self._engine.replace_all(tree)
         except ConfigError as error:
             self._tell(str(error), wrong=True)

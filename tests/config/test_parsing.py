@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tracker.config import (
     DetectorConfig,
@@ -12,7 +13,7 @@ from tracker.config import (
     field_docs,
     nearest,
     parse_assignment,
-    read_toml,
+    read_settings,
     to_mapping,
     to_toml,
 )
@@ -35,6 +36,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_name() -> None:
         ({"imgsz": 64.5}, "imgsz: expected a whole number"),
         ({"masks": 3}, "masks: expected true or false"),
         ({"classes": 3}, "classes: expected a list"),
+        ({"device": "gpu"}, "device 'gpu': no such device; use auto, cpu, cuda"),
+        ({"device": "0,1"}, "one run uses one device"),
         ({"batch": True}, "batch: expected a whole number"),
         ({"conf": float("nan")}, "expected a number, found nan"),
     ],
@@ -49,6 +52,18 @@ def test_values_of_near_types_are_taken() -> None:
     assert config == DetectorConfig(conf=1.0, classes=("person", "car"), imgsz=None)
 
 
+@pytest.mark.parametrize(
+    ("typed", "device"), [(0, "cuda:0"), ("1", "cuda:1"), (" CPU ", "cpu"), ("cuda:2", "cuda:2"), ("mps", "mps")]
+)
+def test_a_device_goes_by_its_number_too(typed: object, device: str) -> None:
+    assert build(DetectorConfig, {"device": typed, "classes": [0, "car"]}, "test").device == device
+
+
+def test_a_setting_outside_its_section_is_told_where_it_belongs() -> None:
+    with pytest.raises(ConfigError, match=r"imgsz is a setting of detector; write detector\.imgsz"):
+        load_settings({"imgsz": 640}, "test")
+
+
 def test_every_field_of_every_config_is_explained() -> None:
     for cls in (Settings, *(type(getattr(Settings(), name)) for name in field_docs(Settings) if name != "own_scores")):
         assert set(field_docs(cls)) == set(cls.__dataclass_fields__)
@@ -57,6 +72,7 @@ def test_every_field_of_every_config_is_explained() -> None:
 def test_settings_survive_toml() -> None:
     settings = load_settings({"detector": {"conf": 0.4, "classes": ["car"]}, "overlay": {"trails": True}}, "test")
     assert load_settings(tomllib.loads(to_toml(settings)), "again") == settings
+    assert load_settings(yaml.safe_load(yaml.safe_dump(to_mapping(settings))), "again") == settings
 
 
 def test_plain_values_leave_out_what_is_unset() -> None:
@@ -90,11 +106,16 @@ def test_nearest_lists_all_when_nothing_comes_close() -> None:
 
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the settings file"):
-        read_toml(tmp_path / "none.toml")
+        read_settings(tmp_path / "none.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("a = = b")
     with pytest.raises(ConfigError, match="not a TOML file"):
-        read_toml(broken)
+        read_settings(broken)
+    broken = tmp_path / "broken.yaml"
+    for text, reason in (("a: [", "not a YAML file"), ("- 1", "'name: value' lines"), ("a: 2026-02-31", "not a YAML")):
+        broken.write_text(text)
+        with pytest.raises(ConfigError, match=reason):
+            read_settings(broken)
 
 
 def test_tracker_presets_are_adjusted_by_their_own_names() -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import ConfigError
-from tracker.track.presets import PRESETS, tracker_config
+from tracker.track.presets import PRESETS, UNUSED, tracker_config
 
 ULTRALYTICS = """
 tracker_type: bytetrack
@@ -18,6 +20,14 @@ track_buffer: 60
 match_thresh: 0.7
 fuse_score: True
 """
+
+
+def files_of_ultralytics() -> list[Path]:
+    """Those of the installed package, which is not imported for that."""
+    found = find_spec("ultralytics")
+    assert found is not None
+    assert found.origin is not None
+    return sorted((Path(found.origin).parent / "cfg" / "trackers").glob("*.yaml"))
 
 
 def test_a_settings_file_of_ultralytics_is_understood(tmp_path: Path) -> None:
@@ -32,6 +42,47 @@ def test_a_settings_file_of_ultralytics_is_understood(tmp_path: Path) -> None:
         high_min_similarity=pytest.approx(0.3),
     )
     assert tracker_config(str(path), {}) == expected
+
+
+def test_a_file_of_ultralytics_goes_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tracker_config("bytetrack.yaml", {}) == tracker_config("bytetrack", {})
+    assert "the preset bytetrack is used" in caplog.text
+    (tmp_path / "bytetrack.yaml").write_text("tracker_type: bytetrack\ntrack_buffer: 90\n")
+    assert tracker_config("bytetrack.yaml", {}).max_coast_s == 3.0
+
+
+@pytest.mark.parametrize("file", files_of_ultralytics(), ids=lambda path: path.stem)
+def test_each_file_of_ultralytics_is_taken_and_what_has_no_use_is_told(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs, ours = yaml.safe_load(file.read_text()), tracker_config(str(file), {})
+    assert (ours.high_score, ours.low_score) == (theirs["track_high_thresh"], theirs["track_low_thresh"])
+    assert (ours.new_score, ours.max_coast_s) == (theirs["new_track_thresh"], theirs["track_buffer"] / 30)
+    assert ours.high_min_similarity == pytest.approx(1 - theirs["match_thresh"])
+    assert ours.camera_motion == (theirs.get("gmc_method", "") != "none")
+    told = [name for name in theirs if f" {name}" in caplog.text.replace(",", " ")]
+    assert set(told) == UNUSED & theirs.keys()
+    assert ("is none of ours" in caplog.text) == (theirs["tracker_type"] not in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("text", "appearance", "model"),
+    [
+        ("with_reid: False\nmodel: auto", "none", ""),
+        ("with_reid: True\nmodel: auto", "native", ""),
+        ("with_reid: True\nmodel: osnet.pt", "reid", "osnet.pt"),
+        ("track_buffer: 30", "auto", ""),
+    ],
+)
+def test_appearance_in_a_file_of_ultralytics(text: str, appearance: str, model: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"tracker_type: botsort\nappearance_thresh: 0.8\n{text}\n")
+    config = tracker_config(str(path), {})
+    assert (config.appearance, config.reid_model) == (appearance, model)
+    assert config.max_cosine_distance == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tracker.config import build, read_toml
+from tracker.config import build, read_settings
 from tracker.errors import ConfigError
 
 __all__ = ["DwellLimit", "LineRule", "Point", "Rules", "SpeedRule", "ZoneRule", "load_rules", "rules_to_toml"]
@@ -184,7 +184,7 @@ class Rules:
 def load_rules(path: Path | str) -> Rules:
     """The rules of a TOML file. Raises ConfigError for anything that is unknown or makes no sense."""
     try:
-        return build(Rules, read_toml(Path(path)), str(path))
+        return build(Rules, read_settings(Path(path)), str(path))
     except TypeError as error:  # a table without its name or points
         missing = str(error).rpartition(": ")[2]
         raise ConfigError(f"{path}: a rule lacks {missing}") from error

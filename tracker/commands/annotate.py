@@ -20,12 +20,12 @@ from tracker.annotate.rules import read_rules
 from tracker.annotate.run import FileReport
 from tracker.annotate.summary import exit_code, summary_table, write_summary
 from tracker.annotate.workers import Doing, Listener, annotate_all
+from tracker.commands.command_parser import comma_list
 from tracker.commands.options import (
     add_detector_options,
     add_settings_options,
     add_source_options,
     add_tracking_options,
-    comma_list,
     settings_from,
 )
 from tracker.commands.outputs import own_folder

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from tracker.annotate.media_info import look_at
+from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import spare_inputs
 from tracker.errors import ConfigError, SinkError
 from tracker.formats import FORMATS, find_format
@@ -43,7 +44,9 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--to", dest="to_format", required=True, metavar="FORMAT", help="what to write")
     parser.add_argument("--out", type=Path, required=True, help="file or new folder to write")
     parser.add_argument("--size", default="", metavar="WxH", help="the pictures' size where the input does not tell it")
-    parser.add_argument("--classes", default="", metavar="A,B", help="names of the classes where the input has numbers")
+    parser.add_argument(
+        "--classes", type=comma_list, default=(), metavar="A,B", help="names of the classes where the input has numbers"
+    )
     parser.add_argument(
         "--video", metavar="FILE", help="the video: gives size and time stamps, and the pictures of datasets"
     )
@@ -56,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.track_ids and options.to_format != "yolo":
         raise ConfigError("--track-ids is for --to yolo only")
     spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
-    known = Known(*_size(options.size), tuple(name.strip() for name in options.classes.split(",") if name.strip()))
+    known = Known(*_size(options.size), options.classes)
     footage = look_at(options.video) if options.video else None
     if footage is not None:
         known = footage.known(known.labels)

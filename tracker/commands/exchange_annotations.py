@@ -10,7 +10,7 @@ from typing import Any
 
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.import_ import import_annotations
-from tracker.commands.options import comma_list
+from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import own_folder, spare_inputs
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format

@@ -6,9 +6,10 @@ An option's help is the docstring of the setting it stands for.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import logging
 from typing import Any
 
+from tracker.commands.command_parser import comma_list
 from tracker.config import (
     DetectorConfig,
     OutputConfig,
@@ -17,10 +18,11 @@ from tracker.config import (
     assign,
     field_docs,
     parse_assignment,
-    read_toml,
+    read_settings,
 )
-from tracker.factory import Settings, load_settings
+from tracker.factory import SCORE_SETTINGS, Settings, load_settings
 from tracker.overlay import OverlayConfig
+from tracker.paths import typed_path
 
 __all__ = [
     "add_detector_options",
@@ -28,10 +30,13 @@ __all__ = [
     "add_settings_options",
     "add_source_options",
     "add_tracking_options",
-    "comma_list",
     "settings_from",
 ]
 
+log = logging.getLogger(__name__)
+
+ABOUT_THE_RUN = ("command", "input")
+"""What args.yaml holds beside the settings."""
 SECTIONS = {
     "detector": (DetectorConfig, ("model", "conf", "iou", "imgsz", "classes", "max_det", "device", "batch", "masks")),
     "source": (SourceConfig, ("vid_stride",)),
@@ -39,11 +44,6 @@ SECTIONS = {
     "overlay": (OverlayConfig, ("trails",)),
     "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
 }
-
-
-def comma_list(text: str) -> tuple[str, ...]:
-    """The parts of `a,b,c`."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
@@ -94,11 +94,22 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Every other setting, and how progress is told."""
     group = parser.add_argument_group("settings")
-    group.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file; the command config prints one")
+    a_file = "settings file, TOML or YAML: what the command config prints, or the args.yaml of an earlier run"
+    group.add_argument("--config", type=typed_path, metavar="FILE", help=a_file)
     any_setting = "any setting by its key, such as overlay.scale=2 or tracker.max_coast_s=3; may be repeated"
     group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=any_setting)
     progress = field_docs(OutputConfig)["progress"]
     group.add_argument("--progress", choices=("bar", "json", "none"), help=progress)
+
+
+def _read_config(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of --config, which may be the args.yaml of an earlier run; a --tracker replaces those of its own."""
+    tables = {name: value for name, value in read_settings(options.config).items() if name not in ABOUT_THE_RUN}
+    if getattr(options, "tracker", None) is not None:
+        tables.pop("own_scores", None)
+        if tables.pop("tracker", None):
+            log.warning("%s: --tracker %s replaces its tracker settings", options.config, options.tracker)
+    return tables
 
 
 def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
@@ -109,7 +120,7 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
     where = "command line"
     if getattr(options, "config", None) is not None:
         where = f"{options.config}, command line"
-        for section, values in read_toml(options.config).items():
+        for section, values in _read_config(options).items():
             if isinstance(values, dict):
                 for key, value in values.items():
                     assign(tree, [section, key], value)
@@ -123,4 +134,6 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
     for assignment in getattr(options, "set", []):
         path, value = parse_assignment(assignment)
         assign(tree, path, value)
+        if path[0] == "tracker" and path[-1] in SCORE_SETTINGS:
+            tree.pop("own_scores", None)  # of an args.yaml
     return load_settings(tree, where)

@@ -22,7 +22,8 @@ def follow_run(
 ) -> Progress:
     """Wait for a started run and tell how far it is; raises what went wrong in it.
 
-    Ctrl-C stops the run, lets it finish what was begun, and is raised again.
+    Ctrl-C, or a reader of the JSON lines that went away, stops the run, lets it finish what was begun, and is raised
+    again.
     """
     shown = _Bar(source, total) if style == "bar" else _JsonLines(source, total) if style == "json" else None
     try:
@@ -32,7 +33,7 @@ def follow_run(
                 shown.update(progress)
             if not runner.running:
                 return runner.wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         runner.stop()
         runner.wait(timeout_s=10)
         raise
@@ -72,8 +73,9 @@ class _JsonLines:
         self._last: Progress | None = None
 
     def update(self, progress: Progress) -> None:
-        self._last = progress
+        self._last = None  # where printing fails nothing is to be printed at the end
         self._print(progress, done=False)
+        self._last = progress
 
     def close(self) -> None:
         if self._last is not None:

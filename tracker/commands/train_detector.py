@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
-from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_toml
+from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
 from tracker.protocols import Detector
 from tracker.train.config import TrainConfig
 from tracker.train.detector import train_detector
@@ -76,7 +76,7 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
     tree: dict[str, Any] = {}
     where = "command line"
     if options.config is not None:
-        tree, where = read_toml(options.config), f"{options.config}, command line"
+        tree, where = read_settings(options.config), f"{options.config}, command line"
     for field in dataclasses.fields(TrainConfig):
         value = getattr(options, field.name, None)
         if value is not None:

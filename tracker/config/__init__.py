@@ -6,11 +6,11 @@ from tracker.config.parsing import (
     field_docs,
     nearest,
     parse_assignment,
-    read_toml,
+    read_settings,
     to_mapping,
     to_toml,
 )
-from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig
+from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig, device_name
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [
@@ -20,10 +20,11 @@ __all__ = [
     "TrackerConfig",
     "assign",
     "build",
+    "device_name",
     "field_docs",
     "nearest",
     "parse_assignment",
-    "read_toml",
+    "read_settings",
     "to_mapping",
     "to_toml",
 ]

@@ -19,10 +19,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import yaml
+
 from tracker.errors import ConfigError
 
-__all__ = ["assign", "build", "field_docs", "nearest", "parse_assignment", "read_toml", "to_mapping", "to_toml"]
+__all__ = ["assign", "build", "field_docs", "nearest", "parse_assignment", "read_settings", "to_mapping", "to_toml"]
 
+YAML_SUFFIXES = (".yaml", ".yml")
 Settings = TypeVar("Settings")
 
 
@@ -82,6 +85,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return Path(value)
     if hint is bool and value in ("true", "false"):
         return value == "true"
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{where}: expected {_type_name(hint)}, found {value!r}")
@@ -152,14 +157,24 @@ def assign(tree: dict[str, Any], path: Iterable[str], value: Any) -> None:
     tree[last] = value
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError when it is missing or malformed."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, or by its suffix a YAML file. Raises ConfigError when it is missing or malformed."""
+    is_yaml = path.suffix.lower() in YAML_SUFFIXES
+    kind = "YAML" if is_yaml else "TOML"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        tables = yaml.safe_load(text) if is_yaml else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the settings file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a {kind} file: {error}") from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # the last three for dates that are none
+        raise ConfigError(f"{path}: not a {kind} file: {error}") from error
+    if tables is None:
+        return {}
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}: expected settings as 'name: value' lines, found {type(tables).__name__}")
+    return {str(name): value for name, value in tables.items()}
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig"]
+__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name"]
+
+
+def device_name(text: str) -> str:
+    """The device as torch calls it: 0 is cuda:0. Raises ValueError for what is none."""
+    name = text.strip().lower()
+    if name.isdecimal():
+        return f"cuda:{name}"
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
+        several = "; one run uses one device" if "," in name else ""
+        raise ValueError(f"device {text!r}: no such device; use auto, cpu, cuda, cuda:N (or N alone) or mps{several}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,12 @@ class DetectorConfig:
     masks: bool = True
     """Whether outlines of the objects are computed where the network offers them."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """auto, cpu, cuda, cuda:N (or N alone) or mps."""
     batch: int = 1
     """Frames given to the network at once for files; live input always uses 1."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "device", device_name(self.device))
         for name, value in (("conf", self.conf), ("iou", self.iou)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {value}")

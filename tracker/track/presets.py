@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tracker.config import build, nearest, read_toml
+from tracker.config import build, nearest, read_settings
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import ConfigError
+from tracker.paths import exists, typed_path
 from tracker.track.engine import TrackingEngine
 
 __all__ = ["PRESETS", "make_tracker", "tracker_config"]
 
+log = logging.getLogger(__name__)
+
+OUR_MOTION = "sparseOptFlow"
+"""What ultralytics calls the way camera motion is estimated here."""
 FRAME_RATE = 30.0
 """Rate at which peers' counts of frames become seconds, where none is given; their own defaults are meant for it."""
 
@@ -130,6 +134,15 @@ def _min_hits(value: int, _rate: float) -> dict[str, Any]:
     return {"confirm_hits": value, "confirm_first_frames": value}
 
 
+def _camera_motion(value: str | bool | None, _rate: float) -> dict[str, Any]:
+    return {"camera_motion": value not in (None, False, "none", "None")}
+
+
+def _appearance_threshold(value: float, _rate: float) -> dict[str, Any]:
+    """A similarity, of 1 - half the cosine distance."""
+    return {"max_cosine_distance": 2 * (1 - value)}
+
+
 ALIASES: dict[str, Callable[[Any, float], dict[str, Any]]] = {
     "max_age": _frames("max_coast_s"),
     "track_buffer": _frames("max_coast_s"),
@@ -153,8 +166,40 @@ ALIASES: dict[str, Callable[[Any, float], dict[str, Any]]] = {
     "direction_consistency_weight": _renamed("direction_weight"),
     "use_byte": _renamed("low_match"),
     "min_confidence": _renamed("low_score"),
+    "gmc_method": _camera_motion,
+    "appearance_thresh": _appearance_threshold,
+    "init_iou_suppress": _renamed("new_max_overlap"),
+    "tai_thr": _renamed("new_max_overlap"),
+    "min_track_len": _renamed("confirm_hits"),
 }
 """What users of other trackers call our settings."""
+
+UNUSED = {
+    "proximity_thresh",
+    "alpha_fixed_emb",
+    "lost_match_thr",
+    "iou_weight",
+    "reid_weight",
+    "conf_weight",
+    "angle_weight",
+    "penalty_p",
+    "penalty_q",
+    "reduce_step",
+    "reset_velocity_offset_occ",
+    "reset_pos_offset_occ",
+    "enlarge_bbox_occ",
+    "dampen_motion_occ",
+    "active_occ_to_lost_thresh",
+    "occ_cover_thresh",
+    "occ_reappear_window",
+}
+"""Settings of other trackers for steps that ours does not have."""
+
+NEAREST_PRESETS = {"deepocsort": "ocsort", "fasttrack": "bytetrack", "tracktrack": "botsort"}
+"""Trackers of ultralytics that are none of ours, and which of ours is built like each."""
+
+WORDS = {"use_byte": bool, "gmc_method": str | bool | None}
+"""Aliases whose values are no numbers."""
 
 
 def tracker_config(name: str, overrides: Mapping[str, Any]) -> TrackerConfig:
@@ -163,11 +208,14 @@ def tracker_config(name: str, overrides: Mapping[str, Any]) -> TrackerConfig:
     Both understand our names and those of SORT, DeepSORT, ultralytics and roboflow trackers. A file may name the
     preset it starts from as `tracker` or, like ultralytics, `tracker_type`. Raises ConfigError.
     """
-    path = Path(name)
+    path = typed_path(name)
     if path.suffix.lower() in (".yaml", ".yml", ".toml"):
-        settings = dict(_read(path))
-        preset = str(settings.pop("tracker", settings.pop("tracker_type", "default")))
-        layers = [(f"preset {preset}", _preset(preset, str(path))), (str(path), settings)]
+        if not exists(path) and len(path.parts) == 1 and path.stem in PRESETS:
+            log.warning("--tracker %s: there is no such file here; the preset %s is used", name, path.stem)
+            return tracker_config(path.stem, overrides)
+        settings = dict(read_settings(path))
+        preset = _own_preset(settings, path)
+        layers = [(f"preset {preset}", _preset(preset, str(path))), (str(path), _without_unused(settings, path))]
     else:
         layers = [(f"preset {name}", _preset(name, "--tracker"))]
     layers.append(("tracker settings", dict(overrides)))
@@ -191,18 +239,36 @@ def _preset(name: str, where: str) -> dict[str, Any]:
     return PRESETS[name]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    if path.suffix.lower() == ".toml":
-        return read_toml(path)
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the tracker's settings: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a YAML file: {error}") from error
-    if not isinstance(settings, Mapping):
-        raise ConfigError(f"{path}: expected settings as 'name: value' lines, found {type(settings).__name__}")
-    return settings
+def _own_preset(settings: dict[str, Any], path: Path) -> str:
+    """The preset that a file starts from, taken out of its settings."""
+    preset = str(settings.pop("tracker", settings.pop("tracker_type", "default")))
+    if preset not in NEAREST_PRESETS:
+        return preset
+    own = NEAREST_PRESETS[preset]
+    log.warning("%s: the tracker %s is none of ours; %s is used with the settings of this file", path, preset, own)
+    return own
+
+
+def _without_unused(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The settings that mean something here; the others are told. Those on appearance become one."""
+    known = {name: value for name, value in settings.items() if name not in (*UNUSED, "with_reid", "model")}
+    unused = [name for name in settings if name in UNUSED]
+    if "with_reid" in settings:
+        network = str(settings.get("model", "auto"))
+        if not settings["with_reid"]:
+            known["appearance"] = "none"
+        elif network == "auto":
+            known["appearance"] = "native"
+        else:
+            known |= {"appearance": "reid", "reid_model": network}
+    elif "model" in settings:
+        unused.append("model")
+    method = str(settings.get("gmc_method", OUR_MOTION)).casefold()
+    if method not in ("none", "false", OUR_MOTION.casefold()):
+        log.warning("%s: gmc_method %s: camera motion is found by sparse optical flow here", path, method)
+    if unused:
+        log.warning("%s: these settings have no use here: %s", path, ", ".join(unused))
+    return known
 
 
 def _translate(settings: Mapping[str, Any], rate: float, where: str) -> dict[str, Any]:
@@ -214,7 +280,9 @@ def _translate(settings: Mapping[str, Any], rate: float, where: str) -> dict[str
             continue
         if key not in ALIASES:
             raise ConfigError(f"{where}: unknown setting {key!r}; {nearest(key, known | set(ALIASES))}")
-        if isinstance(value, bool) != (key == "use_byte") or not isinstance(value, int | float):
+        if key in WORDS and not isinstance(value, WORDS[key]):
+            raise ConfigError(f"{where}: {key}: expected another kind of value, found {value!r}")
+        if key not in WORDS and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ConfigError(f"{where}: {key}: expected a number, found {value!r}")
         translated |= ALIASES[key](value, rate)
     return translated

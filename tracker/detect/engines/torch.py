@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from tracker.config import DetectorConfig
+from tracker.config import DetectorConfig, device_name
 from tracker.detect.decode_torch import find_objects
 from tracker.detect.yolo_detector import Finds, RawArrays, RawDetector
 from tracker.errors import ConfigError
@@ -71,12 +71,13 @@ def _array(part: torch.Tensor) -> ndarray:
 
 def find_device(name: str) -> torch.device:
     """The device of that name, 'auto' being the first GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device {name}: no such device; use auto, cpu, cuda, cuda:N or mps") from error
+        known = device_name(name)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from error
+    if known == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(known)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"--device {name}: torch {torch.__version__} sees no CUDA device here; use --device cpu")
     return device
