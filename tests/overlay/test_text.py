@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.overlay.palette import PALETTE
-from tracker.overlay.text import Pen, Tag, draw_tag, place_tag, printable
+from tracker.overlay.text import Pen, Tag, _tell_of_old_opencv, draw_tag, place_tag, printable
 
 PEN = 14
 
@@ -70,10 +70,14 @@ def test_any_script_is_written_not_question_marks(text: str) -> None:
     assert cv2.absdiff(drawn, asked).max() > 200
 
 
-def test_the_measured_width_holds_the_written_text() -> None:
-    pen = Pen(30)
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("size", [12, 30, 61])
+def test_the_measured_width_holds_the_written_text(version: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if version == 4:
+        monkeypatch.delattr(cv2, "FontFace", raising=False)
+    pen = Pen(size)
     for text in ("person 7 0.93", "WWW", "автомобиль 5", "人 1"):
-        canvas = np.zeros((60, 600, 3), np.uint8)
+        canvas = np.zeros((100, 1000, 3), np.uint8)
         draw_tag(canvas, Tag(text, PALETTE[9], 20, 5, pen.width(text), pen.height), pen)
         inked = np.flatnonzero(np.any(canvas != 0, axis=(0, 2)))
         assert inked[0] == 20
@@ -81,6 +85,22 @@ def test_the_measured_width_holds_the_written_text() -> None:
         body = canvas[5 : 5 + pen.height, 20 : 20 + pen.width(text)]
         for edge in (body[0], body[-1], body[:, 0], body[:, -1]):
             assert (edge == PALETTE[9]).all(), f"{text}: the writing touches the rim of its tag"
+
+
+def test_under_opencv_4_letters_lose_their_accents_and_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(cv2, "FontFace", raising=False)
+    _tell_of_old_opencv.cache_clear()
+    canvases = []
+    for text in ("Fahrräder é", "Fahrrader e", "Fahrr der e"):
+        canvas = np.zeros((40, 400, 3), np.uint8)
+        Pen(24).write(canvas, text, 5, 30, (255, 255, 255))
+        canvases.append(canvas)
+    assert np.array_equal(canvases[0], canvases[1])
+    assert not np.array_equal(canvases[0], canvases[2])
+    assert len(caplog.records) == 1
+    assert "whose letters are ASCII only" in caplog.text
 
 
 def test_control_characters_and_long_names_are_tamed() -> None:

@@ -1,12 +1,16 @@
 """Name tags: measured, placed without covering each other where that is cheap, and drawn.
 
 Text goes through OpenCV 5's TrueType renderer, which is anti-aliased, knows UTF-8 and carries its fonts inside:
-class names may be Cyrillic, Chinese or Korean. What no font holds shows as a question mark.
+class names may be Cyrillic, Chinese or Korean. What no font holds shows as a question mark. Where another package
+brought OpenCV 4, its stroke font stands in, which holds ASCII only.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +21,8 @@ from tracker.overlay.shapes import fill
 from tracker.types import Image
 
 __all__ = ["Pen", "Tag", "draw_tag", "place_tag"]
+
+log = logging.getLogger(__name__)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff\ud800-\udfff]")
 _WEIGHT = 560
@@ -48,7 +54,7 @@ class Pen:
         self.size = size
         self.padding = max(2, round(size * 0.3))
         self.height = round(size * 1.36)
-        self._font = cv2.FontFace("sans")
+        self._font = _TrueType(size) if hasattr(cv2, "FontFace") else _Strokes(size)
         self._widths: dict[str, int] = {}
 
     def width(self, text: str) -> int:
@@ -57,13 +63,58 @@ class Pen:
         if known is None:
             if len(self._widths) > 1000:  # ids and scores make ever new texts
                 self._widths.clear()
-            _, _, wide, _ = cv2.getTextSize((0, 0), text, (0, 0), self._font, self.size, _WEIGHT)
-            known = self._widths[text] = wide + 2 * self.padding
+            known = self._widths[text] = self._font.width(text) + 2 * self.padding
         return known
 
     def write(self, canvas: Image, text: str, x: int, baseline: int, colour: Colour) -> None:
-        """Put the text on the picture with its left end at x."""
-        cv2.putText(canvas, text, (x, baseline), colour, self._font, self.size, _WEIGHT)
+        """Put the text on the image with its left end at x."""
+        self._font.write(canvas, text, (x, baseline), colour)
+
+
+class _TrueType:
+    """The letters that OpenCV 5 carries."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._face = size, cv2.FontFace("sans")
+
+    def width(self, text: str) -> int:
+        _, _, wide, _ = cv2.getTextSize((0, 0), text, (0, 0), self._face, self._size, _WEIGHT)
+        return int(wide)
+
+    def write(self, canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None:
+        cv2.putText(canvas, text, at, colour, self._face, self._size, _WEIGHT)
+
+
+class _Strokes:
+    """OpenCV 4's Hershey letters: ASCII; accents are left off, other characters become question marks."""
+
+    def __init__(self, size: int) -> None:
+        _tell_of_old_opencv()
+        self._line = max(1, round(size / 12))
+        self._scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, round(size * 0.7), self._line)
+
+    def width(self, text: str) -> int:
+        (wide, _), _ = cv2.getTextSize(_as_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, self._scale, self._line)
+        return int(wide)
+
+    def write(self, canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None:
+        font, scale, line = cv2.FONT_HERSHEY_SIMPLEX, self._scale, self._line
+        cv2.putText(canvas, _as_ascii(text), at, font, scale, colour, line, cv2.LINE_AA)
+
+
+@functools.cache
+def _tell_of_old_opencv() -> None:
+    log.warning(
+        "OpenCV %s is installed, whose letters are ASCII only; for names in other letters install opencv-python 5, "
+        "and remove opencv-python-headless.",
+        cv2.__version__,
+    )
+
+
+def _as_ascii(text: str) -> str:
+    """The text in ASCII: letters without their accents, a question mark for each other character."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
 
 
 def printable(text: str) -> str:
