@@ -4,6 +4,7 @@
     ├── ConfigError       a setting, option, class, format or model name that does not exist or does not fit
     │   └── FeaturesError   a model that has no features to tell objects apart by
     ├── SourceError       a file, camera or stream that does not open or cannot be decoded
+    │   └── UnreachableError   a camera or stream that does not answer now, and may later
     ├── SinkError         an output folder or file that cannot be written
     ├── CheckpointError   a model file that is not one, or does not fit its labels
     └── FormatError       an annotation file that breaks its format
@@ -12,6 +13,10 @@
 A message says what, where, what was expected and found, and what to try. The command line turns a
 TrackerError into one line on stderr and exit code 2, without a traceback.
 """
+
+from __future__ import annotations
+
+import errno
 
 __all__ = [
     "CheckpointError",
@@ -22,6 +27,8 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TrackerError",
+    "UnreachableError",
+    "why_unwritable",
 ]
 
 
@@ -41,6 +48,10 @@ class SourceError(TrackerError):
     """A file, camera or stream that does not open or cannot be decoded."""
 
 
+class UnreachableError(SourceError):
+    """A camera or stream that does not answer now, and may later."""
+
+
 class SinkError(TrackerError):
     """An output folder or file that cannot be written."""
 
@@ -55,3 +66,15 @@ class FormatError(TrackerError):
 
 class DamagedStoreError(FormatError):
     """A recording whose SQLite file is damaged; `store.set_aside` and `store.restore_copy` repair it."""
+
+
+def why_unwritable(error: OSError) -> str:
+    """The system's reason why a file cannot be written, and what to try."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason}. Free some space there or choose another folder."
+    if error.errno == errno.EFBIG:
+        return f"{reason}. Raise the limit of file sizes (ulimit -f), or choose another file system."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{reason}. Choose a folder you may write to, or change its permissions."
+    return f"{reason}. Choose another folder or name."

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, Integer, UInt8
@@ -48,6 +48,8 @@ class Frame:
     index: int
     time: float
     source: str
+    arrival: float | None = None
+    """When live input brought its data, by `time.monotonic()`; None where nobody waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class SourceInfo:
     time_base: Fraction | None = None
     """Seconds per tick of the container's clock, so that a copy can keep the stamps exactly."""
     has_audio: bool = False
+    clock: Literal["container", "arrival"] = "container"
+    """Where times come from: the source's own stamps, or the moment each frame arrived."""
 
 
 _FLOAT32, _INT32, _INT64, _UINT8 = (np.dtype(name) for name in ("float32", "int32", "int64", "uint8"))

@@ -31,7 +31,7 @@ class Picture:
     """Blue, green, red, 255: the layout Qt paints without converting."""
     result: FrameResult
     read_at: float | None
-    """The perf_counter() reading when the frame was read."""
+    """The monotonic() reading when the frame arrived."""
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -50,7 +50,7 @@ class Picture:
 
     def age_s(self) -> float | None:
         """Seconds since the frame was read."""
-        return None if self.read_at is None else time.perf_counter() - self.read_at
+        return None if self.read_at is None else time.monotonic() - self.read_at
 
 
 class Picturer:

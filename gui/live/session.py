@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Point, Shape
 from gui.canvas.renderer import Picture, Picturer, with_hidden
@@ -21,7 +21,7 @@ from gui.live.source import WatchedSource
 from gui.qt.background import Background
 from gui.rules.counting import CountRow, LiveCounts
 from tracker.analytics.heat import HeatMap
-from tracker.errors import SourceError, TrackerError
+from tracker.errors import SourceError, TrackerError, UnreachableError
 from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource
@@ -34,6 +34,7 @@ __all__ = ["Session", "SessionState"]
 
 SILENT_S = 2.0
 STOP_S = 1.5
+RETRY_MS = 1500
 
 OpenSource = Callable[[str], FrameSource]
 
@@ -42,6 +43,7 @@ class SessionState(Enum):
     """Where a live source stands."""
 
     OPENING = "opening"
+    WAITING = "waiting"
     LIVE = "live"
     SILENT = "silent"
     ENDED = "ended"
@@ -90,6 +92,9 @@ class Session(QObject):
         self._notices: deque[Notice] = deque()
         self._size: tuple[int, int] | None = (640, 360)
         self._density = 1.0
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._reopen)
         self._picturer = Picturer(engine.settings.overlay, self._read_at)
         self.recorder = Recorder(self.name, engine.settings.overlay)
         self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
@@ -102,6 +107,10 @@ class Session(QObject):
     def open(self) -> None:
         """Open the source, again after it failed or ended."""
         self._set_state(SessionState.OPENING, self.tr("Opening {0}").format(self.name))
+        self._reopen()
+
+    def _reopen(self) -> None:
+        self._again.stop()
         self._runner = self._source = None
         spec = self.spec
         self._background.run(lambda: self._open_source(spec), self._opened, self._open_failed)
@@ -110,6 +119,7 @@ class Session(QObject):
     def close(self) -> None:
         """End soon: recordings are finished on the runner's own threads."""
         self.state = SessionState.CLOSED
+        self._again.stop()
         if self._runner is not None:
             self._runner.stop()
         elif self._source is not None:
@@ -234,7 +244,12 @@ class Session(QObject):
         self._begin()
 
     def _open_failed(self, error: Exception) -> None:
-        if self.state is not SessionState.CLOSED:
+        if self.state is SessionState.CLOSED:
+            return
+        if isinstance(error, UnreachableError):
+            self._set_state(SessionState.WAITING, self.tr("{0} It is tried again.").format(error))
+            self._again.start(RETRY_MS)
+        else:
             self._set_state(SessionState.FAILED, str(error))
 
     def _begin(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
+from tracker.video.watchdog import LinkStatus
 
 __all__ = ["WatchedSource"]
 
@@ -46,16 +47,26 @@ class WatchedSource:
         return int(getattr(self._source, "reconnects", 0))
 
     @property
+    def dropped(self) -> int:
+        """Frames left out because decoding fell behind."""
+        return int(getattr(self._source, "dropped", 0))
+
+    @property
+    def link(self) -> LinkStatus | None:
+        """Where the connection stands; None for what has none."""
+        return getattr(self._source, "link", None)
+
+    @property
     def recorded(self) -> bool:
         """Whether this is a file played at its own pace."""
         return self._paced
 
     def silent_s(self) -> float:
         """Seconds since a frame came; 0 before the first."""
-        return 0.0 if self._last_read is None else time.perf_counter() - self._last_read
+        return 0.0 if self._last_read is None else time.monotonic() - self._last_read
 
     def read_at(self, index: int) -> float | None:
-        """The perf_counter() reading at which a recent frame was read."""
+        """The monotonic() reading at which a recent frame arrived."""
         with self._lock:
             return self._read_at.get(index)
 
@@ -75,7 +86,7 @@ class WatchedSource:
                 last = frame
                 self.damage = self._source.damage
                 moved = replace(frame, index=frame.index + index_shift, time=frame.time + time_shift)
-                self._note(moved.index)
+                self._note(moved)
                 yield moved
             if last is None or not (self._loop and self._paced):
                 return
@@ -88,11 +99,11 @@ class WatchedSource:
         self._stop.set()
         self._source.close()
 
-    def _note(self, index: int) -> None:
-        now = time.perf_counter()
+    def _note(self, frame: Frame) -> None:
+        now = time.monotonic()
         with self._lock:
             self._last_read = now
-            self._read_at[index] = now
+            self._read_at[frame.index] = now if frame.arrival is None else frame.arrival
             while len(self._read_at) > STAMPS_KEPT:
                 self._read_at.popitem(last=False)
 

@@ -18,6 +18,7 @@ NARROW = 340
 """Pixels below which a tile's numbers get a line of their own."""
 DOT = {
     SessionState.OPENING: "#8d97a1",
+    SessionState.WAITING: "#e69f00",
     SessionState.LIVE: "#009e73",
     SessionState.SILENT: "#e69f00",
     SessionState.ENDED: "#8d97a1",

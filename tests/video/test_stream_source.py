@@ -103,7 +103,7 @@ def refuse(handler: BaseHTTPRequestHandler) -> None:
 
 
 def open_stream(address: str, **settings: object) -> StreamSource:
-    options: dict[str, object] = {"open_timeout_s": 5.0, "read_timeout_s": 0.6, "backoff": Backoff(0.01, 0.05)}
+    options: dict[str, object] = {"open_timeout_s": 5.0, "stall_s": 0.6, "backoff": Backoff(0.01, 0.05)}
     return StreamSource(address, **(options | settings))  # type: ignore[arg-type]
 
 
@@ -156,7 +156,7 @@ def test_joining_in_the_middle_gives_no_damaged_pictures(serve: Callable[..., Se
 
 def test_closing_ends_waiting_for_a_silent_server(serve: Callable[..., Server], clip: bytes) -> None:
     hold = threading.Event()
-    source = open_stream(serve(live(clip, cut=0.6, stall=hold)).address(), read_timeout_s=20.0)
+    source = open_stream(serve(live(clip, cut=0.6, stall=hold)).address(), stall_s=20.0)
     reader = threading.Thread(target=lambda: list(source), daemon=True)
     reader.start()
     time.sleep(0.3)

@@ -111,7 +111,7 @@ def settings_identity(orders: Orders) -> dict[str, Any]:
     if settings.tracker.appearance == "reid":
         tracker["reid_model_sha256"] = _sha256(typed_path(settings.tracker.reid_model))
     tree = {
-        "source": to_mapping(settings.source),
+        "source": {"vid_stride": settings.source.vid_stride},
         "detector": detector,
         "tracker": tracker,
         "own_scores": settings.own_scores,

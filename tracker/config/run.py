@@ -27,6 +27,10 @@ class SourceConfig:
 
     vid_stride: int = 1
     """Use every n-th frame; time stamps stay those of the container."""
+    wait: bool | None = None
+    """Keep trying a camera or stream that does not answer yet; without it that is done for addresses."""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    """What carries an RTSP stream: tcp loses nothing, udp is for cameras that offer nothing else."""
 
     def __post_init__(self) -> None:
         if self.vid_stride < 1:

@@ -7,8 +7,17 @@ from tracker.video.address import redact
 from tracker.video.camera_source import CameraSource
 from tracker.video.file_source import FileSource
 from tracker.video.image_source import ImageSource
-from tracker.video.open_source import open_source
+from tracker.video.open_source import open_source, wait_for_source
 from tracker.video.stream_source import StreamSource
 from tracker.video.video_sink import VideoSink
 
-__all__ = ["CameraSource", "FileSource", "ImageSource", "StreamSource", "VideoSink", "open_source", "redact"]
+__all__ = [
+    "CameraSource",
+    "FileSource",
+    "ImageSource",
+    "StreamSource",
+    "VideoSink",
+    "open_source",
+    "redact",
+    "wait_for_source",
+]

@@ -10,7 +10,7 @@ __all__ = ["Backoff"]
 class Backoff:
     """Pauses of `first_s`, twice that, and so on up to `longest_s`; `reset` after a success."""
 
-    def __init__(self, first_s: float = 0.5, longest_s: float = 10.0):
+    def __init__(self, first_s: float = 0.5, longest_s: float = 2.0):
         self._first_s = first_s
         self._longest_s = longest_s
         self._next_s = first_s

@@ -13,9 +13,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from tracker.errors import SourceError
+from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, Image, SourceInfo
 from tracker.video.backoff import Backoff
+from tracker.video.watchdog import LinkStatus, Watchdog
 
 __all__ = ["CameraSource", "camera_names"]
 
@@ -54,8 +55,9 @@ class CameraSource:
     """Frames of a camera, chosen by index or by name, for as long as it is wanted.
 
     `time` is the monotonic clock's seconds since the camera was opened, taken when the frame arrives. A camera that
-    stops answering (unplugged) is opened again after 0.5, 1, 2 ... 10 s, by its name where it was chosen by name, and
-    time and index go on; `reconnects` counts these. A few frames that cannot be fetched are `damage`.
+    stops answering (unplugged) is opened again after 0.5, 1, 2, 2 ... s, by its name where it was chosen by name, and
+    time and index go on; `link` tells how it stands, `reconnects` counts these. A few frames that cannot be fetched
+    are `damage`.
     """
 
     live = True
@@ -71,7 +73,7 @@ class CameraSource:
         camera_names: Callable[[], dict[int, str]] = camera_names,
     ):
         self.damage = 0
-        self.reconnects = 0
+        self._watchdog = Watchdog()
         self._camera = camera
         self._stride = max(1, vid_stride)
         self._size = size
@@ -88,7 +90,18 @@ class CameraSource:
             width=int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
             rate=Fraction(rate).limit_denominator(1001) if 0 < rate < 1000 else None,
+            clock="arrival",
         )
+
+    @property
+    def link(self) -> LinkStatus:
+        """Where the camera stands."""
+        return self._watchdog.status
+
+    @property
+    def reconnects(self) -> int:
+        """How often the camera was lost and came back."""
+        return self._watchdog.status.returns
 
     def __iter__(self) -> Iterator[Frame]:
         index, failures = -1, 0
@@ -96,7 +109,7 @@ class CameraSource:
             with self._lock:
                 capture = self._capture
                 grabbed = capture is not None and capture.grab()
-                arrived = time.monotonic() - self._began
+                arrived = time.monotonic()
                 index += grabbed
                 wanted = grabbed and index % self._stride == 0
                 fetched, bgr = capture.retrieve() if wanted and capture is not None else (False, None)
@@ -104,7 +117,8 @@ class CameraSource:
                 failures = 0
                 self._backoff.reset()
                 if bgr is not None and fetched:
-                    yield Frame(_to_rgb(bgr), index, arrived, self.name)
+                    self._watchdog.picture()
+                    yield Frame(_to_rgb(bgr), index, arrived - self._began, self.name, arrived)
                 else:
                     self.damage += wanted
                 continue
@@ -119,17 +133,19 @@ class CameraSource:
 
     def _reopen(self) -> None:
         log.warning("%s gives no more frames; waiting for it to come back.", self.name)
+        self._watchdog.cut("it gives no more frames")
         self._release()
         while self._backoff.wait(self._stop):
             try:
                 capture = self._open()
             except SourceError as error:
+                self._watchdog.refused("it does not open")
                 log.debug("%s", error)
                 continue
             with self._lock:
                 self._capture = capture
-            self.reconnects += 1
-            log.info("%s is back.", self.name)
+            self._watchdog.picture()
+            log.warning("%s is back after %.1f s.", self.name, self._watchdog.away_s)
             return
 
     def _release(self) -> None:
@@ -145,7 +161,7 @@ class CameraSource:
         capture = self._open_capture(index)
         if not capture.isOpened():
             capture.release()
-            raise SourceError(
+            raise UnreachableError(
                 f"{self.name}: this camera does not open. {self._known_cameras()} Check that it is plugged in, "
                 "allowed for this program, and not used by another one."
             )
@@ -165,7 +181,9 @@ class CameraSource:
         if partly:
             found = ", ".join(f"{index}: {cameras[index]}" for index in partly)
             raise SourceError(f"camera '{name}': more than one matches ({found}). Give the whole name or the index.")
-        raise SourceError(f"camera '{name}': no such camera. {self._known_cameras()} Give one of these, or its index.")
+        raise UnreachableError(
+            f"camera '{name}': no such camera. {self._known_cameras()} Give one of these, or its index."
+        )
 
     def _known_cameras(self) -> str:
         cameras = self._camera_names()

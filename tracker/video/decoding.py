@@ -28,15 +28,17 @@ CODED_ORDER_FORMATS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "av1", "obu", 
 CUT_ANYWHERE_FORMATS = {"mpegts", "mpeg", "rtsp", "rtp", "sdp", "hls", "h264", "hevc", "mpegvideo"}
 
 
-def use_threads(stream: VideoStream, requested: int) -> None:
+def use_threads(stream: VideoStream, requested: int, *, live: bool = False) -> None:
     """Let the decoder, before its first packet, use that many threads, or for 0 one per two cores, at most four.
+
+    Live input is decoded by slices: threads that work on whole frames hold back one frame each.
 
     All stages share the cores: at 1080p H.264 one thread decodes 400 frames/s for 2.5 ms of processor time each,
     two threads 600 frames/s for 3.0 ms each.
     """
     automatic = max(1, min(MOST_THREADS, (os.cpu_count() or 2) // 2))
     stream.codec_context.thread_count = requested if requested > 0 else automatic
-    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.thread_type = "SLICE" if live else "AUTO"
 
 
 def frame_rate(stream: VideoStream) -> Fraction | None:

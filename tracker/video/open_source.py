@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import glob
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from urllib.parse import unquote
 
-from tracker.errors import SourceError
+from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
 from tracker.protocols import FrameSource
 from tracker.video.address import is_address
+from tracker.video.backoff import Backoff
 from tracker.video.camera_source import CameraSource
 from tracker.video.file_source import FileSource
 from tracker.video.image_source import ImageSource
 from tracker.video.stream_source import StreamSource
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "wait_for_source"]
+
+log = logging.getLogger(__name__)
 
 FILE_SCHEME = "file://"
 CAMERA_DEVICE = re.compile(r"/dev/video(\d+)")
 """What Linux calls the camera of that index."""
 
 
-def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0) -> FrameSource:
+def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0, rtsp_transport: str = "tcp") -> FrameSource:
     """The source that `spec` names, opened.
 
     A network address (rtsp://, http://, udp:// ...), an existing file (image or video, by its content), a folder or
@@ -36,7 +42,7 @@ def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0) -> F
     if not exists(text):  # a name may begin or end with a blank
         text = text.strip()
     if is_address(text):
-        return StreamSource(text, vid_stride=vid_stride, threads=threads)
+        return StreamSource(text, vid_stride=vid_stride, threads=threads, rtsp_transport=rtsp_transport)
     path = typed_path(unquote(text.removeprefix(FILE_SCHEME)) if text.startswith(FILE_SCHEME) else text)
     if not text:
         raise SourceError("no source given. Name a file, a folder, a camera or an address.")
@@ -59,3 +65,24 @@ def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0) -> F
     if path.suffix or len(path.parts) > 1:
         raise SourceError(f"{text}: no such file or folder. Check the spelling; relative paths start at {Path.cwd()}.")
     return CameraSource(text, vid_stride=vid_stride)
+
+
+def wait_for_source(open_it: Callable[[], FrameSource], *, stop: Event | None = None) -> FrameSource:
+    """What `open_it` opens, tried again with growing pauses, at most 2 s, while it does not answer.
+
+    Each new reason is logged. Raises what `open_it` raises once `stop` is set, and at once what waiting cannot mend.
+    """
+    stop, backoff, told = stop or Event(), Backoff(), ""
+    while True:
+        try:
+            source = open_it()
+        except UnreachableError as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("%s Waiting for it.", error)
+            if not backoff.wait(stop):
+                raise
+        else:
+            if told:
+                log.warning("%s is there.", source.name)
+            return source

@@ -3,110 +3,158 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Condition, Event, Thread
+from typing import TypeAlias
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from tracker.video.stream_options import has_clock, is_broadcast, options_of
+
 __all__ = ["PacketPump"]
 
 MOST_WAITING = 256
+MOST_BEHIND_S = 1.0
 GLANCE_S = 0.1
+READ_TIMEOUT_S = 10.0
+
+Arrived: TypeAlias = "tuple[Packet[VideoStream], float]"
 
 
 class PacketPump:
     """One connection: opened and read in the background, its packets taken in the foreground.
 
-    The thread ends by itself within the time limits after `stop`, and closes the connection.
+    Packets that wait longer than a second for a slow decoder make room, if the stream is live: decoding goes on at
+    the newest key frame, and `dropped` counts what lay before it. The thread ends by itself within the time limits
+    after `stop`, and closes the connection.
     """
 
-    def __init__(self, address: str, *, open_timeout_s: float, read_timeout_s: float):
+    def __init__(self, address: str, *, open_timeout_s: float, rtsp_transport: str = "tcp"):
         self.failure: str | None = None
         """Why opening or reading ended, without the address; None while it goes on or after a proper end."""
         self.container: InputContainer | None = None
-        self._timeouts = (open_timeout_s, read_timeout_s)
+        self.live = is_broadcast(address)
+        self.dropped = 0
+        self.arrival = 0.0
+        """When the packet taken last arrived, on the monotonic clock."""
+        self.opened_at = 0.0
+        self._open_timeout_s = open_timeout_s
+        self._rtsp_transport = rtsp_transport
         self._address = address
         self._opened = Event()
         self._stop = Event()
-        self._queue: Queue[Packet[VideoStream] | None] = Queue(MOST_WAITING)
+        self._changed = Condition()
+        self._waiting: deque[Arrived] = deque()
+        self._at_end = False
+        self._wants_key = False
         self._thread = Thread(target=self._run, name="stream reader", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Packets that have arrived and not been taken."""
+        return len(self._waiting)
+
     def wait_until_open(self) -> bool:
         """Whether the connection stands; False after a failure or when the time limit passed."""
-        open_timeout_s, _ = self._timeouts
-        if not self._opened.wait(open_timeout_s):
-            self.failure = f"no answer within {open_timeout_s:g} s"
+        if not self._opened.wait(self._open_timeout_s):
+            self.failure = f"no answer within {self._open_timeout_s:g} s"
         return self.failure is None and self.container is not None
 
-    def packets(self, stream: VideoStream, give_up: Callable[[], bool]) -> Iterator[Packet[VideoStream]]:
-        """Packets of `stream` as they come, until the connection ends, stalls, or `give_up` says so."""
-        _, read_timeout_s = self._timeouts
-        last_arrival = time.monotonic()
-        while not give_up() and not self._stop.is_set():
-            try:
-                packet = self._queue.get(timeout=GLANCE_S)
-            except Empty:
-                if time.monotonic() - last_arrival > read_timeout_s:
-                    self.failure = f"nothing came for {read_timeout_s:g} s"
+    def packets(
+        self, stream: VideoStream, give_up: Callable[[], str | None], arrived: Callable[[], None]
+    ) -> Iterator[Packet[VideoStream]]:
+        """Packets of `stream` as they come, until the connection ends or `give_up` has a reason.
+
+        `arrived` is called for every packet of the connection.
+        """
+        while not self._stop.is_set():
+            with self._changed:
+                if not self._waiting and not self._at_end:
+                    self._changed.wait(GLANCE_S)
+                if not self._waiting and self._at_end:
                     return
-                continue
-            if packet is None:
+                packet, self.arrival = self._waiting.popleft() if self._waiting else (None, self.arrival)
+                self._changed.notify_all()
+            if packet is not None:
+                arrived()
+                if packet.stream.index == stream.index:
+                    yield packet
+            if (reason := give_up()) is not None:
+                self.failure = self.failure or reason
                 return
-            last_arrival = time.monotonic()
-            if packet.stream.index == stream.index:
-                yield packet
 
     def stop(self) -> None:
         """Let the thread end. The container and its packets must not be used any more."""
         self._stop.set()
 
     def _run(self) -> None:
-        open_timeout_s, read_timeout_s = self._timeouts
+        began = time.monotonic()
         try:
-            container = av.open(
-                self._address, options=_options(self._address), timeout=(open_timeout_s / 2, read_timeout_s)
-            )
+            container = self._open()
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.failure = _reason(error)
+            late = time.monotonic() - began > 0.9 * self._open_timeout_s / 2
+            self.failure = "no answer in time" if late else _reason(error)
             self._opened.set()
             return
         self.container = container
+        self.live = self.live or container.duration is None
+        self.opened_at = time.monotonic()
         self._opened.set()
         try:
-            self._read(container)
+            for packet in container.demux(container.streams.video):
+                if packet.size and not self._put(packet):
+                    break
         except (av.FFmpegError, OSError) as error:
             self.failure = _reason(error)
-        self._put(None)
+        with self._changed:
+            self._at_end = True
+            self._changed.notify_all()
         self._stop.wait()
         container.close()
 
-    def _read(self, container: InputContainer) -> None:
-        for packet in container.demux(container.streams.video):
-            if not self._put(packet):
-                return
+    def _open(self) -> InputContainer:
+        """The connection. Bare data is looked at briefly, for frames come slowly; a container gets all it needs."""
+        timeout = (self._open_timeout_s / 2, READ_TIMEOUT_S)
+        options = options_of(self._address, rtsp_transport=self._rtsp_transport)
+        container = av.open(self._address, options=options, timeout=timeout)
+        if "probesize" in options and has_clock(container) and not container.streams.video:
+            container.close()
+            options.pop("probesize")
+            container = av.open(self._address, options=options, timeout=timeout)
+        return container
 
-    def _put(self, packet: Packet[VideoStream] | None) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(packet, timeout=GLANCE_S)
+    def _put(self, packet: Packet[VideoStream]) -> bool:
+        arrival = time.monotonic()
+        with self._changed:
+            while not self._stop.is_set():
+                if self.live and self._waiting and time.monotonic() - self._waiting[0][1] > MOST_BEHIND_S:
+                    self._skip_to_newest_key(packet)
+                if len(self._waiting) < MOST_WAITING:
+                    break
+                self._changed.wait(GLANCE_S)
+            else:
+                return False
+            if self._wants_key and not packet.is_keyframe:
+                self.dropped += 1
                 return True
-            except Full:
-                continue
-        return False
+            self._wants_key = False
+            self._waiting.append((packet, arrival))
+            self._changed.notify_all()
+        return True
 
-
-def _options(address: str) -> dict[str, str]:
-    scheme = address.partition(":")[0].lower()
-    if scheme in ("http", "https"):
-        return {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "2"}
-    if scheme in ("rtsp", "rtsps"):
-        return {"rtsp_transport": "tcp", "fflags": "nobuffer"}
-    return {"fflags": "nobuffer"}
+    def _skip_to_newest_key(self, arriving: Packet[VideoStream]) -> None:
+        """Let go of what waits before the newest key frame, or of all until the next one where none waits."""
+        places = [place for place, (packet, _) in enumerate(self._waiting) if packet.is_keyframe]
+        gone = len(self._waiting) if arriving.is_keyframe or not places or not places[-1] else places[-1]
+        self._wants_key = gone == len(self._waiting)
+        for _ in range(gone):
+            self._waiting.popleft()
+        self.dropped += gone
 
 
 def _reason(error: Exception) -> str:

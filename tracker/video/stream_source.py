@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from threading import Event
 
 import av
 from av.video.frame import VideoFrame
 
-from tracker.errors import SourceError
+from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, SourceInfo
 from tracker.video.address import redact
+from tracker.video.arrival_clock import ArrivalClock, NominalClockWatch
 from tracker.video.backoff import Backoff
 from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
 from tracker.video.packet_pump import PacketPump
 from tracker.video.pixels import RgbConverter, orientation
+from tracker.video.stream_options import has_clock
+from tracker.video.watchdog import STALL_S, LinkState, LinkStatus, Watchdog
 
 __all__ = ["StreamSource"]
 
 log = logging.getLogger(__name__)
 
-BROADCAST_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp")
+CLOCKLESS_TIME_BASE = Fraction(1, 90000)
+OPENING_BURST_S = 0.02
+NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 
 
 class StreamSource:
     """Frames of a network stream for as long as it is wanted.
 
-    A live stream that breaks off or stalls is opened again after 0.5, 1, 2 ... 10 s; `reconnects` counts that. Times
-    are the stream's own stamps until then, and go on by the clock on the wall across each gap. Frames damaged by
-    joining in the middle are left out, none are made up. An HTTP address of a finished recording (`live` is False)
-    loses nothing and ends at its end. Neither `name` nor any message holds the address's password.
+    A live stream that breaks off or falls silent is opened again after 0.5, 1, 2, 2 ... s; `link` tells how it
+    stands, `reconnects` counts the returns. Times are the stream's own stamps, and go on by the clock on the wall
+    across each gap. Where the stream has no stamps, or only counts its frames, the time is that of arrival and
+    `clock` says so. Frames damaged by joining in the middle are left out, none are made up; where
+    decoding falls a second behind it goes on at the newest key frame, and `dropped` counts what was left out. An HTTP
+    address of a finished recording (`live` is False) loses nothing and ends at its end. Neither `name` nor any
+    message holds the address's password.
     """
 
     def __init__(
@@ -41,41 +49,70 @@ class StreamSource:
         *,
         vid_stride: int = 1,
         threads: int = 0,
+        rtsp_transport: str = "tcp",
         open_timeout_s: float = 8.0,
-        read_timeout_s: float = 5.0,
+        stall_s: float = STALL_S,
         backoff: Backoff | None = None,
+        listen: Callable[[LinkStatus], None] | None = None,
     ):
         self.name = redact(address)
         self.damage = 0
-        self.reconnects = 0
         self._address = address
         self._stride = max(1, vid_stride)
         self._threads = threads
-        self._timeouts = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
+        self._rtsp_transport = rtsp_transport
+        self._open_timeout_s = open_timeout_s
         self._backoff = backoff or Backoff()
+        self._watchdog = Watchdog(stall_s=stall_s, listen=listen)
         self._stop = Event()
         self._rgb = RgbConverter()
-        self._past_damage = 0
+        self._past_damage = self._past_dropped = 0
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
-        scheme = address.partition(":")[0].lower()
-        self.live = scheme in BROADCAST_SCHEMES or self.info.duration_s is None
+        self.clock = self.info.clock
+        self.live = self._connection.pump.live
+        self._arrivals: ArrivalClock | None = None
+        if self.clock == "arrival":
+            self._arrivals = ArrivalClock(self._connection.first_arrival)
+
+    @property
+    def link(self) -> LinkStatus:
+        """Where the connection stands."""
+        return self._watchdog.status
+
+    @property
+    def reconnects(self) -> int:
+        """How often the stream was lost and came back."""
+        return self._watchdog.status.returns
+
+    @property
+    def dropped(self) -> int:
+        """Packets left out because decoding fell behind."""
+        connection = self._connection
+        return self._past_dropped + (connection.pump.dropped if connection is not None else 0)
 
     def __iter__(self) -> Iterator[Frame]:
-        index, last_time, last_arrival, shift = -1, None, 0.0, 0.0
+        index = -1
+        last_time, last_arrival, shift = None, 0.0, 0.0
         while not self._stop.is_set() and self._connection is not None:
-            connection, joined = self._connection, False
-            for picture, stamp in connection.frames():
+            connection, joined, watch = self._connection, False, NominalClockWatch()
+            for picture, stamp, arrival in connection.frames():
                 self.damage = self._past_damage + connection.decoder.damage
                 if picture.is_corrupt and not joined:
                     continue
                 if not joined and last_time is not None:
-                    shift = last_time + (time.monotonic() - last_arrival) - stamp
+                    shift = last_time + (arrival - last_arrival) - stamp
                 joined = True
+                self._watchdog.picture()
+                if self._arrivals is None and self.live and watch.deceives(stamp, arrival):
+                    log.warning("%s only counts its frames; the time is now that of their arrival.", self.name)
+                    self._arrivals, self.clock = ArrivalClock(arrival, stamp + shift), "arrival"
+                seconds = stamp + shift if self._arrivals is None else self._arrivals.time(arrival)
                 index += 1
-                last_time, last_arrival = stamp + shift, time.monotonic()
+                last_time, last_arrival = seconds, arrival
                 if index % self._stride == 0:
-                    yield Frame(self._rgb.upright(picture, connection.turn), index, last_time, self.name)
+                    image = self._rgb.upright(picture, connection.turn)
+                    yield Frame(image, index, seconds, self.name, arrival if self.live else None)
             if self._stop.is_set() or not self._reconnect():
                 break
         self._drop_connection()
@@ -87,14 +124,17 @@ class StreamSource:
             connection.pump.stop()
 
     def _connect(self) -> _Connection:
-        pump = PacketPump(self._address, **self._timeouts)
+        pump = PacketPump(self._address, open_timeout_s=self._open_timeout_s, rtsp_transport=self._rtsp_transport)
         try:
-            return _Connection(pump, self._stop, self._threads, self._timeouts["open_timeout_s"])
+            return _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
         except _NoPictureError as failure:
             pump.stop()
-            raise SourceError(
-                f"{self.name}: {failure}. Check the address, user and password, and that the "
-                "server runs and can be reached."
+            self._watchdog.refused(str(failure))
+            refused = f"{self.name}: {failure}. "
+            if any(words in str(failure) for words in NEVER_WILL):
+                raise SourceError(refused + "Check the spelling of the address.") from None
+            raise UnreachableError(
+                refused + "Check the address, user and password, and that the server runs and can be reached."
             ) from None
 
     def _reconnect(self) -> bool:
@@ -107,7 +147,10 @@ class StreamSource:
             self.damage += 1
             return False
         log.warning("%s broke off: %s; trying to come back.", self.name, why)
+        self._watchdog.cut(why)
         self._drop_connection()
+        if self._arrivals is not None:
+            self._arrivals.note_gap()
         while self._backoff.wait(self._stop):
             try:
                 self._connection = self._connect()
@@ -115,8 +158,8 @@ class StreamSource:
                 log.debug("%s", error)
                 continue
             self._backoff.reset()
-            self.reconnects += 1
-            log.info("%s is back.", self.name)
+            self._watchdog.picture()
+            log.warning("%s is back after %.1f s.", self.name, self._watchdog.away_s)
             return True
         return False
 
@@ -124,6 +167,7 @@ class StreamSource:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._past_damage += connection.decoder.damage
+            self._past_dropped += connection.pump.dropped
             connection.pump.stop()
 
 
@@ -134,8 +178,9 @@ class _NoPictureError(Exception):
 class _Connection:
     """A stream that stands: its pump, its decoder, and its first frame."""
 
-    def __init__(self, pump: PacketPump, stop: Event, threads: int, patience_s: float):
+    def __init__(self, pump: PacketPump, watchdog: Watchdog, stop: Event, threads: int, patience_s: float):
         self.pump = pump
+        self._watchdog = watchdog
         self._stop = stop
         self._deadline: float | None = time.monotonic() + patience_s
         if not pump.wait_until_open() or pump.container is None:
@@ -144,14 +189,17 @@ class _Connection:
         if not container.streams.video:
             raise _NoPictureError("there is no video in it")
         self.stream = container.streams.video[0]
-        use_threads(self.stream, threads)
+        use_threads(self.stream, threads, live=pump.live)
         self.decoder = StreamDecoder(container, self.stream, resumed=True)
         self._time_base = Fraction(self.stream.time_base or Fraction(1, 90000))
-        self._frames = self.decoder.frames(pump.packets(self.stream, self._gives_up))
+        clockless = pump.live and not has_clock(container)
+        self._burst_ends = pump.opened_at + OPENING_BURST_S if clockless else 0.0
+        self._frames = self.decoder.frames(pump.packets(self.stream, self._gives_up, watchdog.sign_of_life))
         first = next(self._frames, None)
         if first is None:
             raise _NoPictureError(f"no picture came ({pump.failure or 'nothing in it decodes'})")
         self._first: tuple[VideoFrame, int] | None = first
+        self.first_arrival = pump.arrival
         self._deadline = None
         self.turn = orientation(first[0])
         transpose, _, _ = self.turn
@@ -159,19 +207,33 @@ class _Connection:
         self.info = SourceInfo(
             width=size[0],
             height=size[1],
-            rate=frame_rate(self.stream),
+            rate=None if pump.live else frame_rate(self.stream),
             duration_s=container.duration / av.time_base if container.duration else None,
-            time_base=self._time_base,
+            time_base=CLOCKLESS_TIME_BASE if clockless else self._time_base,
             has_audio=bool(container.streams.audio),
+            clock="arrival" if clockless else "container",
         )
 
-    def frames(self) -> Iterator[tuple[VideoFrame, float]]:
-        """Pictures with the stream's own time in seconds."""
-        first, self._first = self._first, None
-        for picture, ticks in [first] if first is not None else []:
-            yield picture, float(ticks * self._time_base)
-        for picture, ticks in self._frames:
-            yield picture, float(ticks * self._time_base)
+    def frames(self) -> Iterator[tuple[VideoFrame, float, float]]:
+        """Pictures with the stream's own time, and when they arrived on the monotonic clock, in seconds.
 
-    def _gives_up(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
+        Of the pictures that were read at once while a stream without a clock was opened only the first is given: when
+        the others were taken nobody can tell.
+        """
+        first, self._first = self._first, None
+        if first is not None:
+            yield first[0], float(first[1] * self._time_base), self.first_arrival
+        for picture, ticks in self._frames:
+            if self.pump.arrival >= self._burst_ends:
+                yield picture, float(ticks * self._time_base), self.pump.arrival
+
+    def _gives_up(self) -> str | None:
+        """Why nothing more is to be waited for; None while it is, no words where it was called off."""
+        if self._stop.is_set():
+            return ""
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            return "no picture in time"
+        if self._deadline is None and self._watchdog.is_stalled():
+            status = self._watchdog.status
+            return status.reason if status.state is LinkState.STALLED else "nothing comes"
+        return None

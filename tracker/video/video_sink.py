@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from tracker.errors import SinkError
+from tracker.errors import SinkError, why_unwritable
 from tracker.types import FrameResult, Image
 from tracker.video.audio_copy import AudioCopy
 
@@ -207,11 +207,9 @@ class VideoSink:
                 log.debug("%s: closing after a failure: %s", self.path, error)
 
     def _refusal(self, error: Exception) -> SinkError:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return SinkError(
-            f"{self.path}: cannot write the video ({reason}). Check free space and permissions, or choose "
-            "another folder."
-        )
+        if isinstance(error, OSError):
+            return SinkError(f"{self.path}: cannot write the video: {why_unwritable(error)}")
+        return SinkError(f"{self.path}: cannot write the video ({error}). Choose another format or folder.")
 
 
 def _mp4_time_base(source: Fraction | None) -> Fraction:

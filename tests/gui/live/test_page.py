@@ -21,7 +21,7 @@ from gui.window import Window
 from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
 from tests.gui.conftest import App, put_line
 from tracker.analytics import Analytics, LineRule, Rules
-from tracker.errors import SourceError
+from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
 
@@ -240,6 +240,23 @@ def test_what_gives_no_picture_is_not_recorded(app: App) -> None:
     window.commands["live.record"].setChecked(True)
     assert "nothing to record" in said[0]
     app.until(lambda: not window.commands["live.record"].isChecked())
+
+
+def test_a_camera_that_is_not_there_yet_is_tried_again(app: App) -> None:
+    def open_late(_: str) -> FakeCamera:
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise UnreachableError("gate: it does not open (Connection refused).")
+        return FakeCamera("gate")
+
+    tries: list[float] = []
+    window = app.start(open_source=open_late, load_detector=lambda settings: BlockDetector(settings.detector.conf))
+    window.watch("gate")
+    (session,) = window.live.sessions
+    app.until(lambda: session.state is SessionState.WAITING)
+    assert "Connection refused" in session.message
+    app.until(lambda: session.state is SessionState.LIVE)
+    assert len(tries) == 3
 
 
 def test_sixteen_sources_all_show_their_name_and_numbers(app: App) -> None:

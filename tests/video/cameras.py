@@ -1,0 +1,218 @@
+"""Network cameras on the loopback interface that can be cut, silenced and slowed: MJPEG over HTTP, raw H.264, RTSP."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from functools import cache
+
+import av
+import cv2
+import numpy as np
+
+from tests.video.synthetic import numbered_picture
+
+MOST_NUMBERS = 1024
+
+
+@cache
+def jpeg(number: int) -> bytes:
+    """Picture `number` as JPEG."""
+    return cv2.imencode(".jpg", numbered_picture(number % MOST_NUMBERS)[..., ::-1])[1].tobytes()
+
+
+@cache
+def h264(rate: int, frames: int, key_every: int, width: int = 160, height: int = 96) -> list[bytes]:
+    """Pictures as H.264 access units with start codes, parameter sets before each key frame."""
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)
+    encoder.gop_size, encoder.max_b_frames = key_every, 0
+    encoder.options = {"preset": "ultrafast", "crf": "20", "tune": "zerolatency", "x264-params": "sliced-threads=0"}
+    units = []
+    grain = np.random.default_rng(0).integers(0, 30, (height, width, 1), np.uint8)  # gives key frames weight
+    for number in range(frames):
+        image = numbered_picture(number % MOST_NUMBERS, width=width, height=height) + grain
+        picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        picture.pts, picture.time_base = number, Fraction(1, rate)
+        units += [bytes(packet) for packet in encoder.encode(picture)]
+    return units + [bytes(packet) for packet in encoder.encode(None)]
+
+
+class Camera:
+    """Listens on a port of its own and gives every client pictures numbered by the time since it was made.
+
+    `down` closes all connections and the port, `up` opens it again; `silent` keeps connections and sends nothing.
+    `jitter` gives a delay in seconds for each frame.
+    """
+
+    scheme = "tcp"
+    path = ""
+
+    def __init__(self, rate: float = 10, *, jitter: Callable[[int], float] | None = None, start: bool = True) -> None:
+        self.rate = rate
+        self.jitter = jitter or (lambda _: 0.0)
+        self.silent = threading.Event()
+        self.clients = 0
+        self.began = time.monotonic()
+        self._closing = threading.Event()
+        self._sockets: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        if start:
+            self.up()
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}{self.path}"
+
+    def up(self) -> None:
+        self._closing = threading.Event()
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen()
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener, self._closing), daemon=True).start()
+
+    def down(self) -> None:
+        self._closing.set()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        for client in self._sockets:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def __enter__(self) -> Camera:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def _accept(self, listener: socket.socket, closing: threading.Event) -> None:
+        while not closing.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            self._sockets.append(client)
+            self.clients += 1
+            threading.Thread(target=self._serve, args=(client, closing), daemon=True).start()
+
+    def _serve(self, client: socket.socket, closing: threading.Event) -> None:
+        with suppress(OSError), client:
+            self.serve(client, closing)
+
+    def frames(self, closing: threading.Event) -> Iterator[int]:
+        """Numbers of pictures, each when it is due."""
+        number = int((time.monotonic() - self.began) * self.rate) + 1
+        while not closing.is_set():
+            due = self.began + number / self.rate + self.jitter(number)
+            if closing.wait(max(0.0, due - time.monotonic())):
+                return
+            if not self.silent.is_set():
+                yield number
+            number += 1
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        raise NotImplementedError
+
+
+class MjpegCamera(Camera):
+    """Motion JPEG over HTTP: no clock at all."""
+
+    scheme = "http"
+    path = "/video.mjpg"
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        client.recv(4096)
+        client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
+        for number in self.frames(closing):
+            data = jpeg(number)
+            head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+            client.sendall(head + data + b"\r\n")
+
+
+class RawCamera(Camera):
+    """Bare H.264 over TCP; every client begins at a key frame, numbered 0."""
+
+    def __init__(self, rate: float = 10, *, key_every: int = 10, **settings: object) -> None:
+        self.key_every = key_every
+        super().__init__(rate, **settings)  # type: ignore[arg-type]
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        units = h264(25, 40 * self.key_every, self.key_every)
+        first: int | None = None
+        for number in self.frames(closing):
+            first = number if first is None else first
+            client.sendall(units[(number - first) % len(units)])
+
+
+class RtspCamera(Camera):
+    """RTSP with RTP over the same connection, stamps of a 90 kHz clock, from the next key frame on."""
+
+    scheme = "rtsp"
+    path = "/stream"
+
+    def __init__(self, rate: float = 25, *, key_every: int = 25, **settings: object) -> None:
+        self.key_every = key_every
+        super().__init__(rate, **settings)  # type: ignore[arg-type]
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        units = [nal_units(unit) for unit in h264(25, 20 * self.key_every, self.key_every)]
+        sets = [nal for nal in units[0] if nal[0] & 31 in (7, 8)]
+        while not (request := client.recv(4096).decode("latin1")):
+            return
+        while request:
+            method = request.split(" ")[0]
+            number = request.partition("CSeq:")[2].split("\r\n")[0].strip()
+            head, body = f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\nSession: 1\r\n", ""
+            if method == "OPTIONS":
+                head += "Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n"
+            elif method == "DESCRIBE":
+                sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
+                body = (
+                    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+                    "a=rtpmap:96 H264/90000\r\na=control:track\r\n"
+                    f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={sprop}\r\n"
+                )
+                head += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            elif method == "SETUP":
+                head += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+            client.sendall(f"{head}\r\n{body}".encode())
+            if method == "PLAY":
+                break
+            request = client.recv(4096).decode("latin1")
+        self._play(client, closing, units)
+
+    def _play(self, client: socket.socket, closing: threading.Event, units: Sequence[list[bytes]]) -> None:
+        sequence, started = 0, False
+        for number in self.frames(closing):
+            started = started or number % self.key_every == 0
+            if not started:
+                continue
+            nals = units[number % len(units)]
+            for place, nal in enumerate(nals):
+                marker = 0x80 if place == len(nals) - 1 else 0
+                stamp = round(number / self.rate * 90000) & 0xFFFFFFFF
+                packet = struct.pack(">BBHII", 0x80, marker | 96, sequence & 0xFFFF, stamp, 7) + nal
+                client.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
+                sequence += 1
+
+
+def nal_units(unit: bytes) -> list[bytes]:
+    """The parts of an access unit, without their start codes."""
+    parts = unit.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
+    return [part for part in parts if part]

@@ -1,0 +1,101 @@
+"""The states of a live source, by a simulated clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tracker.video.watchdog import LinkState, LinkStatus, Watchdog
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watched(clock: Clock) -> tuple[Watchdog, list[LinkStatus]]:
+    told: list[LinkStatus] = []
+    return Watchdog(clock=clock, listen=told.append), told
+
+
+def run(watchdog: Watchdog, clock: Clock, *, seconds: float, every_s: float) -> None:
+    """A source that lives for that long."""
+    end = clock.now + seconds
+    while clock.now < end:
+        watchdog.sign_of_life()
+        watchdog.picture()
+        clock.now += every_s
+
+
+def test_a_source_goes_through_its_states_and_each_is_told_once() -> None:
+    clock = Clock()
+    watchdog, told = watched(clock)
+    assert watchdog.status.state is LinkState.CONNECTING
+    for _ in range(3):
+        watchdog.refused("Connection refused")
+    run(watchdog, clock, seconds=5, every_s=0.04)
+    watchdog.cut("the stream ended")
+    clock.now += 7
+    watchdog.refused("Connection refused")
+    watchdog.refused("Connection refused")
+    watchdog.picture()
+    assert [status.state.value for status in told] == ["refused", "live", "lost", "lost", "live"]
+    assert [status.reason for status in told if status.state is LinkState.LOST] == [
+        "the stream ended",
+        "Connection refused",
+    ]
+    assert watchdog.status.returns == 1
+    assert watchdog.away_s == pytest.approx(7)
+
+
+def test_the_first_picture_after_a_refusal_is_no_return() -> None:
+    watchdog, _ = watched(Clock())
+    watchdog.refused("Connection refused")
+    watchdog.picture()
+    assert watchdog.status.returns == 0
+    assert watchdog.away_s == 0
+
+
+@pytest.mark.parametrize(("every_s", "noticed_after_s"), [(0.04, 2.5), (0.5, 2.5), (1.0, 2.5), (4.0, 10.0)])
+def test_silence_is_a_stall_after_more_than_the_usual_pause(every_s: float, noticed_after_s: float) -> None:
+    clock = Clock()
+    watchdog, told = watched(clock)
+    run(watchdog, clock, seconds=max(3.0, 5 * every_s), every_s=every_s)
+    clock.now -= every_s  # to the last sign of life
+    silence = 0.0
+    while not watchdog.is_stalled():
+        silence += 0.1
+        clock.now += 0.1
+    assert silence == pytest.approx(noticed_after_s, abs=0.11)
+    assert told[-1].state is LinkState.STALLED
+    watchdog.cut("given up")
+    assert watchdog.away_s == pytest.approx(silence, abs=0.01)  # since the last sign, not since it was noticed
+
+
+def test_segments_that_come_in_bursts_are_no_stall() -> None:
+    clock = Clock()
+    watchdog, _ = watched(clock)
+    for _ in range(6):
+        for _ in range(100):
+            watchdog.sign_of_life()
+            watchdog.picture()
+            clock.now += 0.001
+        for _ in range(39):
+            assert not watchdog.is_stalled()
+            clock.now += 0.1
+
+
+def test_a_stall_that_ends_by_itself_is_a_return() -> None:
+    clock = Clock()
+    watchdog, _ = watched(clock)
+    run(watchdog, clock, seconds=4, every_s=0.1)
+    clock.now += 3
+    assert watchdog.is_stalled()
+    watchdog.sign_of_life()
+    watchdog.picture()
+    assert (watchdog.status.state, watchdog.status.returns) == (LinkState.LIVE, 1)
+    assert not watchdog.is_stalled()
