@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from tests.world import FakeSource, NoTracker, ScriptedDetector, World
 from tracker.pipeline import Pipeline
 from tracker.runner import Channel, Closed, Runner
-from tracker.types import FrameResult
+from tracker.types import Detections, FrameResult, Image
 
 
 class Collector:
@@ -75,6 +77,59 @@ def test_an_error_in_any_stage_reaches_the_caller_and_no_annotation_is_finished(
     assert sink.discarded
     assert not sink.closed
     assert source.closed
+
+
+def test_a_live_run_passes_over_single_frames_that_the_detector_fails_on() -> None:
+    source, sink = FakeSource(live=True), Collector()
+    progress = make(source, ScriptedDetector(fails_at=30), sink).run()
+    assert progress.failed <= 1
+    assert sink.closed
+    assert progress.frames + progress.dropped + progress.failed == source.world.count
+
+
+def test_a_live_run_ends_when_the_detector_keeps_failing() -> None:
+    class Broken(ScriptedDetector):
+        def detect(self, images: Sequence[Image]) -> list[Detections]:
+            raise RuntimeError("the detector broke")
+
+    sink = Collector()
+    with pytest.raises(RuntimeError, match="the detector broke"):
+        make(FakeSource(live=True), Broken(), sink).run()
+    assert sink.discarded
+
+
+def test_a_live_result_is_one_detection_old() -> None:
+    delay_s, ages = 0.05, []
+    source = FakeSource(live=True)
+    pipeline = Pipeline(ScriptedDetector(delay_s=delay_s), NoTracker())
+    runner = Runner(source, pipeline, on_result=lambda _: ages.append(runner.progress().latency_s))
+    runner.run()
+    assert np.median(ages) < 1.5 * delay_s  # 3 detections and more where frames are taken before they can be looked at
+
+
+def test_a_live_run_ends_its_outputs_without_waiting_for_a_slow_detection() -> None:
+    source, sink = FakeSource(World(seconds=60), live=True), Collector()
+    runner = make(source, ScriptedDetector(delay_s=1.0), sink)
+    runner.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    runner.stop()
+    while not sink.closed:
+        time.sleep(0.005)
+    assert time.monotonic() - began < 0.5
+    runner.wait()
+
+
+def test_every_sink_is_closed_where_one_fails_to() -> None:
+    class Failing(Collector):
+        def close(self) -> None:
+            raise RuntimeError("the last row does not fit")
+
+    source, last = FakeSource(World(seconds=0.4)), Collector()
+    pipeline = Pipeline(ScriptedDetector(), NoTracker())
+    with pytest.raises(RuntimeError, match="does not fit"):
+        Runner(source, pipeline, [Failing(), last]).run()
+    assert last.closed
 
 
 def test_stop_ends_every_thread_and_finishes_the_sinks() -> None:

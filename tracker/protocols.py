@@ -103,7 +103,7 @@ class Sink(Protocol):
         ...
 
     def discard(self) -> None:
-        """Let go after an error: no annotation cut short gets its final name."""
+        """Let go after an error: what was written is kept, but no annotation cut short gets its final name."""
         ...
 
 

@@ -1,7 +1,8 @@
 """The only threads: read, detect, track and draw, write overlap through bounded channels.
 
-A file loses nothing and keeps its order: a full channel makes its producer wait. Live input takes the newest
-frame and counts the ones it left out. An error in any stage stops all and is raised by `wait`.
+A file loses nothing and keeps its order: a full channel makes its producer wait. Live input takes the newest frame
+when the detector is free, and not before, and counts the ones it left out. An error in any stage stops all and is
+raised by `wait`; sinks keep what they were given.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tracker.pipeline import Pipeline, Seen
 from tracker.protocols import FrameSource, Sink
@@ -22,6 +23,8 @@ from tracker.types import Frame, FrameResult
 __all__ = ["Channel", "Closed", "Progress", "Runner"]
 
 log = logging.getLogger(__name__)
+
+MOST_FAILURES = 10
 
 Item = TypeVar("Item")
 
@@ -70,6 +73,14 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
             return item
 
+    def wait_until_empty(self) -> None:
+        """Wait until the last item has been taken. Raises Closed when nobody takes any more."""
+        with self._changed:
+            while self._items and not self._cancelled:
+                self._changed.wait()
+            if self._cancelled:
+                raise Closed
+
     def finish(self) -> None:
         """No more items will be put; those inside are still taken."""
         with self._changed:
@@ -98,7 +109,13 @@ class Progress:
     rate: float
     """Frames per second over the last two seconds."""
     latency_s: float
-    """Age of the newest result when it was done, counted from when its frame was read."""
+    """Age of the newest result when it was done, counted from the arrival of its data."""
+    failed: int = 0
+    """Live frames that the detector raised an error on and that were passed over."""
+    link: str = ""
+    """Where the connection of a live source stands: connecting, live, stalled, lost or refused."""
+    reconnects: int = 0
+    """How often a live source was lost and came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +129,8 @@ class Runner:
     """Runs one source through a pipeline into its sinks, on threads of its own.
 
     `batch` frames go to the detector at once; `workers` batches are in work at a time. Neither changes the
-    results of a file. The newest result waits in `poll` for a window that draws at its own pace.
+    results of a file. The newest result waits in `poll` for a window that draws at its own pace. Up to
+    `most_failures` live frames on end may fail in the detector; one of a file ends the run.
     """
 
     def __init__(
@@ -123,12 +141,14 @@ class Runner:
         *,
         batch: int = 1,
         workers: int = 1,
+        most_failures: int = MOST_FAILURES,
         on_result: Callable[[FrameResult], None] | None = None,
     ) -> None:
         self._source = source
         self._pipeline = pipeline
         self._sinks = tuple(sinks)
         self._on_result = on_result
+        self._most_failures = most_failures if source.live else 0
         self._batch = 1 if source.live else batch
         self._workers = 1 if source.live else workers
         self._frames: Channel[tuple[Frame, float]] = Channel(1 if source.live else batch + 1, newest_wins=source.live)
@@ -141,6 +161,8 @@ class Runner:
         self._done_frames = 0
         self._rejected = 0
         self._latency_s = 0.0
+        self._failed = 0
+        self._stopped: Future[None] = Future()
         self._recent: deque[float] = deque(maxlen=600)
         self._started_at = 0.0
         self._ended_at: float | None = None
@@ -180,9 +202,16 @@ class Runner:
         return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """End soon: reading stops, frames already read are let go, sinks are finished."""
+        """End soon: reading stops, frames not yet followed are let go, sinks are finished.
+
+        A detection at work is not waited for.
+        """
         self._stopping.set()
+        with self._lock:
+            if not self._stopped.done():
+                self._stopped.set_result(None)
         self._frames.cancel()
+        self._pending.cancel()
         self._source.close()
 
     def poll(self) -> FrameResult | None:
@@ -194,17 +223,21 @@ class Runner:
     def progress(self) -> Progress:
         """How far the run is now."""
         now = self._ended_at or time.perf_counter()
+        link = getattr(self._source, "link", None)
         with self._lock:
             recent = [moment for moment in self._recent if moment >= now - 2]
             span = now - recent[0] if len(recent) > 1 else 0.0
             return Progress(
                 frames=self._done_frames,
-                dropped=self._frames.dropped,
+                dropped=self._frames.dropped + int(getattr(self._source, "dropped", 0)),
                 rejected=self._rejected,
                 damage=self._source.damage,
                 seconds=now - self._started_at,
                 rate=len(recent) / span if span else 0.0,
                 latency_s=self._latency_s,
+                failed=self._failed,
+                link=str(link.state) if link is not None else "",
+                reconnects=int(getattr(self._source, "reconnects", 0)),
             )
 
     def _guard(self, stage: Callable[[], None]) -> None:
@@ -223,7 +256,7 @@ class Runner:
     def _read(self) -> None:
         try:
             for frame in self._source:
-                self._frames.put((frame, time.perf_counter()))
+                self._frames.put((frame, time.monotonic() if frame.arrival is None else frame.arrival))
                 if self._stopping.is_set():
                     break
         except Exception:
@@ -234,14 +267,32 @@ class Runner:
         self._frames.finish()
 
     def _detect(self) -> None:
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="sightline-detect") as pool:
+        try:
+            if self._source.live:
+                self._detect_newest()
+            else:
+                self._detect_batches()
+        finally:
+            self._pending.finish()
+
+    def _detect_newest(self) -> None:
+        """One frame at a time, taken when the one before is detected and handed on, so that none grows old."""
+        while True:
+            self._pending.wait_until_empty()
+            frame, read_at = self._frames.get()
+            seen: Future[Seen] = Future()
             try:
-                for frames in self._batches():
-                    batch = pool.submit(self._pipeline.detect, [frame.image for frame, _ in frames])
-                    for row, (frame, read_at) in enumerate(frames):
-                        self._pending.put(_Pending(frame, read_at, _row_of(batch, row)))
-            finally:
-                self._pending.finish()
+                seen.set_result(self._pipeline.detect([frame.image])[0])
+            except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
+                seen.set_exception(error)
+            self._pending.put(_Pending(frame, read_at, seen))
+
+    def _detect_batches(self) -> None:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="sightline-detect") as pool:
+            for frames in self._batches():
+                batch = pool.submit(self._pipeline.detect, [frame.image for frame, _ in frames])
+                for row, (frame, read_at) in enumerate(frames):
+                    self._pending.put(_Pending(frame, read_at, _row_of(batch, row)))
 
     def _batches(self) -> Iterator[list[tuple[Frame, float]]]:
         frames: list[tuple[Frame, float]] = []
@@ -256,18 +307,38 @@ class Runner:
                 yield frames
 
     def _follow(self) -> None:
+        failures = 0
         try:
             while True:
+                if self._source.live:
+                    self._results.wait_until_empty()
                 pending = self._pending.get()
+                ended: list[Future[Any]] = [pending.seen, self._stopped]
+                wait(ended, return_when=FIRST_COMPLETED)
+                if self._stopping.is_set():
+                    return
+                error = pending.seen.exception()
+                if error is not None:
+                    failures += 1
+                    if failures > self._most_failures:
+                        raise error
+                    self._pass_over(pending.frame, error, failures)
+                    continue
+                failures = 0
                 result = self._pipeline.follow(pending.frame, pending.seen.result())
-                self._results.put(result)
-                now = time.perf_counter()
                 with self._lock:
                     self._latest = result
-                    self._latency_s = now - pending.read_at
+                    self._latency_s = time.monotonic() - pending.read_at
                     self._rejected += result.rejected
+                self._results.put(result)
         finally:
             self._results.finish()
+
+    def _pass_over(self, frame: Frame, error: BaseException, failures: int) -> None:
+        with self._lock:
+            self._failed += 1
+        if failures == 1:
+            log.warning("%s: frame %d is passed over: the detector failed on it (%r)", frame.source, frame.index, error)
 
     def _write(self) -> None:
         try:
@@ -289,13 +360,26 @@ class Runner:
         if self._error is not None:
             self._discard_sinks()
         else:
-            for sink in self._sinks:
-                sink.close()
+            self._close_sinks()
         self._ended_at = time.perf_counter()
+
+    def _close_sinks(self) -> None:
+        """Finish every sink, also where another one fails; the first error is raised."""
+        errors: list[Exception] = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001 - the others must be finished before it is raised
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _discard_sinks(self) -> None:
         for sink in self._sinks:
-            sink.discard()
+            try:
+                sink.discard()
+            except Exception:
+                log.warning("an output could not be let go", exc_info=True)
 
 
 def _row_of(batch: Future[list[Seen]], row: int) -> Future[Seen]:
