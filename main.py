@@ -5,16 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError
-from tracker.runner import Runner
-from tracker.video.address import is_address
+if TYPE_CHECKING:
+    from tracker.runner import Runner
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window or run a command; the process's exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while the program was still being loaded
+        print("sightline: interrupted", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: Sequence[str]) -> int:
     from tracker import cli
+    from tracker.errors import ConfigError
 
     if all(argument not in cli.COMMANDS and _names_a_source(argument) for argument in arguments):
         try:
@@ -26,10 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _names_a_source(argument: str) -> bool:
+    from tracker.video.address import is_address
+
     return not argument.startswith("-") and (is_address(argument) or Path(argument).exists())
 
 
 def _open_app(paths: Sequence[str]) -> int:
+    from tracker.errors import ConfigError
+
     try:
         from gui.app import main as open_app
     except ImportError as error:
@@ -38,6 +50,8 @@ def _open_app(paths: Sequence[str]) -> int:
 
 
 def _show(runner: Runner, title: str) -> None:
+    from tracker.errors import ConfigError
+
     try:
         from gui.live.window import show
     except ImportError as error:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tracker.commands.command_parser import CommandParser
+from tracker.commands.ending import end_on_sigterm, interrupted_code
 from tracker.config import nearest
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.runner import Runner
 
 __all__ = ["Show", "main"]
@@ -69,22 +70,28 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
     """Run one command and return its exit code.
 
     0 all went well; 2 it could not be done, with one line on stderr; 3 done, but the input was damaged;
-    130 interrupted; 141 the reader of its output went away, as `| head` does. `show` opens
+    130 interrupted, 143 told to end by SIGTERM; 141 the reader of its output went away, as `| head` does. `show` opens
     the live window where there is one.
     """
     try:
+        end_on_sigterm()
         code = _run(list(arguments), show)
         sys.stdout.flush()
         return code
     except TrackerError as error:
         print(f"sightline: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("sightline: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        code = interrupted_code(interrupt)
+        print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
+        return code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
         return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"sightline: {where}{why_unwritable(error)}", file=sys.stderr)
+        return 2
 
 
 def _run(arguments: list[str], show: Show | None) -> int:

@@ -107,11 +107,32 @@ def test_a_run_without_frames_leaves_a_readable_file(tmp_path: Path, sink: type[
 
 
 @pytest.mark.parametrize("sink", [MotSink, JsonlSink])
-def test_a_discarded_run_leaves_nothing(tmp_path: Path, sink: type[MotSink] | type[JsonlSink]) -> None:
+def test_a_discarded_run_keeps_its_whole_lines_under_the_partial_name(
+    tmp_path: Path, sink: type[MotSink] | type[JsonlSink]
+) -> None:
     writer = sink(tmp_path / "out")
     writer.write(crowd(320, 180))
     writer.discard()
+    (partial,) = tmp_path.iterdir()
+    assert partial.name == "out.partial"
+    assert partial.read_text().count("\n") == 2 if sink is JsonlSink else partial.read_text().endswith("\n")
+
+
+def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:
+    for sink in (MotSink, JsonlSink):
+        sink(tmp_path / "out").discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_live_lines_reach_the_file_every_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("tracker.formats.core.atomic.time.monotonic", lambda: now[0])
+    writer = JsonlSink(tmp_path / "out")
+    for _ in range(3):
+        writer.write(crowd(320, 180))
+        now[0] += 0.6
+    assert (tmp_path / "out.partial").read_text().count("\n") == 4
+    writer.close()
 
 
 def test_detections_are_one_json_list(tmp_path: Path) -> None:

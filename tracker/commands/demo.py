@@ -53,9 +53,11 @@ def _run(options: argparse.Namespace) -> int:
     )
     tally, preview = Tally(built.pipeline.detector.labels), _Preview(folder / "preview.png")
     runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], batch=settings.detector.batch)
-    progress = track_source(runner, source, settings)
-    sys.stdout.write(table(progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
-    return exit_code(progress, source)
+    ended = track_source(runner, source, settings)
+    sys.stdout.write(table(ended.progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
+    if ended.interrupt is not None:
+        raise ended.interrupt
+    return exit_code(ended.progress, source)
 
 
 class _Preview:

@@ -54,10 +54,13 @@ def _run(options: argparse.Namespace) -> int:
         source.close()
         raise
     runner.start()
-    progress = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    progress = ended.progress
     if settings.output.progress != "json":
         unreadable = f", {progress.damage} unreadable" if progress.damage else ""
         sys.stdout.write(f"{progress.frames} images{unreadable}, {rows.count} objects: {options.out}\n")
+    if ended.interrupt is not None:
+        raise ended.interrupt
     return 3 if progress.damage else 0
 
 

@@ -26,6 +26,7 @@ from tracker.paths import typed_path
 
 __all__ = [
     "add_detector_options",
+    "add_live_options",
     "add_output_options",
     "add_settings_options",
     "add_source_options",
@@ -39,7 +40,7 @@ ABOUT_THE_RUN = ("command", "input")
 """What args.yaml holds beside the settings."""
 SECTIONS = {
     "detector": (DetectorConfig, ("model", "conf", "iou", "imgsz", "classes", "max_det", "device", "batch", "masks")),
-    "source": (SourceConfig, ("vid_stride",)),
+    "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport")),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
     "overlay": (OverlayConfig, ("trails",)),
     "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
@@ -66,6 +67,13 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """How frames are read."""
     parser.add_argument("--vid-stride", type=int, metavar="N", help=field_docs(SourceConfig)["vid_stride"])
+
+
+def add_live_options(parser: argparse.ArgumentParser) -> None:
+    """How cameras and streams are reached."""
+    docs, group = field_docs(SourceConfig), parser.add_argument_group("cameras and streams")
+    group.add_argument("--wait", action=argparse.BooleanOptionalAction, default=None, help=docs["wait"])
+    group.add_argument("--rtsp-transport", choices=("tcp", "udp"), help=docs["rtsp_transport"])
 
 
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:

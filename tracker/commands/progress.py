@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -12,38 +13,58 @@ from tqdm import tqdm
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
 
-__all__ = ["follow_run"]
+__all__ = ["Ended", "follow_run"]
 
 INTERVAL_S = 0.5
+FINISH_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run came to its end."""
+
+    progress: Progress
+    interrupt: KeyboardInterrupt | None = None
+    """The signal that ended it."""
 
 
 def follow_run(
     runner: Runner, source: FrameSource, *, style: Literal["bar", "json", "none"], total: int | None
-) -> Progress:
+) -> Ended:
     """Wait for a started run and tell how far it is; raises what went wrong in it.
 
-    Ctrl-C, or a reader of the JSON lines that went away, stops the run, lets it finish what was begun, and is raised
-    again.
+    Ctrl-C and SIGTERM stop the run and let it finish what was begun; a reader of the JSON lines that went away too, and
+    that is raised.
     """
     shown = _Bar(source, total) if style == "bar" else _JsonLines(source, total) if style == "json" else None
+    interrupt: KeyboardInterrupt | None = None
     try:
-        while True:
-            progress = runner.wait(timeout_s=INTERVAL_S)
-            if shown is not None:
-                shown.update(progress)
-            if not runner.running:
-                return runner.wait()
-    except (KeyboardInterrupt, BrokenPipeError):
-        runner.stop()
-        runner.wait(timeout_s=10)
-        raise
+        try:
+            while True:
+                progress = runner.wait(timeout_s=INTERVAL_S)
+                if shown is not None:
+                    shown.update(progress)
+                if not runner.running:
+                    break
+            progress = runner.wait()
+        except KeyboardInterrupt as signal:
+            interrupt = signal
+            runner.stop()
+            progress = runner.wait(timeout_s=FINISH_S)
+        except BrokenPipeError:
+            runner.stop()
+            runner.wait(timeout_s=FINISH_S)
+            raise
+        if shown is not None:
+            shown.update(progress)
+        return Ended(progress, interrupt)
     finally:
         if shown is not None:
             shown.close()
 
 
 class _Bar:
-    """Frames, frames per second and time left for files; latency and dropped frames for live input."""
+    """Frames, frames per second and time left for files; state, latency and dropped frames for live input."""
 
     def __init__(self, source: FrameSource, total: int | None) -> None:
         self._live = source.live
@@ -58,7 +79,8 @@ class _Bar:
 
     def update(self, progress: Progress) -> None:
         if self._live:
-            self._bar.set_postfix_str(f"latency {progress.latency_s * 1000:.0f} ms, dropped {progress.dropped}")
+            away = f"{progress.link}, " if progress.link not in ("", "live") else ""
+            self._bar.set_postfix_str(f"{away}latency {progress.latency_s * 1000:.0f} ms, dropped {progress.dropped}")
         self._bar.update(progress.frames - self._bar.n)
 
     def close(self) -> None:
@@ -95,8 +117,11 @@ class _JsonLines:
             "latency_ms": round(progress.latency_s * 1000, 1),
             "dropped": progress.dropped,
             "rejected": progress.rejected,
+            "failed": progress.failed,
             "damage": progress.damage,
-            "done": done,
         }
-        sys.stdout.write(json.dumps(row) + "\n")
+        if self._source.live:
+            row |= {"link": progress.link, "reconnects": progress.reconnects}
+            row["clock"] = getattr(self._source, "clock", self._source.info.clock)
+        sys.stdout.write(json.dumps({**row, "done": done}) + "\n")
         sys.stdout.flush()

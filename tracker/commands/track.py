@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from tracker.commands.options import (
     add_detector_options,
+    add_live_options,
     add_output_options,
     add_settings_options,
     add_source_options,
@@ -17,14 +19,18 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
-from tracker.commands.progress import follow_run
-from tracker.errors import ConfigError, SourceError
+from tracker.commands.progress import Ended, follow_run
+from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.factory import Settings, annotation_sink, check_formats, make_pipeline, make_runner
+from tracker.formats.core.atomic import PARTIAL
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
-from tracker.video import VideoSink, open_source
+from tracker.video import VideoSink, open_source, wait_for_source
+from tracker.video.address import is_address
 
 __all__ = ["Outputs", "add_parsers", "exit_code", "track_source"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("source", help="file, folder, 'glob', camera number or name, rtsp:// or http:// address")
     parser.add_argument("--show", action="store_true", help="open a live window; q or Esc ends")
     add_source_options(parser)
+    add_live_options(parser)
     add_detector_options(parser)
     add_tracking_options(parser)
     add_output_options(parser)
@@ -59,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     check_formats(settings.output.format)
     if options.show and options.show_window is None:
         raise ConfigError("--show: this door of the program has no window; start it as `python main.py track`")
-    source = open_source(options.source, vid_stride=settings.source.vid_stride)
+    source = _open(options.source, settings)
     try:
         built = make_pipeline(settings, live=source.live, draw=settings.output.save or options.show)
         folder = new_folder(settings.output.project, settings.output.name)
@@ -75,10 +82,41 @@ def _run(options: argparse.Namespace) -> int:
     except BaseException:
         source.close()
         raise
-    progress = _show(runner, source, options) if options.show else track_source(runner, source, settings)
+    try:
+        ended = Ended(_show(runner, source, options)) if options.show else track_source(runner, source, settings)
+    except Exception as error:
+        raise _with_what_is_kept(error, runner, source, outputs) from error
     if settings.output.progress != "json":
-        sys.stdout.write(table(progress, tally, built.engine, outputs.files) + "\n")
-    return exit_code(progress, source)
+        sys.stdout.write(table(ended.progress, tally, built.engine, outputs.files) + "\n")
+        sys.stdout.flush()
+    code = exit_code(ended.progress, source)
+    if ended.interrupt is not None:
+        raise ended.interrupt
+    return code
+
+
+def _open(spec: str, settings: Settings) -> FrameSource:
+    """The source, waited for where that is wanted."""
+    wanted = settings.source.wait
+    wait = is_address(spec) if wanted is None else wanted
+
+    def open_it() -> FrameSource:
+        return open_source(spec, vid_stride=settings.source.vid_stride, rtsp_transport=settings.source.rtsp_transport)
+
+    return wait_for_source(open_it) if wait else open_it()
+
+
+def _with_what_is_kept(error: Exception, runner: Runner, source: FrameSource, outputs: Outputs) -> TrackerError:
+    """The error that ended a run, with the source, the frame and the files that hold what came before."""
+    frames = runner.progress().frames
+    known = isinstance(error, TrackerError)
+    log.debug("%s: the run ended", source.name, exc_info=error)
+    words = str(error) if known else f"{source.name}: frame {frames}: unforeseen {type(error).__name__}: {error}."
+    partial = [path.with_name(path.name + PARTIAL) for path in outputs.files]
+    kept = [str(path) for path in (*outputs.files, *partial) if path.is_file() and path.stat().st_size]
+    if frames and kept:
+        words = f"{words.rstrip('.')}. The {frames} frames before are kept in {', '.join(kept)}."
+    return type(error)(words) if isinstance(error, TrackerError) else TrackerError(words)
 
 
 def open_sinks(source: FrameSource, outputs: Outputs) -> list[Sink]:
@@ -93,19 +131,20 @@ def open_sinks(source: FrameSource, outputs: Outputs) -> list[Sink]:
                 time_base=info.time_base,
                 audio_from=getattr(source, "path", None) if info.has_audio else None,
                 pixel_aspect=getattr(source, "pixel_aspect", None),
+                live=source.live,
             )
         )
     sinks += [annotation_sink(name, path) for name, path in outputs.annotations.items()]
     return sinks
 
 
-def track_source(runner: Runner, source: FrameSource, settings: Settings) -> Progress:
+def track_source(runner: Runner, source: FrameSource, settings: Settings) -> Ended:
     """Run to the end, telling the progress. Raises SourceError when not one frame could be decoded."""
     runner.start()
-    progress = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
-    if not progress.frames and not source.live:
+    ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    if not ended.progress.frames and not source.live and ended.interrupt is None:
         raise SourceError(f"{source.name}: no frame could be decoded; the file is empty, damaged or encrypted")
-    return progress
+    return ended
 
 
 def _show(runner: Runner, source: FrameSource, options: argparse.Namespace) -> Progress:

@@ -33,6 +33,7 @@ __all__ = ["JsonlSink", "read", "write"]
 
 FORMAT_NAME = "sightline-jsonl"
 VERSION = 1
+FLUSH_S = 1.0
 
 
 def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
@@ -159,7 +160,7 @@ class JsonlSink:
     """
 
     def __init__(self, path: Path | str, *, coasting: bool = False) -> None:
-        self._file = AtomicText(path)
+        self._file = AtomicText(path, flush_s=FLUSH_S)
         self._coasting = coasting
         self._started = False
 
@@ -188,8 +189,8 @@ class JsonlSink:
         self._file.close()
 
     def discard(self) -> None:
-        """Throw the file away."""
-        self._file.discard()
+        """Leave what was written so far under its partial name."""
+        self._file.keep()
 
 
 def header(source: str, width: int, height: int, labels: tuple[str, ...]) -> dict[str, Any]:

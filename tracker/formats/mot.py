@@ -39,6 +39,8 @@ CLASSES = (
     "crowd",
 )
 
+FLUSH_S = 1.0
+
 
 class MotRow(NamedTuple):
     """One line of a MOT file as it stands there."""
@@ -149,7 +151,7 @@ class MotSink:
     """
 
     def __init__(self, path: Path | str, *, coasting: bool = False) -> None:
-        self._file = AtomicText(path)
+        self._file = AtomicText(path, flush_s=FLUSH_S)
         self._coasting = coasting
 
     def write(self, result: FrameResult) -> None:
@@ -169,5 +171,5 @@ class MotSink:
         self._file.close()
 
     def discard(self) -> None:
-        """Throw the file away."""
-        self._file.discard()
+        """Leave what was written so far under its partial name."""
+        self._file.keep()

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
-from tracker.errors import SinkError
+from tracker.errors import SinkError, why_unwritable
 
-__all__ = ["AtomicText"]
+__all__ = ["PARTIAL", "AtomicText"]
+
+PARTIAL = ".partial"
+"""What is added to a file's name until it is complete."""
+BLOCK = 65536
 
 
 class AtomicText:
     """Writes to `<name>.partial` beside the target and takes the target's name on `close`.
 
     After a failed write `close` removes the partial file and leaves what stood under the name before, as `discard`
-    does at any time. A process that is killed leaves only the partial file, which the next run overwrites.
-    Raises SinkError when the folder or file cannot be written.
+    does at any time; `keep` leaves the whole lines written so far under the partial name. A process that is killed
+    leaves only the partial file, which the next run overwrites. With `flush_s` what is written reaches the file after
+    that many seconds at the latest. Raises SinkError when the folder or file cannot be written.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, flush_s: float | None = None) -> None:
         self.path = Path(path)
-        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._partial = self.path.with_name(self.path.name + PARTIAL)
         self._failed = False
+        self._flush_s = flush_s
+        self._flushed_at = time.monotonic()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.is_dir():
@@ -42,6 +50,9 @@ class AtomicText:
         """Add text at the end."""
         try:
             self._file.write(text)
+            if self._flush_s is not None and time.monotonic() - self._flushed_at >= self._flush_s:
+                self._file.flush()
+                self._flushed_at = time.monotonic()
         except OSError as error:
             self._failed = True
             raise self._refusal(error) from error
@@ -69,6 +80,22 @@ class AtomicText:
             self._file.close()
         self._partial.unlink(missing_ok=True)
 
+    def keep(self) -> Path | None:
+        """Leave the whole lines written so far under the partial name, which is returned; None where there are none."""
+        if self._file.closed and not self._partial.exists():
+            return None
+        with contextlib.suppress(OSError):
+            self._file.close()
+        try:
+            with self._partial.open("rb+") as file:
+                size = _whole_lines(file)
+                file.truncate(size)
+        except OSError:
+            return None
+        if not size:
+            self._partial.unlink(missing_ok=True)
+        return self._partial if size else None
+
     def __enter__(self) -> Self:
         return self
 
@@ -81,6 +108,17 @@ class AtomicText:
             self.discard()
 
     def _refusal(self, error: OSError) -> SinkError:
-        return SinkError(
-            f"{self.path}: cannot be written: {error.strerror}. Free some space there or choose another folder."
-        )
+        return SinkError(f"{self.path}: cannot be written: {why_unwritable(error)}")
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """How many bytes of a text end with a line's end."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - BLOCK)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
