@@ -1,0 +1,150 @@
+"""Parts of pages that are made of the code while the documentation is built, so that they cannot go stale.
+
+An mkdocs hook. A line `<!-- made of: NAME -->` in a page becomes what `MAKERS[NAME]` gives; pages that stand for a file
+of the project's root are that file, its links turned to the pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+MARKER = re.compile(r"^<!-- made of: ([a-z ]+) -->$", re.MULTILINE)
+ROOT_FILES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "GLOSSARY.md": "glossary.md"}
+
+
+def options() -> str:
+    """Every command with its usage, description and options."""
+    from tracker.cli import COMMANDS
+
+    return "\n".join(line for name in COMMANDS for parser in _parsers(name) for line in _command(parser))
+
+
+def settings() -> str:
+    """Every setting of a run by section, with default and meaning."""
+    from tracker.factory import Settings
+
+    return "\n".join(_sections(Settings(), ""))
+
+
+def import_order() -> str:
+    """The layers of the import contract, top first."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return "\n".join(["```text", *(layer.replace("tracker.", "") for layer in layers), "```"])
+
+
+def root_file(name: str) -> str:
+    """A file of the project's root as a page."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for file, page in ROOT_FILES.items():
+        text = text.replace(f"]({file})", f"]({page})")
+    return text.replace("](docs/", "](")
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "options": options,
+    "settings": settings,
+    "import order": import_order,
+    **{page.removesuffix(".md"): lambda file=file: root_file(file) for file, page in ROOT_FILES.items()},  # type: ignore[misc]
+}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put what is made of the code in place of the markers."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        return MARKER.sub(lambda marker: MAKERS[marker.group(1)](), markdown)
+    finally:
+        sys.path.remove(str(ROOT))
+
+
+def _parsers(command: str) -> Iterator[argparse.ArgumentParser]:
+    """The parser of a command, or of each of its kinds."""
+    from tracker.cli import COMMANDS
+    from tracker.commands.command_parser import CommandParser
+
+    parser = CommandParser(prog="main.py")
+    subparsers = parser.add_subparsers(parser_class=CommandParser)
+    for module in COMMANDS[command].modules:
+        importlib.import_module(module).add_parsers(subparsers)
+    yield from _leaves(subparsers.choices[command])
+
+
+def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not kinds:
+        yield parser
+    for action in kinds:
+        for kind in action.choices.values():
+            yield from _leaves(kind)
+
+
+def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield from ("", f"## {parser.prog.removeprefix('main.py ')}", "")
+    if parser.description:
+        yield from (_cell(parser.description), "")
+    yield from ("| Option | Meaning |", "|---|---|")
+    formatter = parser._get_formatter()
+    for action in parser._actions:
+        if isinstance(action, argparse._HelpAction):
+            continue
+        yield f"| {_option(action)} | {_cell(formatter._expand_help(action) if action.help else '')} |"
+    if parser.epilog:
+        yield from ("", "```text", parser.epilog.strip(), "```")
+    yield ""
+
+
+def _option(action: argparse.Action) -> str:
+    value = action.metavar if isinstance(action.metavar, str) else ""
+    if not value and action.choices:
+        value = "{" + ",".join(map(str, action.choices)) + "}"
+    if not value and action.nargs != 0:
+        value = action.dest.upper()
+    if not action.option_strings:
+        return f"`{value}`".replace("|", "\\|")
+    names = ", ".join(f"`{name}`" for name in action.option_strings)
+    return names if action.nargs == 0 else f"{names} `{value}`"
+
+
+def _cell(text: str) -> str:
+    """One line that Markdown leaves as it is."""
+    return re.sub(r"([*_<>|\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def _sections(settings: Any, prefix: str) -> Iterator[str]:
+    from tracker.config import field_docs
+
+    docs = field_docs(type(settings))
+    plain = [
+        field for field in dataclasses.fields(settings) if not dataclasses.is_dataclass(getattr(settings, field.name))
+    ]
+    if plain:
+        yield from ("", f"## {prefix.rstrip('.') or 'At the top'}", "", "| Key | Default | Meaning |", "|---|---|---|")
+        for field in plain:
+            value = getattr(settings, field.name)
+            shown = "" if value is None else f"`{_default(value)}`"
+            yield f"| `{prefix}{field.name}` | {shown} | {_cell(docs.get(field.name, ''))} |"
+        yield ""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _sections(value, f"{prefix}{field.name}.")
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value) if str(value) else '""'
