@@ -29,7 +29,7 @@ from gui.canvas.hit_testing import Shape
 from gui.jobs.queue import JobState
 from gui.qt.preferences import Preferences
 from gui.qt.theme import Theme, apply_theme
-from gui.recording.annotation import job_of, orders_of_settings
+from gui.recording.annotation import job_of, request_of_settings
 from gui.window import Window
 from tracker.annotate.run import annotate_recording
 from tracker.factory import Settings
@@ -253,7 +253,7 @@ def _prepare(work: Path, names: list[str]) -> None:
     for name in names:
         _cut(VIDEOS / CLIPS[name], work / name)
         job = job_of(work / name, work / "Sightline")
-        report = annotate_recording(job, orders_of_settings(Settings(), refine=True))
+        report = annotate_recording(job, request_of_settings(Settings(), refine=True))
         print(f"{name}: {report.frames} frames, {report.tracks} tracks in {report.seconds:.0f} s")
 
 

@@ -79,7 +79,7 @@ def write_crowd(path: Path, frames: int) -> None:
         left[gone] = LIFE_FRAMES
     writer.commit({})
     with Recording(path) as recording:
-        events, _ = recount_all(recording, (stretch.observations for stretch in recording.stretches()))
+        events, _ = recount_all(recording, (stretch.observations for stretch in recording.chunks()))
     writer.complete_with(None, events)
     writer.close()
 

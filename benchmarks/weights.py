@@ -1,6 +1,6 @@
 """The default network beside YOLOX nano: on our validation split, on vtest.avi, and in time on one thread.
 
-`python -m benchmarks.weights [--model MODEL] [--peer FILE] [--truth gt.txt] [--manifest weights/manifest.toml]`
+`python -m benchmarks.weights [--model MODEL] [--peer FILE] [--ground_truth gt.txt] [--manifest weights/manifest.toml]`
 
 The peer's file takes 416 pixels only, so it runs here as the network it is copied into before any training, whose
 finds equal its own (a test holds them to that); its time is that of the file. Average precision is pycocotools', each
@@ -24,7 +24,7 @@ import onnxruntime
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
 from tracker.evaluate.detection import ClassPrecision, average_precision, detect_all, one_person_masks, rename
-from tracker.evaluate.truth import DataSet
+from tracker.evaluate.ground_truth import DataSet
 from tracker.factory import embedded_networks, make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import ModelCard
@@ -72,9 +72,9 @@ def main() -> None:
             measured[f"{row.name} at {size}"] = round(row.ours, 1)
             if math.isfinite(row.peer):
                 measured[f"{row.name} at {size}, YOLOX nano"] = round(row.peer, 1)
-    if options.truth is not None:
+    if options.ground_truth is not None:
         for size in (416, 640):
-            recall, precision, conf = on_video(options.model, size, options.vtest, options.truth)
+            recall, precision, conf = on_video(options.model, size, options.vtest, options.ground_truth)
             print(f"vtest.avi at {size}, threshold {conf:.2f}: recall {recall:.3f}  precision {precision:.3f}")
             measured |= {f"vtest recall at {size}": round(recall, 3), f"vtest precision at {size}": round(precision, 3)}
     path = embedded_networks()["sightline-nano"] if options.model == "auto" else Path(options.model)
@@ -127,11 +127,11 @@ def mean_ap50(boxes: dict[str, ClassPrecision]) -> float:
     return statistics.fmean(boxes[label].ap50 for label in VEHICLES)
 
 
-def on_video(model: str, size: int, video: Path, truth: Path) -> tuple[float, float, float]:
+def on_video(model: str, size: int, video: Path, ground_truth: Path) -> tuple[float, float, float]:
     """(recall, precision, threshold) of people at the default threshold; one find per true box at IoU 0.5."""
     look = DetectorConfig(model=model, imgsz=size, classes=("person",), masks=False)
     detector = make_detector(look, threads=2)
-    rows = np.loadtxt(truth, delimiter=",")
+    rows = np.loadtxt(ground_truth, delimiter=",")
     hits = finds = people = 0
     for frame in open_source(str(video)):
         boxes = rows[rows[:, 0] == frame.index + 1, 2:6] * PETS_SCALE
@@ -142,11 +142,11 @@ def on_video(model: str, size: int, video: Path, truth: Path) -> tuple[float, fl
     return hits / max(people, 1), hits / max(finds, 1), detector.conf
 
 
-def matches(found: np.ndarray, truth: np.ndarray) -> int:
+def matches(found: np.ndarray, ground_truth: np.ndarray) -> int:
     """Finds, best score first, that take a true box of their own."""
-    if not len(found) or not len(truth):
+    if not len(found) or not len(ground_truth):
         return 0
-    overlap, count = iou(found, truth), 0
+    overlap, count = iou(found, ground_truth), 0
     for row in range(len(found)):
         best = int(overlap[row].argmax())
         if overlap[row, best] >= 0.5:

@@ -124,8 +124,8 @@ def test_the_command_line_tells_in_one_line_what_is_missing(tmp_path: Path, caps
 @pytest.mark.shared
 def test_native_looks_keep_people_apart_on_real_footage(shared: Path, mot: Path) -> None:  # noqa: F811
     """PETS09-S2L1 as vtest.avi: the same detections with and without their looks."""
-    truth = read_rows(mot / "MOT15" / "PETS09-S2L1" / "gt" / "gt.txt")
-    truth = replace(truth, boxes=truth.boxes * 0.625)
+    ground_truth = read_rows(mot / "MOT15" / "PETS09-S2L1" / "gt" / "gt.txt")
+    ground_truth = replace(ground_truth, boxes=ground_truth.boxes * 0.625)
     detector = {"imgsz": 640, "classes": ["person"], "masks": False, "device": "cpu"}
     tree = {"detector": detector, "tracker": {"appearance": "native"}}
     pipeline = make_pipeline(load_settings(tree, "test"), live=False, draw=False).pipeline
@@ -151,6 +151,6 @@ def test_native_looks_keep_people_apart_on_real_footage(shared: Path, mot: Path)
             np.ones(sum(count), np.int64),
             10,
         )
-        scores[appearance] = evaluate_sequence(prepare(truth, rows, len(found), rules="mot15", where="vtest"))
+        scores[appearance] = evaluate_sequence(prepare(ground_truth, rows, len(found), rules="mot15", where="vtest"))
     assert scores["native"].hota >= scores["none"].hota
     assert scores["native"].idf1 >= scores["none"].idf1 + 0.03

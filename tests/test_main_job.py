@@ -20,11 +20,11 @@ pytestmark = pytest.mark.shared
 SEQUENCE, SCALE = "PETS09-S2L1", 0.625
 
 
-def hits(found: np.ndarray, truth: np.ndarray) -> int:
+def hits(found: np.ndarray, ground_truth: np.ndarray) -> int:
     """Boxes, best score first, that take a true box of their own at IoU 0.5."""
-    if not len(found) or not len(truth):
+    if not len(found) or not len(ground_truth):
         return 0
-    overlap, count = iou(found, truth), 0
+    overlap, count = iou(found, ground_truth), 0
     for row in overlap:
         best = int(row.argmax())
         if row[best] >= 0.5:
@@ -34,8 +34,8 @@ def hits(found: np.ndarray, truth: np.ndarray) -> int:
 
 
 def test_people_are_found_and_keep_their_identity(shared: Path, mot: Path, tmp_path: Path) -> None:  # noqa: F811
-    truth = read_rows(mot / "MOT15" / SEQUENCE / "gt" / "gt.txt")
-    boxes = (truth.boxes * SCALE).astype(np.float32)
+    ground_truth = read_rows(mot / "MOT15" / SEQUENCE / "gt" / "gt.txt")
+    boxes = (ground_truth.boxes * SCALE).astype(np.float32)
     settings = load_settings({"detector": {"imgsz": 640, "classes": ["person"], "masks": False}}, "test")
     pipeline = make_pipeline(settings, live=False, draw=False).pipeline
     result = tmp_path / f"{SEQUENCE}.txt"
@@ -45,10 +45,10 @@ def test_people_are_found_and_keep_their_identity(shared: Path, mot: Path, tmp_p
         told = pipeline.process(frame)
         sink.write(told)
         sure = told.detections[told.detections.scores >= pipeline.detector.conf]
-        right += hits(sure.boxes, boxes[truth.frames == frame.index + 1])
+        right += hits(sure.boxes, boxes[ground_truth.frames == frame.index + 1])
         found, frames = found + len(sure), frames + 1
     sink.close()
-    assert right / len(truth) >= 0.8
+    assert right / len(ground_truth) >= 0.8
     assert right / found >= 0.8
 
     folder = tmp_path / "truth" / SEQUENCE / "gt"

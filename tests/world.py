@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tracker.protocols import Look
+from tracker.protocols import EmbedRows
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
 
 LABELS = ("person", "car")
@@ -161,6 +161,6 @@ class NoTracker:
         detections: Detections,
         time: float,
         camera_motion: np.ndarray | None = None,
-        look: Look | None = None,
+        embed_rows: EmbedRows | None = None,
     ) -> Tracks:
         return Tracks.empty()

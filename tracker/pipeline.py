@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tracker.geometry import is_valid
-from tracker.protocols import Analyse, Detector, Draw, Embed, EstimateMotion, LabelPixels, Look, Stateful, Tracker
+from tracker.protocols import Analyse, Detector, Draw, Embed, EmbedRows, EstimateMotion, LabelPixels, Stateful, Tracker
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 
-__all__ = ["Pipeline", "Seen"]
+__all__ = ["Pipeline", "StageDetections"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StageDetections:
     """What the stateless half of the pipeline found in one frame."""
 
     detections: Detections
@@ -69,7 +69,7 @@ class Pipeline:
         stages = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
         return [(name, stage) for name, stage in stages.items() if isinstance(stage, Stateful)]
 
-    def detect(self, images: Sequence[Image]) -> list[Seen]:
+    def detect(self, images: Sequence[Image]) -> list[StageDetections]:
         """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""
         started = time.perf_counter()
         found = []
@@ -79,9 +79,9 @@ class Pipeline:
             kept = detections[usable] if rejected else detections
             found.append((kept, rejected))
         seconds = (time.perf_counter() - started) / max(len(found), 1)
-        return [Seen(kept, rejected, seconds) for kept, rejected in found]
+        return [StageDetections(kept, rejected, seconds) for kept, rejected in found]
 
-    def follow(self, frame: Frame, seen: Seen) -> FrameResult:
+    def follow(self, frame: Frame, seen: StageDetections) -> FrameResult:
         """Give the objects of the next frame their identities, then analyse and draw it."""
         clock = _Clock()
         tracks = Tracks.empty()
@@ -106,7 +106,7 @@ class Pipeline:
         clock.lap("draw")
         return replace(result, canvas=canvas, timings={"detect": seen.seconds, **clock.laps})
 
-    def _look(self, image: Image, detections: Detections) -> Look | None:
+    def _look(self, image: Image, detections: Detections) -> EmbedRows | None:
         embed = self._embed
         return None if embed is None else lambda rows: embed(image, detections.boxes[rows])
 

@@ -15,10 +15,10 @@ __all__ = [
     "Detector",
     "Draw",
     "Embed",
+    "EmbedRows",
     "EstimateMotion",
     "FrameSource",
     "LabelPixels",
-    "Look",
     "Sink",
     "Stateful",
     "Tracker",
@@ -58,7 +58,7 @@ class Detector(Protocol):
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
 
-Look: TypeAlias = Callable[[Int64[ndarray, " k"]], Float32[ndarray, "k d"]]
+EmbedRows: TypeAlias = Callable[[Int64[ndarray, " k"]], Float32[ndarray, "k d"]]
 """A vector of unit length for each of these rows of a frame's detections, or zeros where nothing is to be seen."""
 
 
@@ -66,9 +66,13 @@ class Tracker(Protocol):
     """Gives detections lasting ids; deterministic, one instance per source."""
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
+        self,
+        detections: Detections,
+        time: float,
+        camera_motion: Warp | None = None,
+        embed_rows: EmbedRows | None = None,
     ) -> Tracks:
-        """The tracks at `time` seconds; `look` describes those detections whose look the tracker asks for."""
+        """The tracks at `time` seconds; `embed_rows` gives the vectors of detections that the tracker asks for."""
         ...
 
     def state(self) -> Mapping[str, Any]:

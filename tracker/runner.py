@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from tracker.pipeline import Pipeline, Seen
+from tracker.pipeline import Pipeline, StageDetections
 from tracker.protocols import FrameSource, Sink
 from tracker.types import Frame, FrameResult
 
@@ -122,7 +122,7 @@ class Progress:
 class _Pending:
     frame: Frame
     read_at: float
-    seen: Future[Seen]
+    seen: Future[StageDetections]
 
 
 class Runner:
@@ -280,7 +280,7 @@ class Runner:
         while True:
             self._pending.wait_until_empty()
             frame, read_at = self._frames.get()
-            seen: Future[Seen] = Future()
+            seen: Future[StageDetections] = Future()
             try:
                 seen.set_result(self._pipeline.detect([frame.image])[0])
             except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
@@ -382,11 +382,11 @@ class Runner:
                 log.warning("an output could not be let go", exc_info=True)
 
 
-def _row_of(batch: Future[list[Seen]], row: int) -> Future[Seen]:
+def _row_of(batch: Future[list[StageDetections]], row: int) -> Future[StageDetections]:
     """The part of a batch's outcome that belongs to one frame."""
-    part: Future[Seen] = Future()
+    part: Future[StageDetections] = Future()
 
-    def hand_on(done: Future[list[Seen]]) -> None:
+    def hand_on(done: Future[list[StageDetections]]) -> None:
         error = done.exception()
         if error is not None:
             part.set_exception(error)

@@ -27,7 +27,7 @@ def read_heat(path: Path, rules: Rules) -> HeatMap:
     with Recording(path) as recording, recording.snapshot():
         info = recording.info
         heat = HeatMap(info.width, info.height, rules.scaled(info.width, info.height).heat_cell)
-        for stretch in recording.stretches(frames=4096):
+        for stretch in recording.chunks(frames=4096):
             rows = stretch.observations
             x1, y1, x2, y2 = np.round(rows.boxes.astype(np.float64), 2).T
             points = np.column_stack([(x1 + x2) / 2, y2 if rules.anchor == "foot" else (y1 + y2) / 2])

@@ -20,11 +20,11 @@ from gui.canvas.hit_testing import Box, Shape
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.types import Detections, FrameResult, Image, Tracks
 
-__all__ = ["Picture", "Picturer", "resized", "with_hidden"]
+__all__ = ["FrameRenderer", "RenderedFrame", "resized", "with_hidden"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class RenderedFrame:
     """What a view paints, and what it is a picture of."""
 
     pixels: UInt8[ndarray, "h w 4"]
@@ -53,7 +53,7 @@ class Picture:
         return None if self.read_at is None else time.monotonic() - self.read_at
 
 
-class Picturer:
+class FrameRenderer:
     """Draws results with the overlay settings of the moment, into the size asked for."""
 
     def __init__(self, config: OverlayConfig, read_at: Callable[[int], float | None] = lambda _: None) -> None:
@@ -81,7 +81,7 @@ class Picturer:
         """
         self._view = None if room is None else (room, density)
 
-    def __call__(self, result: FrameResult) -> Picture | None:
+    def __call__(self, result: FrameResult) -> RenderedFrame | None:
         """The picture, or None while nobody looks."""
         view = self._view
         if view is None:
@@ -101,7 +101,7 @@ class Picturer:
                 self._scale = scale
             canvas = overlay(small) if scale == 1.0 else _draw_over(overlay, small)
         pixels = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGRA)
-        return Picture(pixels, result, self._read_at(result.frame.index))
+        return RenderedFrame(pixels, result, self._read_at(result.frame.index))
 
 
 def with_hidden(config: OverlayConfig, shapes: Sequence[Shape], size: tuple[int, int] | None) -> OverlayConfig:

@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import QToolTip, QWidget
 
 from gui.canvas.drawing import paint_message
 from gui.canvas.hit_testing import Box, Point, View
-from gui.canvas.renderer import Picture
+from gui.canvas.renderer import RenderedFrame
 
 __all__ = ["PictureView", "to_image", "to_pixmap"]
 
@@ -59,7 +59,7 @@ class PictureView(QWidget):
         self.setMinimumSize(QSize(120, 68))
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName(self.tr("Picture"))
-        self._picture: Picture | None = None
+        self._picture: RenderedFrame | None = None
         self._image: QImage | None = None
         self._frame_size: tuple[float, float] = NO_SIZE
         self._zoom, self._centre = 1.0, (0.5, 0.5)
@@ -69,11 +69,11 @@ class PictureView(QWidget):
         """Words about what lies at a point of the frame."""
 
     @property
-    def picture(self) -> Picture | None:
+    def picture(self) -> RenderedFrame | None:
         """What is painted now."""
         return self._picture
 
-    def show_picture(self, picture: Picture | None) -> None:
+    def show_picture(self, picture: RenderedFrame | None) -> None:
         """Paint this from now on."""
         self._picture = picture
         self._image = None if picture is None else to_image(picture.pixels)

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.factory import Settings, floor_of, make_detector
-from tracker.protocols import Detector, Embed, Look
+from tracker.protocols import Detector, Embed, EmbedRows
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
@@ -95,7 +95,11 @@ class LiveTracker:
         return self._engine
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
+        self,
+        detections: Detections,
+        time: float,
+        camera_motion: Warp | None = None,
+        embed_rows: EmbedRows | None = None,
     ) -> Tracks:
         with self._lock:
             pending, self._pending = self._pending, None
@@ -103,7 +107,7 @@ class LiveTracker:
             config, self._embed = pending
             if config != self._engine.config:
                 self._engine = _changed(self._engine, config)
-        return self._engine.update(detections, time, camera_motion, None if self._embed is None else look)
+        return self._engine.update(detections, time, camera_motion, None if self._embed is None else embed_rows)
 
     def state(self) -> Mapping[str, Any]:
         return self._engine.state()

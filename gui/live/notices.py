@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from gui.canvas.renderer import Picture
+from gui.canvas.renderer import RenderedFrame
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.types import Event, FrameResult
 
@@ -38,7 +38,7 @@ class Notice:
 
 
 def notices_of(
-    result: FrameResult, picture: Picture | None, config: OverlayConfig, *, source: str, clip: Path | None
+    result: FrameResult, picture: RenderedFrame | None, config: OverlayConfig, *, source: str, clip: Path | None
 ) -> list[Notice]:
     """The events of a frame. Without a picture, as nobody looks, one is drawn by `config`."""
     pixels = cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGRA) if picture is None else picture.pixels

@@ -11,7 +11,7 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Point, Shape
-from gui.canvas.renderer import Picture, Picturer, with_hidden
+from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.engine import Engine
 from gui.engine.explaining import explain_at
 from gui.engine.stages import LiveTracker
@@ -74,7 +74,7 @@ class Session(QObject):
         self.name = redact(spec) if is_address(spec) else (Path(spec).name or spec)
         self.state = SessionState.OPENING
         self.message = ""
-        self.picture: Picture | None = None
+        self.picture: RenderedFrame | None = None
         self.shown_age_s: float | None = None
         self.shapes: list[Shape] = []
         self.counts = LiveCounts()
@@ -87,7 +87,7 @@ class Session(QObject):
         self._runner: Runner | None = None
         self._tracker: LiveTracker | None = None
         self._lock = threading.Lock()
-        self._waiting: Picture | None = None
+        self._waiting: RenderedFrame | None = None
         self._latest: FrameResult | None = None
         self._notices: deque[Notice] = deque()
         self._size: tuple[int, int] | None = (640, 360)
@@ -95,7 +95,7 @@ class Session(QObject):
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.timeout.connect(self._reopen)
-        self._picturer = Picturer(engine.settings.overlay, self._read_at)
+        self._renderer = FrameRenderer(engine.settings.overlay, self._read_at)
         self.recorder = Recorder(self.name, engine.settings.overlay)
         self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
         engine.ready.connect(self._begin)
@@ -160,7 +160,7 @@ class Session(QObject):
     def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
         """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
         self._size, self._density = size, density
-        self._picturer.fit(size, density)
+        self._renderer.fit(size, density)
 
     def progress(self) -> Progress | None:
         """How the run goes; None before it began."""
@@ -186,7 +186,7 @@ class Session(QObject):
     def configure(self) -> None:
         """Draw, hide and track by the settings as they are now."""
         overlay = self.overlay_config()
-        self._picturer.configure(overlay)
+        self._renderer.configure(overlay)
         self.recorder.configure(overlay)
         self.clips.configure(overlay)
         if self._tracker is not None:
@@ -262,7 +262,7 @@ class Session(QObject):
         self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
         self.counts.use_shapes(self.shapes)
         self.configure()
-        self._picturer.fit(self._size, self._density)
+        self._renderer.fit(self._size, self._density)
         pipeline = Pipeline(detector, tracker, embed=tracker.embed, analyse=self.counts)
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()
@@ -288,10 +288,10 @@ class Session(QObject):
 
     def _took(self, result: FrameResult) -> None:
         self._latest = result
-        picture = self._picturer(result)
+        picture = self._renderer(result)
         if picture is not None:
             with self._lock:
                 self._waiting = picture
         if result.events:
-            config, clip = self._picturer.config, self.clips.current
+            config, clip = self._renderer.config, self.clips.current
             self._notices.extend(notices_of(result, picture, config, source=self.name, clip=clip))

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from gui.qt.background import NICENESS
-from tracker.annotate.plan import Orders
-from tracker.annotate.recordings import Job, find_jobs
+from tracker.annotate.plan import AnnotateRequest
+from tracker.annotate.recordings import RecordingJob, find_jobs
 from tracker.annotate.run import FileReport
-from tracker.annotate.workers import Doing, annotate_all
+from tracker.annotate.workers import WorkerProgress, annotate_all
 from tracker.config import build
 from tracker.errors import ConfigError
 from tracker.factory import Settings
 from tracker.paths import safe_name, typed_path
 from tracker.store import Recording
 
-__all__ = ["STORE_SUFFIX", "Annotation", "job_of", "orders_of_settings", "orders_of_store"]
+__all__ = ["STORE_SUFFIX", "Annotation", "job_of", "request_of_settings", "request_of_store"]
 
 STORE_SUFFIX = ".sqlite"
 RATE_SPAN_S = 5.0
 
 
-def job_of(path: Path, folder: Path) -> Job:
+def job_of(path: Path, folder: Path) -> RecordingJob:
     """The recording of a video or a folder of images; of a store the recording that it is.
 
     Raises ConfigError where there is nothing to play, FormatError for a store that is none.
@@ -39,25 +39,25 @@ def job_of(path: Path, folder: Path) -> Job:
             source = Path(str(recording.info.source.get("path", "")))
         if not source.exists():
             raise ConfigError(f"{path}: its video {source} is no longer there; put it back, then open this file again")
-        return Job(source, source.name, path.with_suffix(""), path.parent)
+        return RecordingJob(source, source.name, path.with_suffix(""), path.parent)
     mark = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     out = folder / "annotations" / f"{safe_name(path.stem)}-{mark}"
     return find_jobs([path], out, recursive=False)[0]
 
 
-def orders_of_settings(settings: Settings, *, refine: bool, overwrite: bool = False) -> Orders:
+def request_of_settings(settings: Settings, *, refine: bool, overwrite: bool = False) -> AnnotateRequest:
     """Annotate with these settings, the store alone."""
     output = replace(settings.output, format=(), save=False)
-    return Orders(replace(settings, output=output), refine=refine, overwrite=overwrite)
+    return AnnotateRequest(replace(settings, output=output), refine=refine, overwrite=overwrite)
 
 
-def orders_of_store(store: Path, settings: Settings) -> Orders:
+def request_of_store(store: Path, settings: Settings) -> AnnotateRequest:
     """Go on with a store as it was begun, whatever the settings are by now."""
     with Recording(store) as recording:
         tree: dict[str, Any] = dict(recording.info.settings)
     refine, rules = bool(tree.pop("refine", False)), str(tree.pop("rules", ""))
     begun = build(Settings, tree, str(store))
-    return replace(orders_of_settings(replace(begun, overlay=settings.overlay), refine=refine), rules=rules)
+    return replace(request_of_settings(replace(begun, overlay=settings.overlay), refine=refine), rules=rules)
 
 
 class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a failure
@@ -67,14 +67,14 @@ class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a fai
 class Annotation:
     """A run over one recording. Its fields are written by its thread and read by the window's."""
 
-    def __init__(self, job: Job, orders: Orders) -> None:
+    def __init__(self, job: RecordingJob, request: AnnotateRequest) -> None:
         self.job = job
         self.stage = ""
         self.done = 0
         self.total: int | None = None
         self.report: FileReport | None = None
         self.problem = ""
-        self._orders = orders
+        self._request = request
         self._stop = False
         self._moments: list[tuple[float, int]] = []
         self._thread = threading.Thread(target=self._main, name="sightline-annotation", daemon=True)
@@ -120,7 +120,7 @@ class Annotation:
 
     def _main(self) -> None:
         try:
-            (self.report,) = annotate_all([self.job], self._orders, workers=1, listen=self._hear)
+            (self.report,) = annotate_all([self.job], self._request, workers=1, listen=self._hear)
         except _StopRequest:
             return
         except Exception as error:  # noqa: BLE001 - a thread's main, told to the user
@@ -129,10 +129,10 @@ class Annotation:
         if self.report.status == "failed":
             self.problem = self.report.note
 
-    def _hear(self, told: Doing | FileReport | None) -> None:
+    def _hear(self, told: WorkerProgress | FileReport | None) -> None:
         if self._stop:
             raise _StopRequest
-        if not isinstance(told, Doing):
+        if not isinstance(told, WorkerProgress):
             return
         if not self.stage:
             _step_back()

@@ -51,7 +51,7 @@ class RecordedCounts(QObject):
         self._heat_of: Overview | None = None
         self._heat_due = 0.0
 
-    def look(self, overview: Overview, *, correctable: bool) -> None:
+    def refresh_from_store(self, overview: Overview, *, correctable: bool) -> None:
         """The store holds this now."""
         rules = overview.rules.scaled(*overview.size)
         if self._overview is None and (rules.line or rules.zone):  # what the recording was counted by, goes before

@@ -26,7 +26,7 @@ from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
 from tracker.annotate.export import export, export_suffix
-from tracker.annotate.recordings import Job
+from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.render import render_video
 from tracker.annotate.report.page import write_report
 from tracker.errors import SinkError
@@ -40,7 +40,7 @@ __all__ = ["ExportDialog", "export_all"]
 VIDEO, REPORT = "video", "report"
 
 
-def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> list[Path]:
+def export_all(job: RecordingJob, settings: Settings, names: list[str], folder: Path) -> list[Path]:
     """Write the recording in each of the formats, `video` and `report` among them; the files written.
 
     Raises SinkError where a file cannot be written.
@@ -63,7 +63,7 @@ def export_all(job: Job, settings: Settings, names: list[str], folder: Path) -> 
     return written
 
 
-def _path_of(job: Job, name: str, folder: Path) -> Path:
+def _path_of(job: RecordingJob, name: str, folder: Path) -> Path:
     suffix = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name) or export_suffix(name)
     return folder / f"{job.base.name}{suffix}"
 
@@ -75,7 +75,7 @@ class ExportDialog(QDialog):
 
     def __init__(
         self,
-        job: Job,
+        job: RecordingJob,
         settings: Settings,
         background: Background,
         preferences: Preferences,

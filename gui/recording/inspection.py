@@ -41,9 +41,9 @@ class Inspection(QObject):
         self._on = on
         self._show([])
         if on and result is not None:
-            self.look(result, playing=False)
+            self.show_result(result, playing=False)
 
-    def look(self, result: FrameResult, *, playing: bool) -> None:
+    def show_result(self, result: FrameResult, *, playing: bool) -> None:
         """This frame is shown now."""
         if not self._on:
             return

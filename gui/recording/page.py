@@ -265,7 +265,7 @@ class RecordingPage(QWidget):
         self.view.show_picture(recording.picture)
         self.tools.follow_now()
         if recording.picture is not None:
-            self.inspection.look(recording.picture.result, playing=recording.player.playing)
+            self.inspection.show_result(recording.picture.result, playing=recording.player.playing)
 
     def _moved(self) -> None:
         recording = self._recording

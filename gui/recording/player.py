@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from gui.canvas.renderer import Picture
+from gui.canvas.renderer import RenderedFrame
 from tracker.errors import SourceError
 from tracker.protocols import FrameSource
 from tracker.types import Frame
@@ -86,7 +86,9 @@ class Player:
     `picture` turns a frame into what is shown; it runs on the player's thread. What goes wrong is kept in `problem`.
     """
 
-    def __init__(self, open_source: Callable[[], FrameSource], picture: Callable[[Frame], Picture | None]) -> None:
+    def __init__(
+        self, open_source: Callable[[], FrameSource], picture: Callable[[Frame], RenderedFrame | None]
+    ) -> None:
         self._open_source = open_source
         self._picture = picture
         self._wake = threading.Condition()
@@ -98,7 +100,7 @@ class Player:
         self._speed = 1.0
         self._loop: tuple[int, int] | None = None
         self._anchor: tuple[float, float] | None = None
-        self._shown: Picture | None = None
+        self._shown: RenderedFrame | None = None
         self._frame: Frame | None = None
         self.times: Float64[ndarray, " n"] = np.empty(0)
         """Time of every frame; empty until the file has been looked through."""
@@ -145,7 +147,7 @@ class Player:
         """Whether frames can be asked for."""
         return len(self.times) > 0
 
-    def take(self) -> Picture | None:
+    def take(self) -> RenderedFrame | None:
         """The newest picture not yet taken."""
         with self._wake:
             shown, self._shown = self._shown, None

@@ -9,20 +9,20 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Shape
-from gui.canvas.renderer import Picture, Picturer, with_hidden
+from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.engine import Engine
 from gui.live.recorder import save_snapshot
 from gui.qt.background import POLL_MS, Background
 from gui.qt.preferences import Preferences
-from gui.recording.annotation import Annotation, orders_of_settings, orders_of_store
+from gui.recording.annotation import Annotation, request_of_settings, request_of_store
 from gui.recording.counts import RecordedCounts
 from gui.recording.player import Player, by_decoding
 from gui.recording.store_reader import Change, Overview, RowReader, correct, read_overview
 from gui.rules.counting import CountRow
 from gui.rules.saved_shapes import keep_recorded_shapes, recorded_shapes
 from tracker.analytics.heat import HeatMap
-from tracker.annotate.plan import Orders
-from tracker.annotate.recordings import Job
+from tracker.annotate.plan import AnnotateRequest
+from tracker.annotate.recordings import RecordingJob
 from tracker.errors import TrackerError
 from tracker.protocols import FrameSource
 from tracker.store import Edit
@@ -54,13 +54,18 @@ class PlayedRecording(QObject):
     said = pyqtSignal(str)
 
     def __init__(
-        self, job: Job, engine: Engine, background: Background, preferences: Preferences, parent: QObject | None = None
+        self,
+        job: RecordingJob,
+        engine: Engine,
+        background: Background,
+        preferences: Preferences,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.job = job
         self.name = job.source.name
         self.overview: Overview | None = None
-        self.picture: Picture | None = None
+        self.picture: RenderedFrame | None = None
         self.selected: frozenset[int] = frozenset()
         self.counts = RecordedCounts(job.store, recorded_shapes(preferences, job), background, EDITING, self)
         self.annotation: Annotation | None = None
@@ -68,7 +73,7 @@ class PlayedRecording(QObject):
         self._background = background
         self._preferences = preferences
         self._reader = RowReader(job.store)
-        self._picturer = Picturer(engine.settings.overlay)
+        self._renderer = FrameRenderer(engine.settings.overlay)
         self._damaged = False
         self.player = Player(lambda: open_source(job.source), self._make_picture)
         self._begun_playing = False
@@ -102,11 +107,11 @@ class PlayedRecording(QObject):
         if self.job.store.exists():
             self._look(then=self._resume)
         else:
-            self.annotate(orders_of_settings(self._engine.settings, refine=self._preferences.flag("refine")))
+            self.annotate(request_of_settings(self._engine.settings, refine=self._preferences.flag("refine")))
 
-    def annotate(self, orders: Orders) -> None:
+    def annotate(self, request: AnnotateRequest) -> None:
         """Annotate behind the player."""
-        self.annotation = Annotation(self.job, orders)
+        self.annotation = Annotation(self.job, request)
         self.annotation.start()
         self._told = ()
         self.progressed.emit()
@@ -117,10 +122,10 @@ class PlayedRecording(QObject):
         self.select([])
         before = self.annotation
         refine = self._preferences.flag("refine")
-        orders = orders_of_settings(self._engine.settings, refine=refine, overwrite=True)
+        request = request_of_settings(self._engine.settings, refine=refine, overwrite=True)
         self._background.run(
             lambda: before is None or before.wait(STOP_S),
-            lambda _: None if self.annotating or self._closed else self.annotate(orders),
+            lambda _: None if self.annotating or self._closed else self.annotate(request),
             lane=EDITING,
             owner=self,
         )
@@ -172,14 +177,14 @@ class PlayedRecording(QObject):
     @property
     def hides(self) -> bool:
         """Whether something in its frames is to be unrecognisable, so that no part of one is to be shown bare."""
-        config = self._picturer.config
+        config = self._renderer.config
         return bool(config.blur_classes or config.blur_regions)
 
     # what is shown
 
     def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
         """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
-        self._picturer.fit(size, density)
+        self._renderer.fit(size, density)
         if size is not None:
             self.player.redraw()
 
@@ -187,9 +192,9 @@ class PlayedRecording(QObject):
         """Draw and hide by the settings as they are now."""
         size = self.overview.size if self.overview is not None else self._frame_size()
         config = with_hidden(self._engine.settings.overlay, self.counts.shapes, size)
-        if config != self._picturer.config:
+        if config != self._renderer.config:
             hid = self.hides
-            self._picturer.configure(config)
+            self._renderer.configure(config)
             self.player.redraw()
             if hid != self.hides:
                 self.hiding_changed.emit()
@@ -235,7 +240,7 @@ class PlayedRecording(QObject):
 
     def snapshot(self) -> None:
         """Save the frame shown, whole and with its overlay."""
-        picture, config, folder = self.picture, self._picturer.config, self._preferences.folder()
+        picture, config, folder = self.picture, self._renderer.config, self._preferences.folder()
         if picture is not None:
             self._background.run(
                 lambda: save_snapshot(picture.result, config, folder, self.name),
@@ -341,7 +346,7 @@ class PlayedRecording(QObject):
             if overview.complete:
                 self._reader.solo &= living
                 self.select(self.selected & living)
-            self.counts.look(overview, correctable=self.correctable)
+            self.counts.refresh_from_store(overview, correctable=self.correctable)
         self.player.redraw()
         self.changed.emit()
         self.progressed.emit()
@@ -357,7 +362,7 @@ class PlayedRecording(QObject):
             self.progressed.emit()
             return
         try:
-            self.annotate(orders_of_store(self.job.store, self._engine.settings))
+            self.annotate(request_of_store(self.job.store, self._engine.settings))
         except TrackerError as error:
             self._failed(error)
 
@@ -384,8 +389,8 @@ class PlayedRecording(QObject):
 
     # on the player's thread
 
-    def _make_picture(self, frame: Frame) -> Picture | None:
-        return self._picturer(self._reader(frame))
+    def _make_picture(self, frame: Frame) -> RenderedFrame | None:
+        return self._renderer(self._reader(frame))
 
     def box_of(self, track_id: int) -> tuple[float, float, float, float] | None:
         """Where a track is in the frame shown."""

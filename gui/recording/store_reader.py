@@ -163,9 +163,9 @@ def _describe(rows: Observations, track: TrackSummary, labels: Sequence[str], st
     class_id, score = int(rows.class_ids[0]), float(rows.scores[0])
     name = labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}"
     origin = {
-        Origin.SEEN: f"seen by the network with score {score:.2f}",
-        Origin.FILLED: "filled in between boxes before and after",
-        Origin.SET: "set by a person",
+        Origin.DETECTED: f"seen by the network with score {score:.2f}",
+        Origin.INTERPOLATED: "filled in between boxes before and after",
+        Origin.MANUAL: "set by a person",
     }[Origin(int(rows.origins[0]))]
     return (
         f"{name} {track.track_id}: {origin}.\n"
@@ -179,7 +179,7 @@ def count_recording(path: Path, rules: Rules) -> tuple[Event, ...]:
         info = recording.info
         analytics = Analytics(rules, info.labels, width=info.width, height=info.height)
         events: list[Event] = []
-        for stretch in recording.stretches():
+        for stretch in recording.chunks():
             for _, time, rows in stretch.by_frame():
                 events += analytics(as_tracks(rows), time)
         events += analytics.finish()

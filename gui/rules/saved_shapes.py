@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from gui.canvas.hit_testing import Shape
 from gui.qt.preferences import Preferences
 from gui.rules.counting import shapes_from_mapping, shapes_to_mapping
-from tracker.annotate.recordings import Job
+from tracker.annotate.recordings import RecordingJob
 from tracker.paths import typed_path
 from tracker.video.address import is_address, redact
 
 __all__ = ["keep_live_shapes", "keep_recorded_shapes", "live_shapes", "recorded_shapes"]
 
 
-def recorded_shapes(preferences: Preferences, job: Job) -> list[Shape]:
+def recorded_shapes(preferences: Preferences, job: RecordingJob) -> list[Shape]:
     """What was drawn on this recording, and regions hidden in its video wherever that was opened."""
     shapes = shapes_from_mapping(preferences.rules_of(_recording(preferences, job)))
     known = {shape.points for shape in shapes if shape.kind == "blur"}
@@ -22,7 +22,7 @@ def recorded_shapes(preferences: Preferences, job: Job) -> list[Shape]:
     return shapes + [shape for shape in of_video if shape.kind == "blur" and shape.points not in known]
 
 
-def keep_recorded_shapes(preferences: Preferences, job: Job, shapes: Sequence[Shape]) -> None:
+def keep_recorded_shapes(preferences: Preferences, job: RecordingJob, shapes: Sequence[Shape]) -> None:
     """Remember what is drawn on this recording."""
     preferences.keep_rules(_recording(preferences, job), shapes_to_mapping(shapes))
 
@@ -37,7 +37,7 @@ def keep_live_shapes(preferences: Preferences, spec: str, shapes: Sequence[Shape
     preferences.keep_rules(_live(spec), shapes_to_mapping(shapes))
 
 
-def _recording(preferences: Preferences, job: Job) -> str:
+def _recording(preferences: Preferences, job: RecordingJob) -> str:
     """A video as the window annotates it goes by the video; a store made elsewhere by itself: it has its own rules."""
     own = typed_path(preferences.folder() / "annotations").resolve() in job.store.resolve().parents
     return str(job.source if own else job.store.resolve())

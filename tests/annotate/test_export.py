@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.annotate.test_memory import write_walkers
-from tests.annotate.test_run import annotate, orders
+from tests.annotate.test_run import annotate, request
 from tests.annotate.tiny import write_clip
 from tracker.annotate import export as exports
 from tracker.annotate import export_source as recorded_parts
@@ -21,7 +21,7 @@ from tracker.annotate.export import export, export_suffix
 from tracker.errors import FormatError
 from tracker.factory import annotation_sink, make_pipeline
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Known
+from tracker.formats.core.annotations import ExternalInfo
 from tracker.store import Recording, reader
 from tracker.video import FileSource
 
@@ -47,14 +47,14 @@ def times_in(path: Path, name: str) -> dict[int, float]:
     if name == "coco":
         images = json.loads(path.read_text(encoding="utf-8"))["images"]
         return {image["frame_index"]: image["time"] for image in images}
-    frames = find_format(name).load().read(path, Known()).frames
+    frames = find_format(name).load().read(path, ExternalInfo()).frames
     return dict(zip(frames.indices.tolist(), frames.times.tolist(), strict=True))
 
 
 def assert_true_times(video: Path, out: Path, network: Path) -> None:
     """Annotate the video and compare every time in every export with the container's."""
     expected = container_times(video)
-    report = annotate(video, out, orders(network, formats=",".join(TIMED)))
+    report = annotate(video, out, request(network, formats=",".join(TIMED)))
     assert report.frames == len(expected)
     for name in TIMED:
         found = times_in(out / f"{video.stem}{export_suffix(name)}", name)
@@ -89,7 +89,7 @@ def test_of_several_video_streams_the_times_are_those_of_the_one_that_is_read(
 
 
 def test_mot_and_json_lines_are_to_the_byte_what_a_live_run_writes(tmp_path: Path, clip: Path, network: Path) -> None:
-    wanted = orders(network, formats="mot,jsonl")
+    wanted = request(network, formats="mot,jsonl")
     annotate(clip, tmp_path / "out", wanted)
     pipeline = make_pipeline(wanted.settings, live=False, draw=False).pipeline
     sinks = {name: annotation_sink(name, tmp_path / name) for name in ("mot", "jsonl")}

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import main
-from tests.annotate.test_run import annotate, orders
+from tests.annotate.test_run import annotate, request
 from tests.annotate.tiny import BLOCK, COLOURS
 from tracker.annotate.export import export_suffix
 from tracker.errors import FormatError
 from tracker.formats import find_format
-from tracker.formats.core.annotations import Known
+from tracker.formats.core.annotations import ExternalInfo
 from tracker.formats.core.rle import rle_to_window, window_to_rle
-from tracker.store import Observations, Picture, Recording, RecordingInfo, RecordingWriter
+from tracker.store import ImageEntry, Observations, Recording, RecordingInfo, RecordingWriter
 
 SIZES = {"a é.png": (160, 128), "b.jpg": (120, 96), "c.2.png": (160, 128), "d.png": (200, 64)}
 
@@ -42,12 +42,12 @@ def run(*arguments: object) -> int:
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "voc", "jsonl", "csv", "parquet"])
 def test_an_export_of_a_folder_tells_its_images(name: str, folder: Path, tmp_path: Path, network: Path) -> None:
-    assert annotate(folder, tmp_path, orders(network, formats=name)).frames == 4
+    assert annotate(folder, tmp_path, request(network, formats=name)).frames == 4
     with Recording(tmp_path / "set.sqlite") as recording:
-        assert list(recording.pictures().values()) == [Picture(image, *size) for image, size in SIZES.items()]
+        assert list(recording.pictures().values()) == [ImageEntry(image, *size) for image, size in SIZES.items()]
         rows = recording.observations_in(0, 9)
     assert len(np.unique(rows.frames)) > 1
-    known = Known(sizes={Path(image).stem: size for image, size in SIZES.items()})
+    known = ExternalInfo(sizes={Path(image).stem: size for image, size in SIZES.items()})
     found = find_format(name).load().read(tmp_path / f"set{export_suffix(name)}", known)
     indices = found.frames.indices.tolist()
     assert indices == (np.unique(rows.frames).tolist() if name == "csv" else [0, 1, 2, 3])
@@ -74,7 +74,7 @@ def test_masks_of_images_cover_each_its_own(tmp_path: Path) -> None:
             frame, tracks=np.array([1]), class_ids=np.array([0]), scores=np.array([0.5]),
             boxes=np.array([[width - 9, height - 7, width - 4 + frame, height - 1]]), masks=[code["counts"]],
         )  # fmt: skip
-        writer.add(frame, frame / 30, rows, picture=Picture(name, width, height))
+        writer.add(frame, frame / 30, rows, picture=ImageEntry(name, width, height))
     writer.commit({})
     writer.complete_with(None)
     writer.close()
@@ -83,7 +83,7 @@ def test_masks_of_images_cover_each_its_own(tmp_path: Path) -> None:
         found = (
             find_format(name)
             .load()
-            .read(tmp_path / f"set{export_suffix(name)}", Known(labels=("person",) * (name == "mots")))
+            .read(tmp_path / f"set{export_suffix(name)}", ExternalInfo(labels=("person",) * (name == "mots")))
         )
         areas = []
         for row, counts in enumerate(found.objects.segmentations):
@@ -99,18 +99,18 @@ def test_twins_of_a_folder_are_not_written_over_each_other(folder: Path, tmp_pat
     twins.mkdir()
     for name in ("a.png", "a.jpg"):
         (twins / name).write_bytes((folder / "b.jpg").read_bytes())
-    annotate(twins, tmp_path / "out", orders(network, formats="coco"))
+    annotate(twins, tmp_path / "out", request(network, formats="coco"))
     images = json.loads((tmp_path / "out" / "twins.json").read_text())["images"]
     assert [image["file_name"] for image in images] == ["a.jpg", "a.png"]
     with pytest.raises(FormatError, match=r"a.jpg and a.png would share one file"):
-        annotate(twins, tmp_path / "out", orders(network, formats="yolo"))
+        annotate(twins, tmp_path / "out", request(network, formats="yolo"))
 
 
 @pytest.mark.parametrize("name", ["yolo", "voc"])
 def test_a_new_export_keeps_what_people_put_into_the_folder(
     name: str, folder: Path, tmp_path: Path, network: Path
 ) -> None:
-    annotate(folder, tmp_path, orders(network, formats=name))
+    annotate(folder, tmp_path, request(network, formats=name))
     written = tmp_path / f"set.{name}"
     expected = {path.relative_to(written): path.read_bytes() for path in written.rglob("*") if path.is_file()}
     (written / "images").mkdir()
@@ -135,13 +135,15 @@ def test_annotations_come_back_to_the_images_of_their_names(folder: Path, tmp_pa
     assert run("import-annotations", tmp_path, "--format", "yolo", "--video", folder, "--out", out) == 0
     with Recording(out) as recording:
         rows = recording.observations_in(0, 9)
-        assert recording.pictures() == {place: Picture(name, *size) for place, (name, size) in enumerate(SIZES.items())}
+        assert recording.pictures() == {
+            place: ImageEntry(name, *size) for place, (name, size) in enumerate(SIZES.items())
+        }
         assert rows.frames.tolist() == [1, 3]
         assert rows.boxes.tolist() == [[84, 24, 96, 72], [40, 16, 60, 48]]
 
 
 def test_a_tampered_picture_is_refused(folder: Path, tmp_path: Path, network: Path) -> None:
-    annotate(folder, tmp_path, orders(network, formats=""))
+    annotate(folder, tmp_path, request(network, formats=""))
 
     with sqlite3.connect(tmp_path / "set.sqlite") as connection:
         connection.execute("UPDATE pictures SET width = -3 WHERE frame = 1")

@@ -36,7 +36,7 @@ def write(path: Path, seen: dict[int, Sequence[int]], *, jump: int = 0, tentativ
     return path
 
 
-def hindsight(path: Path) -> Observations:
+def refine(path: Path) -> Observations:
     """All rows after refinement, as they would be stored."""
     with Recording(path) as recording, RefinedRows(recording) as parts:
         assert [len(part) for part in parts] == [len(part) for part in parts], "they can be gone through again"
@@ -53,17 +53,17 @@ def joined(parts: Sequence[Observations]) -> Observations:
 def test_linked_filled_and_tentative_rows_keep_their_own_masks(tmp_path: Path) -> None:
     first, second = range(40), range(50, 90)
     path = write(tmp_path / "a.sqlite", {1: first, 7: second}, tentative=(0, 1, 2))
-    rows = hindsight(path)
+    rows = refine(path)
     assert rows.frames.tolist() == list(range(90))
     assert set(rows.tracks.tolist()) == {1}
-    filled = rows.origins == Origin.FILLED
+    filled = rows.origins == Origin.INTERPOLATED
     assert rows.frames[filled].tolist() == list(range(40, 50))
     assert rows.masks == tuple(None if 40 <= frame < 50 else f"mask{frame}" for frame in range(90))
 
 
 def test_what_is_cut_off_keeps_its_masks_under_its_new_id(tmp_path: Path) -> None:
     first, second = range(40), range(300, 340)
-    rows = hindsight(write(tmp_path / "a.sqlite", {1: [*first, *second]}, jump=200))
+    rows = refine(write(tmp_path / "a.sqlite", {1: [*first, *second]}, jump=200))
     assert len(set(rows.tracks.tolist())) == 2
     assert rows.masks == tuple(f"mask{frame}" for frame in rows.frames.tolist())
 

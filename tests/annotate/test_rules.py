@@ -64,7 +64,7 @@ def test_truth_live_run_and_recording_count_the_same(ways: list[Way]) -> None:
         live = record(Path(folder) / "a.sqlite", ways)
         with Recording(Path(folder) / "a.sqlite") as recording:
             stored = [row.event for row in recording.events()]
-            again, _ = recount_all(recording, (stretch.observations for stretch in recording.stretches()))
+            again, _ = recount_all(recording, (stretch.observations for stretch in recording.chunks()))
     for number, way in enumerate(ways, start=1):
         assert crossings(live)[number, True] == way.inward
         assert crossings(live)[number, False] == way.outward
@@ -83,7 +83,7 @@ def test_corrections_recount_what_a_run_over_the_corrected_rows_counts(ways: lis
             frame = max(1, int(share * editor.track(1).last_frame))
             for edit in (lambda: editor.split(1, frame), lambda: editor.merge(2, 1), lambda: editor.delete(2)):
                 edit()
-                whole, _ = recount_all(editor, (stretch.observations for stretch in editor.stretches()))
+                whole, _ = recount_all(editor, (stretch.observations for stretch in editor.chunks()))
                 assert _ordered(editor.events()) == _ordered(whole)
             while editor.undo():
                 continue

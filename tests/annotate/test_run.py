@@ -9,7 +9,7 @@ import pytest
 
 from tests.annotate.killing import left_in
 from tests.annotate.tiny import write_network
-from tracker.annotate.plan import Orders, make_plan, network_identity, settings_identity
+from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settings_identity
 from tracker.annotate.recordings import find_jobs
 from tracker.annotate.rules import edit_recording
 from tracker.annotate.run import FileReport, annotate_recording
@@ -20,13 +20,13 @@ from tracker.store import Recording
 RULES = '[[line]]\nname = "gate"\nstart = [80.0, 0.0]\nend = [80.0, 128.0]\n'
 
 
-def orders(network: Path, *, formats: str = "mot,jsonl", **more: object) -> Orders:
+def request(network: Path, *, formats: str = "mot,jsonl", **more: object) -> AnnotateRequest:
     """What the command line would make of these options."""
     tree = {"detector": {"model": str(network)}, "output": {"format": formats.split(",") if formats else []}}
-    return Orders(load_settings(tree, "test"), **more)  # type: ignore[arg-type]
+    return AnnotateRequest(load_settings(tree, "test"), **more)  # type: ignore[arg-type]
 
 
-def annotate(video: Path, out: Path, wanted: Orders, **more: object) -> FileReport:
+def annotate(video: Path, out: Path, wanted: AnnotateRequest, **more: object) -> FileReport:
     """One recording as the command would do it."""
     (job,) = find_jobs([video], out, recursive=False)
     return annotate_recording(job, wanted, **more)  # type: ignore[arg-type]
@@ -36,7 +36,7 @@ def annotate(video: Path, out: Path, wanted: Orders, **more: object) -> FileRepo
 def finished(tmp_path_factory: pytest.TempPathFactory, clip: Path, network: Path) -> Path:
     """The output folder of a finished run with a line."""
     out = tmp_path_factory.mktemp("finished")
-    annotate(clip, out, orders(network, rules=RULES))
+    annotate(clip, out, request(network, rules=RULES))
     return out
 
 
@@ -48,7 +48,7 @@ def out(tmp_path: Path, finished: Path) -> Path:
 
 def test_a_finished_recording_is_skipped(out: Path, clip: Path, network: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    report = annotate(clip, out, orders(network, rules=RULES))
+    report = annotate(clip, out, request(network, rules=RULES))
     assert (report.status, report.frames, report.frames_now) == ("skipped", 200, 0)
     assert report.tracks > 0
     assert report.events > 0
@@ -58,7 +58,7 @@ def test_a_finished_recording_is_skipped(out: Path, clip: Path, network: Path) -
 def test_only_what_is_missing_is_written(out: Path, clip: Path, network: Path) -> None:
     expected = (out / "clip.txt").read_bytes()
     (out / "clip.txt").unlink()
-    report = annotate(clip, out, orders(network, rules=RULES, formats="mot,csv"))
+    report = annotate(clip, out, request(network, rules=RULES, formats="mot,csv"))
     assert (report.status, report.frames_now) == ("done", 0)
     assert (out / "clip.txt").read_bytes() == expected
     assert (out / "clip.csv").exists()
@@ -69,7 +69,7 @@ def test_a_change_begins_anew_and_says_what_changed(
 ) -> None:
     other = write_network(tmp_path / "other.onnx")
     other.write_bytes(other.read_bytes() + b"\x1a\x00")
-    wanted = orders(network, rules=RULES)
+    wanted = request(network, rules=RULES)
     settings = wanted.settings
     changes = {
         "the setting detector.conf changed from none to 0.6": replace(
@@ -80,7 +80,7 @@ def test_a_change_begins_anew_and_says_what_changed(
         ),
         "the rules changed": replace(wanted, rules=RULES.replace("80", "70")),
         "the setting refine changed from False to True": replace(wanted, refine=True),
-        "the network changed from tiny to other": orders(other, rules=RULES),
+        "the network changed from tiny to other": request(other, rules=RULES),
     }
     (job,) = find_jobs([clip], out, recursive=False)
     for reason, changed in changes.items():
@@ -101,11 +101,11 @@ def test_a_change_begins_anew_and_says_what_changed(
 
 
 def test_exports_of_the_run_before_do_not_stay_beside_another(out: Path, clip: Path, network: Path) -> None:
-    before = orders(network, rules=RULES, formats="mot,jsonl,yolo")
+    before = request(network, rules=RULES, formats="mot,jsonl,yolo")
     annotate(clip, out, before)
     (out / "clip.note").write_text("mine")
     changed = replace(before, rules=RULES.replace("80", "70"))
-    report = annotate(clip, out, replace(changed, settings=orders(network, formats="csv").settings))
+    report = annotate(clip, out, replace(changed, settings=request(network, formats="csv").settings))
     assert report.outputs == ("clip.sqlite", "clip.csv")
     assert sorted(path.name for path in out.iterdir()) == ["clip.csv", "clip.note", "clip.sqlite"]
 
@@ -118,9 +118,9 @@ def test_an_export_that_was_interrupted_is_known_and_goes_with_its_recording(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        annotate(clip, tmp_path, orders(network, formats="mot,jsonl"), progressing=interrupt)
+        annotate(clip, tmp_path, request(network, formats="mot,jsonl"), progressing=interrupt)
     assert (tmp_path / "clip.txt").exists()
-    report = annotate(clip, tmp_path, orders(network, formats="", rules=RULES))
+    report = annotate(clip, tmp_path, request(network, formats="", rules=RULES))
     assert report.outputs == ("clip.sqlite",)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.sqlite"]
 
@@ -128,7 +128,7 @@ def test_an_export_that_was_interrupted_is_known_and_goes_with_its_recording(
 def test_another_video_of_the_same_name_begins_anew(out: Path, long_clip: Path, network: Path, tmp_path: Path) -> None:
     shutil.copy(long_clip, tmp_path / "clip.mp4")
     (job,) = find_jobs([tmp_path / "clip.mp4"], out, recursive=False)
-    wanted = orders(network, rules=RULES)
+    wanted = request(network, rules=RULES)
     assert make_plan(job, wanted, network_identity(wanted.settings.detector)).reason == "the source changed"
 
 
@@ -137,12 +137,12 @@ def test_corrections_are_exported_and_never_thrown_away_unasked(out: Path, clip:
     with edit_recording(out / "clip.sqlite") as editor:
         keep, other = (track.track_id for track in editor.tracks()[:2])
         editor.merge(keep, other)
-    report = annotate(clip, out, orders(network, rules=RULES))
+    report = annotate(clip, out, request(network, rules=RULES))
     assert (report.status, report.frames_now) == ("done", 0)
     after = (out / "clip.txt").read_text()
     assert after != before
     assert not any(row.split(",")[1] == str(other) for row in after.splitlines())
-    changed = orders(network, rules=RULES, refine=True)
+    changed = request(network, rules=RULES, refine=True)
     with pytest.raises(SinkError, match="1 corrections made by hand"):
         annotate(clip, out, changed)
     assert annotate(clip, out, replace(changed, overwrite=True)).note == "--overwrite"
@@ -154,7 +154,7 @@ def test_corrections_are_exported_and_never_thrown_away_unasked(out: Path, clip:
 def test_an_interrupted_run_goes_on_where_it_stopped(
     tmp_path: Path, long_clip: Path, network: Path, refine: bool
 ) -> None:
-    wanted = orders(network, rules=RULES, refine=refine)
+    wanted = request(network, rules=RULES, refine=refine)
     whole = annotate(long_clip, tmp_path / "whole", wanted)
 
     def interrupt(stage: str, done: int, total: int | None) -> None:
@@ -179,7 +179,7 @@ def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, 
         content[place : place + 1500] = np.random.default_rng(0).bytes(1500)
     video = tmp_path / "hole.mp4"
     video.write_bytes(content)
-    wanted = orders(network)
+    wanted = request(network)
     whole = annotate(video, tmp_path / "whole", wanted)
     assert whole.damage > 0
     for limit in (150, 500, 800):
@@ -198,7 +198,7 @@ def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, 
 def test_a_source_without_a_single_frame_fails_and_leaves_nothing_finished(tmp_path: Path, network: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"\0" * 5000)
     with pytest.raises(SourceError):
-        annotate(tmp_path / "bad.mp4", tmp_path / "out", orders(network))
+        annotate(tmp_path / "bad.mp4", tmp_path / "out", request(network))
     assert not list((tmp_path / "out").glob("bad*"))
 
 
@@ -212,7 +212,7 @@ def test_a_folder_of_images_is_resumed_too(tmp_path: Path, clip: Path, network: 
     for frame in FileSource(clip):
         cv2.imwrite(str(folder / f"{frame.index}.png"), frame.image[:, :, ::-1])
     (folder / "90.png").write_bytes(b"no picture")
-    wanted = orders(network, formats="mot,jsonl,coco")
+    wanted = request(network, formats="mot,jsonl,coco")
     annotate(folder, tmp_path / "whole", wanted)
 
     def interrupt(stage: str, done: int, total: int | None) -> None:

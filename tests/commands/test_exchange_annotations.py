@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import main
-from tests.annotate.test_run import annotate, orders
+from tests.annotate.test_run import annotate, request
 from tracker.annotate.export import export_suffix
 from tracker.annotate.rules import edit_recording
 from tracker.store import Origin, Recording
@@ -23,7 +23,7 @@ def run(*arguments: object) -> int:
 def recording(tmp_path_factory: pytest.TempPathFactory, clip: Path, network: Path) -> Path:
     """A finished recording with filled-in rows."""
     out = tmp_path_factory.mktemp("out")
-    annotate(clip, out, orders(network, refine=True, rules=RULES, formats="mot"))
+    annotate(clip, out, request(network, refine=True, rules=RULES, formats="mot"))
     return out / "clip.sqlite"
 
 
@@ -95,8 +95,8 @@ def test_rows_without_scores_are_a_persons(recording: Path, clip: Path, tmp_path
     assert run("import-annotations", tmp_path / "clip.xml", "--format", "cvat", "--video", clip, "--out", out) == 0
     _, _, before = rows_of(recording)
     _, _, after = rows_of(out)
-    assert (after == Origin.FILLED).sum() == (before == Origin.FILLED).sum()
-    assert (after == Origin.SET).sum() == (before == Origin.SEEN).sum()
+    assert (after == Origin.INTERPOLATED).sum() == (before == Origin.INTERPOLATED).sum()
+    assert (after == Origin.MANUAL).sum() == (before == Origin.DETECTED).sum()
 
 
 def test_an_import_replaces_nothing_unasked(

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 import main
-from tests.annotate.test_run import annotate, orders
+from tests.annotate.test_run import annotate, request
 from tracker.annotate.report.svg_charts import clock
 from tracker.store import Recording
 from tracker.video import FileSource
@@ -55,7 +55,7 @@ class Page(HTMLParser):
 def recording(tmp_path_factory: pytest.TempPathFactory, clip: Path, network: Path) -> Path:
     """A finished recording with rules of all kinds."""
     out = tmp_path_factory.mktemp("out")
-    annotate(clip, out, orders(network, rules=RULES, formats="mot"))
+    annotate(clip, out, request(network, rules=RULES, formats="mot"))
     return out / "clip.sqlite"
 
 
@@ -99,7 +99,7 @@ def test_a_folder_of_images_has_pictures_too(tmp_path: Path, clip: Path, network
     folder.mkdir()
     for frame in FileSource(clip, vid_stride=5):
         cv2.imwrite(str(folder / f"{frame.index}.png"), frame.image[:, :, ::-1])
-    annotate(folder, tmp_path, orders(network, formats="mot"))
+    annotate(folder, tmp_path, request(network, formats="mot"))
     page = report(tmp_path / "walk.sqlite", tmp_path / "a.html")
     with Recording(tmp_path / "walk.sqlite") as opened:
         assert len(page.addresses) == len(opened.tracks()) + 1 > 1

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.evaluate.detection import average_precision
+from tracker.evaluate.ground_truth import Sample
 from tracker.evaluate.matching import best_point, confuse, match_finds
-from tracker.evaluate.truth import Sample
 from tracker.types import Detections
 
 

@@ -35,12 +35,12 @@ def test_nothing_counted_is_no_number() -> None:
 @given(st.lists(st.tuples(told, maps), min_size=1, max_size=4))
 def test_iou_is_intersection_over_union_of_all_images_together(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     score = SegmentationScore(3)
-    for said, truth in pairs:
-        score.add(said, truth)
-    said, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    judged = truth != 255
+    for said, ground_truth in pairs:
+        score.add(said, ground_truth)
+    said, ground_truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    judged = ground_truth != 255
     for label in range(3):
-        a, b = (said == label) & judged, truth == label
+        a, b = (said == label) & judged, ground_truth == label
         if b.any():
             assert score.iou[label] == pytest.approx((a & b).sum() / (a | b).sum())
         else:
@@ -48,7 +48,7 @@ def test_iou_is_intersection_over_union_of_all_images_together(pairs: list[tuple
 
 
 @given(maps)
-def test_truth_against_itself_is_perfect(truth: np.ndarray) -> None:
+def test_truth_against_itself_is_perfect(ground_truth: np.ndarray) -> None:
     score = SegmentationScore(3)
-    score.add(np.where(truth == 255, 0, truth).astype(np.uint8), truth)
+    score.add(np.where(ground_truth == 255, 0, ground_truth).astype(np.uint8), ground_truth)
     assert np.isnan(score.mean_iou) or score.mean_iou == 1.0

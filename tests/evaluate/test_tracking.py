@@ -17,7 +17,7 @@ from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence
 QUIET = {"PRINT_CONFIG": False}
 
 
-def trackeval_mot(truth: Path, sequence: str, result: Path, length: int, benchmark: str) -> Any:
+def trackeval_mot(ground_truth: Path, sequence: str, result: Path, length: int, benchmark: str) -> Any:
     """TrackEval's prepared data for one MOTChallenge sequence."""
     data = result.parent / "trackers" / "tracker" / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def trackeval_mot(truth: Path, sequence: str, result: Path, length: int, benchma
     return MotChallenge2DBox(
         QUIET
         | {
-            "GT_FOLDER": str(truth),
+            "GT_FOLDER": str(ground_truth),
             "TRACKERS_FOLDER": str(result.parent / "trackers"),
             "BENCHMARK": benchmark,
             "SEQ_INFO": {sequence: length},
@@ -35,7 +35,7 @@ def trackeval_mot(truth: Path, sequence: str, result: Path, length: int, benchma
     )
 
 
-def trackeval_kitti(truth: MotRows, sequence: str, result: MotRows, length: int, folder: Path) -> Any:
+def trackeval_kitti(ground_truth: MotRows, sequence: str, result: MotRows, length: int, folder: Path) -> Any:
     """TrackEval's prepared data for one KITTI sequence, written out in KITTI's own format."""
     names = {1: "Car", 2: "Van", 3: "DontCare"}
     labels, found = folder / "gt" / "label_02", folder / "trackers" / "tracker" / "data"
@@ -51,7 +51,7 @@ def trackeval_kitti(truth: MotRows, sequence: str, result: MotRows, length: int,
             )
         )
 
-    (labels / f"{sequence}.txt").write_text(lines(truth, [names[c] for c in truth.class_ids.tolist()]))
+    (labels / f"{sequence}.txt").write_text(lines(ground_truth, [names[c] for c in ground_truth.class_ids.tolist()]))
     (found / f"{sequence}.txt").write_text(lines(result, ["Car"] * len(result)))
     return Kitti2DBox(
         QUIET
@@ -99,15 +99,15 @@ def test_every_sequence_and_their_sum_score_as_trackeval_does(
     for source, folder in results.items():
         scores, theirs = [], []
         for sequence in find_sequences(mot / group, "gt/gt.txt"):
-            truth, file = read_rows(sequence.folder / "gt/gt.txt"), folder / f"{sequence.name}.txt"
+            ground_truth, file = read_rows(sequence.folder / "gt/gt.txt"), folder / f"{sequence.name}.txt"
             result = read_rows(file)
-            rules = rules_of([truth], group)
+            rules = rules_of([ground_truth], group)
             assert rules == {"MOT15": "mot15", "MOT17": "mot17", "KITTI-Car": "kitti"}[group]
             assert sequence.length
-            score = evaluate_sequence(prepare(truth, result, sequence.length, rules=rules, where=sequence.name))
+            score = evaluate_sequence(prepare(ground_truth, result, sequence.length, rules=rules, where=sequence.name))
             where = tmp_path / source / sequence.name
             if group == "KITTI-Car":
-                dataset = trackeval_kitti(truth, sequence.name, result, sequence.length, where)
+                dataset = trackeval_kitti(ground_truth, sequence.name, result, sequence.length, where)
             else:
                 where.mkdir(parents=True)
                 (where / "result.txt").write_text(file.read_text())
@@ -140,8 +140,8 @@ def rows(*values: tuple[float, ...], columns: int = 9) -> MotRows:
     )
 
 
-def score(truth: MotRows, result: MotRows, *, rules: Rules = "mot17") -> TrackingScores:
-    return evaluate_sequence(prepare(truth, result, None, rules=rules, where="here"))
+def score(ground_truth: MotRows, result: MotRows, *, rules: Rules = "mot17") -> TrackingScores:
+    return evaluate_sequence(prepare(ground_truth, result, None, rules=rules, where="here"))
 
 
 TRUTH = rows(*((frame, 7, 10.0 * frame, 10, 20, 40, 1, 1) for frame in range(1, 11)))
@@ -162,17 +162,17 @@ def test_tracks_without_any_truth_are_all_false() -> None:
 
 
 def test_a_box_on_a_distractor_is_neither_right_nor_wrong() -> None:
-    truth = rows(*((frame, 7, 10.0 * frame, 10, 20, 40, 1, 8) for frame in range(1, 11)))
-    ignored = score(truth, TRUTH)
+    ground_truth = rows(*((frame, 7, 10.0 * frame, 10, 20, 40, 1, 8) for frame in range(1, 11)))
+    ignored = score(ground_truth, TRUTH)
     assert (ignored.clear_tp, ignored.clear_fp, ignored.clear_fn) == (0, 0, 0)
 
 
 def test_kitti_ignores_small_spare_boxes_and_regions() -> None:
-    truth = rows((1, 1, 0, 0, 50, 50, 1, 1), (1, -1, 500, 0, 100, 100, 0, 3))
+    ground_truth = rows((1, 1, 0, 0, 50, 50, 1, 1), (1, -1, 500, 0, 100, 100, 0, 3))
     result = rows((1, 1, 0, 0, 50, 50, 1, 1), (1, 2, 510, 10, 50, 50, 1, 1), (1, 3, 200, 0, 50, 25, 1, 1))
-    counted = score(truth, result, rules="kitti")
+    counted = score(ground_truth, result, rules="kitti")
     assert (counted.clear_tp, counted.clear_fp) == (1, 0)
-    assert score(truth, rows((1, 3, 200, 0, 50, 26, 1, 1)), rules="kitti").clear_fp == 1
+    assert score(ground_truth, rows((1, 3, 200, 0, 50, 26, 1, 1)), rules="kitti").clear_fp == 1
 
 
 def test_the_same_id_twice_in_a_frame_is_refused_with_its_place() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.coco import read as read_coco
-from tracker.formats.core.annotations import Known
+from tracker.formats.core.annotations import ExternalInfo
 from tracker.formats.cvat import read as read_cvat
 from tracker.formats.kitti import read as read_kitti
 from tracker.formats.label_studio import read as read_label_studio
@@ -61,11 +61,11 @@ def test_one_video_of_youtube_vis_is_read(tmp_path: Path) -> None:
         ],
     }
     (tmp_path / "a.json").write_text(json.dumps(content))
-    found = read_coco(tmp_path / "a.json", Known(source="two.mp4"))
+    found = read_coco(tmp_path / "a.json", ExternalInfo(source="two.mp4"))
     assert found.frames.names == ("two/00.jpg", "two/05.jpg")
     assert found.objects.track_ids.tolist() == [2]
     with pytest.raises(FormatError, match="found 2; 0 of them called three"):
-        read_coco(tmp_path / "a.json", Known(source="three.mp4"))
+        read_coco(tmp_path / "a.json", ExternalInfo(source="three.mp4"))
 
 
 def test_one_video_of_tao_is_read(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_one_video_of_tao_is_read(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     (tmp_path / "a.json").write_text(json.dumps(content))
-    found = read_coco(tmp_path / "a.json", Known(source="zebra-14.mp4"))
+    found = read_coco(tmp_path / "a.json", ExternalInfo(source="zebra-14.mp4"))
     assert found.frames.indices.tolist() == [30]
     assert found.objects.track_ids.tolist() == [7]
     assert found.objects.boxes.tolist() == [[2, 1, 4, 3]]
@@ -223,14 +223,14 @@ def test_a_cvat_job_with_every_kind_of_shape_is_read(tmp_path: Path, caplog: pyt
 
 def test_label_studio_interpolates_while_a_box_is_enabled_and_to_the_end(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([label_studio_task("/data/a.mp4", "Car")]))
-    found = read_label_studio(tmp_path / "a.json", Known(200, 100))
+    found = read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100))
     x1, _, _, y2 = found.objects.boxes.T
     assert found.frames.indices.tolist() == [0, 1, 2, 3, 4, 8, 9, 10]
     assert x1.tolist() == [0, 20, 40, 60, 80, 180, 180, 180]
     assert found.objects.keyframes.tolist() == [True, False, False, False, True, True, False, False]
     assert set(y2.tolist()) == {50}
     assert found.frames.times[4] == 4 / 25
-    shorter = read_label_studio(tmp_path / "a.json", Known(200, 100, frames=10))
+    shorter = read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100, frames=10))
     assert shorter.frames.indices.tolist()[-1] == 9
 
 
@@ -241,10 +241,10 @@ def test_of_a_label_studio_project_the_task_of_the_video_is_read(tmp_path: Path)
     ]
     (tmp_path / "all.json").write_text(json.dumps(tasks))
     for name, labels in (("a.mp4", ("Car",)), ("b c.mp4", ("Bus", "Van"))):
-        assert read_label_studio(tmp_path / "all.json", Known(200, 100, source=name)).labels == labels
+        assert read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source=name)).labels == labels
     for name, reason in (("d.mp4", "0 of them about d.mp4"), ("", "--video FILE tells which")):
         with pytest.raises(FormatError, match=reason):
-            read_label_studio(tmp_path / "all.json", Known(200, 100, source=name))
+            read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source=name))
 
 
 def test_of_several_label_studio_annotations_of_a_video_one_is_read(
@@ -253,7 +253,7 @@ def test_of_several_label_studio_annotations_of_a_video_one_is_read(
     task = label_studio_task("a.mp4", "Car")
     first, second = (label_studio_task("a.mp4", name)["annotations"][1] for name in ("Car", "Bus"))  # type: ignore[index]
     (tmp_path / "a.json").write_text(json.dumps([task | {"annotations": [first, second]}]))
-    assert read_label_studio(tmp_path / "a.json", Known(200, 100)).labels == ("Car",)
+    assert read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100)).labels == ("Car",)
     assert "2 annotations of the one video; the first is read" in caplog.text
 
 
@@ -264,14 +264,14 @@ def test_label_studio_files_without_boxes_of_a_video_are_refused(
     region = {"type": "rectanglelabels", "value": {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": ["Car"]}}
     task["annotations"][1]["result"].append(region)  # type: ignore[index]
     (tmp_path / "a.json").write_text(json.dumps([task]))
-    assert len(read_label_studio(tmp_path / "a.json", Known(200, 100)).rows_by_track()) == 1
+    assert len(read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100)).rows_by_track()) == 1
     assert "left out: 1 rectanglelabels" in caplog.text
     images = {"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"id": 1, "result": [region]}]}
     short = {"id": 1, "video": "a.mp4", "box": [{"framesCount": 1, "sequence": [], "labels": ["Car"]}]}
     for content, reason in ((images, "found 1 rectanglelabels only"), (short, "not JSON-MIN")):
         (tmp_path / "b.json").write_text(json.dumps([content]))
         with pytest.raises(FormatError, match=reason):
-            read_label_studio(tmp_path / "b.json", Known(200, 100))
+            read_label_studio(tmp_path / "b.json", ExternalInfo(200, 100))
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_yolo_results_of_ultralytics_are_read(tmp_path: Path) -> None:
     (tmp_path / "labels" / "clip_1.txt").write_text(
         "0 0.5 0.5 0.2 0.4 7\n1 0.1 0.1 0.2 0.2 0.871234\n2 0.1 0.1 0.2 0.1 0.2 0.2\n2 0.1 0.1 0.2 0.1 0.2 0.2 9\n"
     )
-    found = read_yolo(tmp_path, Known(100, 50))
+    found = read_yolo(tmp_path, ExternalInfo(100, 50))
     assert found.objects.track_ids.tolist() == [0, 0, 7, 9]
     assert found.objects.scores[:2].tolist()[0] == 0.871234
     assert [item is not None for item in found.objects.segmentations] == [False, True, False, True]

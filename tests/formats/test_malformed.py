@@ -13,7 +13,7 @@ from tests.formats.test_round_trips import WORLDS
 from tests.formats.worlds import HEIGHT, PLAIN_LABELS, WIDTH, annotations, assert_same
 from tracker.errors import FormatError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Collector, Known
+from tracker.formats.core.annotations import Collector, ExternalInfo
 from tracker.formats.core.polygons import to_outlines, to_window
 
 KITTI_TAIL = "-1 -1 -1 -1000 -1000 -1000 -10"
@@ -269,7 +269,7 @@ def test_byte_order_marks_and_windows_line_ends_change_nothing(name: str, tmp_pa
     made = rows.finish()
     form, target = find_format(name).load(), tmp_path / f"out{FORMATS[name].suffix}"
     form.write(target, made)
-    known = Known(8, 6, made.labels, made.source)
+    known = ExternalInfo(8, 6, made.labels, made.source)
     expected = form.read(target, known)
     for file in [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]:
         file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
@@ -280,7 +280,7 @@ def test_yolo_shares_without_a_size_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
     with pytest.raises(FormatError, match="--size WxH"):
         find_format("yolo").load().read(tmp_path)
-    assert len(find_format("yolo").load().read(tmp_path, Known(8, 6)).objects) == 1
+    assert len(find_format("yolo").load().read(tmp_path, ExternalInfo(8, 6)).objects) == 1
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -314,7 +314,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_breaks_the_program(name: st
                     content[place:place] = content[place : place + source.draw(st.integers(1, 30))]
         target.write_bytes(content)
         try:
-            found = form.read(target, Known(WIDTH, HEIGHT, PLAIN_LABELS if name == "kitti" else ()))
+            found = form.read(target, ExternalInfo(WIDTH, HEIGHT, PLAIN_LABELS if name == "kitti" else ()))
         except FormatError as refused:
             message = str(refused)
         else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.formats.worlds import HEIGHT, LABELS, PLAIN_LABELS, WIDTH, World, annotations, assert_same
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Known
+from tracker.formats.core.annotations import ExternalInfo
 
 BOXES = {"masks": False, "polygons": 0}
 WORLDS = {
@@ -69,9 +69,9 @@ SELF_CONTAINED = {"coco", "jsonl", "parquet"}
 def test_what_a_format_can_hold_comes_back_equal(name: str, source: st.DataObject) -> None:
     made = source.draw(annotations(WORLDS[name]))
     form = find_format(name).load()
-    known = Known()
+    known = ExternalInfo()
     if name not in SELF_CONTAINED:
-        known = Known(WIDTH, HEIGHT, made.labels, made.source)
+        known = ExternalInfo(WIDTH, HEIGHT, made.labels, made.source)
     with TemporaryDirectory() as folder:
         target = Path(folder) / f"out{FORMATS[name].suffix}"
         form.write(target, made)
@@ -141,7 +141,7 @@ def test_nothing_at_all_can_be_written_and_mostly_read_again(name: str, tmp_path
     form = find_format(name).load()
     form.write(target, empty)
     if FORMATS[name].suffix:
-        assert len(form.read(target, Known(8, 6, LABELS)).objects) == 0
+        assert len(form.read(target, ExternalInfo(8, 6, LABELS)).objects) == 0
 
 
 def _empty_file(folder: Path) -> Path:

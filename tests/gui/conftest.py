@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.canvas.video_view import VideoView
 from gui.qt.preferences import Preferences
-from gui.recording.annotation import job_of, orders_of_settings
+from gui.recording.annotation import job_of, request_of_settings
 from gui.recording.session import PlayedRecording
 from gui.window import Window
 from tests.annotate.tiny import write_clip, write_network
@@ -52,7 +52,7 @@ def annotated(tmp_path_factory: pytest.TempPathFactory, clip: Path, settings_tre
     """A folder of results with the clip's finished recording in it."""
     folder = tmp_path_factory.mktemp("annotated")
     settings: Settings = load_settings(settings_tree, "test")
-    annotate_recording(job_of(clip, folder), orders_of_settings(settings, refine=False))
+    annotate_recording(job_of(clip, folder), request_of_settings(settings, refine=False))
     return folder
 
 

@@ -101,7 +101,13 @@ def test_boxes_between_two_set_by_a_person_are_interpolated_in_time(tmp_path: Pa
         rows = editor.observations_of(track)
         assert rows.frames.tolist() == [2, 3, 4, 5, 6]
         assert rows.boxes[2].tolist() == [20, 10, 35, 25]
-        assert rows.origins.tolist() == [Origin.SET, Origin.FILLED, Origin.FILLED, Origin.FILLED, Origin.SET]
+        assert rows.origins.tolist() == [
+            Origin.MANUAL,
+            Origin.INTERPOLATED,
+            Origin.INTERPOLATED,
+            Origin.INTERPOLATED,
+            Origin.MANUAL,
+        ]
         editor.set_box(track, 4, (0, 0, 8, 8))
         assert editor.observations_of(track).boxes[1].tolist() == [0, 0, 9, 9]
         editor.undo()

@@ -51,7 +51,7 @@ def test_stretches_give_every_frame_once_those_without_objects_too(tmp_path: Pat
     writer.commit({})
     writer.close()
     with Recording(tmp_path / "a.sqlite") as recording:
-        seen = [row for stretch in recording.stretches(frames=4) for row in stretch.by_frame()]
+        seen = [row for stretch in recording.chunks(frames=4) for row in stretch.by_frame()]
         assert [frame for frame, _, _ in seen] == list(range(0, 50, 3))
         assert [len(rows) for _, _, rows in seen] == [2 if frame % 2 else 0 for frame in range(0, 50, 3)]
         assert recording.frame_count() == len(seen)

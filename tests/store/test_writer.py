@@ -122,7 +122,7 @@ def test_a_damaged_recording_is_read_or_refused_but_never_breaks_the_program(tmp
         recording.tracks()
         recording.events()
         recording.frame_times()
-        assert sum(len(part.observations) for part in recording.stretches(masks=True)) >= 0
+        assert sum(len(part.observations) for part in recording.chunks(masks=True)) >= 0
     with contextlib.suppress(FormatError, SinkError):
         writer = RecordingWriter.resume(path)
         try:

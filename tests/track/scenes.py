@@ -31,12 +31,12 @@ def walk(
     start, speed = rng.uniform(0, side, (objects, 2)), rng.normal(0, 2, (objects, 2))
     size = rng.uniform(30, 60, (objects, 2))
     centres = start + np.arange(frames)[:, None, None] * speed
-    truth = np.concatenate([centres - size / 2, centres + size / 2], axis=2)
+    ground_truth = np.concatenate([centres - size / 2, centres + size / 2], axis=2)
     found = []
-    for boxes in truth:
-        seen = boxes[rng.random(objects) >= misses] + rng.normal(0, 1, 4)
+    for boxes in ground_truth:
+        last_seen = boxes[rng.random(objects) >= misses] + rng.normal(0, 1, 4)
         spare = rng.uniform(0, side, (rng.binomial(objects, clutter), 2))
         spare = np.concatenate([spare, spare + rng.uniform(30, 60, spare.shape)], axis=1)
-        boxes = np.concatenate([seen, spare])
+        boxes = np.concatenate([last_seen, spare])
         found.append(detections(boxes, rng.uniform(0.5, 1.0, len(boxes))))
-    return found, truth
+    return found, ground_truth

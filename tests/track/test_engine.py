@@ -55,8 +55,8 @@ def test_a_tracker_stopped_in_the_middle_goes_on_to_the_bit(preset: str) -> None
     rng = np.random.default_rng(0)
     looks = [rng.normal(size=(len(one), 8)).astype(np.float32) for one in frames]
     frames = [
-        Detections(one.boxes, one.scores, one.class_ids, embeddings=look)
-        for one, look in zip(frames, looks, strict=True)
+        Detections(one.boxes, one.scores, one.class_ids, embeddings=embed_rows)
+        for one, embed_rows in zip(frames, looks, strict=True)
     ]
     whole, first, second = (make_tracker(preset, {}) for _ in range(3))
     expected = track(whole, frames)
@@ -104,10 +104,10 @@ def test_garbage_boxes_raise_nothing_and_leave_no_nan(data: st.DataObject) -> No
     scenes = arrays.arrays(np.float32, st.tuples(st.integers(0, 6), st.just(8)), elements=values)
     ids: set[int] = set()
     for rows in data.draw(st.lists(scenes, min_size=1, max_size=12)):
-        boxes, scores, look = rows[:, :4], rows[:, 4], rows[:, 5:]
+        boxes, scores, embed_rows = rows[:, :4], rows[:, 4], rows[:, 5:]
         time = data.draw(st.floats(-1e9, 1e9) | st.sampled_from([0.0, 1.0, np.nan, np.inf]))
         classes = np.arange(len(rows), dtype=np.int32)
-        tracks = tracker.update(Detections(boxes, scores, classes, embeddings=look), time)
+        tracks = tracker.update(Detections(boxes, scores, classes, embeddings=embed_rows), time)
         for name in ("boxes", "velocities", "scores", "ages", "unseen"):
             assert np.isfinite(getattr(tracks, name)).all(), (preset, name)
         assert len(set(tracks.ids.tolist())) == len(tracks)
@@ -213,30 +213,30 @@ def test_a_detector_silent_for_a_second_costs_at_most_two_ids(mot: Path) -> None
 
     def ids(silent: int) -> list[int]:
         tracker = make_tracker("default", {"frame_rate": rate})
-        seen = []
+        last_seen = []
         for index, one in enumerate(problem.frames):
             hidden = middle <= index < middle + silent
             tracks = tracker.update(NOTHING if hidden else one, index / rate)
-            seen.append(confirmed(tracks[tracker.reported(tracks)]))
-        return [len(set().union(*seen[:middle])), len(set().union(*seen))]
+            last_seen.append(confirmed(tracks[tracker.reported(tracks)]))
+        return [len(set().union(*last_seen[:middle])), len(set().union(*last_seen))]
 
     assert ids(round(rate))[1] - ids(0)[1] <= 2
 
 
 def halved(problem: Problem) -> Problem:
     """Every second frame of a sequence."""
-    truth = problem.truth
-    kept = truth.frames % 2 == 1
+    ground_truth = problem.ground_truth
+    kept = ground_truth.frames % 2 == 1
     rows = MotRows(
-        (truth.frames[kept] + 1) // 2,
-        truth.ids[kept],
-        truth.boxes[kept],
-        truth.scores[kept],
-        truth.class_ids[kept],
-        truth.columns,
+        (ground_truth.frames[kept] + 1) // 2,
+        ground_truth.ids[kept],
+        ground_truth.boxes[kept],
+        ground_truth.scores[kept],
+        ground_truth.class_ids[kept],
+        ground_truth.columns,
     )
     rate, length = problem.frame_rate / 2, (problem.length + 1) // 2
-    return replace(problem, frame_rate=rate, length=length, frames=problem.frames[::2], truth=rows)
+    return replace(problem, frame_rate=rate, length=length, frames=problem.frames[::2], ground_truth=rows)
 
 
 @pytest.mark.shared

@@ -137,14 +137,14 @@ def test_smoothing_equals_filterpys_rauch_tung_striebel() -> None:
     rng = np.random.default_rng(7)
     ours = BoxFilter("xywh")
     path = random_boxes(rng, 1) + np.arange(15)[:, None, None] * 3 + rng.normal(0, 1, (15, 4, 1))
-    seen = np.array([0, 1, 2, 3, 7, 8, 9, 12, 13, 14])
-    smoothed = smooth(ours, seen, np.zeros(len(seen), np.int64), path[seen, :, 0], np.ones(15))
+    last_seen = np.array([0, 1, 2, 3, 7, 8, 9, 12, 13, 14])
+    smoothed = smooth(ours, last_seen, np.zeros(len(last_seen), np.int64), path[last_seen, :, 0], np.ones(15))
     full = reference("xywh", ours.measure(path[0])[:, 0])
     means, covariances, processes = [full.x], [full.P], [full.Q]
     for frame in range(1, 15):
         full.Q = noise("xywh", size_of("xywh", full.x))[1]
         full.predict()
-        if frame in seen:
+        if frame in last_seen:
             full.R = noise("xywh", size_of("xywh", full.x))[2]
             full.update(ours.measure(path[frame])[:, 0])
         means.append(full.x.copy())

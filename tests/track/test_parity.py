@@ -110,6 +110,6 @@ def test_the_preset_scores_as_the_package_from_pypi_does(preset: str, peer: Any,
     frames = np.concatenate([np.full(len(ids), index + 1) for index, (ids, _) in enumerate(found)])
     ids, boxes = (np.concatenate(part) for part in zip(*found, strict=True))
     rows = MotRows(frames, ids, boxes.astype(np.float64), np.ones(len(ids)), np.ones(len(ids), np.int64), 10)
-    theirs = evaluate_sequence(prepare(problem.truth, rows, problem.length, rules=problem.rules, where=preset))
+    theirs = evaluate_sequence(prepare(problem.ground_truth, rows, problem.length, rules=problem.rules, where=preset))
     ours = evaluate(problem, tracker_config(preset, {"frame_rate": problem.frame_rate}))
     assert 100 * ours.hota == pytest.approx(100 * theirs.hota, abs=0.3)

@@ -63,8 +63,8 @@ def test_each_file_of_ultralytics_is_taken_and_what_has_no_use_is_told(
     assert (ours.new_score, ours.max_coast_s) == (theirs["new_track_thresh"], theirs["track_buffer"] / 30)
     assert ours.high_min_similarity == pytest.approx(1 - theirs["match_thresh"])
     assert ours.camera_motion == (theirs.get("gmc_method", "") != "none")
-    told = [name for name in theirs if f" {name}" in caplog.text.replace(",", " ")]
-    assert set(told) == UNUSED & theirs.keys()
+    export_columns = [name for name in theirs if f" {name}" in caplog.text.replace(",", " ")]
+    assert set(export_columns) == UNUSED & theirs.keys()
     assert ("is none of ours" in caplog.text) == (theirs["tracker_type"] not in PRESETS)
 
 

@@ -31,7 +31,7 @@ class Looker:
 def follow(tracker: TrackingEngine, looker: Looker, boxes: object, frames: int, scores: object = None) -> None:
     for _ in range(frames):
         looker.asked.append([])
-        tracker.update(detections(boxes, scores), len(looker.asked) / RATE, look=looker)
+        tracker.update(detections(boxes, scores), len(looker.asked) / RATE, embed_rows=looker)
 
 
 def reid(preset: str = "default") -> TrackingEngine:
@@ -73,7 +73,7 @@ def test_looks_that_came_with_the_detections_are_not_asked_for() -> None:
     looker, tracker = Looker(), reid()
     for step in range(5):
         looker.asked.append([])
-        tracker.update(detections(TOUCHING, looks=[ONE, OTHER]), step / RATE, look=looker)
+        tracker.update(detections(TOUCHING, looks=[ONE, OTHER]), step / RATE, embed_rows=looker)
     assert not any(looker.asked)
 
 
@@ -93,11 +93,11 @@ def order_before_and_after(tracker: TrackingEngine, *, lazily: bool) -> tuple[li
         assert looks is not None
         if lazily:
             bare = Detections(found.boxes, found.scores, found.class_ids)
-            tracks = tracker.update(bare, step / RATE, look=lambda rows, looks=looks: looks[rows])
+            tracks = tracker.update(bare, step / RATE, embed_rows=lambda rows, looks=looks: looks[rows])
         else:
             tracks = tracker.update(found, step / RATE)
-        seen = tracks[tracks.detection_rows >= 0]
-        orders.append(seen.ids[seen.boxes[:, 0].argsort()].tolist())
+        last_seen = tracks[tracks.detection_rows >= 0]
+        orders.append(last_seen.ids[last_seen.boxes[:, 0].argsort()].tolist())
     return orders[10], orders[45]
 
 
@@ -147,7 +147,7 @@ def test_a_tracker_stopped_between_two_looks_goes_on_to_the_bit(preset: str) -> 
             corner = start + step * speed
             looker.asked.append([])
             boxes = np.concatenate([corner, corner + np.array([40, 90])], axis=1)
-            found.append(tracker.update(detections(boxes), step / RATE, look=looker))
+            found.append(tracker.update(detections(boxes), step / RATE, embed_rows=looker))
         return found, looker.asked
 
     whole, asked = run(reid(preset), range(40))

@@ -263,9 +263,9 @@ def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
     sample = replace(train.samples[0], labelled=(1,))
     told = known_truth(sample, train, finds[sample.path], config.teaching, train.targets(), taught=(0,))
     untaught = known_truth(sample, train, None, config.teaching, train.targets())
-    assert told.untold.tolist() == [0, 0]
-    assert untaught.untold.tolist() == [1, 0]
-    assert untaught.join(told).untold.tolist() == [1, 0]
+    assert told.unlabelled.tolist() == [0, 0]
+    assert untaught.unlabelled.tolist() == [1, 0]
+    assert untaught.join(told).unlabelled.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

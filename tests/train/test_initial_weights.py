@@ -9,7 +9,7 @@ import torch
 
 from tests.train.shapes import write_shapes
 from tracker.errors import CheckpointError, ConfigError
-from tracker.evaluate.truth import DataSet
+from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.export import export_onnx
 from tracker.nets.yolo import NetworkConfig, YoloNet

@@ -68,14 +68,19 @@ def test_each_object_is_answered_and_no_anchor_answers_twice(seed: int, count: i
     rng = np.random.default_rng(seed)
     low = np.stack(np.meshgrid(np.arange(4) * 40, np.arange(3) * 40), axis=-1).reshape(-1, 2)[:count] + 2
     boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(8, 36, low.shape)), axis=1)).float()
-    truth = truth_of(boxes)
+    ground_truth = truth_of(boxes)
     match = assign(
-        *predictions(grid, boxes, seed % 1000), grid, truth.boxes, truth.classes, truth.class_weights, truth.ignored
+        *predictions(grid, boxes, seed % 1000),
+        grid,
+        ground_truth.boxes,
+        ground_truth.classes,
+        ground_truth.class_weights,
+        ground_truth.ignored,
     )
     assert sorted(set(match.objects.tolist())) == list(range(len(boxes)))
     assert len(set(match.anchors.tolist())) == len(match.anchors)
-    assert not match.silent[match.anchors].any()
-    assert int((~match.silent).sum()) == len(match.anchors)
+    assert not match.negative[match.anchors].any()
+    assert int((~match.negative).sum()) == len(match.anchors)
 
 
 def test_nothing_is_taught_inside_ignored_regions() -> None:
@@ -84,8 +89,8 @@ def test_nothing_is_taught_inside_ignored_regions() -> None:
     boxes, objectness, classes = predictions(grid, none.boxes)
     match = assign(boxes, objectness, classes, grid, none.boxes, none.classes, none.class_weights, none.ignored)
     x1, y1, x2, y2 = boxes.unbind(-1)
-    assert not match.silent[(x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
-    assert match.silent[x1 > 80].all()
+    assert not match.negative[(x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
+    assert match.negative[x1 > 80].all()
 
 
 def test_what_looks_like_a_class_untold_there_is_not_taught_to_be_background() -> None:
@@ -96,9 +101,9 @@ def test_what_looks_like_a_class_untold_there_is_not_taught_to_be_background() -
     raw = RawMaps(tuple(levels), torch.zeros(1, 4, 40, 40), torch.zeros(1, 8, 40, 40))
     nothing = truth_of(torch.zeros(0, 4))
     silence = {
-        untold: float(yolo_loss(raw, [truth], grid, LossConfig(), class_count=2, seeds=[1]).objectness)
-        for untold in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
-        for truth in [nothing._replace(untold=torch.tensor(untold))]
+        unlabelled: float(yolo_loss(raw, [ground_truth], grid, LossConfig(), class_count=2, seeds=[1]).objectness)
+        for unlabelled in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+        for ground_truth in [nothing._replace(unlabelled=torch.tensor(unlabelled))]
     }
     assert silence[0.0, 0.0] > 100
     assert silence[1.0, 0.0] > 0.99 * silence[0.0, 0.0]  # class 0 is untold: what looks like class 1 is still judged
@@ -114,12 +119,12 @@ def test_the_loss_of_any_batch_is_finite_and_reaches_every_weight(empty: bool) -
     grid = lay_grid([(16, 16), (8, 8), (4, 4)], ANCHORS, STRIDES)
     boxes = torch.zeros(0, 4) if empty else torch.tensor([[10.0, 10, 50, 60], [70.0, 20, 120, 120]])
     sums = yolo_loss(raw, [truth_of(boxes)] * 2, grid, LossConfig(), class_count=2, seeds=[1, 2])
-    losses = sums.weighted(LossConfig(), sums.answering, sums.compared)
+    losses = sums.weighted(LossConfig(), sums.positive, sums.mask_count)
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert bool(total.isfinite())
     assert all(weight.grad is not None and bool(weight.grad.isfinite().all()) for weight in network.parameters())
-    assert (float(sums.answering) == 0) == empty
+    assert (float(sums.positive) == 0) == empty
 
 
 def test_masks_read_at_box_points_are_the_mixed_prototypes() -> None:

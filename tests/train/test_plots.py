@@ -8,8 +8,8 @@ import pytest
 
 from tests.evaluate.test_matching import LEFT, LOW, RIGHT, finds, sample
 from tests.train.shapes import write_shapes
+from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.matching import match_finds
-from tracker.evaluate.truth import DataSet
 from tracker.nets.checkpoint import ModelCard, save_detector
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train import plots as pictures
@@ -36,8 +36,8 @@ def test_a_mask_is_drawn_only_where_its_object_shows() -> None:
     visible, whole = np.array([[20, 40, 60, 60]], np.float32), np.array([[20, 40, 60, 80]], np.float32)
     mask, one = np.full((1, 64, 64), 255, np.uint8), np.ones((1, 1), np.float32)
     none, few = np.empty((0, 4), np.float32), np.ones(1, np.float32)
-    truth = Truth(visible, whole, one, one, few, mask, np.ones(1, bool), none, np.zeros(1, np.float32))
-    changed = (picture_with_truth(image, truth) != 90).any(axis=2)
+    ground_truth = Truth(visible, whole, one, one, few, mask, np.ones(1, bool), none, np.zeros(1, np.float32))
+    changed = (picture_with_truth(image, ground_truth) != 90).any(axis=2)
     assert changed[45:55, 25:55].all()
     assert not changed[63:].any()
 
@@ -49,10 +49,10 @@ def test_boxes_masks_and_ignored_regions_are_drawn_where_they_are() -> None:
     mask[:, :, MASK_SIZE // 2 :] = 255
     one = np.ones((1, 1), np.float32)
     region = np.array([[70, 70, 95, 95]], np.float32)
-    truth = Truth(
+    ground_truth = Truth(
         box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), region, np.zeros(one.shape[1], np.float32)
     )
-    changed = np.abs(picture_with_truth(image, truth).astype(int) - 90).sum(axis=2) > 0
+    changed = np.abs(picture_with_truth(image, ground_truth).astype(int) - 90).sum(axis=2) > 0
     assert changed[40, 45:55].all()  # the covered half is tinted
     assert not changed[40, 25:35].any()
     assert changed[19:22, 40].any()  # an edge of the box

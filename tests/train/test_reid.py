@@ -135,8 +135,8 @@ def test_a_published_network_finds_people_of_a_real_video_again(shared: Path, tm
         for member in archive.getmembers():
             if "PETS09-S2L1/gt/gt.txt" in member.name or member.name.endswith("PETS09-S2L1/seqinfo.ini"):
                 archive.extract(member, tmp_path, filter="data")
-    (truth,) = tmp_path.rglob("gt.txt")
-    crops = cut_crops(shared / "data/video/vtest.avi", truth, size=(256, 128), every=25)
+    (ground_truth,) = tmp_path.rglob("gt.txt")
+    crops = cut_crops(shared / "data/video/vtest.avi", ground_truth, size=(256, 128), every=25)
     assert len(set(crops.ids.tolist())) > 15
     trained = score_reid(load_reid(shared / "data/pretrained/osnet_x0_25_msmt17.pt"), crops)
     torch.manual_seed(0)

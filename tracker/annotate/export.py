@@ -17,7 +17,7 @@ from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
 from tracker.formats.mot import MotSink
-from tracker.store import Observations, Origin, Picture, Recording
+from tracker.store import ImageEntry, Observations, Origin, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_results"]
@@ -64,9 +64,9 @@ def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult
     The frame's `source` is the name of the image, or of the video.
     """
     info = recording.info
-    video = Picture(str(info.source.get("name", "")), info.width, info.height)
+    video = ImageEntry(str(info.source.get("name", "")), info.width, info.height)
     dot = np.zeros((1, 1, 3), np.uint8)
-    for stretch in recording.stretches(frames=FRAMES_AT_ONCE, masks=True):
+    for stretch in recording.chunks(frames=FRAMES_AT_ONCE, masks=True):
         first, last = int(stretch.frames[0]), int(stretch.frames[-1])
         events, pictures = _events_by_frame(recording, first, last), recording.pictures(first, last)
         for index, time, rows in stretch.by_frame():
@@ -132,7 +132,7 @@ def _jsonl_objects(rows: Observations, labels: tuple[str, ...], size: list[int])
             "score": score,
             "state": "confirmed",
         }
-        if origin == Origin.FILLED:
+        if origin == Origin.INTERPOLATED:
             entry["keyframe"] = False
         if counts is not None:
             entry["segmentation"] = {"size": size, "counts": counts}

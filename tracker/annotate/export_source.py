@@ -12,8 +12,8 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.formats.core.annotations import Annotations, Frames, Objects
-from tracker.formats.core.chunks import Holds, Summary, TrackRow
-from tracker.store import Origin, Picture, Recording, Stretch
+from tracker.formats.core.chunks import Capability, Summary, TrackRow
+from tracker.store import Chunk, ImageEntry, Origin, Recording
 
 __all__ = ["FRAMES_AT_ONCE", "RecordedParts"]
 
@@ -36,12 +36,12 @@ class RecordedParts:
         pictures = recording.pictures()
         has_frames, has_rows = last >= 0, recording.observation_count() > 0
         facts = {
-            Holds.TRACKS: has_rows,
-            Holds.SCORES: has_rows,
-            Holds.CLASSES: recording.class_count() > 1,
-            Holds.MASKS: recording.has_masks(),
-            Holds.TIMES: has_frames,
-            Holds.KEYFRAMES: recording.has_filled(),
+            Capability.TRACKS: has_rows,
+            Capability.SCORES: has_rows,
+            Capability.CLASSES: recording.class_count() > 1,
+            Capability.MASKS: recording.has_masks(),
+            Capability.TIMES: has_frames,
+            Capability.KEYFRAMES: recording.has_interpolated(),
         }
         return Summary(
             first_frame=first,
@@ -50,15 +50,15 @@ class RecordedParts:
             first_size=self._size_of(pictures.get(first)) if has_frames else (0, 0),
             sizes=tuple(sorted({picture[1:] for picture in pictures.values()} or {self._size})) if has_frames else (),
             are_images=bool(pictures),
-            content=Holds(sum(fact.value for fact, holds in facts.items() if holds)),
+            content=Capability(sum(fact.value for fact, holds in facts.items() if holds)),
         )
 
     def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
         """Some frames at a time."""
         if objects:
-            yield from map(self._part, self._recording.stretches(frames=FRAMES_AT_ONCE, masks=True))
+            yield from map(self._part, self._recording.chunks(frames=FRAMES_AT_ONCE, masks=True))
         else:
-            for frames, times in self._recording.frame_stretches(FRAMES_AT_ONCE):
+            for frames, times in self._recording.frame_chunks(FRAMES_AT_ONCE):
                 yield Annotations(self.source, self.labels, self._frames(frames, times), Objects.none())
 
     def by_tracks(self) -> Iterator[tuple[int, Iterator[TrackRow]]]:
@@ -76,10 +76,10 @@ class RecordedParts:
         widths, heights = np.array([self._size_of(picture) for picture in pictures], np.int32).T
         return Frames(indices, times, widths, heights, tuple(picture.name if picture else "" for picture in pictures))
 
-    def _size_of(self, picture: Picture | None) -> tuple[int, int]:
+    def _size_of(self, picture: ImageEntry | None) -> tuple[int, int]:
         return (picture.width, picture.height) if picture else self._size
 
-    def _part(self, stretch: Stretch) -> Annotations:
+    def _part(self, stretch: Chunk) -> Annotations:
         rows = stretch.observations
         objects = Objects(
             frames=stretch.frames.searchsorted(rows.frames).astype(np.int64),
@@ -89,7 +89,7 @@ class RecordedParts:
             scores=rows.scores,
             segmentations=rows.masks or (),
             occluded=np.zeros(len(rows), bool),
-            keyframes=rows.origins != Origin.FILLED,
+            keyframes=rows.origins != Origin.INTERPOLATED,
         )
         return Annotations(self.source, self.labels, self._frames(stretch.frames, stretch.times), objects)
 
@@ -108,4 +108,4 @@ class RecordedParts:
             )
             for track, frame, time, class_id, box, mask, origin in columns:
                 size = self._size_of(pictures.get(frame))
-                yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.FILLED)
+                yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.INTERPOLATED)

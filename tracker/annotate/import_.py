@@ -104,7 +104,7 @@ def _rows(annotations: Annotations) -> Observations:
     loose = tracks == 0
     tracks[loose] = int(tracks.max(initial=0)) + 1 + np.arange(loose.sum())
     by_hand = np.isnan(objects.scores)
-    origins = np.where(objects.keyframes, np.where(by_hand, Origin.SET, Origin.SEEN), Origin.FILLED)
+    origins = np.where(objects.keyframes, np.where(by_hand, Origin.MANUAL, Origin.DETECTED), Origin.INTERPOLATED)
     masks: list[str | None] = []
     for frame, segmentation in zip(objects.frames.tolist(), objects.segmentations, strict=True):
         if isinstance(segmentation, tuple):

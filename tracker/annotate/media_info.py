@@ -11,9 +11,9 @@ import numpy as np
 
 from tracker.annotate.recordings import printable
 from tracker.errors import SourceError
-from tracker.formats.core.annotations import Annotations, Known
+from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.frame_matching import NUMBERED_BY_PLACE, place_in_folder, place_in_video
-from tracker.store import Picture
+from tracker.store import ImageEntry
 from tracker.video import FileSource, ImageSource, open_source
 
 __all__ = ["Footage", "look_at"]
@@ -29,14 +29,16 @@ class Footage:
     height: int
     times: Mapping[int, float]
     """The time stamp of each frame."""
-    pictures: Mapping[int, Picture]
+    pictures: Mapping[int, ImageEntry]
     """The image of each frame; empty for a video."""
 
-    def known(self, labels: tuple[str, ...]) -> Known:
+    def known(self, labels: tuple[str, ...]) -> ExternalInfo:
         """What a reader may want to know of it."""
         sizes = {PurePosixPath(name).stem: (width, height) for name, width, height in self.pictures.values()}
         width, height = (self.width, self.height) if len(set(sizes.values())) < 2 else (0, 0)
-        return Known(width, height, labels, source=self.name, frames=max(self.times, default=-1) + 1, sizes=sizes)
+        return ExternalInfo(
+            width, height, labels, source=self.name, frames=max(self.times, default=-1) + 1, sizes=sizes
+        )
 
     def size_of(self, frame: int) -> tuple[int, int]:
         """Width and height of a frame."""
@@ -81,7 +83,7 @@ def look_at(path: Path | str) -> Footage:
             height, width = frame.image.shape[:2]
             times[frame.index] = frame.time
             if isinstance(source, ImageSource):
-                pictures[frame.index] = Picture(printable(frame.source), width, height)
+                pictures[frame.index] = ImageEntry(printable(frame.source), width, height)
         return Footage(name, info.width, info.height, times, pictures)
     finally:
         source.close()

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tracker.annotate.export import export_suffix
-from tracker.annotate.recordings import Job, fingerprint
+from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
 from tracker.errors import FormatError, SinkError
 from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks
 from tracker.paths import typed_path
 from tracker.store import Recording
 
-__all__ = ["Orders", "Plan", "Progressing", "make_plan", "network_identity", "settings_identity"]
+__all__ = ["AnnotateRequest", "Plan", "Progressing", "make_plan", "network_identity", "settings_identity"]
 
 
 Progressing = Callable[[str, int, int | None], None]
@@ -25,7 +25,7 @@ Progressing = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class AnnotateRequest:
     """What is wanted of every recording."""
 
     settings: Settings = field(default_factory=Settings)
@@ -58,24 +58,24 @@ class Plan:
     """Formats, and "video", that are missing or older than the last correction."""
 
 
-def make_plan(job: Job, orders: Orders, network: Mapping[str, Any]) -> Plan:
+def make_plan(job: RecordingJob, request: AnnotateRequest, network: Mapping[str, Any]) -> Plan:
     """What to do about one recording.
 
     Raises SourceError for a source that cannot be read, FormatError where something else stands in the store's place,
     SinkError where people's corrections would be lost.
     """
     source = fingerprint(job.source)
-    wanted = wanted_outputs(orders)
+    wanted = wanted_outputs(request)
     if not job.store.exists():
         return Plan("new", "not begun yet", wanted)
-    if orders.overwrite:
+    if request.overwrite:
         return Plan("anew", "--overwrite", wanted)
     try:
         recording = Recording(job.store)
     except FormatError as error:
         raise FormatError(f"{error} --overwrite replaces it.") from error
     with recording:
-        change = _what_changed(recording, source, orders, network)
+        change = _what_changed(recording, source, request, network)
         if change and recording.edit_count():
             raise SinkError(
                 f"{job.store}: {change}, but it holds {recording.edit_count()} corrections made by hand. Move it away "
@@ -92,19 +92,19 @@ def make_plan(job: Job, orders: Orders, network: Mapping[str, Any]) -> Plan:
         return Plan("skip", "finished", ())
 
 
-def wanted_outputs(orders: Orders) -> tuple[str, ...]:
+def wanted_outputs(request: AnnotateRequest) -> tuple[str, ...]:
     """Formats to write, and "video"."""
-    return (*orders.formats, *(["video"] if orders.save else []))
+    return (*request.formats, *(["video"] if request.save else []))
 
 
-def output_path(job: Job, name: str) -> Path:
+def output_path(job: RecordingJob, name: str) -> Path:
     """Where a format's file, or the "video", goes."""
     return job.beside("-annotated.mp4" if name == "video" else export_suffix(name))
 
 
-def settings_identity(orders: Orders) -> dict[str, Any]:
+def settings_identity(request: AnnotateRequest) -> dict[str, Any]:
     """Every setting that results depend on, as plain values."""
-    settings = orders.settings
+    settings = request.settings
     # How many frames go through the network at once changes nothing but the speed.
     detector = to_mapping(replace(settings.detector, batch=1))
     tracker = to_mapping(settings.tracker)
@@ -115,8 +115,8 @@ def settings_identity(orders: Orders) -> dict[str, Any]:
         "detector": detector,
         "tracker": tracker,
         "own_scores": settings.own_scores,
-        "refine": orders.refine,
-        "rules": orders.rules,
+        "refine": request.refine,
+        "rules": request.rules,
     }
     plain: dict[str, Any] = json.loads(json.dumps(tree))
     return plain
@@ -141,14 +141,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _what_changed(recording: Recording, source: tuple[int, str], orders: Orders, network: Mapping[str, Any]) -> str:
+def _what_changed(
+    recording: Recording, source: tuple[int, str], request: AnnotateRequest, network: Mapping[str, Any]
+) -> str:
     """What is another than when the recording was begun, in words; empty where all is the same."""
     info = recording.info
     if (info.source.get("size"), info.source.get("digest")) != source:
         return "the source changed"
     if dict(info.network) != dict(network):
         return f"the network changed from {info.network.get('name')} to {network.get('name')}"
-    before, now = _flat(info.settings), _flat(settings_identity(orders))
+    before, now = _flat(info.settings), _flat(settings_identity(request))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if not changed:
         return ""
@@ -166,6 +168,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_written(recording: Recording, job: Job, name: str) -> bool:
+def _is_written(recording: Recording, job: RecordingJob, name: str) -> bool:
     revision = (recording.note("outputs") or {}).get(name)
     return revision == (recording.note("revision") or 0) and output_path(job, name).exists()

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracker.annotate.plan import Orders, Progressing
-from tracker.annotate.recordings import Job
+from tracker.annotate.plan import AnnotateRequest, Progressing
+from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.run import FileReport, RecordingRun
-from tracker.annotate.workers import Doing, Listener, Said, Voice, attempt, failure, say_once
+from tracker.annotate.workers import Listener, PipeLogHandler, WorkerLog, WorkerProgress, attempt, failure, log_once
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.factory import Built, Settings, make_pipeline
-from tracker.pipeline import Seen
+from tracker.pipeline import StageDetections
 from tracker.protocols import FrameSource
 from tracker.types import Frame
 from tracker.video import FileSource, open_source
@@ -51,12 +51,12 @@ class _Looked:
 
     index: int
     time: float
-    seen: Seen
+    seen: StageDetections
 
 
 def annotate_on_cluster(
-    jobs: Sequence[Job],
-    orders: Orders,
+    jobs: Sequence[RecordingJob],
+    request: AnnotateRequest,
     *,
     workers: int,
     address: str | None,
@@ -81,11 +81,11 @@ def annotate_on_cluster(
             while waiting and slots:
                 row, job = waiting.popleft()
                 slot = slots.popleft()
-                task = annotate.remote(job, orders, mailbox, slot, max(workers, gpus), gpus > 0, chunk_frames)
+                task = annotate.remote(job, request, mailbox, slot, max(workers, gpus), gpus > 0, chunk_frames)
                 running[task] = row, slot
             done, _ = ray.wait(list(running), timeout=PATIENCE_S)
             for told in ray.get(mailbox.take.remote()):
-                say_once(told, said) if isinstance(told, Said) else listen(told)
+                log_once(told, said) if isinstance(told, WorkerLog) else listen(told)
             for task in done:
                 row, slot = running.pop(task)
                 slots.append(slot)
@@ -119,7 +119,7 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
         raise ConfigError(f"{where}: no cluster answers there: {reason}. Try --engine local.") from error
 
 
-def _outcome(ray: Any, task: Any, job: Job) -> FileReport:
+def _outcome(ray: Any, task: Any, job: RecordingJob) -> FileReport:
     try:
         told = ray.get(task)
     except ray.exceptions.RayError as error:
@@ -139,38 +139,38 @@ class _Mailbox:
     """Where workers anywhere leave word of what they are at."""
 
     def __init__(self) -> None:
-        self._doing: dict[int, Doing] = {}
-        self._said: list[Said] = []
+        self._doing: dict[int, WorkerProgress] = {}
+        self._said: list[WorkerLog] = []
 
-    def leave(self, told: Doing | Said) -> None:
+    def leave(self, told: WorkerProgress | WorkerLog) -> None:
         """Lines are kept in order; what a worker is at replaces what it was at before."""
-        if isinstance(told, Said):
+        if isinstance(told, WorkerLog):
             self._said.append(told)
         else:
             self._doing[told.worker] = told
 
-    def take(self) -> list[Doing | Said]:
+    def take(self) -> list[WorkerProgress | WorkerLog]:
         """What was told since the last time."""
-        told: list[Doing | Said] = [*self._said, *self._doing.values()]
+        told: list[WorkerProgress | WorkerLog] = [*self._said, *self._doing.values()]
         self._doing, self._said = {}, []
         return told
 
 
 def _annotate(
-    job: Job, orders: Orders, mailbox: Any, slot: int, width: int, on_gpus: bool, chunk_frames: int
+    job: RecordingJob, request: AnnotateRequest, mailbox: Any, slot: int, width: int, on_gpus: bool, chunk_frames: int
 ) -> FileReport | TrackerError:
     """One recording, on whichever machine this runs; an error that all recordings would meet is given back."""
 
-    voice = Voice(mailbox.leave.remote)
+    voice = PipeLogHandler(mailbox.leave.remote)
 
     def tell(stage: str, done: int, total: int | None) -> None:
-        voice.tell(Doing(slot, job.name, stage, done, total))
+        voice.tell(WorkerProgress(slot, job.name, stage, done, total))
 
-    chunks = _Chunks(job.source, orders.settings, width=width, on_gpus=on_gpus, frames=chunk_frames)
+    chunks = _Chunks(job.source, request.settings, width=width, on_gpus=on_gpus, frames=chunk_frames)
     own = logging.getLogger("tracker")
     own.addHandler(voice)
     try:
-        return attempt(job, orders, tell, read=chunks.read)
+        return attempt(job, request, tell, read=chunks.read)
     except TrackerError as error:
         return error
     finally:

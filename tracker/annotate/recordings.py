@@ -14,7 +14,7 @@ from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.image_file import IMAGE_SUFFIXES
 from tracker.paths import safe_name
 
-__all__ = ["Job", "find_jobs", "fingerprint", "legible", "printable"]
+__all__ = ["RecordingJob", "find_jobs", "fingerprint", "legible", "printable"]
 
 VIDEO_SUFFIXES = """
     3g2 3gp asf avi divx dv f4v flv h264 h265 hevc m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm
@@ -24,7 +24,7 @@ FINGERPRINT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RecordingJob:
     """One recording to annotate."""
 
     source: Path
@@ -59,7 +59,7 @@ class Job:
                 raise SinkError(f"{path}: leads out of {self.out}; remove that link, or choose another --out")
 
 
-def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[Job]:
+def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[RecordingJob]:
     """The recordings below the given paths in a stable order, each once; what lies in `out` itself is left out.
 
     A folder means its videos, with `recursive` those of its subfolders too; a folder of images without a video is one
@@ -135,7 +135,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
-def _place(found: dict[Path, tuple[str, ...]], out: Path) -> list[Job]:
+def _place(found: dict[Path, tuple[str, ...]], out: Path) -> list[RecordingJob]:
     """A base name for each recording: its own without suffix, with it where two would share one."""
     plain = {source: _target(source, parts, whole=False) for source, parts in found.items()}
     shared = Counter(str(target).casefold() for target in plain.values())
@@ -147,7 +147,7 @@ def _place(found: dict[Path, tuple[str, ...]], out: Path) -> list[Job]:
         if str(target).casefold() in taken:
             target = target.with_name(f"{target.name}-{_short_hash(str(source))}")
         taken.add(str(target).casefold())
-        jobs.append(Job(source, legible("/".join(parts)), out / target, out))
+        jobs.append(RecordingJob(source, legible("/".join(parts)), out / target, out))
     return jobs
 
 

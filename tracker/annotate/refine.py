@@ -42,7 +42,7 @@ class RefinedRows:
                     class_ids=rows.class_ids,
                     scores=np.minimum(rows.scores, 1.0),
                     boxes=rows.boxes,
-                    origins=np.where(part.before > 0, Origin.SEEN, Origin.FILLED),
+                    origins=np.where(part.before > 0, Origin.DETECTED, Origin.INTERPOLATED),
                 )
                 self._scratch.add(stored, part.before)
         except BaseException:
@@ -64,7 +64,7 @@ class RefinedRows:
         self.close()
 
     def __iter__(self) -> Iterator[Rows]:
-        for frames, _ in self._recording.frame_stretches(FRAMES_AT_ONCE):
+        for frames, _ in self._recording.frame_chunks(FRAMES_AT_ONCE):
             first, last = int(frames[0]), int(frames[-1])
             rows, before = self._scratch.added_in(first, last)
             if len(rows):

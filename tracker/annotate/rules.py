@@ -46,7 +46,7 @@ def change_rules(path: Path | str, rules: Rules) -> None:
     """
 
     def find_events(recording: Recording) -> list[RecordedEvent]:
-        return recount_all(recording, (stretch.observations for stretch in recording.stretches()))[0]
+        return recount_all(recording, (stretch.observations for stretch in recording.chunks()))[0]
 
     text = rules_to_toml(rules) if rules.line or rules.zone or rules.speed else ""
     with edit_recording(path) as editor:

@@ -12,8 +12,16 @@ from typing import Any, Literal
 
 from tracker.annotate.export import export
 from tracker.annotate.lock import alone
-from tracker.annotate.plan import Orders, Plan, Progressing, make_plan, network_identity, output_path, settings_identity
-from tracker.annotate.recordings import Job, fingerprint, printable
+from tracker.annotate.plan import (
+    AnnotateRequest,
+    Plan,
+    Progressing,
+    make_plan,
+    network_identity,
+    output_path,
+    settings_identity,
+)
+from tracker.annotate.recordings import RecordingJob, fingerprint, printable
 from tracker.annotate.refine import RefinedRows
 from tracker.annotate.render import render_video
 from tracker.annotate.rules import make_analytics, recount_all
@@ -61,12 +69,12 @@ class FileReport:
 class RecordingRun:
     """A source on its way through a pipeline into a recording, from the recording's last checkpoint on."""
 
-    def __init__(self, source: FrameSource, built: Built, writer: RecordingWriter, orders: Orders) -> None:
+    def __init__(self, source: FrameSource, built: Built, writer: RecordingWriter, request: AnnotateRequest) -> None:
         checkpoint = writer.checkpoint
         state = checkpoint.state
-        self.source, self.orders = source, orders
+        self.source, self.request = source, request
         self._workers, self._writer = built.workers, writer
-        self._batch = orders.settings.detector.batch
+        self._batch = request.settings.detector.batch
         self.pipeline = CheckpointingPipeline(built.pipeline, batch=self._batch)
         analyse = make_analytics(writer.info)
         self.sink = RecordingSink(
@@ -74,13 +82,13 @@ class RecordingRun:
             self.pipeline,
             damage=self.damage,
             analyse=analyse,
-            hindsight=orders.refine,
+            refine=request.refine,
             pictures=isinstance(source, ImageSource),
         )
         if checkpoint.frame >= 0:
             self.sink.restore(state)
         # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.
-        self.rest = Rest(source, checkpoint.frame, seek=not state.get("damage"))
+        self.rest = RemainingFrames(source, checkpoint.frame, seek=not state.get("damage"))
 
     def damage(self) -> int:
         """Places of the source that could not be decoded: a run that goes on behind such a place meets it once more."""
@@ -115,7 +123,7 @@ class RecordingRun:
     def complete(self) -> None:
         """Make the rows final, with hindsight where that is wanted."""
         notes: dict[str, Any] = {"damage": self.damage(), "rejected": self.sink.rejected}
-        if not self.orders.refine:
+        if not self.request.refine:
             self._writer.complete_with(None, self.sink.last_events(), **notes)
             return
         with Recording(self._writer.path) as recording, RefinedRows(recording) as rows:
@@ -123,7 +131,7 @@ class RecordingRun:
             self._writer.complete_with(rows, events, refined=rows.account, **notes)
 
 
-class Rest:
+class RemainingFrames:
     """The frames of a source behind a given one, sought where that is possible and wanted, else walked to."""
 
     def __init__(self, source: FrameSource, after: int, *, seek: bool) -> None:
@@ -153,7 +161,7 @@ Reading = Callable[[RecordingRun, Progressing], int]
 
 
 def annotate_recording(
-    job: Job, orders: Orders, progressing: Progressing | None = None, *, read: Reading | None = None
+    job: RecordingJob, request: AnnotateRequest, progressing: Progressing | None = None, *, read: Reading | None = None
 ) -> FileReport:
     """Do what is left to do about one recording; `read` is another way of reading it than on threads of this process.
 
@@ -162,25 +170,25 @@ def annotate_recording(
     tell = progressing or (lambda *_: None)
     job.prepare()
     with alone(job.beside(".sqlite.lock"), job.name, lambda: tell("waiting for another run", 0, None)):
-        return _annotate_alone(job, orders, tell, read)
+        return _annotate_alone(job, request, tell, read)
 
 
-def _annotate_alone(job: Job, orders: Orders, tell: Progressing, read: Reading | None) -> FileReport:
+def _annotate_alone(job: RecordingJob, request: AnnotateRequest, tell: Progressing, read: Reading | None) -> FileReport:
     started = time.perf_counter()
-    network = network_identity(orders.settings.detector)
-    plan = make_plan(job, orders, network)
+    network = network_identity(request.settings.detector)
+    plan = make_plan(job, request, network)
     frames_now = 0
-    if plan.action == "anew" and not orders.overwrite:
+    if plan.action == "anew" and not request.overwrite:
         log.warning("%s: begins anew: %s", job.name, plan.reason)
     if plan.action in ("new", "anew", "resume"):
-        frames_now = _record(job, orders, plan, network, tell, read or RecordingRun.read_all)
-    _write_outputs(job, orders, plan, tell)
+        frames_now = _record(job, request, plan, network, tell, read or RecordingRun.read_all)
+    _write_outputs(job, request, plan, tell)
     seconds = time.perf_counter() - started
     return _report(job, plan, frames_now, seconds)
 
 
 def _info_of(
-    source: FrameSource, job: Job, orders: Orders, network: dict[str, Any], labels: tuple[str, ...]
+    source: FrameSource, job: RecordingJob, request: AnnotateRequest, network: dict[str, Any], labels: tuple[str, ...]
 ) -> RecordingInfo:
     """What a recording says of itself."""
     size, digest = fingerprint(job.source)
@@ -199,31 +207,33 @@ def _info_of(
         width=facts.width,
         height=facts.height,
         labels=labels,
-        settings=settings_identity(orders),
+        settings=settings_identity(request),
         network=network,
-        rules=orders.rules,
+        rules=request.rules,
     )
 
 
-def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell: Progressing, read: Reading) -> int:
+def _record(
+    job: RecordingJob, request: AnnotateRequest, plan: Plan, network: dict[str, Any], tell: Progressing, read: Reading
+) -> int:
     """Read the source to its end into the store; frames read in this run."""
-    settings = orders.settings
+    settings = request.settings
     source = open_source(job.source, vid_stride=settings.source.vid_stride)
     try:
         built = make_pipeline(settings, live=False, draw=False)
-        writer = _open_writer(source, job, orders, plan, network, built)
+        writer = _open_writer(source, job, request, plan, network, built)
     except BaseException:
         source.close()
         raise
     try:
         try:
-            run = RecordingRun(source, built, writer, orders)
+            run = RecordingRun(source, built, writer, request)
         except (KeyError, ValueError, TypeError, FormatError) as error:
             log.warning("%s: begins anew: its checkpoint is another version's (%r)", job.name, error)
             writer.close()
             built = make_pipeline(settings, live=False, draw=False)
-            writer = _open_writer(source, job, orders, replace(plan, action="anew"), network, built)
-            run = RecordingRun(source, built, writer, orders)
+            writer = _open_writer(source, job, request, replace(plan, action="anew"), network, built)
+            run = RecordingRun(source, built, writer, request)
         frames = read(run, tell)
         run.complete()
         return frames
@@ -233,17 +243,17 @@ def _record(job: Job, orders: Orders, plan: Plan, network: dict[str, Any], tell:
 
 
 def _open_writer(
-    source: FrameSource, job: Job, orders: Orders, plan: Plan, network: dict[str, Any], built: Built
+    source: FrameSource, job: RecordingJob, request: AnnotateRequest, plan: Plan, network: dict[str, Any], built: Built
 ) -> RecordingWriter:
     if plan.action == "resume":
         return RecordingWriter.resume(job.store)
     if plan.action == "anew":
         _remove_outputs(job)
     labels = built.pipeline.detector.labels
-    return RecordingWriter.create(job.store, _info_of(source, job, orders, network=network, labels=labels))
+    return RecordingWriter.create(job.store, _info_of(source, job, request, network=network, labels=labels))
 
 
-def _remove_outputs(job: Job) -> None:
+def _remove_outputs(job: RecordingJob) -> None:
     """Take away what was exported of a recording that begins anew: it would tell of another one."""
     try:
         with Recording(job.store) as recording:
@@ -263,7 +273,7 @@ def _remove_outputs(job: Job) -> None:
             ) from error
 
 
-def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> None:
+def _write_outputs(job: RecordingJob, request: AnnotateRequest, plan: Plan, tell: Progressing) -> None:
     if not plan.outputs:
         return
     with Recording(job.store) as recording:
@@ -275,14 +285,14 @@ def _write_outputs(job: Job, orders: Orders, plan: Plan, tell: Progressing) -> N
             path = output_path(job, name)
             tell(f"writing {name}", recording.frame_count(), recording.frame_count())
             if name == "video":
-                render_video(recording, job.source, path, orders.settings, tell)
+                render_video(recording, job.source, path, request.settings, tell)
             else:
                 export(recording, name, path)
             written = {**written, name: revision}
     _note_outputs(job, written)
 
 
-def _note_outputs(job: Job, revisions: dict[str, int]) -> None:
+def _note_outputs(job: RecordingJob, revisions: dict[str, int]) -> None:
     """Keep with the recording what was exported of it, each with the revision of the corrections it shows."""
     writer = RecordingWriter.resume(job.store)
     try:
@@ -291,7 +301,7 @@ def _note_outputs(job: Job, revisions: dict[str, int]) -> None:
         writer.close()
 
 
-def _report(job: Job, plan: Plan, frames_now: int, seconds: float) -> FileReport:
+def _report(job: RecordingJob, plan: Plan, frames_now: int, seconds: float) -> FileReport:
     with Recording(job.store) as recording:
         labels = recording.info.labels
         classes: Counter[str] = Counter()

@@ -13,8 +13,8 @@ from tracker.analytics import Analytics
 from tracker.annotate.recordings import printable
 from tracker.formats.core.live_rows import recorded_rows
 from tracker.formats.core.rle import masks_to_rle
-from tracker.pipeline import Pipeline, Seen
-from tracker.store import Observations, Picture, RecordedEvent, RecordingWriter
+from tracker.pipeline import Pipeline, StageDetections
+from tracker.store import ImageEntry, Observations, RecordedEvent, RecordingWriter
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
 __all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks"]
@@ -38,10 +38,10 @@ class CheckpointingPipeline(Pipeline):
         self._notes: deque[tuple[int, Mapping[str, Any]]] = deque()
         self._lock = threading.Lock()
 
-    def detect(self, images: Sequence[Image]) -> list[Seen]:
+    def detect(self, images: Sequence[Image]) -> list[StageDetections]:
         return self._inner.detect(images)
 
-    def follow(self, frame: Frame, seen: Seen) -> FrameResult:
+    def follow(self, frame: Frame, seen: StageDetections) -> FrameResult:
         result = self._inner.follow(frame, seen)
         self._done += 1
         if self._last_time is None:
@@ -72,7 +72,7 @@ class RecordingSink:
     """Writes results into a recording, and at each checkpoint what every stage remembers in the same transaction.
 
     With `pictures` also the name and size of each, for sources of single images.
-    With `hindsight` also what refinement wants to see: tracks not confirmed yet, and the detections' own boxes.
+    With `refine` also what refinement wants to see: tracks not confirmed yet, and the detections' own boxes.
     `finish` writes the last rows; `close` without it keeps what the last checkpoint has.
     """
 
@@ -83,14 +83,14 @@ class RecordingSink:
         *,
         damage: Callable[[], int],
         analyse: Analytics | None = None,
-        hindsight: bool = False,
+        refine: bool = False,
         pictures: bool = False,
     ) -> None:
         self._writer = writer
         self._pipeline = pipeline
         self._damage = damage
         self._analyse = analyse
-        self._hindsight = hindsight
+        self._refine = refine
         self._pictures = pictures
         self._last_frame = -1
         self.frames = 0
@@ -109,12 +109,12 @@ class RecordingSink:
         confirmed = recorded_rows(tracks)
         kept = self._rows(result, confirmed)
         tentative = None
-        if self._hindsight:
+        if self._refine:
             unconfirmed = (tracks.states == TrackState.TENTATIVE) & (tracks.detection_rows >= 0)
             tentative = self._rows(result, np.flatnonzero(unconfirmed))
         events = self._analyse(as_tracks(kept), frame.time) if self._analyse is not None else ()
         height, width = frame.image.shape[:2]
-        picture = Picture(printable(frame.source), width, height) if self._pictures else None
+        picture = ImageEntry(printable(frame.source), width, height) if self._pictures else None
         self._writer.add(frame.index, frame.time, kept, events, tentative, picture)
         self.frames += 1
         self._last_frame = frame.index
@@ -155,7 +155,7 @@ class RecordingSink:
             tracks=tracks.ids,
             class_ids=tracks.class_ids,
             scores=tracks.scores,
-            boxes=detections.boxes if self._hindsight else tracks.boxes,
+            boxes=detections.boxes if self._refine else tracks.boxes,
             masks=masks,
         )
 

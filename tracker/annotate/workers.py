@@ -15,12 +15,21 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from tracker.annotate.plan import Orders, Progressing
-from tracker.annotate.recordings import Job, legible
+from tracker.annotate.plan import AnnotateRequest, Progressing
+from tracker.annotate.recordings import RecordingJob, legible
 from tracker.annotate.run import FileReport, Reading, annotate_recording
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 
-__all__ = ["Doing", "Listener", "Said", "Voice", "annotate_all", "attempt", "failure", "say_once"]
+__all__ = [
+    "Listener",
+    "PipeLogHandler",
+    "WorkerLog",
+    "WorkerProgress",
+    "annotate_all",
+    "attempt",
+    "failure",
+    "log_once",
+]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +39,7 @@ PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class WorkerProgress:
     """What one worker is at."""
 
     worker: int
@@ -41,23 +50,25 @@ class Doing:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WorkerLog:
     """A line a worker would have logged."""
 
     level: int
     text: str
 
 
-Listener = Callable[[Doing | FileReport | None], None]
+Listener = Callable[[WorkerProgress | FileReport | None], None]
 """Hears what workers do and what became of recordings; None now and then when there is nothing to tell."""
 
 
-def annotate_all(jobs: Sequence[Job], orders: Orders, *, workers: int, listen: Listener) -> list[FileReport]:
+def annotate_all(
+    jobs: Sequence[RecordingJob], request: AnnotateRequest, *, workers: int, listen: Listener
+) -> list[FileReport]:
     """What became of every recording, in the order of the jobs.
 
     Raises CheckpointError or ConfigError when the network or the settings are at fault, which no recording survives.
     """
-    crew = _Crew(jobs, orders, min(workers, len(jobs)))
+    crew = _WorkerPool(jobs, request, min(workers, len(jobs)))
     reports: dict[int, FileReport] = {}
     try:
         for row, told in crew.run():
@@ -65,14 +76,16 @@ def annotate_all(jobs: Sequence[Job], orders: Orders, *, workers: int, listen: L
                 reports[row] = told
             listen(told)
     finally:
-        crew.dismiss()
+        crew.terminate()
     return [reports[row] for row in range(len(jobs))]
 
 
-def attempt(job: Job, orders: Orders, tell: Progressing, *, read: Reading | None = None) -> FileReport:
+def attempt(
+    job: RecordingJob, request: AnnotateRequest, tell: Progressing, *, read: Reading | None = None
+) -> FileReport:
     """What became of one recording; only errors that every recording would meet are raised."""
     try:
-        return annotate_recording(job, orders, tell, read=read)
+        return annotate_recording(job, request, tell, read=read)
     except (CheckpointError, ConfigError):
         raise
     except TrackerError as error:
@@ -82,12 +95,12 @@ def attempt(job: Job, orders: Orders, tell: Progressing, *, read: Reading | None
         return failure(job, f"unforeseen {type(error).__name__}: {error}")
 
 
-def failure(job: Job, reason: str) -> FileReport:
+def failure(job: RecordingJob, reason: str) -> FileReport:
     """The report of a recording that could not be annotated."""
     return FileReport(job.name, "failed", legible(" ".join(reason.split())))
 
 
-class Voice(logging.Handler):
+class PipeLogHandler(logging.Handler):
     """Hands what a worker logs, and whatever else it has to tell, to the one who asked; from any thread."""
 
     def __init__(self, send: Callable[[Any], None]) -> None:
@@ -103,10 +116,10 @@ class Voice(logging.Handler):
             self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(Said(record.levelno, self.format(record)))
+        self.tell(WorkerLog(record.levelno, self.format(record)))
 
 
-def say_once(told: Said, said: set[str]) -> None:
+def log_once(told: WorkerLog, said: set[str]) -> None:
     """Log a worker's line unless it is among those `said` already: a thousand recordings lose the same things."""
     if told.text not in said:
         said.add(told.text)
@@ -122,18 +135,18 @@ class _Worker:
     """The job it is at."""
 
 
-class _Crew:
+class _WorkerPool:
     """The worker processes and what they are at."""
 
-    def __init__(self, jobs: Sequence[Job], orders: Orders, count: int) -> None:
-        self._jobs, self._orders = jobs, orders
+    def __init__(self, jobs: Sequence[RecordingJob], request: AnnotateRequest, count: int) -> None:
+        self._jobs, self._orders = jobs, request
         self._context = multiprocessing.get_context("spawn")
         self._waiting = deque(range(len(jobs)))
         self._attempts = [0] * len(jobs)
         self._said: set[str] = set()
         self._workers = [self._hire(number) for number in range(count)]
 
-    def run(self) -> Iterator[tuple[int, Doing | FileReport | None]]:
+    def run(self) -> Iterator[tuple[int, WorkerProgress | FileReport | None]]:
         """Each job's row with what is told of it, until all are done."""
         for worker in self._workers:
             self._send_next(worker)
@@ -145,7 +158,7 @@ class _Crew:
                 if worker.pipe in ready or worker.process.sentinel in ready:
                     yield from self._hear(worker)
 
-    def dismiss(self) -> None:
+    def terminate(self) -> None:
         """End all workers now; what they have written stays whole."""
         for worker in self._workers:
             worker.process.terminate()
@@ -153,7 +166,7 @@ class _Crew:
             worker.process.join()
             worker.pipe.close()
 
-    def _hear(self, worker: _Worker) -> Iterator[tuple[int, Doing | FileReport | None]]:
+    def _hear(self, worker: _Worker) -> Iterator[tuple[int, WorkerProgress | FileReport | None]]:
         assert worker.row is not None
         try:
             told = worker.pipe.recv() if worker.pipe.poll() else None
@@ -165,11 +178,11 @@ class _Crew:
             row = worker.row
             self._send_next(worker)
             yield row, told
-        elif isinstance(told, Said):
-            say_once(told, self._said)
+        elif isinstance(told, WorkerLog):
+            log_once(told, self._said)
         elif told is not None:
             stage, done, total = told
-            yield worker.row, Doing(worker.number, self._jobs[worker.row].name, stage, done, total)
+            yield worker.row, WorkerProgress(worker.number, self._jobs[worker.row].name, stage, done, total)
         elif not worker.process.is_alive():
             yield from self._replace(worker)
 
@@ -213,10 +226,10 @@ def _cause(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _work(pipe: Connection, orders: Orders, log_level: int) -> None:
+def _work(pipe: Connection, request: AnnotateRequest, log_level: int) -> None:
     """A worker's main: jobs come in through the pipe, what is being done and became of them goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one who asked decides
-    voice = Voice(pipe.send)
+    voice = PipeLogHandler(pipe.send)
     logging.basicConfig(level=log_level, handlers=[voice], format="%(message)s")
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -229,7 +242,7 @@ def _work(pipe: Connection, orders: Orders, log_level: int) -> None:
         except EOFError:
             return
         try:
-            voice.tell(attempt(job, orders, tell))
+            voice.tell(attempt(job, request, tell))
         except TrackerError as error:
             voice.tell(error)
 

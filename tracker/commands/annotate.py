@@ -14,12 +14,12 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tracker.analytics import rules
-from tracker.annotate.plan import Orders, make_plan, network_identity
-from tracker.annotate.recordings import Job, find_jobs
+from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity
+from tracker.annotate.recordings import RecordingJob, find_jobs
 from tracker.annotate.rules import read_rules
 from tracker.annotate.run import FileReport
 from tracker.annotate.summary import exit_code, summary_table, write_summary
-from tracker.annotate.workers import Doing, Listener, annotate_all
+from tracker.annotate.workers import Listener, WorkerProgress, annotate_all
 from tracker.commands.command_parser import comma_list
 from tracker.commands.options import (
     add_detector_options,
@@ -74,44 +74,46 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    orders = orders_from(options)
+    request = orders_from(options)
     if options.workers < 1:
         raise ConfigError(f"--workers {options.workers}: expected 1 or more")
     jobs = find_jobs(options.paths, options.out, recursive=options.recursive)
     if options.ray_address is not None and options.engine != "ray":
         raise ConfigError("--ray-address is for --engine ray")
     if options.dry_run:
-        return _tell_plans(jobs, orders)
+        return _tell_plans(jobs, request)
     own_folder(options.out)
     started = time.perf_counter()
-    display = _display(orders.settings.output.progress, jobs, options.workers)
+    display = _display(request.settings.output.progress, jobs, options.workers)
 
-    def listen(told: Doing | FileReport | None) -> None:
+    def listen(told: WorkerProgress | FileReport | None) -> None:
         display.hear(told)
         if isinstance(told, FileReport) and told.status == "failed":
             tqdm.write(f"sightline: {told.name}: {told.note}", file=sys.stderr)
 
     try:
         with logging_redirect_tqdm():
-            reports = _annotate(jobs, orders, options, listen)
+            reports = _annotate(jobs, request, options, listen)
     finally:
         display.close()
     seconds = time.perf_counter() - started
-    if orders.settings.output.progress != "json":
+    if request.settings.output.progress != "json":
         sys.stdout.write(summary_table(reports, seconds) + "\n")
     write_summary(options.out / SUMMARY, reports, seconds)
     return exit_code(reports)
 
 
-def _annotate(jobs: Sequence[Job], orders: Orders, options: argparse.Namespace, listen: Listener) -> list[FileReport]:
+def _annotate(
+    jobs: Sequence[RecordingJob], request: AnnotateRequest, options: argparse.Namespace, listen: Listener
+) -> list[FileReport]:
     if options.engine == "local":
-        return annotate_all(jobs, orders, workers=options.workers, listen=listen)
+        return annotate_all(jobs, request, workers=options.workers, listen=listen)
     from tracker.annotate.ray import annotate_on_cluster
 
-    return annotate_on_cluster(jobs, orders, workers=options.workers, address=options.ray_address, listen=listen)
+    return annotate_on_cluster(jobs, request, workers=options.workers, address=options.ray_address, listen=listen)
 
 
-def orders_from(options: argparse.Namespace) -> Orders:
+def orders_from(options: argparse.Namespace) -> AnnotateRequest:
     """What the command line wants of every recording. Raises ConfigError for what does not exist or fit together."""
     settings = settings_from(options)
     for name in settings.output.format:
@@ -122,15 +124,15 @@ def orders_from(options: argparse.Namespace) -> Orders:
             "tracker was not sure of, so some would stay visible. Use `track --save` for videos with hidden classes."
         )
     rules_text = read_rules(options.rules) if options.rules is not None else ""
-    return Orders(settings, refine=options.refine, rules=rules_text, overwrite=options.overwrite)
+    return AnnotateRequest(settings, refine=options.refine, rules=rules_text, overwrite=options.overwrite)
 
 
-def _tell_plans(jobs: Sequence[Job], orders: Orders) -> int:
-    network = network_identity(orders.settings.detector)
+def _tell_plans(jobs: Sequence[RecordingJob], request: AnnotateRequest) -> int:
+    network = network_identity(request.settings.detector)
     failed = 0
     for job in jobs:
         try:
-            plan = make_plan(job, orders, network)
+            plan = make_plan(job, request, network)
             line = f"{plan.action}: {plan.reason}"
         except TrackerError as error:
             failed += 1
@@ -139,12 +141,12 @@ def _tell_plans(jobs: Sequence[Job], orders: Orders) -> int:
     return 0 if not failed else 2 if failed == len(jobs) else 3
 
 
-def _display(style: str, jobs: Sequence[Job], workers: int) -> Any:
+def _display(style: str, jobs: Sequence[RecordingJob], workers: int) -> Any:
     return _Bars(jobs, workers) if style == "bar" else _JsonLines(jobs) if style == "json" else _Nothing()
 
 
 class _Nothing:
-    def hear(self, told: Doing | FileReport | None) -> None:
+    def hear(self, told: WorkerProgress | FileReport | None) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -154,7 +156,7 @@ class _Nothing:
 class _Bars:
     """One bar over all recordings, and one for each worker."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+    def __init__(self, jobs: Sequence[RecordingJob], workers: int) -> None:
         quiet = not sys.stderr.isatty()
         self._all = tqdm(total=len(jobs), desc="all", unit=" files", dynamic_ncols=True, leave=False, disable=quiet)
         self._bars = [
@@ -163,7 +165,7 @@ class _Bars:
         ]
         self._at: list[tuple[str, str]] = [("", "")] * len(self._bars)
 
-    def hear(self, told: Doing | FileReport | None) -> None:
+    def hear(self, told: WorkerProgress | FileReport | None) -> None:
         if isinstance(told, FileReport):
             self._all.update(1)
         elif told is not None:
@@ -182,10 +184,10 @@ class _Bars:
 class _JsonLines:
     """One object a line, for programs."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[RecordingJob]) -> None:
         self._left = len(jobs)
 
-    def hear(self, told: Doing | FileReport | None) -> None:
+    def hear(self, told: WorkerProgress | FileReport | None) -> None:
         if told is None:
             return
         if isinstance(told, FileReport):

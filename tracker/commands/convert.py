@@ -17,7 +17,7 @@ from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import spare_inputs
 from tracker.errors import ConfigError, SinkError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Annotations, Known
+from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.folder import inside
 from tracker.formats.core.frame_matching import are_gapless
 from tracker.video import open_source
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.track_ids and options.to_format != "yolo":
         raise ConfigError("--track-ids is for --to yolo only")
     spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
-    known = Known(*_size(options.size), options.classes)
+    known = ExternalInfo(*_size(options.size), options.classes)
     footage = look_at(options.video) if options.video else None
     if footage is not None:
         known = footage.known(known.labels)
@@ -92,7 +92,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _with_size(annotations: Annotations, known: Known) -> Annotations:
+def _with_size(annotations: Annotations, known: ExternalInfo) -> Annotations:
     """The annotations with the user's size where they have none of their own."""
     frames = annotations.frames
     widths = np.where(frames.widths == 0, known.width, frames.widths).astype(np.int32)

@@ -21,8 +21,8 @@ from tracker.evaluate.detection import (
     one_person_masks,
     rename,
 )
+from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.evaluate.matching import OperatingPoint, best_point, match_finds
-from tracker.evaluate.truth import DataSet, Sample
 from tracker.factory import make_detector
 from tracker.protocols import Detector
 from tracker.train.data.detection import load_data
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     if split not in (*splits, "all"):
         raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")
     data = _whole([splits[split]] if split in splits else list(splits.values()))
-    look = DetectorConfig(
+    detector_config = DetectorConfig(
         model=options.model,
         conf=LOWEST_SCORE,
         iou=options.iou,
@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         masks=options.masks,
         device=options.device,
     )
-    detector = open_detector(look, threads=options.threads)
+    detector = open_detector(detector_config, threads=options.threads)
     if not set(detector.labels) & set(data.labels):
         raise ConfigError(
             f"{options.model}: none of its classes is in {options.data}, which has {', '.join(data.labels)}; "
@@ -119,17 +119,17 @@ def _whole(parts: Sequence[DataSet]) -> DataSet:
     return replace(parts[0], samples=tuple(samples.values()))
 
 
-def open_detector(look: DetectorConfig, *, threads: int) -> Detector:
+def open_detector(detector_config: DetectorConfig, *, threads: int) -> Detector:
     """The model; YOLOX nano at a size its file does not take runs as the network of ours it is copied into."""
-    path = Path(look.model)
-    if path.suffix == ".onnx" and path.is_file() and look.imgsz is not None:
+    path = Path(detector_config.model)
+    if path.suffix == ".onnx" and path.is_file() and detector_config.imgsz is not None:
         from tracker.nets.yolox import open_yolox, published_size
 
-        if published_size(path) not in (None, look.imgsz):
+        if published_size(path) not in (None, detector_config.imgsz):
             from tracker.detect.engines.torch import TorchDetector
 
-            return TorchDetector(open_yolox(path), replace(look, masks=False))
-    return make_detector(look, threads=threads)
+            return TorchDetector(open_yolox(path), replace(detector_config, masks=False))
+    return make_detector(detector_config, threads=threads)
 
 
 def _find(detector: Detector, data: DataSet) -> list[Detections]:

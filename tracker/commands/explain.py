@@ -46,8 +46,8 @@ def _run(options: argparse.Namespace) -> int:
     if image is None:
         raise SourceError(f"{options.image}: no picture that can be read; check the path")
     network, card = load_detector(find_weights(options.model))
-    look = DetectorConfig(conf=options.conf, max_det=options.most, device="cpu")
-    (found,) = TorchDetector((network, card), look).detect([image])
+    detector_config = DetectorConfig(conf=options.conf, max_det=options.most, device="cpu")
+    (found,) = TorchDetector((network, card), detector_config).detect([image])
     options.out.mkdir(parents=True, exist_ok=True)
     for old in options.out.glob("evidence-*.png"):
         old.unlink()  # another picture's would stand beside this one's

@@ -69,8 +69,8 @@ def _run(options: argparse.Namespace) -> int:
     splits = load_data(options.data)[0] if options.data is not None else {}
     if options.tune_confidence and "val" not in splits:
         raise ConfigError(f"--tune-confidence: {options.data} has no 'val' to choose by; add it, or validation_share")
-    look = DetectorConfig(conf=0.01, imgsz=card.input_size, device="cpu")
-    original = TorchDetector((network, card), look)
+    detector_config = DetectorConfig(conf=0.01, imgsz=card.input_size, device="cpu")
+    original = TorchDetector((network, card), detector_config)
     val = splits.get("val")
     judged = None if val is None else replace(val, samples=spread(val.samples, options.images))
     before = None if judged is None else rename(detect_all(original, judged.samples), card.labels, judged.labels)
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     if not (options.half or options.int8) and (parity.box > LIMIT_BOX or parity.score > LIMIT_SCORE):
         lines.append(f"that is more than {LIMIT_BOX} px or {LIMIT_SCORE}: do not use this file, and report it")
     if judged is not None and before is not None:
-        detector = RawDetector(exported.card, exported.run, look, engine=exported.name)
+        detector = RawDetector(exported.card, exported.run, detector_config, engine=exported.name)
         after = rename(detect_all(detector, judged.samples), card.labels, judged.labels)
         for kind, masks in (("boxes", False), ("masks", True)):
             first, second = (_mean_ap(judged, found, masks=masks) for found in (before, after))

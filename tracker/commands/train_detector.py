@@ -61,14 +61,14 @@ def _open_teacher(config: TrainConfig) -> Detector | None:
     model = config.start if config.teacher == "start" else config.teacher
     if model in ("", "none"):
         return None
-    look = DetectorConfig(
+    detector_config = DetectorConfig(
         model=model,
         conf=config.teaching.doubt,
         imgsz=config.teaching.size,
         masks=False,
         device=config.device,
     )
-    return open_detector(look, threads=2)
+    return open_detector(detector_config, threads=2)
 
 
 def _train_config(options: argparse.Namespace) -> TrainConfig:

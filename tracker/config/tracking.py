@@ -115,7 +115,7 @@ class TrackerConfig:
     """Whether the box of a seen track is the filter's estimate or the detection itself."""
     report_coast_s: float = 0.3
     """Tracks unseen for at most this long are written and drawn too, where they are expected."""
-    report_coast_wander: float = 0.05
+    report_coast_residual: float = 0.05
     """Only where detections of late lay this near to where they were expected, as a share of the size; 1 allows all."""
 
     def for_threshold(self, conf: float) -> TrackerConfig:
@@ -139,7 +139,7 @@ class TrackerConfig:
             "max_coast_s",
             "tentative_coast_s",
             "report_coast_s",
-            "report_coast_wander",
+            "report_coast_residual",
             "buffer",
             "buffer_per_s2",
             "direction_weight",

@@ -32,9 +32,9 @@ def rules_of(truths: Sequence[MotRows], group: str) -> Rules:
 
     MOT15 files have ten columns. KITTI groups have DontCare regions (class 3 without an id) or are called so.
     """
-    if any(truth.columns >= 10 for truth in truths):
+    if any(ground_truth.columns >= 10 for ground_truth in truths):
         return "mot15"
-    regions = any(((truth.class_ids == KITTI_REGION) & (truth.ids < 0)).any() for truth in truths)
+    regions = any(((ground_truth.class_ids == KITTI_REGION) & (ground_truth.ids < 0)).any() for ground_truth in truths)
     named = Path(group).name.lower().startswith("kitti")
     return "kitti" if regions or named else "mot17"
 
@@ -50,15 +50,15 @@ def rules_by_group(sequences: Sequence[MotSequence], truths: Mapping[str, MotRow
     rules = {group: rules_of(members[group], str(folder.resolve() / group)) for group in groups}
     empty = []
     for sequence in sequences:
-        path, truth, own = sequence.folder / "gt/gt.txt", truths[sequence.name], rules[sequence.group]
-        unknown = sorted(set(truth.class_ids.tolist()) - set(MOT_CLASSES)) if own == "mot17" else []
+        path, ground_truth, own = sequence.folder / "gt/gt.txt", truths[sequence.name], rules[sequence.group]
+        unknown = sorted(set(ground_truth.class_ids.tolist()) - set(MOT_CLASSES)) if own == "mot17" else []
         if unknown:
             raise FormatError(
                 f"{path}: column 8 has the class {unknown[0]}, expected 1 (pedestrian) to 13 as in MOT16 and later. "
                 "Write 1 there for what is to be found, or ten columns as in MOT15, where no class is read"
             )
-        if not counted_rows(truth, own).any():
-            empty.append(f"{path}: {_why_empty(truth, own)}")
+        if not counted_rows(ground_truth, own).any():
+            empty.append(f"{path}: {_why_empty(ground_truth, own)}")
     if empty and len(empty) == len(sequences):
         raise FormatError(f"{empty[0]}. Nothing is left to score")
     for line in empty:
@@ -66,17 +66,17 @@ def rules_by_group(sequences: Sequence[MotSequence], truths: Mapping[str, MotRow
     return rules
 
 
-def counted_rows(truth: MotRows, rules: Rules) -> Bool[ndarray, " n"]:
+def counted_rows(ground_truth: MotRows, rules: Rules) -> Bool[ndarray, " n"]:
     """Which rows of the ground truth are objects to be found: none of them that has a 0 in column 7."""
-    counted: ndarray = truth.scores != 0
-    return counted if rules == "mot15" else counted & (truth.class_ids == OBJECT_CLASS)
+    counted: ndarray = ground_truth.scores != 0
+    return counted if rules == "mot15" else counted & (ground_truth.class_ids == OBJECT_CLASS)
 
 
-def _why_empty(truth: MotRows, rules: Rules) -> str:
-    if not len(truth):
+def _why_empty(ground_truth: MotRows, rules: Rules) -> str:
+    if not len(ground_truth):
         return "has no rows"
-    told = truth.scores != 0
+    told = ground_truth.scores != 0
     if rules == "mot15" or not told.any():
-        return f"all {len(truth)} rows have a 0 in column 7, which leaves them out"
-    classes = ", ".join(map(str, np.unique(truth.class_ids[told]).tolist()))
-    return f"none of its {len(truth)} rows has the class {OBJECT_CLASS} in column 8, found {classes}"
+        return f"all {len(ground_truth)} rows have a 0 in column 7, which leaves them out"
+    classes = ", ".join(map(str, np.unique(ground_truth.class_ids[told]).tolist()))
+    return f"none of its {len(ground_truth)} rows has the class {OBJECT_CLASS} in column 8, found {classes}"

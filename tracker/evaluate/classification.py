@@ -38,18 +38,18 @@ class ClassificationReport:
 
 
 def confusion_matrix(
-    truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
+    ground_truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
 ) -> Int64[ndarray, "k k"]:
     """How often each class (row) was told as each class (column)."""
-    pairs = truth.astype(np.int64) * classes + told
+    pairs = ground_truth.astype(np.int64) * classes + told
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def report_classification(
-    truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
+    ground_truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
 ) -> ClassificationReport:
-    """The figures of `told` against `truth`, both class numbers below `classes`."""
-    return ClassificationReport(confusion_matrix(truth, told, classes=classes))
+    """The figures of `told` against `ground_truth`, both class numbers below `classes`."""
+    return ClassificationReport(confusion_matrix(ground_truth, told, classes=classes))
 
 
 def _ratio(part: Int64[ndarray, " k"], whole: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:

@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tracker.evaluate.truth import DataSet, Outline, Sample
+from tracker.evaluate.ground_truth import DataSet, Outline, Sample
 from tracker.geometry import paste_mask
 from tracker.protocols import Detector
 from tracker.types import Detections
@@ -81,13 +81,13 @@ def class_precision(
     samples: Sequence[Sample], found: Sequence[Detections], class_id: int, masks: bool, max_detections: int
 ) -> ClassPrecision:
     """AP of one class over images that all label it."""
-    truth: list[dict[str, Any]] = []
+    ground_truth: list[dict[str, Any]] = []
     finds: list[dict[str, Any]] = []
     for image, (sample, own) in enumerate(zip(samples, found, strict=True), 1):
         for row in np.flatnonzero(sample.class_ids == class_id).tolist():
             x1, y1, x2, y2 = (float(edge) for edge in sample.boxes[row])
             entry: dict[str, Any] = {
-                "id": len(truth) + 1,
+                "id": len(ground_truth) + 1,
                 "image_id": image,
                 "category_id": 1,
                 "iscrowd": 0,
@@ -99,9 +99,9 @@ def class_precision(
                 assert outline is not None
                 entry["segmentation"] = encode_outline(outline, sample)
                 entry["area"] = float(coco_mask.area(entry["segmentation"]))
-            truth.append(entry)
-        truth += [
-            ignored_region(region, len(truth) + n, image, sample, masks)
+            ground_truth.append(entry)
+        ground_truth += [
+            ignored_region(region, len(ground_truth) + n, image, sample, masks)
             for n, region in enumerate(sample.ignored_for(class_id), 1)
         ]
         chosen = own[own.class_ids == class_id]
@@ -122,7 +122,7 @@ def class_precision(
                 find = {**find, "segmentation": encode(full)}
                 del find["bbox"]
             finds.append(find)
-    objects = sum(not entry["iscrowd"] for entry in truth)
+    objects = sum(not entry["iscrowd"] for entry in ground_truth)
     if not objects:
         return ClassPrecision(float("nan"), float("nan"), float("nan"), 0)
     if not finds:
@@ -131,7 +131,7 @@ def class_precision(
         coco = COCO()
         coco.dataset = {
             "images": [{"id": n, "width": s.width, "height": s.height} for n, s in enumerate(samples, 1)],
-            "annotations": truth,
+            "annotations": ground_truth,
             "categories": [{"id": 1}],
         }
         coco.createIndex()

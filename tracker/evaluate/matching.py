@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from tracker.evaluate.truth import Sample
+from tracker.evaluate.ground_truth import Sample
 from tracker.geometry import area, iou
 from tracker.types import Detections
 
@@ -67,12 +67,12 @@ def match_finds(
     objects = np.zeros(class_count, np.int64)
     for number, (sample, own) in enumerate(zip(samples, found, strict=True)):
         for class_id in sample.labelled:
-            truth = sample.boxes[sample.class_ids == class_id]
+            ground_truth = sample.boxes[sample.class_ids == class_id]
             finds = own[own.class_ids == class_id]
             finds = finds[np.argsort(-finds.scores, kind="stable")]
-            paired = pair(finds.boxes, truth, overlap=overlap) >= 0
+            paired = pair(finds.boxes, ground_truth, overlap=overlap) >= 0
             counted = paired | ~mostly_inside(finds.boxes, sample.ignored_for(class_id))
-            objects[class_id] += len(truth)
+            objects[class_id] += len(ground_truth)
             images.append(np.full(int(counted.sum()), number))
             class_ids.append(np.full(int(counted.sum()), class_id))
             scores.append(finds.scores[counted])
@@ -86,11 +86,11 @@ def match_finds(
     )
 
 
-def pair(finds: ndarray, truth: ndarray, *, overlap: float) -> Int64[ndarray, " n"]:
+def pair(finds: ndarray, ground_truth: ndarray, *, overlap: float) -> Int64[ndarray, " n"]:
     """The object each find (best first) takes for itself, -1 where none is left for it."""
     taken = np.full(len(finds), -1, np.int64)
-    overlaps = iou(finds, truth)
-    for row in range(len(finds) if len(truth) else 0):
+    overlaps = iou(finds, ground_truth)
+    for row in range(len(finds) if len(ground_truth) else 0):
         best = int(overlaps[row].argmax())
         if overlaps[row, best] >= overlap:
             taken[row] = best
@@ -139,10 +139,10 @@ def confuse(
     counts = np.zeros((class_count + 1, class_count + 1), np.int64)
     for sample, own in zip(samples, found, strict=True):
         labelled = np.isin(sample.class_ids, sample.labelled)
-        truth, classes = sample.boxes[labelled], sample.class_ids[labelled]
+        ground_truth, classes = sample.boxes[labelled], sample.class_ids[labelled]
         finds = own[(own.scores >= confidence) & np.isin(own.class_ids, sample.labelled)]
         finds = finds[np.argsort(-finds.scores, kind="stable")]
-        taken = pair(finds.boxes, truth, overlap=overlap)
+        taken = pair(finds.boxes, ground_truth, overlap=overlap)
         counted = taken >= 0
         for class_id in sample.labelled:
             own_class = finds.class_ids == class_id

@@ -23,10 +23,10 @@ class SegmentationScore:
         """Rows: truth; columns: what was said."""
         self.ignore = ignore
 
-    def add(self, told: UInt8[ndarray, "h w"], truth: UInt8[ndarray, "h w"]) -> None:
+    def add(self, told: UInt8[ndarray, "h w"], ground_truth: UInt8[ndarray, "h w"]) -> None:
         """Count the pixels of one image, those with the ignored truth aside."""
-        judged = truth != self.ignore
-        self.confusion += confusion_matrix(truth[judged], told[judged], classes=len(self.confusion))
+        judged = ground_truth != self.ignore
+        self.confusion += confusion_matrix(ground_truth[judged], told[judged], classes=len(self.confusion))
 
     @property
     def iou(self) -> Float64[ndarray, " k"]:

@@ -107,14 +107,14 @@ class TrackingScores:
         return self.id_tp / max(1.0, self.id_tp + 0.5 * self.id_fp + 0.5 * self.id_fn)
 
 
-def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules, where: str) -> Overlaps:
+def prepare(ground_truth: MotRows, result: MotRows, length: int | None, *, rules: Rules, where: str) -> Overlaps:
     """The sequence as its benchmark evaluates it; `where` names it in errors. Raises FormatError."""
-    last = max(int(rows.frames[-1]) if len(rows) else 0 for rows in (truth, result))
+    last = max(int(rows.frames[-1]) if len(rows) else 0 for rows in (ground_truth, result))
     if length is not None and last > length:
         raise FormatError(f"{where}: the sequence has {length} frames, found a row for frame {last}")
     frames = np.arange(1, (length or last) + 2)
-    truth_cuts, result_cuts = truth.frames.searchsorted(frames), result.frames.searchsorted(frames)
-    counts = counted_rows(truth, rules)
+    truth_cuts, result_cuts = ground_truth.frames.searchsorted(frames), result.frames.searchsorted(frames)
+    counts = counted_rows(ground_truth, rules)
     truth_ids, track_ids, similarities = [], [], []
     for frame in range(len(frames) - 1):
         true = slice(truth_cuts[frame], truth_cuts[frame + 1])
@@ -124,7 +124,7 @@ def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules
             raise FormatError(
                 f"{where}: frame {frame + 1}: the same id is given to two boxes; tracks need ids of 1 or more"
             )
-        classes, true_boxes = truth.class_ids[true], truth.boxes[true]
+        classes, true_boxes = ground_truth.class_ids[true], ground_truth.boxes[true]
         objects = np.ones(len(classes), bool)
         if rules == "kitti":
             objects = classes != KITTI_REGION
@@ -133,7 +133,7 @@ def prepare(truth: MotRows, result: MotRows, length: int | None, *, rules: Rules
         if rules != "mot15":
             kept = _kept(similarity, classes, objects, true_boxes, boxes, rules)
         counted = counts[true][objects]
-        own_ids = truth.ids[true][objects][counted]
+        own_ids = ground_truth.ids[true][objects][counted]
         if len(set(own_ids.tolist())) != len(own_ids):
             raise FormatError(f"{where}: the ground truth has the same id twice in frame {frame + 1}")
         truth_ids.append(own_ids)
@@ -238,19 +238,25 @@ def _hota(
     if not shape[0] or not shape[1]:
         return nothing, nothing + truth_lengths.sum(), nothing + track_lengths.sum(), nothing, nothing
     potential = np.zeros(shape)
-    for truth, tracks, similarity in zip(overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True):
+    for ground_truth, tracks, similarity in zip(
+        overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True
+    ):
         if similarity.size:
             total = similarity.sum(0)[None, :] + similarity.sum(1)[:, None] - similarity
-            potential[truth[:, None], tracks[None, :]] += np.divide(
+            potential[ground_truth[:, None], tracks[None, :]] += np.divide(
                 similarity, total, out=np.zeros_like(similarity), where=total > EPSILON
             )
     lengths = truth_lengths[:, None] + track_lengths[None, :]
     alignment = potential / (lengths - potential)
     matched_truth, matched_tracks, matched_overlap = [], [], []
-    for truth, tracks, similarity in zip(overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True):
+    for ground_truth, tracks, similarity in zip(
+        overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True
+    ):
         if similarity.size:
-            rows, cols = linear_sum_assignment(alignment[truth[:, None], tracks[None, :]] * similarity, maximize=True)
-            matched_truth.append(truth[rows])
+            rows, cols = linear_sum_assignment(
+                alignment[ground_truth[:, None], tracks[None, :]] * similarity, maximize=True
+            )
+            matched_truth.append(ground_truth[rows])
             matched_tracks.append(tracks[cols])
             matched_overlap.append(similarity[rows, cols])
     if not matched_truth:
@@ -273,18 +279,20 @@ def _clear(overlaps: Overlaps) -> tuple[int, int, int, int, float, int, int, int
     overlap_sum = 0.0
     present, matched, started = np.zeros((3, count), np.int64)
     last_track, previous_track = np.full((2, count), -1, np.int64)
-    for truth, tracks, similarity in zip(overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True):
-        present[truth] += 1
+    for ground_truth, tracks, similarity in zip(
+        overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True
+    ):
+        present[ground_truth] += 1
         if not similarity.size:
             fp += len(tracks)
-            fn += len(truth)
+            fn += len(ground_truth)
             continue
-        continuing = tracks[None, :] == previous_track[truth][:, None]
+        continuing = tracks[None, :] == previous_track[ground_truth][:, None]
         scores = np.where(similarity < 0.5 - EPSILON, 0.0, 1000 * continuing + similarity)
         rows, cols = linear_sum_assignment(scores, maximize=True)
         good = scores[rows, cols] > EPSILON
         rows, cols = rows[good], cols[good]
-        found, by = truth[rows], tracks[cols]
+        found, by = ground_truth[rows], tracks[cols]
         before = last_track[found]
         switches += int(((before >= 0) & (before != by)).sum())
         matched[found] += 1
@@ -293,7 +301,7 @@ def _clear(overlaps: Overlaps) -> tuple[int, int, int, int, float, int, int, int
         previous_track[:] = -1
         previous_track[found] = by
         tp += len(found)
-        fn += len(truth) - len(found)
+        fn += len(ground_truth) - len(found)
         fp += len(tracks) - len(found)
         overlap_sum += float(similarity[rows, cols].sum())
     share = matched[present > 0] / present[present > 0]
@@ -309,9 +317,9 @@ def _identity(
     if not shape[0] or not shape[1]:
         return 0, truths, tracks
     together = np.zeros(shape)
-    for truth, seen, similarity in zip(overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True):
+    for ground_truth, seen, similarity in zip(overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True):
         rows, cols = np.nonzero(similarity >= 0.5)
-        together[truth[rows], seen[cols]] += 1
+        together[ground_truth[rows], seen[cols]] += 1
     # Leaving an object and a track unpaired costs both lengths, pairing them costs both less twice what they share:
     # so the best naming maximises what is shared.
     rows, cols = linear_sum_assignment(together, maximize=True)

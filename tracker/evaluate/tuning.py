@@ -49,7 +49,7 @@ SPACE: Mapping[str, Sequence[Any]] = {
     "max_coast_s": (0.7, 1.0, 1.5, 2.0, 3.0),
     "report": ("filter", "detection"),
     "report_coast_s": (0.0, 0.1, 0.3, 0.5),
-    "report_coast_wander": (0.03, 0.05, 0.08),
+    "report_coast_residual": (0.03, 0.05, 0.08),
 }
 """What is searched, and the values tried."""
 WIDE_SHARE = 0.4
@@ -66,7 +66,7 @@ class Problem:
     frame_rate: float
     length: int
     frames: list[Detections]
-    truth: MotRows
+    ground_truth: MotRows
 
 
 def load_problems(folder: Path) -> list[Problem]:
@@ -77,7 +77,7 @@ def load_problems(folder: Path) -> list[Problem]:
     rules = rules_by_group(sequences, truths, folder)
     problems = []
     for sequence in sequences:
-        truth = truths[sequence.name]
+        ground_truth = truths[sequence.name]
         frames = detections_by_frame(read_rows(sequence.folder / "det/det.txt"), sequence.length)
         problems.append(
             Problem(
@@ -85,9 +85,9 @@ def load_problems(folder: Path) -> list[Problem]:
                 sequence.group,
                 rules[sequence.group],
                 sequence.frame_rate,
-                max(len(frames), int(truth.frames[-1]) if len(truth) else 0),
+                max(len(frames), int(ground_truth.frames[-1]) if len(ground_truth) else 0),
                 frames,
-                truth,
+                ground_truth,
             )
         )
     return problems
@@ -113,7 +113,9 @@ def evaluate(problem: Problem, config: TrackerConfig) -> TrackingScores:
         np.ones(count, np.int64),
         10,
     )
-    return evaluate_sequence(prepare(problem.truth, result, problem.length, rules=problem.rules, where=problem.name))
+    return evaluate_sequence(
+        prepare(problem.ground_truth, result, problem.length, rules=problem.rules, where=problem.name)
+    )
 
 
 def score_by_group(problems: Sequence[Problem], config: TrackerConfig) -> dict[str, TrackingScores]:

@@ -27,7 +27,7 @@ from tracker.formats.core.annotations import (
     NOTHING_KNOWN,
     Annotations,
     Collector,
-    Known,
+    ExternalInfo,
     Polygons,
     Segmentation,
     tidy,
@@ -41,7 +41,7 @@ from tracker.formats.core.rle import Rle, rle_to_window, runs_to_text
 __all__ = ["read", "write"]
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The images and objects of a file, or of one of its videos.
 
     Raises FormatError for a file that breaks the format, or has several videos and none or more of the known name.

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.parsing import read_text, to_float, to_int
@@ -28,7 +28,7 @@ _NEEDED = ("frame", "x1", "y1", "x2", "y2")
 _NUMBER_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All rows. Raises FormatError with the line of one that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)

@@ -26,17 +26,17 @@ from tracker.formats.core.annotations import (
     NOTHING_KNOWN,
     Annotations,
     Collector,
-    Known,
+    ExternalInfo,
     Segmentation,
     number,
     tidy,
 )
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds, Summary, TrackRow
+from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
 from tracker.formats.core.parsing import to_float, to_int
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.rle import Rle, window_to_rle
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
@@ -58,7 +58,7 @@ class _Shape:
     line: int
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All tracks. Raises FormatError with the line of what breaks the format."""
     root = read_xml(path, "annotations")
     meta = root.first("meta") or Node("meta", {}, root.line)
@@ -208,9 +208,16 @@ def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, si
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """One file; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
-    holds = Holds.TRACKS | Holds.CLASSES | Holds.MASKS | Holds.POLYGONS | Holds.OCCLUSION | Holds.KEYFRAMES
+    holds = (
+        Capability.TRACKS
+        | Capability.CLASSES
+        | Capability.MASKS
+        | Capability.POLYGONS
+        | Capability.OCCLUSION
+        | Capability.KEYFRAMES
+    )
     summary = annotations.summary()
-    warn_of_losses(summary.content, "CVAT", holds)
+    warn_unsupported(summary.content, "CVAT", holds)
     with AtomicText(path) as file:
         file.write("\n".join(_head(annotations, summary)) + "\n")
         for track_id, rows in annotations.by_tracks():

@@ -22,7 +22,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Segmentation
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.live_rows import LiveObject, class_name, live_objects
@@ -36,7 +36,7 @@ VERSION = 1
 FLUSH_S = 1.0
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All frames and objects; events belong to a run and are passed over. Raises FormatError with the line."""
     texts = read_text(path).split("\n")
     head = as_mapping(parse_json(texts[0], path), "line 1", path)

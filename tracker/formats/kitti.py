@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.parsing import read_text, to_float, to_int
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 
 __all__ = ["read", "write"]
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The rows of a label or result file. Raises FormatError for a row that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
     table = [
@@ -56,8 +56,8 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A label file, or a result file where objects have scores; a warning lists what it cannot hold."""
-    holds = Holds.TRACKS | Holds.CLASSES | Holds.SCORES | Holds.OCCLUSION | Holds.UNTRACKED
-    warn_of_losses(annotations.summary().content, "KITTI text", holds)
+    holds = Capability.TRACKS | Capability.CLASSES | Capability.SCORES | Capability.OCCLUSION | Capability.UNTRACKED
+    warn_unsupported(annotations.summary().content, "KITTI text", holds)
     names = ["_".join(name.split()) or "object" for name in annotations.labels]
     with AtomicText(path) as file:
         for part in annotations.by_frames():

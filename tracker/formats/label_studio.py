@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, tidy
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds, Summary, TrackRow
+from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 
 __all__ = ["read", "write"]
 
@@ -33,7 +33,7 @@ REGION_VALUES = {"x", "points", "vertices", "rle", "sequence"}
 """One of them stands in the value of all that has a place in the picture; the others are answers about the whole."""
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The tracks of the file's one task, or of the one whose video is called as the known one.
 
     Raises FormatError for a file that breaks the format, or that tells of several videos and not of which is meant.
@@ -90,7 +90,7 @@ def _chosen_annotation(task: dict[str, Any], rows: Collector) -> tuple[int, dict
     return kept[0]
 
 
-def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: Known) -> None:
+def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: ExternalInfo) -> None:
     path = rows.path
     value = as_mapping(result.get("value"), f"{where}.value", path)
     width = known.width or as_int(result.get("original_width", 0), f"{where}.original_width", path)
@@ -135,9 +135,9 @@ def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """One task; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
-    holds = Holds.TRACKS | Holds.CLASSES | Holds.TIMES | Holds.KEYFRAMES
+    holds = Capability.TRACKS | Capability.CLASSES | Capability.TIMES | Capability.KEYFRAMES
     summary = annotations.summary()
-    warn_of_losses(summary.content, "Label Studio", holds)
+    warn_unsupported(summary.content, "Label Studio", holds)
     source = json.dumps({"video": annotations.source}, ensure_ascii=False)
     with AtomicText(path) as file:
         file.write(f'[{{"data": {source}, "annotations": [{{"result": [')

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number, tidy
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.live_rows import live_objects, rounded
 from tracker.formats.core.parsing import read_text, to_float, to_int
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 from tracker.types import FrameResult
 
 __all__ = ["MotRow", "MotSink", "read", "read_rows", "write"]
@@ -101,7 +101,7 @@ def _cells(text: str) -> list[str]:
     return cells if cells[-1].strip() else cells[:-1]
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The rows of a result, ground truth or detection file. Raises FormatError for a row that breaks the format."""
     labels = known.labels or CLASSES
     rows = Collector(path, source=known.source, labels=known.labels or None)
@@ -127,7 +127,9 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A result file; a warning lists what it cannot hold. An object without a score gets 1, without a track id -1."""
-    warn_of_losses(annotations.summary().content, "MOT text", Holds.TRACKS | Holds.SCORES | Holds.UNTRACKED)
+    warn_unsupported(
+        annotations.summary().content, "MOT text", Capability.TRACKS | Capability.SCORES | Capability.UNTRACKED
+    )
     with AtomicText(path) as file:
         for part in annotations.by_frames():
             objects = part.objects

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.parsing import read_text, to_int
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.rle import Rle, rle_to_window, window_to_rle
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 
 __all__ = ["read", "write"]
 
@@ -29,7 +29,7 @@ CLASSES = {1: "car", 2: "pedestrian", 10: "ignored region"}
 _NUMBERS = {"car": 1, "pedestrian": 2, "person": 2, "ignored region": 10}
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The masks with their boxes. Raises FormatError for a row that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
     classes = dict(zip(_class_numbers(known.labels), known.labels, strict=True)) if known.labels else CLASSES
@@ -71,7 +71,9 @@ def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The masks of tracked objects; a warning lists what it cannot hold, and how many rows have no mask."""
-    warn_of_losses(annotations.summary().content, "MOTS text", Holds.TRACKS | Holds.CLASSES | Holds.MASKS)
+    warn_unsupported(
+        annotations.summary().content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS
+    )
     numbers = _class_numbers(annotations.labels)
     if not _are_theirs(annotations.labels):
         told = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import ConfigError, FormatError, SinkError
-from tracker.formats.core.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, Known
+from tracker.formats.core.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, ExternalInfo
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json
 from tracker.formats.core.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
@@ -40,7 +40,7 @@ def _library() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All rows. Raises FormatError with the row of one that breaks the format."""
     arrow, parquet = _library()
     try:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, number
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
 from tracker.formats.core.parsing import to_float, to_int
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
@@ -23,7 +23,7 @@ _VIDEO = "sightline video frame"
 """Stands in `source/annotation` where a picture is a frame of a video, whose number its name ends in."""
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All pictures of a folder, in the order of their names. Raises FormatError for a file that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
     for place, file in enumerate(files_in(path, ".xml", subfolder="Annotations")):
@@ -67,9 +67,9 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A folder with one file per picture, empty ones too; a warning lists what they cannot hold."""
-    holds = Holds.TRACKS | Holds.CLASSES | Holds.OCCLUSION | Holds.UNTRACKED
+    holds = Capability.TRACKS | Capability.CLASSES | Capability.OCCLUSION | Capability.UNTRACKED
     summary = annotations.summary()
-    warn_of_losses(summary.content, "Pascal VOC", holds)
+    warn_unsupported(summary.content, "Pascal VOC", holds)
     folder = new_folder(path)
     is_video = not summary.are_images
     origin = escape(annotations.source) if is_video else "Unknown"

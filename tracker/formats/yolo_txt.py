@@ -18,19 +18,19 @@ import numpy as np
 import yaml
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, Known, Polygons, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Polygons, tidy
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Holds
+from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.polygons import to_outlines
-from tracker.formats.core.unsupported import warn_of_losses
+from tracker.formats.core.unsupported import warn_unsupported
 from tracker.image_file import ImageFinder, read_image
 
 __all__ = ["read", "write"]
 
 
-def read(path: Path | str, known: Known = NOTHING_KNOWN) -> Annotations:
+def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The objects of a dataset folder, a folder of label files, or one label file.
 
     Raises FormatError for a row that breaks the format, or where a picture's size is nowhere to be found.
@@ -122,7 +122,7 @@ def _names(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _size(image: Path | None, settings: dict[str, Any], known: Known) -> tuple[int, int]:
+def _size(image: Path | None, settings: dict[str, Any], known: ExternalInfo) -> tuple[int, int]:
     if known.width:
         return known.width, known.height
     match settings.get("size"):
@@ -141,9 +141,9 @@ def write(path: Path | str, annotations: AnnotationParts, *, track_ids: bool = F
 
     `track_ids` puts them behind each row, which readers that follow tracks know and training programs refuse.
     """
-    holds = Holds.CLASSES | Holds.POLYGONS | Holds.UNTRACKED
+    holds = Capability.CLASSES | Capability.POLYGONS | Capability.UNTRACKED
     summary = annotations.summary()
-    warn_of_losses(summary.content, "YOLO text", holds | Holds.TRACKS if track_ids else holds)
+    warn_unsupported(summary.content, "YOLO text", holds | Capability.TRACKS if track_ids else holds)
     if (0, 0) in summary.sizes:
         raise FormatError("YOLO text needs the pictures' size; give --size WxH")
     folder = new_folder(path)

@@ -4,9 +4,9 @@ May import geometry, config, types and errors. `schema.py` documents the tables.
 """
 
 from tracker.store.edits import Edit, RecordingEditor
-from tracker.store.reader import Recording, Stretch, TrackSummary
+from tracker.store.reader import Chunk, Recording, TrackSummary
 from tracker.store.repair import check_store, restore_copy, set_aside
-from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
+from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state
@@ -15,17 +15,17 @@ from tracker.store.writer import Checkpoint, RecordingWriter
 __all__ = [
     "SCHEMA_VERSION",
     "Checkpoint",
+    "Chunk",
     "Edit",
+    "ImageEntry",
     "Observations",
     "Origin",
-    "Picture",
     "RecordedEvent",
     "Recording",
     "RecordingEditor",
     "RecordingInfo",
     "RecordingWriter",
     "Scratch",
-    "Stretch",
     "TrackSummary",
     "check_store",
     "pack_state",

@@ -69,7 +69,7 @@ class RecordingEditor(Recording):
         for other in others:
             self.track(other)
         rows = self.observations_of(keep, *others, masks=True)
-        rank = np.lexsort((rows.tracks != keep, -rows.scores, rows.origins != Origin.SET, rows.frames))
+        rank = np.lexsort((rows.tracks != keep, -rows.scores, rows.origins != Origin.MANUAL, rows.frames))
         first = np.ones(len(rows), bool)
         first[1:] = np.diff(rows.frames[rank]) > 0
         chosen = rows[np.sort(rank[first])]
@@ -134,14 +134,14 @@ class RecordingEditor(Recording):
             class_ids=np.array([class_id]),
             scores=np.ones(1),
             boxes=np.array([box], np.float64),
-            origins=Origin.SET,
+            origins=Origin.MANUAL,
             masks=[None],
         )
         new = [here]
         first = last = frame
         if interpolate:
-            before = own[(own.origins == Origin.SET) & (own.frames < frame)][-1:]
-            after = own[(own.origins == Origin.SET) & (own.frames > frame)][:1]
+            before = own[(own.origins == Origin.MANUAL) & (own.frames < frame)][-1:]
+            after = own[(own.origins == Origin.MANUAL) & (own.frames > frame)][:1]
             first = int(before.frames[0]) + 1 if len(before) else frame
             last = int(after.frames[0]) - 1 if len(after) else frame
             new = [*self._between(before, here), here, *self._between(here, after)]
@@ -223,7 +223,7 @@ class RecordingEditor(Recording):
             class_ids=np.repeat(after.class_ids, count),
             scores=np.ones(count),
             boxes=before.boxes + (after.boxes - before.boxes) * share,
-            origins=Origin.FILLED,
+            origins=Origin.INTERPOLATED,
             masks=[None] * count,
         )
         return [filled]

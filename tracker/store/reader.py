@@ -16,11 +16,11 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import DamagedStoreError, FormatError
-from tracker.store.rows import Observations, Origin, Picture, RecordedEvent, RecordingInfo
+from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect, damage_of
 from tracker.types import Event
 
-__all__ = ["Recording", "Stretch", "TrackSummary"]
+__all__ = ["Chunk", "Recording", "TrackSummary"]
 
 COLUMNS = "frame, track, class, score, x1, y1, x2, y2, origin"
 BY_TRACK = f"""
@@ -48,7 +48,7 @@ class TrackSummary:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class Chunk:
     """Some successive frames with all that was seen in them."""
 
     frames: Int64[ndarray, " f"]
@@ -152,12 +152,12 @@ class Recording:
         time: float = rows[0][0]
         return time
 
-    def pictures(self, first: int = 0, last: int | None = None) -> dict[int, Picture]:
+    def pictures(self, first: int = 0, last: int | None = None) -> dict[int, ImageEntry]:
         """The image of each frame from `first` to `last`, both included; empty for a video."""
         if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'pictures'"):
             return {}
         statement = "SELECT frame, name, width, height FROM pictures WHERE frame BETWEEN ? AND ?"
-        found = {row[0]: Picture(*row[1:]) for row in self._query(statement, (first, _end(last)))}
+        found = {row[0]: ImageEntry(*row[1:]) for row in self._query(statement, (first, _end(last)))}
         for frame, picture in found.items():
             sides = (picture.width, picture.height)
             if not isinstance(picture.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
@@ -211,9 +211,9 @@ class Recording:
         """Whether there is any mask at all."""
         return bool(self._query("SELECT 1 FROM masks JOIN observations USING (frame, track) LIMIT 1"))
 
-    def has_filled(self) -> bool:
+    def has_interpolated(self) -> bool:
         """Whether rows were put in between others."""
-        return bool(self._query("SELECT 1 FROM observations WHERE origin = ? LIMIT 1", (int(Origin.FILLED),)))
+        return bool(self._query("SELECT 1 FROM observations WHERE origin = ? LIMIT 1", (int(Origin.INTERPOLATED),)))
 
     def masks_in(self, first: int, last: int) -> dict[tuple[int, int], str]:
         """The masks from frame `first` to `last`, both included, by frame and track; tentative tracks' too."""
@@ -249,18 +249,18 @@ class Recording:
         for rows in self._stream(statement):
             yield from rows
 
-    def stretches(self, *, frames: int = 512, masks: bool = False) -> Iterator[Stretch]:
+    def chunks(self, *, frames: int = 512, masks: bool = False) -> Iterator[Chunk]:
         """The whole recording in order, some frames at a time, so that memory does not grow with its length."""
         if self._query(STRAY_ROWS)[0][0]:
             raise self._damage("objects before the first or behind the last frame that was recorded")
-        for indices, times in self.frame_stretches(frames):
+        for indices, times in self.frame_chunks(frames):
             rows = self.observations_in(int(indices[0]), int(indices[-1]), masks=masks)
             unknown = ~np.isin(rows.frames, indices)
             if unknown.any():
                 raise self._damage(f"objects in frame {rows.frames[unknown][0]}, which was not recorded")
-            yield Stretch(indices, times, rows)
+            yield Chunk(indices, times, rows)
 
-    def frame_stretches(self, frames: int) -> Iterator[tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]]:
+    def frame_chunks(self, frames: int) -> Iterator[tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]]:
         """Indices and times of all frames in order, so many at a time."""
         start = 0
         while True:

@@ -15,7 +15,7 @@ from numpy import ndarray
 from tracker.errors import FormatError
 from tracker.types import Event
 
-__all__ = ["Observations", "Origin", "Picture", "RecordedEvent", "RecordingInfo"]
+__all__ = ["ImageEntry", "Observations", "Origin", "RecordedEvent", "RecordingInfo"]
 
 BOX_PARTS = 100
 """Boxes are kept in hundredths of a pixel."""
@@ -27,10 +27,10 @@ LARGEST_SIDE = 2**16
 class Origin(IntEnum):
     """Where an observation comes from."""
 
-    SEEN = 0
-    FILLED = 1
+    DETECTED = 0
+    INTERPOLATED = 1
     """Between others, by refinement or between two boxes set by a person."""
-    SET = 2
+    MANUAL = 2
     """By a person."""
 
 
@@ -78,7 +78,7 @@ class RecordingInfo:
         return cls(width=width, height=height, labels=labels, **tree)
 
 
-class Picture(NamedTuple):
+class ImageEntry(NamedTuple):
     """One image of a folder: its file's name, and its size, which need not be that of the others."""
 
     name: str
@@ -137,7 +137,7 @@ class Observations:
         class_ids: Integer[ndarray, " n"],
         scores: Float[ndarray, " n"],
         boxes: Float[ndarray, "n 4"],
-        origins: Integer[ndarray, " n"] | int = Origin.SEEN,
+        origins: Integer[ndarray, " n"] | int = Origin.DETECTED,
         masks: Sequence[str | None] | None = None,
     ) -> Observations:
         """Observations with values rounded to the digits that are kept; one frame or origin may stand for all."""

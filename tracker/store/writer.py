@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from tracker.errors import DamagedStoreError, SinkError
 from tracker.store.repair import set_aside_if_damaged
-from tracker.store.rows import Observations, Picture, RecordedEvent, RecordingInfo
+from tracker.store.rows import ImageEntry, Observations, RecordedEvent, RecordingInfo
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.types import Event
@@ -130,7 +130,7 @@ class RecordingWriter:
         observations: Observations,
         events: Sequence[Event] = (),
         tentative: Observations | None = None,
-        picture: Picture | None = None,
+        picture: ImageEntry | None = None,
     ) -> None:
         """Take the next frame, with its `picture` where that is a file; it is on disk after the next `commit`."""
         self._frames.append((frame, float(time)))

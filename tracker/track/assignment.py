@@ -145,9 +145,9 @@ def _uncontested(
     """The pairs with a gain and no competitor, and the others that have a gain."""
     useful = (gains > 0).nonzero()[0]
     rows, cols, gains = rows[useful], cols[useful], gains[useful]
-    lonely = np.bincount(rows)[rows] == 1
-    lonely &= np.bincount(cols)[cols] == 1
-    alone, others = lonely.nonzero()[0], (~lonely).nonzero()[0]
+    uncontested = np.bincount(rows)[rows] == 1
+    uncontested &= np.bincount(cols)[cols] == 1
+    alone, others = uncontested.nonzero()[0], (~uncontested).nonzero()[0]
     return rows[alone], cols[alone], rows[others], cols[others], gains[others]
 
 

@@ -20,7 +20,7 @@ from tracker.track.jit import compiled
 from tracker.track.kalman import BoxFilter
 from tracker.track.track_table import TrackTable
 
-__all__ = ["Attempt", "Found", "Matching", "associate", "usable"]
+__all__ = ["Attempt", "Matching", "UsableDetections", "associate", "usable"]
 
 DEEPSORT_MARGIN = 1e-5
 """DeepSORT's assignment counts a forbidden pair as this much worse than its gate, so a cost on the gate may match."""
@@ -36,7 +36,7 @@ SMALLEST = 0.01
 
 
 @dataclass(slots=True, eq=False)
-class Found:
+class UsableDetections:
     """The usable detections of one frame, coordinates first."""
 
     boxes: Float64[ndarray, "4 m"]
@@ -113,7 +113,7 @@ def usable(
 
 
 def associate(
-    found: Found,
+    found: UsableDetections,
     table: TrackTable,
     box_filter: BoxFilter,
     config: TrackerConfig,
@@ -130,7 +130,7 @@ def associate(
     if not frame.shape[0] or not frame.shape[1]:
         return Matching(frame.pairs(), frame.detection_free & (found.scores >= config.high_score), ())
     if config.cascade and galleries is not None and found.looks is not None:
-        _cascade(frame, found, table, box_filter, config, galleries, table.seen >= seen_since)
+        _cascade(frame, found, table, box_filter, config, galleries, table.last_seen >= seen_since)
     predicted = box_filter.boxes(table.filter[0])
     rows, cols, overlap = _candidates(
         predicted, found, table, config, min(config.buffer + config.buffer_per_s2 * elapsed * elapsed, WIDEST)
@@ -147,7 +147,7 @@ def associate(
 
 
 def _candidates(
-    predicted: Float64[ndarray, "4 n"], found: Found, table: TrackTable, config: TrackerConfig, buffer: float
+    predicted: Float64[ndarray, "4 n"], found: UsableDetections, table: TrackTable, config: TrackerConfig, buffer: float
 ) -> tuple[ndarray, ndarray, ndarray]:
     """Overlapping pairs and their similarity, lessened where classes differ."""
     margin = buffer if buffer >= NARROWEST else 0.0
@@ -160,7 +160,7 @@ def _candidates(
 
 def _overlap_stages(
     frame: _Frame,
-    found: Found,
+    found: UsableDetections,
     table: TrackTable,
     config: TrackerConfig,
     candidates: tuple[ndarray, ndarray, ndarray],
@@ -177,7 +177,7 @@ def _overlap_stages(
         first = first & confirmed
     values = overlap * found.scores.take(cols) if config.fuse_score else overlap
     if config.direction_weight:
-        reference, headings = table.reference_centres(), table.courses[-1]
+        reference, headings = table.reference_centres(), table.centre_history[-1]
         weight = config.direction_weight
         values = _with_direction(values, rows, cols, found.boxes, found.scores, reference, headings, weight)
     if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
@@ -220,7 +220,7 @@ def _match(frame: _Frame, stage: str, pairs: OpenPairs, config: TrackerConfig, g
 
 def _cascade(
     frame: _Frame,
-    found: Found,
+    found: UsableDetections,
     table: TrackTable,
     box_filter: BoxFilter,
     config: TrackerConfig,
@@ -266,9 +266,9 @@ def _look_distances(
     A pair without competitors whose latest look already passes needs no search through the whole gallery.
     """
     costs = galleries.latest_distances(rows, looks, cols)
-    lonely = np.bincount(rows, minlength=shape[0])[rows] == 1
-    lonely &= np.bincount(cols, minlength=shape[1])[cols] == 1
-    open_pairs = np.flatnonzero(~(lonely & (costs <= limit)))
+    uncontested = np.bincount(rows, minlength=shape[0])[rows] == 1
+    uncontested &= np.bincount(cols, minlength=shape[1])[cols] == 1
+    open_pairs = np.flatnonzero(~(uncontested & (costs <= limit)))
     if len(open_pairs):
         costs[open_pairs] = galleries.distances(rows[open_pairs], looks, cols[open_pairs])
     return costs
@@ -307,7 +307,7 @@ def _with_direction(
     return directed
 
 
-def _recover(frame: _Frame, found: Found, table: TrackTable, config: TrackerConfig) -> None:
+def _recover(frame: _Frame, found: UsableDetections, table: TrackTable, config: TrackerConfig) -> None:
     """OC-SORT's second chance: what is left over against where the tracks were last seen."""
     tracks, detections = np.flatnonzero(frame.track_free), np.flatnonzero(frame.detection_free)
     if not len(tracks) or not len(detections):

@@ -20,14 +20,14 @@ from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import FormatError
-from tracker.protocols import Look
+from tracker.protocols import EmbedRows
 from tracker.track.assignment import overlapping, similarity
-from tracker.track.association import Found, Matching, associate, usable
+from tracker.track.association import Matching, UsableDetections, associate, usable
 from tracker.track.explain import Endings, LastFrame, why_not
 from tracker.track.gallery import Galleries
 from tracker.track.kalman import BoxFilter
 from tracker.track.reid_policy import look_where_needed, usable_looks
-from tracker.track.track_table import TrackTable, living, states_of, told
+from tracker.track.track_table import TrackTable, alive_mask, export_columns, states_of
 from tracker.types import Detections, Tracks, TrackState, Warp
 
 __all__ = ["TrackingEngine"]
@@ -86,9 +86,13 @@ class TrackingEngine:
         self._endings = Endings()
 
     def update(
-        self, detections: Detections, time: float, camera_motion: Warp | None = None, look: Look | None = None
+        self,
+        detections: Detections,
+        time: float,
+        camera_motion: Warp | None = None,
+        embed_rows: EmbedRows | None = None,
     ) -> Tracks:
-        """Every live track at `time` seconds, by id; see `reported`. `look` describes detections that bring no look."""
+        """Every live track at `time` seconds, by id; see `reported`. `embed_rows` gives vectors where they lack one."""
         found = self._clean(detections)
         ratio = self._tick(time)
         table = self._table
@@ -96,9 +100,9 @@ class TrackingEngine:
             if ratio > HICCUP - 1:
                 self._expire()
             self._move(ratio, camera_motion)
-            if look is not None and found.looks is None and self._galleries is not None:
+            if embed_rows is not None and found.looks is None and self._galleries is not None:
                 boxes = self._filter.boxes(table.filter[0])
-                found = look_where_needed(found, boxes, self._galleries, self.config, look, now=self._clock.now)
+                found = look_where_needed(found, boxes, self._galleries, self.config, embed_rows, now=self._clock.now)
         seen_since = self._clock.now - self.config.max_coast_s - self._clock.interval / 4
         elapsed = ratio * self._clock.interval
         matching = associate(
@@ -135,8 +139,8 @@ class TrackingEngine:
         if self.config.report_coast_s:
             limit = self.config.report_coast_s + self._clock.interval / 4
             coasting = (tracks.states == TrackState.COASTING) & (tracks.unseen <= limit)
-            if self.config.report_coast_wander < 1:
-                steady = self._table.ids[self._table.wander <= self.config.report_coast_wander]
+            if self.config.report_coast_residual < 1:
+                steady = self._table.ids[self._table.residual_ema <= self.config.report_coast_residual]
                 coasting &= np.isin(tracks.ids, steady)
             shown |= coasting
         return shown
@@ -149,13 +153,13 @@ class TrackingEngine:
         """Why a track ended; None while it lives, for one ended a thousand tracks ago or before `restore`."""
         return self._endings[track_id]
 
-    def _clean(self, detections: Detections) -> Found:
+    def _clean(self, detections: Detections) -> UsableDetections:
         boxes, scores, rows = usable(detections.boxes, detections.scores, self.config.low_score)
         if detections.embeddings is not None and self._galleries is None and self.config.appearance == "auto":
             self._galleries = Galleries(self.config.gallery)
             self._galleries.append(len(self._table))
         looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
-        return Found(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
+        return UsableDetections(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
 
     def _places(self, class_ids: ndarray) -> Int64[ndarray, " n"]:
         """The place of each class in the vote, in the order the classes were first met."""
@@ -199,7 +203,7 @@ class TrackingEngine:
         """Drop what could not have lived until now, before it may match."""
         clock, config = self._clock, self.config
         longest = max(config.max_coast_s, config.tentative_coast_s) + HICCUP * clock.interval
-        unseen = clock.now - self._table.seen
+        unseen = clock.now - self._table.last_seen
         if unseen.max() > longest:
             self._end(unseen <= longest)
 
@@ -227,18 +231,18 @@ class TrackingEngine:
             slowdown = math.exp(-ratio * self._clock.interval / self.config.coast_slowdown_s)
             table.filter[1] *= np.where(table.missed == 0, 1.0, slowdown)
         weight = self.config.wander_noise
-        table.filter = self._filter.predict(table.filter, ratio, weight * table.wander**2 if weight else None)
+        table.filter = self._filter.predict(table.filter, ratio, weight * table.residual_ema**2 if weight else None)
         table.missed += 1
         if camera_motion is not None and self.config.camera_motion and np.isfinite(camera_motion).all():
             table.filter = self._filter.warp(table.filter, np.asarray(camera_motion, np.float64))
 
-    def _continue(self, found: Found, rows: Int64[ndarray, " k"], cols: Int64[ndarray, " k"]) -> None:
+    def _continue(self, found: UsableDetections, rows: Int64[ndarray, " k"], cols: Int64[ndarray, " k"]) -> None:
         """Give the matched tracks their detections."""
         table, config = self._table, self.config
         if config.confirm_in_a_row and len(table):
             table.streak[table.missed > 1] = 0
         if len(rows) == 0:
-            table.head_for(rows, np.empty((4, 0)))
+            table.push_centres(rows, np.empty((4, 0)))
             return
         boxes, scores, places = found.boxes.take(cols, axis=1), found.scores.take(cols), found.class_places.take(cols)
         lost = (table.missed[rows] > 1).nonzero()[0] if config.reupdate else ()
@@ -250,8 +254,8 @@ class TrackingEngine:
         offset = self._filter.correct(table.filter, rows, boxes, scores if config.score_adaptive_noise else None)
         if config.reupdate:
             table.filter_when_seen[:, :, rows] = table.filter[:, :, rows]
-        table.head_for(rows, boxes)
-        table.see(rows, boxes, scores, offset, self._clock.now)
+        table.push_centres(rows, boxes)
+        table.mark_detected(rows, boxes, scores, offset, self._clock.now)
         if len(table.votes) > 1:
             table.votes[places, rows] += scores
             table.class_places[rows] = table.votes[:, rows].argmax(axis=0)
@@ -266,24 +270,24 @@ class TrackingEngine:
         table, config, clock = self._table, self.config, self._clock
         tentative = config.max_coast_s if config.confirm_in_a_row else config.tentative_coast_s
         moment = clock.now - clock.interval / 4
-        return living(table.seen, table.confirmed, table.filter, moment, config.max_coast_s, tentative)
+        return alive_mask(table.last_seen, table.confirmed, table.filter, moment, config.max_coast_s, tentative)
 
     def _single(self) -> Bool[ndarray, " n"]:
         """False for the younger one of a seen and an unseen track in the same place."""
         table = self._table
         single = np.ones(len(table), bool)
-        seen, unseen = np.flatnonzero(table.missed == 0), np.flatnonzero(table.missed > 0)
-        if len(seen) and len(unseen):
+        last_seen, unseen = np.flatnonzero(table.missed == 0), np.flatnonzero(table.missed > 0)
+        if len(last_seen) and len(unseen):
             boxes = self._filter.boxes(table.filter[0])
-            rows, cols = overlapping(boxes.take(seen, axis=1), boxes.take(unseen, axis=1))
-            rows, cols = seen[rows], unseen[cols]
+            rows, cols = overlapping(boxes.take(last_seen, axis=1), boxes.take(unseen, axis=1))
+            rows, cols = last_seen[rows], unseen[cols]
             double = similarity("iou", boxes, boxes, rows, cols) > self.config.duplicate_overlap
             rows, cols = rows[double], cols[double]
-            lifetime = table.seen - table.born
+            lifetime = table.last_seen - table.born
             single[np.where(lifetime[rows] > lifetime[cols], cols, rows)] = False
         return single
 
-    def _start(self, found: Found, matching: Matching) -> Int64[ndarray, " b"]:
+    def _start(self, found: UsableDetections, matching: Matching) -> Int64[ndarray, " b"]:
         """Start tracks from what nobody claimed; the columns of `found` that did."""
         config, table, clock = self.config, self._table, self._clock
         free = matching.free_detections & (found.scores >= config.new_score)
@@ -318,7 +322,7 @@ class TrackingEngine:
         if config.report == "detection":
             boxes = np.where(table.missed > 0, boxes, table.observed)
         speeds = self._filter.velocities(table.filter)
-        corners, velocities, ages, unseen = told(boxes, speeds, clock.interval, table.since, clock.now)
+        corners, velocities, ages, unseen = export_columns(boxes, speeds, clock.interval, table.since, clock.now)
         states = states_of(table.missed, table.confirmed, clock.frames <= config.confirm_first_frames)
         class_ids = np.array(self._classes, np.int32).take(table.class_places)
         scores = table.scores.astype(np.float32)

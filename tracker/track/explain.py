@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
-from tracker.track.association import Attempt, Found, Matching
+from tracker.track.association import Attempt, Matching, UsableDetections
 from tracker.track.track_table import TrackTable
 from tracker.types import Detections
 
@@ -27,7 +27,7 @@ class LastFrame:
     """What the engine was given last and what it made of it."""
 
     detections: Detections
-    found: Found
+    found: UsableDetections
     matching: Matching
     ids: Int64[ndarray, " n"]
     """Ids of the tracks that took part in the matching, in its order."""

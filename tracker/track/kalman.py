@@ -31,7 +31,7 @@ Rows = ndarray
 SPACES: tuple[Space, ...] = ("xyah", "xysr", "xywh")
 XYAH, XYSR, XYWH = range(3)
 """Their places in SPACES, for compiled functions."""
-NO_UNREST = np.zeros(1)
+NO_EXTRA_NOISE = np.zeros(1)
 FULL_NOISE = np.ones(1)
 """Share of the measurement noise that counts where scores do not."""
 SMALLEST = 1e-3
@@ -88,10 +88,13 @@ class BoxFilter:
         state[4] = self._initial.scaled[1] * size + self._initial.fixed[1] if not speed else speed * speed * size
         return state
 
-    def predict(self, state: FilterState, ratio: float, unrest: Float64[ndarray, " n"] | None = None) -> FilterState:
+    def predict(
+        self, state: FilterState, ratio: float, extra_velocity_noise: Float64[ndarray, " n"] | None = None
+    ) -> FilterState:
         """The states `ratio` nominal frame intervals later.
 
-        `unrest` is noise of the velocity beyond the paper's: a standard deviation per interval, as a share of the size.
+        `extra_velocity_noise` is noise of the velocity beyond the paper's: a standard deviation per interval,
+        as a fraction of the size.
         """
         step = self._steps.get(ratio)
         if step is None:
@@ -105,9 +108,11 @@ class BoxFilter:
                 state = state.copy()
                 state[1, 2, vanishing] = 0.0
         least = -np.inf if self.space == "xyah" else SMALLEST
-        if unrest is None:
-            unrest = NO_UNREST
-        return _moved(state, transition, noise.scaled, noise.fixed, gathered, self._size_rows, unrest, least)
+        if extra_velocity_noise is None:
+            extra_velocity_noise = NO_EXTRA_NOISE
+        return _moved(
+            state, transition, noise.scaled, noise.fixed, gathered, self._size_rows, extra_velocity_noise, least
+        )
 
     def measurement_variance(
         self, state: FilterState, scores: Float64[ndarray, " n"] | None = None
@@ -241,14 +246,14 @@ def _moved(
     fixed: Float64[ndarray, "3 4 1"],
     of_velocity: Float64[ndarray, "3 1 1"],
     size_rows: Int64[ndarray, " 4"],
-    unrest: Float64[ndarray, " n"],
+    extra_velocity_noise: Float64[ndarray, " n"],
     least_size: float,
 ) -> FilterState:
     count = state.shape[2]
     moved: ndarray = (transition @ np.ascontiguousarray(state).reshape(5, 4 * count)).reshape(5, 4, count)
     size = state[0][size_rows]
     size = size * size
-    restless = size * (unrest * unrest)
+    restless = size * (extra_velocity_noise * extra_velocity_noise)
     for row in range(3):
         moved[2 + row] += scaled[row] * size + of_velocity[row] * restless + fixed[row]
     for coordinate in range(2, 4):

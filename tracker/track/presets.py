@@ -32,7 +32,7 @@ _PLAIN: dict[str, Any] = {
     "direction_weight": 0.0,
     "instant_score": 2.0,
     "report_coast_s": 0.0,
-    "report_coast_wander": 1.0,
+    "report_coast_residual": 1.0,
 }
 """What the default preset has and the papers do not."""
 

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
-from tracker.protocols import Look
+from tracker.protocols import EmbedRows
 from tracker.track.assignment import overlapping
-from tracker.track.association import Found
+from tracker.track.association import UsableDetections
 from tracker.track.gallery import Galleries
 
 __all__ = ["look_where_needed", "usable_looks"]
@@ -34,14 +34,14 @@ def usable_looks(given: Float32[ndarray, "all d"] | None, rows: Int64[ndarray, "
 
 
 def look_where_needed(
-    found: Found,
+    found: UsableDetections,
     predicted: Float64[ndarray, "4 n"],
     galleries: Galleries,
     config: TrackerConfig,
-    look: Look,
+    embed_rows: EmbedRows,
     *,
     now: float,
-) -> Found:
+) -> UsableDetections:
     """The detections with looks for those that need one, zeros for the others."""
     if config.cascade:
         needed = np.ones(len(found.scores), bool)
@@ -50,14 +50,14 @@ def look_where_needed(
     cols = needed.nonzero()[0]
     if not len(cols):
         return found
-    vectors = look(found.rows[cols])
+    vectors = embed_rows(found.rows[cols])
     looks = np.zeros((len(needed), vectors.shape[1]), np.float32)
     looks[cols] = _finite(vectors)
     return replace(found, looks=looks)
 
 
 def _in_doubt(
-    found: Found, predicted: Float64[ndarray, "4 n"], stale: Bool[ndarray, " n"], high_score: float
+    found: UsableDetections, predicted: Float64[ndarray, "4 n"], stale: Bool[ndarray, " n"], high_score: float
 ) -> Bool[ndarray, " m"]:
     rows, cols = overlapping(predicted, found.boxes)
     high = found.scores >= high_score

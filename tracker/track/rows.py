@@ -50,27 +50,27 @@ class Observations:
         `detections` the boxes are the detections themselves, which smooth better than what a filter made of them,
         and their embeddings come along.
         """
-        seen = [one[one.detection_rows >= 0] for one in tracks]
-        frames = np.concatenate([np.empty(0, np.int64), *(np.full(len(one), at) for at, one in enumerate(seen))])
-        boxes = [one.boxes for one in seen]
+        last_seen = [one[one.detection_rows >= 0] for one in tracks]
+        frames = np.concatenate([np.empty(0, np.int64), *(np.full(len(one), at) for at, one in enumerate(last_seen))])
+        boxes = [one.boxes for one in last_seen]
         looks = None
         if detections is not None:
-            boxes = [found.boxes[one.detection_rows] for found, one in zip(detections, seen, strict=True)]
+            boxes = [found.boxes[one.detection_rows] for found, one in zip(detections, last_seen, strict=True)]
             described = [found.embeddings for found in detections if len(found)]
-            if described and all(look is not None for look in described):
+            if described and all(embed_rows is not None for embed_rows in described):
                 looks = np.concatenate(
                     [
                         found.embeddings[one.detection_rows]
-                        for found, one in zip(detections, seen, strict=True)
+                        for found, one in zip(detections, last_seen, strict=True)
                         if found.embeddings is not None
                     ]
                 )
         return cls(
             frames.astype(np.int64),
-            np.concatenate([np.empty(0, np.int64), *(one.ids for one in seen)]),
+            np.concatenate([np.empty(0, np.int64), *(one.ids for one in last_seen)]),
             np.concatenate([np.empty((0, 4), np.float32), *boxes]),
-            np.concatenate([np.empty(0, np.float32), *(one.scores for one in seen)]),
-            np.concatenate([np.empty(0, np.int32), *(one.class_ids for one in seen)]),
+            np.concatenate([np.empty(0, np.float32), *(one.scores for one in last_seen)]),
+            np.concatenate([np.empty(0, np.int32), *(one.class_ids for one in last_seen)]),
             looks,
         )
 

@@ -12,11 +12,11 @@ from numpy import ndarray
 from tracker.track.jit import compiled
 from tracker.track.kalman import FilterState
 
-__all__ = ["TrackTable", "living", "states_of", "told"]
+__all__ = ["TrackTable", "alive_mask", "export_columns", "states_of"]
 
 _COUNTS = ("ids", "hits", "streak", "missed", "confirmed", "class_places")
-_VALUES = ("born", "seen", "scores", "wander")
-HITS, STREAK, MISSED, SEEN, SCORES, WANDER = 1, 2, 3, 1, 2, 3
+_VALUES = ("born", "last_seen", "scores", "residual_ema")
+HITS, STREAK, MISSED, LAST_SEEN, SCORES, RESIDUAL_EMA = 1, 2, 3, 1, 2, 3
 """Their rows, for compiled functions."""
 MEMORY = 0.2
 """Weight of the latest detection in a track's wander."""
@@ -40,19 +40,19 @@ class TrackTable:
     class_places: Int64[ndarray, " n"]
     """Place of the winning class in the class vote."""
     born: Float64[ndarray, " n"]
-    seen: Float64[ndarray, " n"]
+    last_seen: Float64[ndarray, " n"]
     """Time of the last detection."""
     since: Float64[ndarray, "2 n"]
     """Both times, born and seen."""
     scores: Float64[ndarray, " n"]
     """Score of the last detection."""
-    wander: Float64[ndarray, " n"]
+    residual_ema: Float64[ndarray, " n"]
     """How far detections lay from where they were expected, as a share of the box's size: a running mean."""
     observed: Float64[ndarray, "4 n"]
     """Box of the last detection."""
     votes: Float64[ndarray, "c n"]
     """Scores gathered by each class."""
-    courses: Float64[ndarray, "c 2 n"]
+    centre_history: Float64[ndarray, "c 2 n"]
     """Centres of the detections in the last frames, oldest first, NaN where unseen; the first detection of a track does
     not count. After them the unit vector from the oldest to the last detection, NaN before there are three. Empty
     unless direction counts."""
@@ -65,7 +65,7 @@ class TrackTable:
         self.filter = np.empty((5, 4, 0))
         self.observed = np.empty((4, 0))
         self.votes = np.empty((1, 0))
-        self.courses = np.empty((direction_span + 1 if direction_span else 0, 2, 0))
+        self.centre_history = np.empty((direction_span + 1 if direction_span else 0, 2, 0))
         self.filter_when_seen = np.empty((5, 4, 0))
         self._hold(np.empty((len(_COUNTS), 0), np.int64), np.empty((len(_VALUES), 0)))
 
@@ -76,7 +76,7 @@ class TrackTable:
         self._counts, self._values = counts, values
         self._reference: Float64[ndarray, "2 n"] | None = None
         self.ids, self.hits, self.streak, self.missed, self.confirmed, self.class_places = counts
-        self.born, self.seen, self.scores, self.wander = values
+        self.born, self.last_seen, self.scores, self.residual_ema = values
         self.since = values[:2]
 
     def keep(self, alive: Bool[ndarray, " n"]) -> None:
@@ -87,7 +87,7 @@ class TrackTable:
         self.observed = self.observed.take(rows, axis=1)
         self.votes = self.votes.take(rows, axis=1)
         if self._span:
-            self.courses = self.courses.take(rows, axis=2)
+            self.centre_history = self.centre_history.take(rows, axis=2)
         if self._keeps_filter:
             self.filter_when_seen = self.filter_when_seen.take(rows, axis=2)
 
@@ -117,7 +117,7 @@ class TrackTable:
         if self._span:
             unknown = np.empty((self._span + 1, 2, count))
             unknown.fill(np.nan)
-            self.courses = np.concatenate([self.courses, unknown], axis=2)
+            self.centre_history = np.concatenate([self.centre_history, unknown], axis=2)
         if self._keeps_filter:
             self.filter_when_seen = np.concatenate([self.filter_when_seen, filter_state], axis=2)
 
@@ -129,16 +129,18 @@ class TrackTable:
     def reference_centres(self) -> Float64[ndarray, "2 n"]:
         """Centre of each track's oldest detection within the direction span, else of its last one."""
         if self._reference is None:
-            self._reference = _reference_centres(self.courses, self.observed)
+            self._reference = _reference_centres(self.centre_history, self.observed)
         return self._reference
 
-    def head_for(self, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]) -> None:
-        """One more frame goes by, with the detections of some tracks; call before `see`."""
+    def push_centres(self, rows: Int64[ndarray, " k"], boxes: Float64[ndarray, "4 k"]) -> None:
+        """One more frame goes by, with the detections of some tracks; call before `mark_detected`."""
         if self._span:
-            self.courses = _courses_after(self.courses, self.reference_centres(), self.hits, rows, boxes)
+            self.centre_history = _centre_history_after(
+                self.centre_history, self.reference_centres(), self.hits, rows, boxes
+            )
             self._reference = None
 
-    def see(
+    def mark_detected(
         self,
         rows: Int64[ndarray, " k"],
         boxes: Float64[ndarray, "4 k"],
@@ -161,24 +163,24 @@ class TrackTable:
         for name in self._loose:
             setattr(self, name, np.array(state[name], np.float64))
 
-    _loose = ("filter", "observed", "votes", "courses", "filter_when_seen")
+    _loose = ("filter", "observed", "votes", "centre_history", "filter_when_seen")
 
 
 @compiled
 def _reference_centres(
-    courses: Float64[ndarray, "c 2 n"], observed: Float64[ndarray, "4 n"]
+    centre_history: Float64[ndarray, "c 2 n"], observed: Float64[ndarray, "4 n"]
 ) -> Float64[ndarray, "2 n"]:
     centres: ndarray = (observed[:2] + observed[2:]) / 2
-    for age in range(len(courses) - 2, -1, -1):
-        known = (courses[age, 0] == courses[age, 0]).nonzero()[0]  # NaN is what does not equal itself
+    for age in range(len(centre_history) - 2, -1, -1):
+        known = (centre_history[age, 0] == centre_history[age, 0]).nonzero()[0]  # NaN is what does not equal itself
         for axis in range(2):
-            centres[axis][known] = courses[age, axis][known]
+            centres[axis][known] = centre_history[age, axis][known]
     return centres
 
 
 @compiled
-def _courses_after(
-    courses: Float64[ndarray, "c 2 n"],
+def _centre_history_after(
+    centre_history: Float64[ndarray, "c 2 n"],
     reference: Float64[ndarray, "2 n"],
     hits: Int64[ndarray, " n"],
     rows: Int64[ndarray, " k"],
@@ -189,11 +191,11 @@ def _courses_after(
     step = centres - reference[:, rows]
     length = np.sqrt(step[0] * step[0] + step[1] * step[1]) + 1e-6
     going = (hits[rows] > 1).nonzero()[0]
-    latest, heading = np.full((1, 2, len(hits)), np.nan), courses[-1:].copy()
+    latest, heading = np.full((1, 2, len(hits)), np.nan), centre_history[-1:].copy()
     for axis in range(2):
         latest[0, axis][rows] = centres[axis]
         heading[0, axis][rows[going]] = (step[axis] / length)[going]
-    return np.concatenate((courses[1:-1], latest, heading))
+    return np.concatenate((centre_history[1:-1], latest, heading))
 
 
 @compiled
@@ -210,16 +212,16 @@ def _see(
     counts[HITS][rows] += 1
     counts[STREAK][rows] += 1
     counts[MISSED][rows] = 0
-    values[SEEN][rows] = time
+    values[LAST_SEEN][rows] = time
     values[SCORES][rows] = scores
-    values[WANDER][rows] += MEMORY * (offsets - values[WANDER][rows])
+    values[RESIDUAL_EMA][rows] += MEMORY * (offsets - values[RESIDUAL_EMA][rows])
     for corner in range(4):
         observed[corner][rows] = boxes[corner]
 
 
 @compiled
-def living(
-    seen: Float64[ndarray, " n"],
+def alive_mask(
+    last_seen: Float64[ndarray, " n"],
     confirmed: Int64[ndarray, " n"],
     state: FilterState,
     moment: float,
@@ -227,7 +229,7 @@ def living(
     tentative_coast_s: float,
 ) -> Bool[ndarray, " n"]:
     """Which tracks were seen lately enough before `moment`, and have a place at all."""
-    unseen = moment - seen
+    unseen = moment - last_seen
     alive: ndarray = (unseen <= max_coast_s) & ((unseen <= tentative_coast_s) | (confirmed == 1))
     for coordinate in range(4):
         alive &= np.isfinite(state[0, coordinate])
@@ -242,7 +244,7 @@ def states_of(missed: Int64[ndarray, " n"], confirmed: Int64[ndarray, " n"], all
 
 
 @compiled
-def told(
+def export_columns(
     boxes: Float64[ndarray, "4 n"],
     speeds: Float64[ndarray, "2 n"],
     interval: float,

@@ -30,7 +30,7 @@ class Assignment(NamedTuple):
     """The object each of them answers for."""
     ious: Float32[Tensor, " p"]
     """How well each predicted box fits now."""
-    silent: Bool[Tensor, " n"]
+    negative: Bool[Tensor, " n"]
     """Anchors that must stay silent: neither answering nor inside an ignored region."""
 
 
@@ -65,11 +65,11 @@ def assign(
     `radius` is in cells around the object's centre, `most` the number of best IoUs that are added up.
     """
     none = torch.zeros(0, dtype=torch.int64, device=boxes.device)
-    silent = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    negative = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
     if len(ignored):
-        silent &= ~(pair_iou(ignored, boxes)[1] > 0.5).any(dim=0)
+        negative &= ~(pair_iou(ignored, boxes)[1] > 0.5).any(dim=0)
     if not len(truth_boxes):
-        return Assignment(none, none, boxes.new_zeros(0), silent)
+        return Assignment(none, none, boxes.new_zeros(0), negative)
     centre_x, centre_y = (grid.columns + 0.5) * grid.strides, (grid.rows + 0.5) * grid.strides
     x1, y1, x2, y2 = (edge[:, None] for edge in truth_boxes.unbind(-1))
     inside = (centre_x > x1) & (centre_x < x2) & (centre_y > y1) & (centre_y < y2)
@@ -95,7 +95,7 @@ def assign(
     columns = cheapest.indices[objects, ranks]
     matched[objects, columns] = cost[objects, columns]
     lowest, owner = matched.min(dim=0)
-    answering = lowest.isfinite().nonzero()[:, 0]
-    anchors, objects = rows[answering], owner[answering]
-    silent[anchors] = False
-    return Assignment(anchors, objects, iou[objects, answering], silent)
+    positive = lowest.isfinite().nonzero()[:, 0]
+    anchors, objects = rows[positive], owner[positive]
+    negative[anchors] = False
+    return Assignment(anchors, objects, iou[objects, positive], negative)

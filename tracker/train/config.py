@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracker.train.data.augment import AugmentConfig
-from tracker.train.distil import Teaching
+from tracker.train.distil import DistillConfig
 from tracker.train.losses import LossConfig
 
 __all__ = ["TrainConfig"]
@@ -96,7 +96,7 @@ class TrainConfig:
     """Write events for TensorBoard into `out` too; needs the package tensorboard."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     losses: LossConfig = field(default_factory=LossConfig)
-    teaching: Teaching = field(default_factory=Teaching)
+    teaching: DistillConfig = field(default_factory=DistillConfig)
 
     def __post_init__(self) -> None:
         for size in (self.input_size, *self.sizes):

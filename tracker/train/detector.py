@@ -18,19 +18,19 @@ from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.engines.torch import TorchDetector, find_device
 from tracker.errors import ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
-from tracker.evaluate.truth import DataSet, Sample
+from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.nets.anchors import lay_grid
 from tracker.nets.checkpoint import ModelCard, save_detector
 from tracker.nets.export import clone
 from tracker.nets.yolo import YoloNet
 from tracker.protocols import Detector
 from tracker.train.config import TrainConfig
-from tracker.train.data.augment import Picture
+from tracker.train.data.augment import TrainingSample
 from tracker.train.data.augment_gpu import DeviceData
 from tracker.train.data.batches import epoch_batches, shown, to_device
 from tracker.train.data.detection import load_data
 from tracker.train.distil import ask_teacher, known_truth, unlabelled
-from tracker.train.distributed import Ranks
+from tracker.train.distributed import Distributed
 from tracker.train.ema import ModelEma
 from tracker.train.finalize import finish_detector
 from tracker.train.initial_weights import start_network
@@ -38,7 +38,7 @@ from tracker.train.losses import yolo_loss
 from tracker.train.plots import draw_batch, draw_curves, draw_labels
 from tracker.train.run_folder import Progress, RunFolder, clean_mean
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
-from tracker.train.tensorboard import Board
+from tracker.train.tensorboard import TensorBoardWriter
 
 __all__ = ["train_detector"]
 
@@ -70,7 +70,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
     device = find_device(config.device)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    ranks = Ranks.join(device)
+    ranks = Distributed.join(device)
     torch.manual_seed(config.seed)
     network, card, fresh = start_network(
         train,
@@ -84,7 +84,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
     folder.make()
     if val is None and ranks.first:
         log.warning("%s: %s", config.data, WITHOUT_VALIDATION)
-    board = Board(folder.path) if config.tensorboard and ranks.first else None
+    board = TensorBoardWriter(folder.path) if config.tensorboard and ranks.first else None
     draws = config.pictures and ranks.first
     if ranks.first:
         folder.write_config(config)
@@ -139,8 +139,8 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
             grid = grids[images.shape[-1]]
             sums = yolo_loss(raw, truths, grid, config.losses, class_count=len(card.labels), seeds=batch.seeds)
             minutes = (time.monotonic() - begun) / 60 if ranks.first else 0.0
-            answering, compared, minutes = ranks.add(sums.answering, sums.compared, minutes)
-            losses = sums.weighted(config.losses, answering, compared)
+            positive, mask_count, minutes = ranks.add(sums.positive, sums.mask_count, minutes)
+            losses = sums.weighted(config.losses, positive, mask_count)
             passed = max(step / total, float(minutes) / config.max_minutes if config.max_minutes else 0.0)
             set_learning_rate(optimizer, rate(step, passed, config, warmup=warmup))
             optimizer.zero_grad(set_to_none=True)
@@ -164,7 +164,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
             progress.add(dict(zip(losses, ranks.add(*losses.values()).tolist(), strict=True)))
             finished = passed >= 1.0
             if step % 20 == 0 and ranks.first:
-                report(step, total, passed, progress, float(answering), config.batch)
+                report(step, total, passed, progress, float(positive), config.batch)
             due = bool(config.evaluate_minutes) and time.monotonic() - judged_at > 60 * config.evaluate_minutes
             if (finished or due) and ranks.first:
                 judge(config, average, card, judged, folder, progress, board)
@@ -216,8 +216,8 @@ def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float
 
 
 def known_pictures(
-    config: TrainConfig, train: DataSet, teacher: Detector | None, cache: Path, ranks: Ranks
-) -> list[Picture]:
+    config: TrainConfig, train: DataSet, teacher: Detector | None, cache: Path, ranks: Distributed
+) -> list[TrainingSample]:
     """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
     finds = {}
     if teacher is not None:
@@ -231,7 +231,7 @@ def known_pictures(
     )
     tables = train.targets()
     known = {
-        sample.path: Picture(
+        sample.path: TrainingSample(
             sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables, taught=taught)
         )
         for sample in dict.fromkeys(train.samples)
@@ -253,7 +253,7 @@ def judge(
     judged: DataSet | None,
     folder: RunFolder,
     progress: Progress,
-    board: Board | None,
+    board: TensorBoardWriter | None,
 ) -> None:
     """Evaluate the averaged weights, note the result, and keep the weights when they are the best so far."""
     assert isinstance(average.module, YoloNet)
@@ -287,7 +287,7 @@ def judge(
         progress.since_best += 1
 
 
-def report(step: int, total: int, passed: float, progress: Progress, answering: float, pictures: int) -> None:
+def report(step: int, total: int, passed: float, progress: Progress, positive: float, pictures: int) -> None:
     """One line of progress: losses, time left, speed."""
     left = f"{progress.seconds * (1 - passed) / passed / 60:.0f}" if passed else "?"
     parts = "  ".join(f"{name} {value:.3f}" for name, value in progress.means().items())
@@ -297,7 +297,7 @@ def report(step: int, total: int, passed: float, progress: Progress, answering: 
         step,
         total,
         parts,
-        answering,
+        positive,
         pictures * (step + 1) / max(progress.seconds, 1e-6),
         left,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from tracker.evaluate.detection import rename
-from tracker.evaluate.truth import DataSet, Sample
+from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.geometry import iou
 from tracker.nets.checkpoint import write_atomically
 from tracker.protocols import Detector
@@ -20,13 +20,13 @@ from tracker.train.data.augment import Truth
 from tracker.train.data.detection import draw_box_masks
 from tracker.types import Detections
 
-__all__ = ["Teaching", "ask_teacher", "known_truth", "unlabelled"]
+__all__ = ["DistillConfig", "ask_teacher", "known_truth", "unlabelled"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Teaching:
+class DistillConfig:
     """How a teacher's finds are used."""
 
     believe: float = 0.4
@@ -100,7 +100,7 @@ def known_truth(
     sample: Sample,
     data: DataSet,
     finds: Detections | None,
-    teaching: Teaching,
+    teaching: DistillConfig,
     tables: tuple[ndarray, ndarray],
     *,
     taught: Sequence[int] = (),
@@ -115,9 +115,9 @@ def known_truth(
     if not sample.labelled:
         ignored = np.array([[0, 0, sample.width, sample.height]], np.float32)
     count = len(sample.boxes)
-    untold = np.ones(len(data.labels), np.float32)
-    untold[[*sample.labelled, *taught]] = 0.0
-    truth = Truth(
+    unlabelled = np.ones(len(data.labels), np.float32)
+    unlabelled[[*sample.labelled, *taught]] = 0.0
+    ground_truth = Truth(
         sample.boxes,
         sample.boxes,
         targets[sample.class_ids],
@@ -126,10 +126,10 @@ def known_truth(
         masks,
         has_mask,
         ignored,
-        untold,
+        unlabelled,
     )
     if finds is None or not len(finds):
-        return truth
+        return ground_truth
     finds = finds[~np.isin(finds.class_ids, sample.labelled)]
     if count:
         finds = finds[iou(finds.boxes, sample.boxes).max(axis=1) <= teaching.overlap]
@@ -137,7 +137,7 @@ def known_truth(
     doubted = finds[(finds.scores < teaching.believe) & (finds.scores >= teaching.doubt)]
     empty = np.zeros((len(believed), *masks.shape[1:]), np.uint8)
     one_hot = np.eye(len(data.labels), dtype=np.float32)[believed.class_ids]
-    return truth.join(
+    return ground_truth.join(
         Truth(
             believed.boxes,
             believed.boxes,
@@ -147,6 +147,6 @@ def known_truth(
             empty,
             np.zeros(len(believed), bool),
             doubted.boxes,
-            untold,
+            unlabelled,
         )
     )

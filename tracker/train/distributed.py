@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["Ranks"]
+__all__ = ["Distributed"]
 
 
 @dataclass(frozen=True)
-class Ranks:
+class Distributed:
     """This process among its like."""
 
     rank: int = 0
     count: int = 1
 
     @classmethod
-    def join(cls, device: torch.device) -> Ranks:
+    def join(cls, device: torch.device) -> Distributed:
         """Meet the other processes torchrun started; alone without it."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:

@@ -12,8 +12,8 @@ from typing import Any
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
 from tracker.evaluate.detection import ClassPrecision, average_precision, detect_all, one_person_masks, rename
+from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.matching import best_point, match_finds
-from tracker.evaluate.truth import DataSet
 from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
 from tracker.nets.export import clone, export_onnx
 from tracker.train.plots import draw_verdict

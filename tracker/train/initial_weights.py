@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.evaluate.truth import DataSet
+from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import ModelCard, load_detector, read_weights
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox, published_size
 
-__all__ = ["Start", "start_network"]
+__all__ = ["InitialNetwork", "start_network"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ YOLOX_ANCHORS: Pairs = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)
 """k-means of the default weights' training boxes at 512 pixels; mean best IoU 0.59, recall at ratio 4 0.997."""
 
 
-class Start(NamedTuple):
+class InitialNetwork(NamedTuple):
     """A network about to be trained."""
 
     network: YoloNet
@@ -44,7 +44,7 @@ class Start(NamedTuple):
 
 def start_network(
     train: DataSet, *, weights: str = "", backbone: str = "cspdarknet_nano", pretrained: str = "", input_size: int = 416
-) -> Start:
+) -> InitialNetwork:
     """The network for the classes of `train`.
 
     `weights` is a .safetensors detector of ours or a YOLOX nano .onnx; without it the network is fresh, its backbone
@@ -61,7 +61,7 @@ def start_network(
         network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
         copy_yolox(network, Path(weights), train.labels, YOLOX_ANCHORS)
         fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
-        return Start(network, _card(train, network, YOLOX_ANCHORS, input_size), fresh)
+        return InitialNetwork(network, _card(train, network, YOLOX_ANCHORS, input_size), fresh)
     if weights:
         network, card = load_detector(Path(weights))
         if card.labels != train.labels:
@@ -69,12 +69,14 @@ def start_network(
             known = [label for label in train.labels if label in card.labels]
             log.info("%s: classes known already: %s", weights, ", ".join(known) or "none")
             fresh = [f"heads.{level}.classes" for level in range(len(network.strides))]
-            return Start(network, _card(train, network, card.anchors, input_size), fresh)
-        return Start(network, replace(card, input_size=input_size), [])
+            return InitialNetwork(network, _card(train, network, card.anchors, input_size), fresh)
+        return InitialNetwork(network, replace(card, input_size=input_size), [])
     network = YoloNet(NetworkConfig(backbone=backbone, classes=len(train.labels)))
     if pretrained:
         network.backbone.load_published(read_weights(Path(pretrained))[0], where=pretrained)
-    return Start(network, _card(train, network, fit_anchors(train, input_size, len(network.strides)), input_size), [])
+    return InitialNetwork(
+        network, _card(train, network, fit_anchors(train, input_size, len(network.strides)), input_size), []
+    )
 
 
 def _card(train: DataSet, network: YoloNet, anchors: Pairs, input_size: int) -> ModelCard:

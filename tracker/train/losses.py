@@ -54,7 +54,7 @@ class TruthTensors(NamedTuple):
     masks: Tensor
     has_mask: Tensor
     ignored: Float32[Tensor, "r 4"]
-    untold: Float32[Tensor, " c"]
+    unlabelled: Float32[Tensor, " c"]
 
 
 class LossSums(NamedTuple):
@@ -64,14 +64,14 @@ class LossSums(NamedTuple):
     objectness: Tensor
     classes: Tensor
     mask: Tensor
-    answering: Tensor
+    positive: Tensor
     """Anchors that answer for an object, weighed."""
-    compared: Tensor
+    mask_count: Tensor
     """Masks compared."""
 
-    def weighted(self, config: LossConfig, answering: Tensor, compared: Tensor) -> dict[str, Tensor]:
+    def weighted(self, config: LossConfig, positive: Tensor, mask_count: Tensor) -> dict[str, Tensor]:
         """The losses whose sum is minimised; the counts are those of the whole batch over all processes."""
-        anchors, masks = answering.clamp(min=1.0), compared.clamp(min=1.0)
+        anchors, masks = positive.clamp(min=1.0), mask_count.clamp(min=1.0)
         return {
             "box": config.box * self.box / anchors,
             "objectness": config.objectness * self.objectness / anchors,
@@ -131,54 +131,59 @@ def yolo_loss(
     objectness = objectness[..., 0]
     boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
     none = flat.new_zeros(())
-    box, voice, kind, mask, answering = none, none, none, none, none
+    box, objectness_loss, class_loss, mask, positive = none, none, none, none, none
     mask = mask + 0.0 * (raw.prototypes.float().sum() + flat.sum())  # every weight has a gradient, even without objects
-    compared = 0
-    for row, (truth, seed) in enumerate(zip(truths, seeds, strict=True)):
+    mask_count = 0
+    for row, (ground_truth, seed) in enumerate(zip(truths, seeds, strict=True)):
         match = assign(
             boxes[row].detach(),
             objectness[row],
             classes[row],
             grid,
-            truth.boxes,
-            truth.classes,
-            truth.class_weights,
-            truth.ignored,
+            ground_truth.boxes,
+            ground_truth.classes,
+            ground_truth.class_weights,
+            ground_truth.ignored,
         )
-        weights = truth.weights[match.objects]
+        weights = ground_truth.weights[match.objects]
         target = torch.zeros_like(objectness[row])
         target[match.anchors] = 1.0
-        weight = match.silent.to(target) * speaks_of_told(classes[row], truth.untold)
+        weight = match.negative.to(target) * negative_weight(classes[row], ground_truth.unlabelled)
         weight[match.anchors] = weights
-        voice = voice + binary_entropy(objectness[row], target, weight)
-        answering = answering + weights.sum()
-        fit = ciou(boxes[row, match.anchors], truth.boxes[match.objects])
+        objectness_loss = objectness_loss + binary_entropy(objectness[row], target, weight)
+        positive = positive + weights.sum()
+        fit = ciou(boxes[row, match.anchors], ground_truth.boxes[match.objects])
         box = box + ((1 - fit) * weights).sum()
-        wanted = truth.classes[match.objects] * match.ious[:, None]
-        class_weights = truth.class_weights[match.objects] * weights[:, None]
-        kind = kind + binary_entropy(classes[row, match.anchors], wanted, class_weights)
-        outlined = truth.has_mask[match.objects].nonzero()[:, 0]
+        wanted = ground_truth.classes[match.objects] * match.ious[:, None]
+        class_weights = ground_truth.class_weights[match.objects] * weights[:, None]
+        class_loss = class_loss + binary_entropy(classes[row, match.anchors], wanted, class_weights)
+        outlined = ground_truth.has_mask[match.objects].nonzero()[:, 0]
         anchors, objects, moves = choose_masks(match.anchors[outlined], match.objects[outlined], config, seed)
         if not len(anchors):
             continue
-        window = truth.boxes[objects]
+        window = ground_truth.boxes[objects]
         window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
         points = box_points(window, config.mask_grid)
         logits = read_masks(raw.prototypes[row].float(), coefficients[row, anchors], points)
-        mask = mask + mask_loss(logits, target_masks(truth.masks[objects], truth.full_boxes[objects], points)).sum()
-        compared += len(anchors)
-    return LossSums(box, voice, kind, mask, answering, flat.new_tensor(float(compared)))
+        mask = (
+            mask
+            + mask_loss(
+                logits, target_masks(ground_truth.masks[objects], ground_truth.full_boxes[objects], points)
+            ).sum()
+        )
+        mask_count += len(anchors)
+    return LossSums(box, objectness_loss, class_loss, mask, positive, flat.new_tensor(float(mask_count)))
 
 
 @torch.no_grad()
-def speaks_of_told(classes: Float32[Tensor, "n c"], untold: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
+def negative_weight(classes: Float32[Tensor, "n c"], unlabelled: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
     """1 for anchors that may be taught that nothing is there, 0 where the likeliest class is an untold one.
 
     So an object of a class that a folder does not label is never background there, as far as the network knows it.
     """
     probability = classes.sigmoid()
-    told, other = (probability * (1 - untold)).amax(dim=-1), (probability * untold).amax(dim=-1)
-    return (told >= other).to(probability)
+    labelled, other = (probability * (1 - unlabelled)).amax(dim=-1), (probability * unlabelled).amax(dim=-1)
+    return (labelled >= other).to(probability)
 
 
 def binary_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

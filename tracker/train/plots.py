@@ -23,8 +23,8 @@ from jaxtyping import Float32, Int64
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.evaluate.matching import Matches, confuse, match_finds
-from tracker.evaluate.truth import DataSet, Sample
 from tracker.geometry import Letterbox, iou
 from tracker.nets.checkpoint import write_atomically
 from tracker.overlay.palette import WHITE, Colour, colour_of
@@ -117,28 +117,28 @@ def draw_labels(path: Path, data: DataSet) -> None:
 def draw_batch(path: Path, images: Sequence[Image], truths: Sequence[Truth]) -> None:
     """The first sixteen pictures of a batch as the network sees them, with boxes, masks and ignored regions."""
     shown = list(zip(images, truths, strict=True))[:16]
-    write_picture(path, sheet([picture_with_truth(image, truth) for image, truth in shown]))
+    write_picture(path, sheet([picture_with_truth(image, ground_truth) for image, ground_truth in shown]))
 
 
-def picture_with_truth(image: Image, truth: Truth) -> Image:
+def picture_with_truth(image: Image, ground_truth: Truth) -> Image:
     """One training picture: boxes coloured by class (white where the class is not told), ignored regions dashed."""
     canvas = image.copy()
     size = (canvas.shape[1], canvas.shape[0])
-    for box in truth.ignored:
+    for box in ground_truth.ignored:
         corners = to_pixels(box.tolist(), size)
         if corners is not None:
             draw_dashed_box(canvas, corners, WHITE, line=1)
-    for row, box in enumerate(truth.boxes):
-        told = truth.classes[row].max(initial=0) > 0
-        colour = colour_of(int(truth.classes[row].argmax()) + 1) if told else WHITE
+    for row, box in enumerate(ground_truth.boxes):
+        told = ground_truth.classes[row].max(initial=0) > 0
+        colour = colour_of(int(ground_truth.classes[row].argmax()) + 1) if told else WHITE
         corners = to_pixels(box.tolist(), size)
         if corners is None:
             continue
-        if truth.has_mask[row]:
+        if ground_truth.has_mask[row]:
             x1, y1, x2, y2 = corners
             seen = slice(y1, y2 + 1), slice(x1, x2 + 1)  # what is cut off is not taught
             tinted = canvas.copy()
-            tint(tinted, truth.full_boxes[row], truth.masks[row], colour)
+            tint(tinted, ground_truth.full_boxes[row], ground_truth.masks[row], colour)
             canvas[seen] = tinted[seen]
         draw_box(canvas, corners, colour, line=1)
     return canvas

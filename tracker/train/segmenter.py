@@ -110,8 +110,8 @@ def score_segmentation(network: nn.Module, data: PixelLabels, *, classes: int, b
     for start in range(0, len(data), batch):
         images = torch.from_numpy(data.images[start : start + batch]).to(device).float() / 255
         told = network(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        for each, truth in zip(told, data.labels[start : start + batch], strict=True):
-            score.add(each, truth)
+        for each, ground_truth in zip(told, data.labels[start : start + batch], strict=True):
+            score.add(each, ground_truth)
     return score
 
 

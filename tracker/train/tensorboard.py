@@ -8,10 +8,10 @@ from typing import Any
 
 from tracker.errors import ConfigError
 
-__all__ = ["Board", "board_values"]
+__all__ = ["TensorBoardWriter", "board_values"]
 
 
-class Board:
+class TensorBoardWriter:
     """Writes the rows of results.csv as TensorBoard events into the run's folder."""
 
     def __init__(self, folder: Path) -> None:

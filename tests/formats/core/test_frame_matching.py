@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import FormatError
 from tracker.formats.coco import read as read_coco
-from tracker.formats.core.annotations import Annotations, Collector, Known
+from tracker.formats.core.annotations import Annotations, Collector, ExternalInfo
 from tracker.formats.core.frame_matching import are_gapless, place_in_folder, place_in_video
 from tracker.formats.core.rle import window_to_rle
 from tracker.formats.mots import read as read_mots
@@ -96,10 +96,10 @@ def test_pictures_of_a_folder_are_found_by_name() -> None:
 def test_label_files_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (1, 2, 10, 11):
         (tmp_path / f"clip_{number}.txt").write_text(f"0 0.5 0.5 {number / 100} 0.1\n")
-    found = read_yolo(tmp_path, Known(100, 100))
+    found = read_yolo(tmp_path, ExternalInfo(100, 100))
     assert (found.objects.boxes[:, 2] - found.objects.boxes[:, 0]).round(6).tolist() == [1, 2, 10, 11]
     assert not are_gapless(found)
-    sized = read_yolo(tmp_path, Known(sizes={"clip_10": (200, 50)}, width=100, height=100))
+    sized = read_yolo(tmp_path, ExternalInfo(sizes={"clip_10": (200, 50)}, width=100, height=100))
     assert [(sized.frames.widths == 200).tolist(), sized.frames.heights.tolist()] == [
         [False, False, True, False],
         [100, 100, 50, 100],
@@ -117,7 +117,7 @@ def test_classes_that_mots_numbers_otherwise_are_told(
     write_mots(tmp_path / "a.txt", rows.finish())
     told = f"numbered 1 person, 2 bicycle, 3 car; to read it again give --classes {','.join(labels)}" in caplog.text
     assert told == (len(labels) == 3)
-    found = read_mots(tmp_path / "a.txt", Known(labels=labels if told else ()))
+    found = read_mots(tmp_path / "a.txt", ExternalInfo(labels=labels if told else ()))
     assert found.labels[found.objects.class_ids[0]] in ("person", "pedestrian")
 
 

@@ -28,7 +28,7 @@ from tracker.types import Detections, Event, Frame, Image, SourceInfo
 
 WIDTH, HEIGHT, RATE = 640, 240, 10
 CROWD = 20
-LIFE, SEEN = 18, 9
+LIFE, DETECTED = 18, 9
 """Frames from one crowd to the next, and those in which it is seen: it passes the line and ends in the zone."""
 LIVES = 150
 FORGOTTEN_S = 30.0
@@ -46,7 +46,7 @@ class Crowds:
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         moment, self._frame = self._frame % LIFE, self._frame + 1
-        if moment >= SEEN:
+        if moment >= DETECTED:
             return [Detections.empty()] * len(images)
         left, top = np.arange(CROWD) * 30.0, np.full(CROWD, 14.0 * moment)
         boxes = np.stack([left, top, left + 25, top + 80], axis=1).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 from PyQt6.QtWidgets import QDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from gui.canvas.renderer import Picturer
+from gui.canvas.renderer import FrameRenderer
 from gui.live.events_panel import EventsPanel
 from gui.live.notices import THUMBNAIL, notices_of
 from tracker.overlay import OverlayConfig
@@ -55,7 +55,7 @@ def decoded(still: bytes) -> np.ndarray:
 def test_a_thumbnail_is_filled_by_the_object_and_the_still_shows_all(result: FrameResult, *, watched: bool) -> None:
     picture = None
     if watched:
-        picturer = Picturer(PLAIN)
+        picturer = FrameRenderer(PLAIN)
         picturer.fit((WIDTH // 2, HEIGHT // 2))
         picture = picturer(result)
     first, second = notices_of(result, picture, PLAIN, source="camera", clip=None)
@@ -105,7 +105,7 @@ def test_names_are_as_large_on_a_dense_screen() -> None:
     areas = []
     for density, enlarged in ((1, 1.0), (2, 1.0), (2, 1.5)):
         size = round(300 * density / enlarged), round(200 * density / enlarged)
-        picturer = Picturer(OverlayConfig(boxes=False, masks=False))
+        picturer = FrameRenderer(OverlayConfig(boxes=False, masks=False))
         picturer.fit((300 * density, 200 * density), density)
         picture = picturer(one_person(*size))
         assert picture is not None

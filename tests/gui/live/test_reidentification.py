@@ -129,5 +129,7 @@ def test_looks_are_not_taken_for_settings_without_them() -> None:
     tracker.change(TrackerConfig(appearance="none"), embedder)
     crowd = Crowds().detect([np.zeros((4, 4, 3), np.uint8)])[0]
     for moment in range(5):
-        tracker.update(crowd, moment / 25, look=lambda rows: embedder(np.empty((4, 4, 3), np.uint8), crowd.boxes[rows]))
+        tracker.update(
+            crowd, moment / 25, embed_rows=lambda rows: embedder(np.empty((4, 4, 3), np.uint8), crowd.boxes[rows])
+        )
     assert embedder.asked == 0

@@ -27,7 +27,7 @@ def core_events(store: Path, line: LineRule) -> list[Event]:
         info = recording.info
         analytics = Analytics(Rules(line=(line,)), info.labels, width=info.width, height=info.height)
         found: list[Event] = []
-        for stretch in recording.stretches():
+        for stretch in recording.chunks():
             for _, time, rows in stretch.by_frame():
                 found += analytics(as_tracks(rows), time)
         return [*found, *analytics.finish()]
@@ -86,7 +86,7 @@ def test_corrections_are_saved_undone_done_again_exported_and_found_again(
         labels = opened.info.labels
         moved = opened.observations_of(777)
     assert labels[int(moved.class_ids[0])] == "tram"
-    assert Origin.SET in moved.origins.tolist()
+    assert Origin.MANUAL in moved.origins.tolist()
 
     again.recordings.export()
     dialog = again.recordings.findChild(ExportDialog)
@@ -159,7 +159,7 @@ def test_the_heat_map_is_the_core_s_and_follows_corrections(finished: App, clip:
     assert before is not None
     with Recording(recording.store) as store:
         analytics = Analytics(Rules(), store.info.labels, width=store.info.width, height=store.info.height)
-        for stretch in store.stretches():
+        for stretch in store.chunks():
             for _, time, rows in stretch.by_frame():
                 analytics(as_tracks(rows), time)
     np.testing.assert_allclose(before.seconds, analytics.heat.seconds)

@@ -10,7 +10,7 @@ import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
 
-from gui.recording.annotation import job_of, orders_of_settings
+from gui.recording.annotation import job_of, request_of_settings
 from gui.window import Window
 from tests.annotate.tiny import write_clip
 from tests.gui.conftest import App, rows_of
@@ -143,7 +143,7 @@ def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: 
     assert ended[: len(begun)] == begun
 
     unbroken = job_of(video, tmp_path / "unbroken")
-    annotate_recording(unbroken, orders_of_settings(load_settings(app.tree, "test"), refine=False))
+    annotate_recording(unbroken, request_of_settings(load_settings(app.tree, "test"), refine=False))
     assert rows_of(unbroken.store) == ended
 
 

@@ -185,7 +185,7 @@ def scores(problem: Problem) -> tuple[object, object]:
     seen = refine(Observations.from_tracks(found, problem.frames), times).observations
     ones = np.ones(len(seen), np.int64)
     rows = MotRows(seen.frames + 1, seen.ids, seen.boxes.astype(float), seen.scores.astype(float), ones, 10)
-    prepared = prepare(problem.truth, rows, problem.length, rules=problem.rules, where=problem.name)
+    prepared = prepare(problem.ground_truth, rows, problem.length, rules=problem.rules, where=problem.name)
     return evaluate(problem, config), evaluate_sequence(prepared)
 
 

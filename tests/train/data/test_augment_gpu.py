@@ -10,18 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.train.shapes import write_shapes
-from tracker.train.data.augment import AugmentConfig, Picture, Truth
+from tracker.train.data.augment import AugmentConfig, TrainingSample, Truth
 from tracker.train.data.augment_gpu import DeviceData, Tiles
 from tracker.train.data.batches import Batch, to_device
 from tracker.train.data.detection import load_data
-from tracker.train.distil import Teaching, known_truth
+from tracker.train.distil import DistillConfig, known_truth
 from tracker.train.losses import TruthTensors
 
 CPU = torch.device("cpu")
 PLAIN = AugmentConfig(mosaic=0.5, flip=0.5, colour=0.0, copy_paste=0.0, mixup=0.0)
 
 
-def square(left: int, top: int, side: int, *, width: int = 120, height: int = 90) -> Picture:
+def square(left: int, top: int, side: int, *, width: int = 120, height: int = 90) -> TrainingSample:
     """A red square on grey, with a mask that covers its right half."""
     image = np.full((height, width, 3), 60, np.uint8)
     image[top : top + side, left : left + side] = (250, 20, 20)
@@ -31,8 +31,8 @@ def square(left: int, top: int, side: int, *, width: int = 120, height: int = 90
     one = np.ones((1, 1), np.float32)
     none = np.empty((0, 4), np.float32)
     told = np.zeros(one.shape[1], np.float32)
-    truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), none, told)
-    return Picture(image, truth)
+    ground_truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), none, told)
+    return TrainingSample(image, ground_truth)
 
 
 def reddish(image: np.ndarray) -> np.ndarray:
@@ -51,15 +51,15 @@ def data() -> DeviceData:
 def test_boxes_lie_where_the_squares_are_drawn(data: DeviceData, seed: int, mosaic: float) -> None:
     (batch,) = data.epoch(epoch=0, batch_size=6, sizes=(128,), augment=replace(PLAIN, mosaic=mosaic), seed=seed)
     assert batch.images.shape == (6, 128, 128, 3)
-    for image, truth in zip(batch.images.numpy(), batch.truths, strict=True):
-        assert isinstance(truth, TruthTensors)
+    for image, ground_truth in zip(batch.images.numpy(), batch.truths, strict=True):
+        assert isinstance(ground_truth, TruthTensors)
         drawn = reddish(image)
         rows, columns = np.mgrid[:128, :128] + 0.5
         told = np.zeros_like(drawn)
-        for x1, y1, x2, y2 in (*truth.boxes.tolist(), *truth.ignored.tolist()):
+        for x1, y1, x2, y2 in (*ground_truth.boxes.tolist(), *ground_truth.ignored.tolist()):
             told |= (columns > x1 - 1) & (columns < x2 + 1) & (rows > y1 - 1) & (rows < y2 + 1)
         assert not (drawn & ~told).any()  # nothing red outside boxes and ignored regions
-        for x1, y1, x2, y2 in truth.boxes.tolist():
+        for x1, y1, x2, y2 in ground_truth.boxes.tolist():
             inside = (columns > x1 + 1) & (columns < x2 - 1) & (rows > y1 + 1) & (rows < y2 - 1)
             assert drawn[inside].all()
 
@@ -76,19 +76,19 @@ def test_masks_turn_with_the_picture(data: DeviceData, flipped: bool) -> None:
         torch.full((1, 4), flipped),
         empty,
     )
-    (truth,) = data.move_truth(still)
-    left, right = truth.masks[0, :, :32].float().mean(), truth.masks[0, :, 32:].float().mean()
+    (ground_truth,) = data.move_truth(still)
+    left, right = ground_truth.masks[0, :, :32].float().mean(), ground_truth.masks[0, :, 32:].float().mean()
     assert (float(left), float(right)) == ((255.0, 0.0) if flipped else (0.0, 255.0))
     factor = 128 / 120
     x1 = (120 - 20 - 24 if flipped else 20) * factor
-    np.testing.assert_allclose(truth.boxes[0, [0, 2]].numpy(), [x1, x1 + 24 * factor], atol=0.05)
+    np.testing.assert_allclose(ground_truth.boxes[0, [0, 2]].numpy(), [x1, x1 + 24 * factor], atol=0.05)
 
 
 def test_shrunk_pictures_are_averaged_not_skipped() -> None:
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::2] = 200
-    truth = Truth.empty(1)
-    data = DeviceData([Picture(stripes, truth)], size=128, device=CPU)
+    ground_truth = Truth.empty(1)
+    data = DeviceData([TrainingSample(stripes, ground_truth)], size=128, device=CPU)
     whole = torch.tensor([[[0.0, 0.0, 128.0, 128.0], *[[0.0] * 4] * 3]])
     zeros = torch.zeros(1, 4)
     tiles = Tiles(zeros.long(), torch.full((1, 4), 0.5), zeros, zeros, zeros.bool(), whole)
@@ -114,14 +114,16 @@ def test_what_is_drawn_hangs_on_seed_epoch_and_step_alone(data: DeviceData) -> N
 def test_truth_of_real_labels_is_whole(tmp_path: Path) -> None:
     shapes = load_data(write_shapes(tmp_path / "s", images=4))[0]["train"]
     tables = shapes.targets()
-    pictures = [Picture(s.read(), known_truth(s, shapes, None, Teaching(), tables)) for s in shapes.samples]
+    pictures = [TrainingSample(s.read(), known_truth(s, shapes, None, DistillConfig(), tables)) for s in shapes.samples]
     data = DeviceData(pictures, size=160, device=CPU)
     still = AugmentConfig(mosaic=0.0, flip=0.0, zoom=1.0, colour=0.0)
     (batch,) = data.epoch(epoch=0, batch_size=4, sizes=(160,), augment=still, seed=1)
     images, truths = to_device(batch, CPU)
     assert images.shape == (4, 3, 160, 160)
-    assert sum(len(truth.boxes) for truth in truths) == sum(len(sample.boxes) for sample in shapes.samples)
-    found = sorted(map(tuple, torch.cat([truth.boxes for truth in truths]).round().tolist()))
+    assert sum(len(ground_truth.boxes) for ground_truth in truths) == sum(
+        len(sample.boxes) for sample in shapes.samples
+    )
+    found = sorted(map(tuple, torch.cat([ground_truth.boxes for ground_truth in truths]).round().tolist()))
     expected = sorted(map(tuple, np.concatenate([sample.boxes for sample in shapes.samples]).round().tolist()))
     np.testing.assert_allclose(found, expected, atol=1.01)
-    assert all(bool(truth.has_mask.all()) for truth in truths)
+    assert all(bool(ground_truth.has_mask.all()) for ground_truth in truths)

@@ -17,15 +17,15 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
-from tracker.formats.core.chunks import Holds, Summary, TrackRow
+from tracker.formats.core.chunks import Capability, Summary, TrackRow
 from tracker.formats.core.rle import Rle, text_to_runs
 
 __all__ = [
     "NOTHING_KNOWN",
     "Annotations",
     "Collector",
+    "ExternalInfo",
     "Frames",
-    "Known",
     "Objects",
     "Polygons",
     "Segmentation",
@@ -115,15 +115,15 @@ class Annotations:
         sizes = list(zip(frames.widths.tolist(), frames.heights.tolist(), strict=True))
         times = frames.times[np.isfinite(frames.times)]
         facts = {
-            Holds.TRACKS: bool((objects.track_ids > 0).any()),
-            Holds.CLASSES: len(np.unique(objects.class_ids)) > 1,
-            Holds.SCORES: bool(np.isfinite(objects.scores).any()),
-            Holds.MASKS: any(isinstance(item, str) for item in objects.segmentations),
-            Holds.POLYGONS: any(isinstance(item, tuple) for item in objects.segmentations),
-            Holds.TIMES: len(times) > 0,
-            Holds.OCCLUSION: bool(objects.occluded.any()),
-            Holds.KEYFRAMES: not objects.keyframes.all(),
-            Holds.UNTRACKED: bool((objects.track_ids == 0).any()),
+            Capability.TRACKS: bool((objects.track_ids > 0).any()),
+            Capability.CLASSES: len(np.unique(objects.class_ids)) > 1,
+            Capability.SCORES: bool(np.isfinite(objects.scores).any()),
+            Capability.MASKS: any(isinstance(item, str) for item in objects.segmentations),
+            Capability.POLYGONS: any(isinstance(item, tuple) for item in objects.segmentations),
+            Capability.TIMES: len(times) > 0,
+            Capability.OCCLUSION: bool(objects.occluded.any()),
+            Capability.KEYFRAMES: not objects.keyframes.all(),
+            Capability.UNTRACKED: bool((objects.track_ids == 0).any()),
         }
         return Summary(
             first_frame=int(frames.indices[0]) if len(frames) else 0,
@@ -132,7 +132,7 @@ class Annotations:
             first_size=sizes[0] if sizes else (0, 0),
             sizes=tuple(sorted(set(sizes))),
             are_images=any(frames.names),
-            content=Holds(sum(fact.value for fact, holds in facts.items() if holds)),
+            content=Capability(sum(fact.value for fact, holds in facts.items() if holds)),
         )
 
     def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
@@ -183,7 +183,7 @@ class Annotations:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExternalInfo:
     """What the user tells beside the file, for formats that leave it out."""
 
     width: int = 0
@@ -197,7 +197,7 @@ class Known:
     """Width and height of single images by their names without suffix."""
 
 
-NOTHING_KNOWN = Known()
+NOTHING_KNOWN = ExternalInfo()
 
 LARGEST_PICTURE = 2**28
 """Pixels; four times what the largest video has. A mask of a picture is laid out in memory."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from tracker.formats.core.annotations import Annotations, Segmentation
 
-__all__ = ["AnnotationParts", "Holds", "Summary", "TrackRow"]
+__all__ = ["AnnotationParts", "Capability", "Summary", "TrackRow"]
 
 
-class Holds(Flag):
+class Capability(Flag):
     """What a format has a place for, beside frame numbers and boxes."""
 
     TRACKS = auto()
@@ -44,7 +44,7 @@ class Summary:
     """All sizes that occur, in order."""
     are_images: bool
     """Whether pictures have file names of their own, as frames of a video have not."""
-    content: Holds
+    content: Capability
     """What is made use of."""
 
 

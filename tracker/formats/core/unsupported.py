@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 
-from tracker.formats.core.chunks import Holds
+from tracker.formats.core.chunks import Capability
 
-__all__ = ["warn_of_losses"]
+__all__ = ["warn_unsupported"]
 
 log = logging.getLogger(__name__)
 
 
 _NAMES = {
-    Holds.TRACKS: "track ids",
-    Holds.CLASSES: "classes",
-    Holds.SCORES: "scores",
-    Holds.MASKS: "masks",
-    Holds.POLYGONS: "outlines",
-    Holds.TIMES: "time stamps",
-    Holds.OCCLUSION: "whether an object is hidden",
-    Holds.KEYFRAMES: "which boxes are interpolated",
-    Holds.UNTRACKED: "objects without a track (each gets an id of its own)",
+    Capability.TRACKS: "track ids",
+    Capability.CLASSES: "classes",
+    Capability.SCORES: "scores",
+    Capability.MASKS: "masks",
+    Capability.POLYGONS: "outlines",
+    Capability.TIMES: "time stamps",
+    Capability.OCCLUSION: "whether an object is hidden",
+    Capability.KEYFRAMES: "which boxes are interpolated",
+    Capability.UNTRACKED: "objects without a track (each gets an id of its own)",
 }
 
 
-def warn_of_losses(content: Holds, format_name: str, holds: Holds) -> None:
+def warn_unsupported(content: Capability, format_name: str, holds: Capability) -> None:
     """Log one warning that lists what of the content will be missing from the file, where anything is."""
     lost = content & ~holds
     if lost:

@@ -81,7 +81,7 @@ class _Fragment:
         self.tail = np.empty(0), np.empty((0, 4))
         self.count, self.scores = 0, 0.0
         self.classes = np.zeros(0, np.int64)
-        self.look: ndarray | None = None
+        self.embed_rows: ndarray | None = None
 
     def add(self, rows: Observations, times: Float64[ndarray, " k"], span_s: float) -> None:
         """Take its next rows."""
@@ -100,8 +100,8 @@ class _Fragment:
         classes[: len(self.classes)] += self.classes
         self.classes = classes
         if rows.embeddings is not None:
-            look = rows.embeddings.sum(axis=0)
-            self.look = look if self.look is None else self.look + look
+            embed_rows = rows.embeddings.sum(axis=0)
+            self.embed_rows = embed_rows if self.embed_rows is None else self.embed_rows + embed_rows
 
     def finish(self, span_s: float) -> list[float]:
         """What is kept of it, in the order of COLUMNS."""
@@ -135,14 +135,14 @@ def cut_tracks(
             if begins[start]:
                 if going is not None:
                     cuts.extend(going.finish(span_s))
-                    looks.append(going.look)
+                    looks.append(going.embed_rows)
                 going = _Fragment(int(part.ids[0]), int(part.frames[0]), float(when[start]))
             assert going is not None
             going.add(part, when[start:stop], span_s)
     if going is not None:
         cuts.extend(going.finish(span_s))
-        looks.append(going.look)
-    return _table(np.array(cuts).reshape(-1, COLUMNS), [look for look in looks if look is not None])
+        looks.append(going.embed_rows)
+    return _table(np.array(cuts).reshape(-1, COLUMNS), [embed_rows for embed_rows in looks if embed_rows is not None])
 
 
 def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray]) -> CutTracks:

@@ -211,5 +211,5 @@ def _smoothed(
     if not filling.smooth:
         share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
         boxes = measured[source] + (measured[following] - measured[source]) * share[:, None]
-    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & (smoothed.blur[full] <= filling.most_blur)))
+    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & (smoothed.position_std[full] <= filling.most_blur)))
     return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen].astype(np.float32), source[chosen], seen[chosen]

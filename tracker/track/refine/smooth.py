@@ -34,7 +34,7 @@ class Smoothed:
     frames: Int64[ndarray, " m"]
     tracks: Int64[ndarray, " m"]
     boxes: Float64[ndarray, "m 4"]
-    blur: Float64[ndarray, " m"]
+    position_std: Float64[ndarray, " m"]
     """Standard deviation of the box's place, as a share of its size."""
 
 

@@ -19,7 +19,7 @@ from numpy.random import Generator
 from tracker.train.data.detection import MASK_SIZE
 from tracker.types import Image
 
-__all__ = ["AugmentConfig", "Picture", "Truth", "make_picture"]
+__all__ = ["AugmentConfig", "TrainingSample", "Truth", "make_picture"]
 
 FILL = 114
 
@@ -60,7 +60,7 @@ class Truth:
     has_mask: Bool[ndarray, " n"]
     ignored: Float32[ndarray, "r 4"]
     """Regions in which no anchor is taught to be silent."""
-    untold: Float32[ndarray, " c"]
+    unlabelled: Float32[ndarray, " c"]
     """1 for each class that neither labels nor a teacher tell of in some part of the picture, else 0."""
 
     @classmethod
@@ -69,8 +69,8 @@ class Truth:
         none = np.empty((0, 4), np.float32)
         per_class = np.empty((0, classes), np.float32)
         masks = np.empty((0, MASK_SIZE, MASK_SIZE), np.uint8)
-        weights, has_mask, untold = np.empty(0, np.float32), np.empty(0, bool), np.zeros(classes, np.float32)
-        return cls(none, none, per_class, per_class, weights, masks, has_mask, none, untold)
+        weights, has_mask, unlabelled = np.empty(0, np.float32), np.empty(0, bool), np.zeros(classes, np.float32)
+        return cls(none, none, per_class, per_class, weights, masks, has_mask, none, unlabelled)
 
     def keep(self, rows: ndarray) -> Self:
         """The chosen objects; regions stay."""
@@ -84,40 +84,40 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class TrainingSample:
     """An image with its truth, before or after augmentation."""
 
     image: Image
-    truth: Truth
+    ground_truth: Truth
 
 
-def mirror(picture: Picture) -> Picture:
+def mirror(picture: TrainingSample) -> TrainingSample:
     """Left becomes right."""
     width = picture.image.shape[1]
-    truth = picture.truth
+    ground_truth = picture.ground_truth
 
     def swap(boxes: ndarray) -> ndarray:
         x1, y1, x2, y2 = boxes.T
         return np.stack((width - x2, y1, width - x1, y2), axis=1)
 
-    return Picture(
+    return TrainingSample(
         np.ascontiguousarray(picture.image[:, ::-1]),
         Truth(
-            swap(truth.boxes),
-            swap(truth.full_boxes),
-            truth.classes,
-            truth.class_weights,
-            truth.weights,
-            np.ascontiguousarray(truth.masks[:, :, ::-1]),
-            truth.has_mask,
-            swap(truth.ignored),
-            truth.untold,
+            swap(ground_truth.boxes),
+            swap(ground_truth.full_boxes),
+            ground_truth.classes,
+            ground_truth.class_weights,
+            ground_truth.weights,
+            np.ascontiguousarray(ground_truth.masks[:, :, ::-1]),
+            ground_truth.has_mask,
+            swap(ground_truth.ignored),
+            ground_truth.unlabelled,
         ),
     )
 
 
 def place(
-    canvas: Image, picture: Picture, *, scale: float, left: float, top: float, window: tuple[int, int, int, int]
+    canvas: Image, picture: TrainingSample, *, scale: float, left: float, top: float, window: tuple[int, int, int, int]
 ) -> Truth:
     """Draw the picture, scaled, with its corner at (left, top), inside the window only; give its truth there.
 
@@ -127,9 +127,9 @@ def place(
     height, width = picture.image.shape[:2]
     x1, y1 = max(x1, int(np.ceil(left))), max(y1, int(np.ceil(top)))
     x2, y2 = min(x2, int(left + width * scale)), min(y2, int(top + height * scale))
-    truth = picture.truth
+    ground_truth = picture.ground_truth
     if x2 <= x1 or y2 <= y1:
-        return Truth.empty(len(truth.untold))
+        return Truth.empty(len(ground_truth.unlabelled))
     shrunk = scale < 0.6
     source = picture.image
     source_scale_x = source_scale_y = scale
@@ -157,7 +157,7 @@ def place(
         inside: ndarray = np.clip(boxes, low, high)
         return inside
 
-    moved, regions = move(truth.boxes), cut(move(truth.ignored))
+    moved, regions = move(ground_truth.boxes), cut(move(ground_truth.ignored))
     visible = cut(moved)
     size_before, size_after = moved[:, 2:] - moved[:, :2], visible[:, 2:] - visible[:, :2]
     share = size_after.prod(axis=1) / np.maximum(size_before.prod(axis=1), 1e-6)
@@ -167,18 +167,18 @@ def place(
     regions = regions[((regions[:, 2:] - regions[:, :2]) > 0).all(axis=1)]
     return Truth(
         visible[clear],
-        move(truth.full_boxes)[clear],
-        truth.classes[clear],
-        truth.class_weights[clear],
-        truth.weights[clear],
-        truth.masks[clear],
-        truth.has_mask[clear],
+        move(ground_truth.full_boxes)[clear],
+        ground_truth.classes[clear],
+        ground_truth.class_weights[clear],
+        ground_truth.weights[clear],
+        ground_truth.masks[clear],
+        ground_truth.has_mask[clear],
         regions,
-        truth.untold,
+        ground_truth.unlabelled,
     )
 
 
-def single(picture: Picture, size: int, rng: Generator, config: AugmentConfig) -> Picture:
+def single(picture: TrainingSample, size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
     """The picture fitted to a square, zoomed and shifted; what it does not fill is grey."""
     height, width = picture.image.shape[:2]
     zoom = float(np.exp(rng.uniform(-np.log(config.zoom), np.log(config.zoom) * 0.6)))
@@ -186,14 +186,14 @@ def single(picture: Picture, size: int, rng: Generator, config: AugmentConfig) -
     free_x, free_y = size - width * scale, size - height * scale
     left, top = (float(rng.uniform(min(free, 0.0), max(free, 0.0))) for free in (free_x, free_y))
     canvas = np.full((size, size, 3), FILL, np.uint8)
-    return Picture(canvas, place(canvas, picture, scale=scale, left=left, top=top, window=(0, 0, size, size)))
+    return TrainingSample(canvas, place(canvas, picture, scale=scale, left=left, top=top, window=(0, 0, size, size)))
 
 
-def mosaic(pictures: list[Picture], size: int, rng: Generator, config: AugmentConfig) -> Picture:
+def mosaic(pictures: list[TrainingSample], size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
     """Four pictures around a random point (Bochkovskiy et al., YOLOv4, 2020), each zoomed on its own."""
     centre_x, centre_y = (round(size * float(rng.uniform(0.3, 0.7))) for _ in range(2))
     canvas = np.full((size, size, 3), FILL, np.uint8)
-    truth: Truth | None = None
+    ground_truth: Truth | None = None
     for corner, picture in enumerate(pictures):
         right, below = corner % 2, corner // 2
         window = (
@@ -209,33 +209,41 @@ def mosaic(pictures: list[Picture], size: int, rng: Generator, config: AugmentCo
         left = window[0] - max(slack_x, 0.0) * float(rng.uniform())
         top = window[1] - max(slack_y, 0.0) * float(rng.uniform())
         part = place(canvas, picture, scale=scale, left=left, top=top, window=window)
-        truth = part if truth is None else truth.join(part)
-    assert truth is not None
-    return Picture(canvas, truth)
+        ground_truth = part if ground_truth is None else ground_truth.join(part)
+    assert ground_truth is not None
+    return TrainingSample(canvas, ground_truth)
 
 
-def paste_objects(picture: Picture, donor: Picture, rng: Generator) -> Picture:
+def paste_objects(picture: TrainingSample, donor: TrainingSample, rng: Generator) -> TrainingSample:
     """Masked objects of the donor copied in (Ghiasi et al., Simple Copy-Paste, 2021) where they hide little."""
-    image, truth = picture.image.copy(), picture.truth
+    image, ground_truth = picture.image.copy(), picture.ground_truth
     size_y, size_x = image.shape[:2]
-    for row in np.flatnonzero(donor.truth.has_mask & (donor.truth.weights == 1))[:6]:
-        x1, y1, x2, y2 = np.round(donor.truth.full_boxes[row]).astype(int)
+    for row in np.flatnonzero(donor.ground_truth.has_mask & (donor.ground_truth.weights == 1))[:6]:
+        x1, y1, x2, y2 = np.round(donor.ground_truth.full_boxes[row]).astype(int)
         height, width = donor.image.shape[:2]
         inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height and x2 - x1 > 8 and y2 - y1 > 8
         if not inside or x2 - x1 > size_x // 2 or y2 - y1 > size_y // 2:
             continue
         left, top = int(rng.integers(0, size_x - (x2 - x1))), int(rng.integers(0, size_y - (y2 - y1)))
         box = np.array([[left, top, left + x2 - x1, top + y2 - y1]], np.float32)
-        low, high = np.maximum(truth.boxes[:, :2], box[:, :2]), np.minimum(truth.boxes[:, 2:], box[:, 2:])
+        low, high = np.maximum(ground_truth.boxes[:, :2], box[:, :2]), np.minimum(ground_truth.boxes[:, 2:], box[:, 2:])
         hidden = np.maximum(high - low, 0).prod(axis=1)
-        if len(hidden) and (hidden / np.maximum((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(axis=1), 1)).max() > 0.2:
+        if (
+            len(hidden)
+            and (hidden / np.maximum((ground_truth.boxes[:, 2:] - ground_truth.boxes[:, :2]).prod(axis=1), 1)).max()
+            > 0.2
+        ):
             continue
-        alpha = cv2.resize(donor.truth.masks[row], (x2 - x1, y2 - y1))[..., None].astype(np.float32) / 255
+        alpha = cv2.resize(donor.ground_truth.masks[row], (x2 - x1, y2 - y1))[..., None].astype(np.float32) / 255
         window = image[top : top + y2 - y1, left : left + x2 - x1]
         window[:] = (donor.image[y1:y2, x1:x2] * alpha + window * (1 - alpha)).astype(np.uint8)
-        one = donor.truth.keep(np.array([row]))
-        truth = truth.join(replace(one, boxes=box, full_boxes=box, ignored=truth.ignored[:0], untold=truth.untold))
-    return Picture(image, truth)
+        one = donor.ground_truth.keep(np.array([row]))
+        ground_truth = ground_truth.join(
+            replace(
+                one, boxes=box, full_boxes=box, ignored=ground_truth.ignored[:0], unlabelled=ground_truth.unlabelled
+            )
+        )
+    return TrainingSample(image, ground_truth)
 
 
 def recolour(image: Image, rng: Generator, strength: float) -> Image:
@@ -253,11 +261,11 @@ def recolour(image: Image, rng: Generator, strength: float) -> Image:
 
 
 def make_picture(
-    index: int, fetch: Callable[[int], Picture], count: int, size: int, rng: Generator, config: AugmentConfig
-) -> Picture:
+    index: int, fetch: Callable[[int], TrainingSample], count: int, size: int, rng: Generator, config: AugmentConfig
+) -> TrainingSample:
     """The training picture of `index`, size x size; `fetch` gives the picture of any of `count` samples."""
 
-    def pick() -> Picture:
+    def pick() -> TrainingSample:
         other = fetch(int(rng.integers(count)))
         return mirror(other) if rng.uniform() < config.flip else other
 
@@ -274,5 +282,5 @@ def make_picture(
         other = single(pick(), size, rng, config)
         share = float(rng.beta(16, 16))
         blend = cv2.addWeighted(result.image, share, other.image, 1 - share, 0)
-        result = Picture(blend, result.truth.join(other.truth))
-    return Picture(recolour(result.image, rng, config.colour), result.truth)
+        result = TrainingSample(blend, result.ground_truth.join(other.ground_truth))
+    return TrainingSample(recolour(result.image, rng, config.colour), result.ground_truth)

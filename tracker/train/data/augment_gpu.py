@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from tracker.train.data.augment import FILL, AugmentConfig, Picture
+from tracker.train.data.augment import FILL, AugmentConfig, TrainingSample
 from tracker.train.data.batches import Batch
 from tracker.train.losses import TruthTensors
 
@@ -44,7 +44,7 @@ class Tiles(NamedTuple):
 class DeviceData:
     """Training pictures with their truth, ready to be mixed into batches."""
 
-    def __init__(self, pictures: Sequence[Picture], *, size: int, device: torch.device) -> None:
+    def __init__(self, pictures: Sequence[TrainingSample], *, size: int, device: torch.device) -> None:
         self.side = -(-size // 2 ** (LEVELS - 1)) * 2 ** (LEVELS - 1)
         sides = [self.side >> level for level in range(LEVELS)]
         self.offsets = [sum(side * side for side in sides[:level]) for level in range(LEVELS)]
@@ -66,7 +66,7 @@ class DeviceData:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _shrink(self, picture: Picture) -> tuple[UInt8[np.ndarray, "p 3"], tuple[int, int], tuple[float, float]]:
+    def _shrink(self, picture: TrainingSample) -> tuple[UInt8[np.ndarray, "p 3"], tuple[int, int], tuple[float, float]]:
         """(levels one after the other, stored width and height, scale in x and y)."""
         height, width = picture.image.shape[:2]
         factor = self.side / max(height, width)
@@ -81,30 +81,30 @@ class DeviceData:
         return np.concatenate([level.reshape(-1, 3) for level in levels]), (wide, tall), (wide / width, tall / height)
 
     def _keep_truth(
-        self, pictures: Sequence[Picture], scales: Sequence[tuple[float, float]], device: torch.device
+        self, pictures: Sequence[TrainingSample], scales: Sequence[tuple[float, float]], device: torch.device
     ) -> None:
-        truths = [picture.truth for picture in pictures]
+        truths = [picture.ground_truth for picture in pictures]
         most, regions = (max([1, *(len(part) for part in parts)]) for parts in
                          ([t.boxes for t in truths], [t.ignored for t in truths]))  # fmt: skip
         boxes = np.zeros((len(truths), most, 4), np.float32)
         ignored = np.zeros((len(truths), regions, 4), np.float32)
         objects = np.full((len(truths), most), -1, np.int64)
         start = 0
-        for place, (truth, (scale_x, scale_y)) in enumerate(zip(truths, scales, strict=True)):
+        for place, (ground_truth, (scale_x, scale_y)) in enumerate(zip(truths, scales, strict=True)):
             scale = np.array((scale_x, scale_y, scale_x, scale_y), np.float32)
-            count = len(truth.boxes)
-            boxes[place, :count] = truth.full_boxes * scale
-            ignored[place, : len(truth.ignored)] = truth.ignored * scale
+            count = len(ground_truth.boxes)
+            boxes[place, :count] = ground_truth.full_boxes * scale
+            ignored[place, : len(ground_truth.ignored)] = ground_truth.ignored * scale
             objects[place, :count] = np.arange(start, start + count)
             start += count
         self.boxes, self.ignored, self.objects = (torch.from_numpy(a).to(device) for a in (boxes, ignored, objects))
 
         def joined(name: str) -> Tensor:
-            return torch.from_numpy(np.concatenate([getattr(truth, name) for truth in truths])).to(device)
+            return torch.from_numpy(np.concatenate([getattr(ground_truth, name) for ground_truth in truths])).to(device)
 
         self.classes, self.class_weights, self.weights = map(joined, ("classes", "class_weights", "weights"))
         self.masks, self.has_mask = joined("masks"), joined("has_mask")
-        self.untold = torch.from_numpy(np.stack([truth.untold for truth in truths])).to(device)
+        self.unlabelled = torch.from_numpy(np.stack([ground_truth.unlabelled for ground_truth in truths])).to(device)
 
     def epoch(
         self,
@@ -218,7 +218,7 @@ class DeviceData:
         columns = [torch.split(part, per_canvas) for part in (*parts, masks, self.has_mask[found])]
         columns.append(torch.split(ignored[counts], counts.flatten(1).sum(dim=1).tolist()))
         used = (tiles.windows[..., 2:] > tiles.windows[..., :2]).all(dim=-1)
-        columns.append((self.untold[tiles.sources] * used[..., None]).amax(dim=1).unbind())
+        columns.append((self.unlabelled[tiles.sources] * used[..., None]).amax(dim=1).unbind())
         return [TruthTensors(*row) for row in zip(*columns, strict=True)]
 
 

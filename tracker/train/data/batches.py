@@ -15,7 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from tracker.train.data.augment import AugmentConfig, Picture, Truth, make_picture
+from tracker.train.data.augment import AugmentConfig, TrainingSample, Truth, make_picture
 from tracker.train.losses import TruthTensors
 from tracker.types import Image
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 def epoch_batches(
-    fetch: Callable[[int], Picture],
+    fetch: Callable[[int], TrainingSample],
     count: int,
     *,
     epoch: int,
@@ -63,7 +63,7 @@ def epoch_batches(
             for i, rng in zip(chosen[rank::ranks], generators, strict=True)
         ]
         seeds = [int(rng.integers(2**31)) for rng in generators]
-        return Batch(torch.from_numpy(np.stack([p.image for p in pictures])), [p.truth for p in pictures], seeds)
+        return Batch(torch.from_numpy(np.stack([p.image for p in pictures])), [p.ground_truth for p in pictures], seeds)
 
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Batch]] = deque()
@@ -84,17 +84,19 @@ def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, list[TruthTen
     """(images RGB 0..1 as (b, 3, h, w), truths) where the network is."""
     images = batch.images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
     return images, [
-        truth
-        if isinstance(truth, TruthTensors)
-        else TruthTensors(*(torch.from_numpy(getattr(truth, name)).to(device) for name in TruthTensors._fields))
-        for truth in batch.truths
+        ground_truth
+        if isinstance(ground_truth, TruthTensors)
+        else TruthTensors(*(torch.from_numpy(getattr(ground_truth, name)).to(device) for name in TruthTensors._fields))
+        for ground_truth in batch.truths
     ]
 
 
 def shown(batch: Batch) -> tuple[list[Image], list[Truth]]:
     """Pictures and truths in numpy, for a person to look at."""
     truths = [
-        Truth(*(part.cpu().numpy() for part in truth)) if isinstance(truth, TruthTensors) else truth
-        for truth in batch.truths
+        Truth(*(part.cpu().numpy() for part in ground_truth))
+        if isinstance(ground_truth, TruthTensors)
+        else ground_truth
+        for ground_truth in batch.truths
     ]
     return list(batch.images.cpu().numpy()), truths

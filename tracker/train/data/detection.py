@@ -30,7 +30,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from tracker.errors import ConfigError, FormatError
-from tracker.evaluate.truth import DataSet, Outline, Sample
+from tracker.evaluate.ground_truth import DataSet, Outline, Sample
 from tracker.formats.core.polygons import to_outlines
 from tracker.formats.core.rle import runs_to_text
 from tracker.image_file import IMAGE_SUFFIXES, decode_image

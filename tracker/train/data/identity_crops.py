@@ -70,7 +70,7 @@ def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
     with Recording(path) as recording:
         indices, _ = recording.frame_times()
         recorded = recording.observations_in(0, int(indices.max(initial=0)))
-        seen = recorded[recorded.origins != Origin.FILLED]
+        seen = recorded[recorded.origins != Origin.INTERPOLATED]
         return TrackBoxes(seen.frames, seen.tracks, seen.boxes)
 
 
@@ -80,11 +80,11 @@ def cut_crops(
     *,
     size: tuple[int, int],
     every: int = 5,
-    stretches: int = 4,
+    chunks: int = 4,
 ) -> Crops:
     """Every fifth box of each track, cut out and scaled to `size` (height, width).
 
-    The video is cut into as many equal `stretches` as told. Raises FormatError when nothing can be cut.
+    The video is cut into as many equal `chunks` as told. Raises FormatError when nothing can be cut.
     """
     source = open_source(video)
     try:
@@ -104,7 +104,7 @@ def cut_crops(
         source.close()
     if not rows:
         raise FormatError(f"{tracks}: no box of {SMALLEST} pixels or more lies in a frame of {video}")
-    moments = found.frames[rows] * stretches // (int(found.frames.max()) + 1)
+    moments = found.frames[rows] * chunks // (int(found.frames.max()) + 1)
     return Crops(np.stack(images), found.ids[rows], moments)
 
 
