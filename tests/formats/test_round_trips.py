@@ -38,7 +38,7 @@ WORLDS = {
         empty_frames=False,
         images=False,
     ),
-    "coco": World(),
+    "coco": World(crowds=True),
     "yolo": World(
         tracked=False,
         scores=False,
@@ -56,8 +56,8 @@ WORLDS = {
     ),
     "labelstudio": World(**BOXES, untracked=False, scores=False, occluded=False, empty_frames=False, images=False),
     "kitti": World(**BOXES, labels=PLAIN_LABELS, times=False, keyframes=False, empty_frames=False, images=False),
-    "jsonl": World(),
-    "csv": World(empty_frames=False),
+    "jsonl": World(crowds=True),
+    "csv": World(empty_frames=False, crowds=True),
     "parquet": World(),
 }
 SELF_CONTAINED = {"coco", "jsonl", "parquet"}

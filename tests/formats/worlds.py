@@ -34,6 +34,7 @@ class World:
     times: bool = True
     occluded: bool = True
     keyframes: bool = True
+    crowds: bool = False
     empty_frames: bool = True
     contiguous: bool = False
     images: bool = True
@@ -117,6 +118,7 @@ def _add(
         segmentation=segmentation,
         occluded=world.occluded and draw(st.booleans()),
         keyframe=not world.keyframes or draw(st.booleans()),
+        crowd=world.crowds and draw(st.booleans()),
     )
 
 
@@ -128,7 +130,7 @@ def assert_same(found: Annotations, expected: Annotations) -> None:
     assert found.frames.names == expected.frames.names
     for column in ("times", "widths", "heights"):
         np.testing.assert_array_equal(getattr(found.frames, column), getattr(expected.frames, column), column)
-    for column in ("frames", "track_ids", "class_ids", "scores", "occluded", "keyframes"):
+    for column in ("frames", "track_ids", "class_ids", "scores", "occluded", "keyframes", "crowds"):
         np.testing.assert_array_equal(getattr(found.objects, column), getattr(expected.objects, column), column)
     np.testing.assert_allclose(found.objects.boxes, expected.objects.boxes, rtol=0, atol=1.5e-6)
     assert found.objects.segmentations == expected.objects.segmentations

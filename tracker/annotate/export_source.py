@@ -90,6 +90,7 @@ class RecordedParts:
             segmentations=rows.masks or (),
             occluded=np.zeros(len(rows), bool),
             keyframes=rows.origins != Origin.INTERPOLATED,
+            crowds=np.zeros(len(rows), bool),
         )
         return Annotations(self.source, self.labels, self._frames(stretch.frames, stretch.times), objects)
 

@@ -15,30 +15,34 @@ several videos, the one called as the known video is read, whatever folder and s
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
-from tracker.formats.core.annotations import (
-    NOTHING_KNOWN,
-    Annotations,
-    Collector,
-    ExternalInfo,
-    Polygons,
-    Segmentation,
-    tidy,
-)
+from tracker.errors import FormatError
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation, tidy
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.coco_content import (
+    Categories,
+    Id,
+    box_of,
+    coco_categories,
+    coco_id,
+    coco_mask,
+    entries,
+    is_crowd,
+)
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.core.polygons import to_window
-from tracker.formats.core.rle import Rle, rle_to_window, runs_to_text
+from tracker.formats.core.rle import rle_to_window
 
 __all__ = ["read", "write"]
+
+log = logging.getLogger(__name__)
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
@@ -47,69 +51,88 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     Raises FormatError for a file that breaks the format, or has several videos and none or more of the known name.
     """
     content = as_mapping(read_json(path), "file", path)
-    categories = [
-        as_mapping(item, f"categories[{row}]", path) for row, item in enumerate(_part(content, "categories", path))
-    ]
-    labels, class_ids = [], {}
-    for row, item in enumerate(categories):
-        class_ids[as_int(item.get("id"), f"categories[{row}].id", path)] = row
-        labels.append(as_text(item.get("name"), f"categories[{row}].name", path))
-    videos = [as_mapping(item, f"videos[{row}]", path) for row, item in enumerate(_part(content, "videos", path, []))]
-    rows = Collector(path, source=known.source, labels=labels)
-    if len(class_ids) < len(labels):
-        rows.refuse("categories", "an id stands twice")
+    categories = coco_categories(content, path)
+    if categories.passed_over:
+        log.warning("%s: no objects of %s, which only groups others", path, ", ".join(categories.passed_over))
+    videos = entries(content, "videos", path) if "videos" in content else []
+    rows = Collector(path, source=known.source, labels=categories.names)
     place = _chosen_video(videos, rows)
     own_video = None
     if place is not None:
         if len(videos) > 1:
-            own_video = as_int(videos[place].get("id"), f"videos[{place}].id", path)
+            own_video = coco_id(videos[place].get("id"), f"videos[{place}].id", path)
         rows.source = rows.source or _name_of(videos[place], place, path)
         if "file_names" in videos[place]:
-            _read_youtube_vis(content, place, own_video, rows, class_ids)
+            _read_youtube_vis(content, place, own_video, rows, categories)
             return rows.finish()
     frames, others = _read_images(content, own_video, rows)
-    seen: set[int] = set()
-    for row, item in enumerate(_part(content, "annotations", path)):
+    tracks = _TrackIds()
+    seen: set[Id] = set()
+    for row, item in enumerate(entries(content, "annotations", path)):
         where = f"annotations[{row}]"
-        item = as_mapping(item, where, path)
-        own_id = as_int(item.get("id", row), f"{where}.id", path)
+        own_id = coco_id(item.get("id", row), f"{where}.id", path)
         if own_id in seen:
             rows.refuse(where, f"id {own_id} stands twice")
         seen.add(own_id)
-        image_id = as_int(item.get("image_id"), f"{where}.image_id", path)
+        image_id = coco_id(item.get("image_id"), f"{where}.image_id", path)
         if image_id in others:
             continue
         if image_id not in frames:
-            rows.refuse(where, f"image {image_id} is not among the images")
+            hint = "; ids are text in one place and numbers in the other" if _kinds_differ(image_id, frames) else ""
+            rows.refuse(where, f"image {image_id!r} is not among the images{hint}")
         attributes = item.get("attributes")
         attributes = attributes if isinstance(attributes, dict) else {}
-        track_id = item.get("track_id", attributes.get("track_id"))
         _add(
             rows,
             where,
             frames[image_id],
             item.get("bbox"),
-            _class_of(item, class_ids, rows, where),
+            _class_of(item, categories, rows, where),
             item.get("segmentation"),
-            track_id=None if track_id is None else as_int(track_id, f"{where}.track_id", path),
+            track_id=tracks.number(item.get("track_id", attributes.get("track_id")), f"{where}.track_id", path),
             score=as_number(item["score"], f"{where}.score", path) if "score" in item else math.nan,
             occluded=bool(attributes.get("occluded", False)),
             keyframe=bool(attributes.get("keyframe", True)),
+            crowd=is_crowd(item),
         )
+    tracks.report(path)
     return rows.finish()
 
 
-def _part(content: dict[str, Any], name: str, path: Path | str, default: Any = None) -> list[Any]:
-    if name not in content and default is None:
-        Collector(path).refuse("", f"expected a COCO file with {name!r}, found {sorted(content)[:8]}")
-    return as_list(content.get(name, default), name, path)
+class _TrackIds:
+    """Numbers of tracks; ids that are texts are numbered in their order."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, int] = {}
+        self._has_numbers = False
+
+    def number(self, value: Any, where: str, path: Path | str) -> int | None:
+        """The track's number, None where there is no id."""
+        if value is None:
+            return None
+        if isinstance(value, str) and not value.strip().isdecimal():
+            return self._texts.setdefault(value, len(self._texts) + 1)
+        self._has_numbers = True
+        return as_int(int(value) if isinstance(value, str) else value, where, path)
+
+    def report(self, path: Path | str) -> None:
+        """Tell what was numbered; ids of both kinds in one file could not be told apart and are refused."""
+        if self._texts and self._has_numbers:
+            raise FormatError(f"{path}: track ids: some are numbers and some are texts; write all of them alike")
+        if self._texts:
+            log.warning("%s: %d tracks have texts for ids and are numbered from 1", path, len(self._texts))
 
 
-def _class_of(item: dict[str, Any], class_ids: dict[int, int], rows: Collector, where: str) -> int:
-    category = as_int(item.get("category_id"), f"{where}.category_id", rows.path)
-    if category not in class_ids:
-        rows.refuse(where, f"unknown class {category}; the file declares {sorted(class_ids)[:20]}")
-    return class_ids[category]
+def _kinds_differ(own: Id, others: Iterable[Id]) -> bool:
+    """Whether an id is text where the others are numbers, or the other way round."""
+    return any(isinstance(own, str) != isinstance(other, str) for other in others)
+
+
+def _class_of(item: dict[str, Any], categories: Categories, rows: Collector, where: str) -> int:
+    category = coco_id(item.get("category_id"), f"{where}.category_id", rows.path)
+    if category not in categories.rows:
+        rows.refuse(where, f"unknown class {category}; the file declares {list(categories.rows)[:20]}")
+    return categories.rows[category]
 
 
 def _chosen_video(videos: list[dict[str, Any]], rows: Collector) -> int | None:
@@ -131,7 +154,7 @@ def _name_of(video: dict[str, Any], place: int, path: Path | str) -> str:
     return as_text(video.get("name", video.get("file_name", folder)), f"videos[{place}].name", path)
 
 
-def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector) -> tuple[dict[int, int], set[int]]:
+def _read_images(content: dict[str, Any], own_video: Id | None, rows: Collector) -> tuple[dict[Id, int], set[Id]]:
     """Frame numbers by image id, and the ids of other videos' images.
 
     Images without a frame number are numbered in the order of their ids. A `frame_id`, unlike `frame_index`, counts
@@ -139,18 +162,18 @@ def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector
     """
     path = rows.path
     images, others = [], set()
-    for row, item in enumerate(_part(content, "images", path)):
+    for row, image in enumerate(entries(content, "images", path)):
         where = f"images[{row}]"
-        image = as_mapping(item, where, path)
-        image_id = as_int(image.get("id"), f"{where}.id", path)
-        if own_video is None or as_int(image.get("video_id"), f"{where}.video_id", path) == own_video:
+        image_id = coco_id(image.get("id"), f"{where}.id", path)
+        if own_video is None or coco_id(image.get("video_id"), f"{where}.video_id", path) == own_video:
             images.append((where, image_id, image))
         else:
             others.add(image_id)
     from_one = int(all(image.get("frame_id") != 0 for _, _, image in images))
-    rank = {image_id: place for place, image_id in enumerate(sorted(image_id for _, image_id, _ in images))}
+    ordered = sorted((image_id for _, image_id, _ in images), key=lambda own: (isinstance(own, str), own))
+    rank = {image_id: place for place, image_id in enumerate(ordered)}
     is_video = bool(content.get("videos"))
-    frames: dict[int, int] = {}
+    frames: dict[Id, int] = {}
     taken: set[int] = set()
     for where, image_id, item in images:
         if "frame_index" not in item and "frame_id" in item:
@@ -162,7 +185,6 @@ def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector
         frames[image_id] = index
         taken.add(index)
         name = as_text(item.get("file_name", ""), f"{where}.file_name", path)
-        checked = rows.safe_name(name, where) if name else ""
         time = item.get("time")
         rows.frame(
             index,
@@ -170,13 +192,13 @@ def _read_images(content: dict[str, Any], own_video: int | None, rows: Collector
             time=math.nan if time is None else as_number(time, f"{where}.time", path),
             width=as_int(item.get("width", 0), f"{where}.width", path),
             height=as_int(item.get("height", 0), f"{where}.height", path),
-            name="" if is_video else checked,
+            name="" if is_video else name,
         )
     return frames, others
 
 
 def _read_youtube_vis(
-    content: dict[str, Any], place: int, own_video: int | None, rows: Collector, class_ids: dict[int, int]
+    content: dict[str, Any], place: int, own_video: Id | None, rows: Collector, categories: Categories
 ) -> None:
     """Annotations that are whole tracks: one box and one mask, or null, for each frame."""
     path, video = rows.path, content["videos"][place]
@@ -186,20 +208,19 @@ def _read_youtube_vis(
     for index, name in enumerate(names):
         where = f"videos[{place}].file_names[{index}]"
         rows.frame(index, where, width=width, height=height, name=as_text(name, where, path))
-    for number, item in enumerate(_part(content, "annotations", path)):
+    for number, item in enumerate(entries(content, "annotations", path)):
         where = f"annotations[{number}]"
-        item = as_mapping(item, where, path)
-        if own_video is not None and as_int(item.get("video_id"), f"{where}.video_id", path) != own_video:
+        if own_video is not None and coco_id(item.get("video_id"), f"{where}.video_id", path) != own_video:
             continue
         boxes = as_list(item.get("bboxes"), f"{where}.bboxes", path, length=len(names))
         masks = as_list(
             item.get("segmentations", [None] * len(names)), f"{where}.segmentations", path, length=len(names)
         )
-        class_id = _class_of(item, class_ids, rows, where)
+        class_id, crowd = _class_of(item, categories, rows, where), is_crowd(item)
         track_id = as_int(item.get("id"), f"{where}.id", path)
         for index, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
             if box:
-                _add(rows, f"{where}[{index}]", index, box, class_id, mask, track_id=track_id)
+                _add(rows, f"{where}[{index}]", index, box, class_id, mask, track_id=track_id, crowd=crowd)
 
 
 def _add(
@@ -214,10 +235,10 @@ def _add(
     score: float = math.nan,
     occluded: bool = False,
     keyframe: bool = True,
+    crowd: bool = False,
 ) -> None:
-    x, y, width, height = (
-        as_number(value, f"{where}.bbox", rows.path) for value in as_list(bbox, f"{where}.bbox", rows.path, length=4)
-    )
+    mask = coco_mask(segmentation, where, rows.path)
+    x, y, width, height = box_of(bbox, mask, where, rows.path)
     rows.add(
         frame,
         (x, y, tidy(x + width), tidy(y + height)),
@@ -225,25 +246,11 @@ def _add(
         class_id=class_id,
         track_id=track_id,
         score=score,
-        segmentation=_segmentation(segmentation, rows, where),
+        segmentation=mask,
         occluded=occluded,
         keyframe=keyframe,
+        crowd=crowd,
     )
-
-
-def _segmentation(value: Any, rows: Collector, where: str) -> Rle | Polygons | None:
-    path, where = rows.path, f"{where}.segmentation"
-    if value is None or value == []:
-        return None
-    if isinstance(value, list):
-        outlines = [as_list(outline, where, path) for outline in value]
-        return tuple(tuple(as_number(edge, where, path) for edge in outline) for outline in outlines)
-    code = as_mapping(value, where, path)
-    height, width = (as_int(side, f"{where}.size", path) for side in as_list(code.get("size"), where, path, length=2))
-    counts = code.get("counts")
-    if isinstance(counts, list):
-        counts = runs_to_text(np.array([as_int(run, f"{where}.counts", path) for run in counts] or [0], np.int64))
-    return {"size": [height, width], "counts": as_text(counts, f"{where}.counts", path)}
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
@@ -320,7 +327,8 @@ def _annotation(annotations: Annotations, row: int, *, are_images: bool) -> dict
     if objects.track_ids[row]:
         entry["track_id"] = int(objects.track_ids[row])
     segmentation = objects.segmentations[row]
-    entry |= {"bbox": [x1, y1, width, height], "area": _area(segmentation, width * height, size), "iscrowd": 0}
+    entry |= {"bbox": [x1, y1, width, height], "area": _area(segmentation, width * height, size)}
+    entry["iscrowd"] = int(objects.crowds[row])
     if isinstance(segmentation, str):
         entry["segmentation"] = {"size": [size[1], size[0]], "counts": segmentation}
     elif segmentation is not None:

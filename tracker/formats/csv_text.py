@@ -23,7 +23,7 @@ __all__ = ["read", "write"]
 
 _WHOLE = {"frame", "width", "height", "track_id", "class_id"}
 _NUMBERS = {"time", "x1", "y1", "x2", "y2", "score"}
-_TRUTHS = {"occluded", "keyframe"}
+_TRUTHS = {"occluded", "keyframe", "crowd"}
 _NEEDED = ("frame", "x1", "y1", "x2", "y2")
 _NUMBER_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 

@@ -12,7 +12,8 @@ there is one. An event is `{"kind", "name", "time", "id", "class_id", "value"}`;
 happened. Frames without objects have their line too, so the time stamps are complete. Equal input gives equal bytes.
 
 Single images have `"width"`, `"height"` and `"image"` (the file name) in their line. An object outside any track has
-no `id`, one marked by hand no `score`; `"occluded": true` and `"keyframe": false` stand where they apply.
+no `id`, one marked by hand no `score`; `"occluded": true`, `"keyframe": false` and `"crowd": true` (a
+region of many objects) stand where they apply.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def _read_object(item: dict[str, Any], rows: Collector, frame: int, where: str) 
         segmentation=segmentation_from_json(item.get("segmentation"), rows, where),
         occluded=item.get("occluded") is True or item.get("state") == "coasting",
         keyframe=item.get("keyframe") is not False,
+        crowd=item.get("crowd") is True,
     )
 
 
@@ -126,6 +128,8 @@ def _line(annotations: Annotations, frame: int, rows: range, size: tuple[int, in
             entry["occluded"] = True
         if not objects.keyframes[row]:
             entry["keyframe"] = False
+        if objects.crowds[row]:
+            entry["crowd"] = True
         segmentation = objects.segmentations[row]
         if segmentation is not None:
             entry["segmentation"] = segmentation_to_json(segmentation, own_size)

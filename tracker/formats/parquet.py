@@ -118,14 +118,14 @@ def _checked(name: str, value: Any, where: str, path: Path | str) -> Any:
         return as_int(value, where, path)
     if name in ("image", "class", "segmentation"):
         return as_text(value, where, path)
-    return value if name in ("occluded", "keyframe") else as_number(value, where, path)
+    return value if name in ("occluded", "keyframe", "crowd") else as_number(value, where, path)
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """The whole of the annotations; the file appears under its name complete or not at all."""
     arrow, parquet = _library()
     whole, real, text, truth = arrow.int64(), arrow.float64(), arrow.string(), arrow.bool_()
-    kinds = [whole, real, whole, whole, text, whole, whole, text, real, real, real, real, real, truth, truth, text]
+    kinds = [whole, real, whole, whole, text, whole, whole, text, *[real] * 5, truth, truth, text, truth]
     head = {"version": 2, "source": annotations.source, "labels": annotations.labels}
     head["frames"] = _pack_frames(annotations)
     fields = [arrow.field(name, kind) for name, kind in zip(COLUMNS, kinds, strict=True)]

@@ -36,8 +36,6 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
     path, where = rows.path, f"line {root.line}"
     width, height = (to_int(root.words("size", side) or "0", side, path, where) for side in ("width", "height"))
     name, index = root.words("filename"), place
-    if name:
-        rows.safe_name(name, where)
     if root.words("source", "annotation") == _VIDEO:
         index = frame_number(name, rows, where)
         rows.source = rows.source or root.words("source", "database")

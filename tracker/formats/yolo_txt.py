@@ -1,17 +1,17 @@
 """YOLO text: a folder with `data.yaml` and `labels/NAME.txt`, one row per object, everything as shares of the size.
 
 A row is `class cx cy width height`, or `class x1 y1 x2 y2 ...` for an outline, with the track id behind it when asked
-for. Rows of five numbers are boxes, of seven, nine ... outlines; one number more is the track id (or, where it has a
-point, a score, as ultralytics writes it). The size of a picture comes from the image of the same name in `images`
-beside `labels`, from `size: [width, height]` in data.yaml, or from the user.
+for; `core.yolo_rows` tells what other programs put there, `core.yolo_layout` where they put their files. The size of an
+image comes from the image itself, from `size: [width, height]` in data.yaml, or from the user. Images without a label
+file are empty ones.
 
 An object of several outlines, or with a hole, is written as one outline that runs along itself, as ultralytics does.
 """
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
+import logging
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,113 +21,87 @@ from tracker.errors import FormatError
 from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Polygons, tidy
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability
-from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
-from tracker.formats.core.parsing import read_text, to_float, to_int
+from tracker.formats.core.folder import frame_number, inside, new_folder
+from tracker.formats.core.parsing import read_text
 from tracker.formats.core.polygons import to_outlines
 from tracker.formats.core.unsupported import warn_unsupported
-from tracker.image_file import ImageFinder, read_image
+from tracker.formats.core.yolo_layout import find_yolo_folder
+from tracker.formats.core.yolo_rows import RowError, YoloRow, keypoint_values, layout_of, take_apart
+from tracker.image_file import read_image
 
 __all__ = ["read", "write"]
+
+log = logging.getLogger(__name__)
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The objects of a dataset folder, a folder of label files, or one label file.
 
-    Raises FormatError for a row that breaks the format, or where a picture's size is nowhere to be found.
+    Raises FormatError for a row that breaks the format, or where an image's size is nowhere to be found.
     """
-    path = Path(path)
-    root = path if path.is_dir() else path.parent
-    settings = _settings(root)
-    labels = known.labels or _names(settings, root / "data.yaml")
-    files = [file for file in files_in(path, ".txt", subfolder="labels") if file.name != "classes.txt"]
+    found = find_yolo_folder(Path(path))
+    settings, labels = found.settings, known.labels or found.names
     source = settings.get("source", "")
     rows = Collector(path, source=known.source or (source if isinstance(source, str) else ""), labels=labels or None)
-    base = root / "labels" if (root / "labels").is_dir() else root
-    images = ImageFinder()
-    is_video = bool(settings.get("video", False))
-    for place, file in enumerate(files):
-        rows.path = file
+    is_video = str(settings.get("video", "")).lower() == "true"
+    texts = {file.labels: _table(file.labels) for file in found.files if file.labels is not None}
+    layout = layout_of(
+        (cells for table in texts.values() for _, cells in table), keypoints=keypoint_values(settings.get("kpt_shape"))
+    )
+    poses = 0
+    for place, file in enumerate(found.files):
+        if is_video and file.labels is None:
+            continue
+        rows.path = file.labels or file.image or path
         index = frame_number(file.name, rows, "") if is_video else place
-        image = images.find(root / "images" / file.relative_to(base).with_suffix("")) or images.find(
-            file.with_suffix("")
-        )
-        width, height = known.sizes.get(file.stem) or _size(image, settings, known)
-        name = file.relative_to(base).with_suffix(image.suffix if image else ".jpg").as_posix()
-        rows.frame(index, "", width=width, height=height, name="" if is_video else name)
-        for line, text in enumerate(read_text(file).splitlines(), start=1):
-            if text.strip():
-                _read_row(text.split(), rows, index, f"line {line}", (width, height), has_labels=bool(labels))
+        size = known.sizes.get(PurePosixPath(file.name).stem) or _size(file.image, settings, known)
+        rows.frame(index, "", width=size[0], height=size[1], name="" if is_video else file.name)
+        for where, cells in texts[file.labels] if file.labels else ():
+            try:
+                row = take_apart(cells, layout)
+            except RowError as error:
+                rows.refuse(where, str(error))
+            poses += row.keypoints
+            _add(row, rows, index, where, size, has_labels=bool(labels))
+    if poses:
+        log.warning("%s: left out: the keypoints of %d objects; their boxes are read", path, poses)
     return rows.finish()
 
 
-def _read_row(
-    cells: list[str], rows: Collector, frame: int, where: str, size: tuple[int, int], *, has_labels: bool
-) -> None:
-    path = rows.path
-    if len(cells) < 5:
-        rows.refuse(where, f"expected 5 columns or an outline, found {len(cells)}")
+def _table(file: Path) -> list[tuple[str, list[str]]]:
+    """The rows of a label file with their places."""
+    lines = enumerate(read_text(file).splitlines(), start=1)
+    return [(f"line {number}", cells) for number, line in lines if (cells := line.split())]
+
+
+def _add(row: YoloRow, rows: Collector, frame: int, where: str, size: tuple[int, int], *, has_labels: bool) -> None:
     if 0 in size:
-        rows.refuse(where, "the picture's size is not known: put the images beside the labels, or give --size WxH")
+        rows.refuse(where, "the image's size is not known: put the images beside the labels, or give --size WxH")
     width, height = size
-    class_id = to_int(cells[0], "class", path, where)
+    class_id = row.class_id
     class_id = rows.check_class_id(class_id, where) if has_labels else rows.class_id(f"class {class_id}", where)
-    score, track_id = math.nan, None
-    if len(cells) % 2 == 0:
-        trailing = cells.pop()
-        if "." in trailing:
-            score = to_float(trailing, "score", path, where)
-        else:
-            track_id = to_int(trailing, "track id", path, where)
-    shares = [to_float(cell, f"column {place}", path, where) for place, cell in enumerate(cells[1:], start=2)]
-    if any(not -0.01 <= share <= 1.01 for share in shares):
-        rows.refuse(where, "expected shares of the picture's size from 0 to 1")
+    fractions = row.outline or row.box or ()
+    if any(not -0.01 <= fraction <= 1.01 for fraction in fractions):
+        rows.refuse(where, "expected fractions of the image's size from 0 to 1 (kpt_shape in data.yaml tells of poses)")
     outline: Polygons | None = None
-    if len(shares) == 4:
-        cx, cy, wide, tall = shares
+    if row.box is not None:
+        cx, cy, wide, tall = row.box
         box = [(cx - wide / 2) * width, (cy - tall / 2) * height, (cx + wide / 2) * width, (cy + tall / 2) * height]
     else:
-        points = [tidy(share * side) for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
+        sides = (width, height) * (len(fractions) // 2)
+        points = [tidy(fraction * side) for fraction, side in zip(fractions, sides, strict=True)]
         outline = (tuple(points),)
         box = [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
     corners = [tidy(edge) for edge in box]
-    rows.add(frame, corners, where, class_id=class_id, track_id=track_id, score=score, segmentation=outline)
-
-
-def _settings(root: Path) -> dict[str, Any]:
-    """What data.yaml says, nothing where there is none."""
-    path = root / "data.yaml"
-    if not path.is_file():
-        return {}
-    try:
-        settings = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise FormatError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise FormatError(f"{path}: nested too deeply") from error
-    except (ValueError, TypeError, AttributeError) as error:  # the library's own, for dates and numbers that are none
-        raise FormatError(f"{path}: not YAML: a value is not what it is marked as ({error})") from error
-    if not isinstance(settings, dict):
-        raise FormatError(f"{path}: expected settings such as names, found a {type(settings).__name__}")
-    return settings
-
-
-def _names(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
-    names = settings.get("names", [])
-    if isinstance(names, dict):
-        if set(names) != set(range(len(names))):
-            raise FormatError(f"{path}: names: expected numbers 0 to {len(names) - 1}, found {list(names)[:20]}")
-        names = [names[place] for place in range(len(names))]
-    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
-        raise FormatError(f"{path}: names: expected a list of texts")
-    return tuple(str(name) for name in names)
+    rows.add(frame, corners, where, class_id=class_id, track_id=row.track_id, score=row.score, segmentation=outline)
 
 
 def _size(image: Path | None, settings: dict[str, Any], known: ExternalInfo) -> tuple[int, int]:
     if known.width:
         return known.width, known.height
     match settings.get("size"):
-        case [int(width), int(height)]:
-            return width, height
+        case [str(width), str(height)] if width.isdecimal() and height.isdecimal():
+            return int(width), int(height)
     if image is None:
         return 0, 0
     pixels = read_image(image).pixels

@@ -6,6 +6,7 @@ writers read the columns. Boxes are xyxy float64 in pixels with continuous edges
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from numpy import ndarray
 
 from tracker.errors import FormatError
 from tracker.formats.core.chunks import Capability, Summary, TrackRow
+from tracker.formats.core.image_names import is_elsewhere, relative_names, relative_parts
 from tracker.formats.core.rle import Rle, text_to_runs
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "number",
     "tidy",
 ]
+
+log = logging.getLogger(__name__)
 
 Polygons: TypeAlias = tuple[tuple[float, ...], ...]
 """Outlines in pixels, each x1, y1, x2, y2, ...; a pixel is covered when an odd number of outlines is around it."""
@@ -74,6 +78,8 @@ class Objects:
     occluded: Bool[ndarray, " n"]
     keyframes: Bool[ndarray, " n"]
     """False where the box was interpolated between two others."""
+    crowds: Bool[ndarray, " n"]
+    """True for a region of many objects that are not told apart, as COCO's `iscrowd`."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -83,7 +89,7 @@ class Objects:
         """No objects at all."""
         nothing = np.empty(0)
         whole, half, truth = nothing.astype(np.int64), nothing.astype(np.int32), nothing.astype(bool)
-        return cls(whole, whole, half, np.empty((0, 4)), nothing, (), truth, truth)
+        return cls(whole, whole, half, np.empty((0, 4)), nothing, (), truth, truth, truth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +130,7 @@ class Annotations:
             Capability.OCCLUSION: bool(objects.occluded.any()),
             Capability.KEYFRAMES: not objects.keyframes.all(),
             Capability.UNTRACKED: bool((objects.track_ids == 0).any()),
+            Capability.CROWDS: bool(objects.crowds.any()),
         }
         return Summary(
             first_frame=int(frames.indices[0]) if len(frames) else 0,
@@ -237,7 +244,7 @@ class Collector:
         self._fixed_labels = labels is not None
         self._filled = 0
         self._frames: dict[int, tuple[float, int, int, str]] = {}
-        self._rows: list[tuple[int, int, int, tuple[float, float, float, float], float, bool, bool]] = []
+        self._rows: list[tuple[int, int, int, tuple[float, float, float, float], float, bool, bool, bool]] = []
         self._segmentations: list[Segmentation | None] = []
         self._taken: set[tuple[int, int]] = set()
         self._zero_is_none = False
@@ -281,8 +288,8 @@ class Collector:
             self.refuse(where, f"time {time} is not finite")
         if min(width, height) < 0 or (width > 0) != (height > 0) or width * height > LARGEST_PICTURE:
             self.refuse(where, f"picture size {width} x {height} is out of range")
-        if name:
-            name = self.safe_name(name, where)
+        if name and ("\0" in name or not _is_text(name) or not relative_parts(name)):
+            self.refuse(where, f"file name {name!r} is no text, or none of a file")
         old_time, old_width, old_height, old_name = self._frames.get(index, (math.nan, 0, 0, ""))
         if width and old_width and (width, height) != (old_width, old_height):
             self.refuse(where, f"frame {index} is {width} x {height} here and {old_width} x {old_height} before")
@@ -296,15 +303,6 @@ class Collector:
         self.frame(first, where, width=width, height=height)
         self._frames = dict.fromkeys(range(first, last + 1), self._frames[first])
 
-    def safe_name(self, name: str, where: str) -> str:
-        """A relative file name with forward slashes; refuses one that leads out of its folder."""
-        posix = PurePosixPath(name.replace("\\", "/"))
-        if posix.is_absolute() or ".." in posix.parts or PureWindowsPath(name).drive or "\0" in name or not posix.name:
-            self.refuse(where, f"file name {name!r} leads out of the folder")
-        if not _is_text(name):
-            self.refuse(where, f"file name {name!r} is no text")
-        return str(posix)
-
     def add(
         self,
         frame: int,
@@ -317,6 +315,7 @@ class Collector:
         segmentation: Segmentation | Rle | None = None,
         occluded: bool = False,
         keyframe: bool = True,
+        crowd: bool = False,
     ) -> None:
         """Take one object of a frame; the frame need not have been told of before."""
         if frame not in self._frames:
@@ -341,7 +340,8 @@ class Collector:
         if segmentation is not None:
             segmentation = self._checked(frame, segmentation, where)
         corners = (float(x1), float(y1), float(x2), float(y2))
-        self._rows.append((frame, -1 if track_id is None else track_id, class_id, corners, score, occluded, keyframe))
+        track = -1 if track_id is None else track_id
+        self._rows.append((frame, track, class_id, corners, score, occluded, keyframe, crowd))
         self._segmentations.append(segmentation)
 
     def _checked(self, frame: int, segmentation: Segmentation | Rle, where: str) -> Segmentation | None:
@@ -378,7 +378,7 @@ class Collector:
             times=np.array([time for time, _, _, _ in told], np.float64),
             widths=np.array([width for _, width, _, _ in told], np.int32),
             heights=np.array([height for _, _, height, _ in told], np.int32),
-            names=tuple(name for _, _, _, name in told),
+            names=self._names([name for _, _, _, name in told]),
         )
         objects = Objects(
             frames=np.array([position[row[0]] for row in rows], np.int64),
@@ -389,8 +389,18 @@ class Collector:
             segmentations=tuple(self._segmentations[row] for row in order),
             occluded=np.array([row[5] for row in rows], bool),
             keyframes=np.array([row[6] for row in rows], bool),
+            crowds=np.array([row[7] for row in rows], bool),
         )
         return Annotations(self.source, tuple(self._labels), frames, objects)
+
+    def _names(self, names: list[str]) -> tuple[str, ...]:
+        """The names of images, all relative; tells where that changes which folder they are in."""
+        outside = [name for name in names if is_elsewhere(name)]
+        relative = relative_names(names)
+        if outside:
+            first = f"{outside[0]} is taken for {relative[names.index(outside[0])]}"
+            log.warning("%s: %d images are named in folders elsewhere: %s", self.path, len(outside), first)
+        return tuple(relative)
 
 
 def _is_text(text: str) -> bool:

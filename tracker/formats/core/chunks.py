@@ -26,6 +26,8 @@ class Capability(Flag):
     KEYFRAMES = auto()
     UNTRACKED = auto()
     """Objects without a track beside tracked ones."""
+    CROWDS = auto()
+    """Regions of many objects that are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tracker.errors import FormatError, SinkError
 from tracker.formats.core.annotations import Collector
 
-__all__ = ["files_in", "frame_number", "inside", "new_folder"]
+__all__ = ["by_numbers", "files_in", "frame_number", "inside", "new_folder"]
 
 
 def files_in(path: Path | str, suffix: str, *, subfolder: str) -> list[Path]:
@@ -21,7 +21,7 @@ def files_in(path: Path | str, suffix: str, *, subfolder: str) -> list[Path]:
         return [path]
     folder = path / subfolder if (path / subfolder).is_dir() else path
     try:
-        found = sorted((item for item in folder.rglob(f"*{suffix}") if item.is_file()), key=_by_numbers)
+        found = sorted((item for item in folder.rglob(f"*{suffix}") if item.is_file()), key=by_numbers)
     except OSError as error:
         raise FormatError(f"{folder}: cannot be read: {error.strerror}") from error
     if not found:
@@ -29,7 +29,8 @@ def files_in(path: Path | str, suffix: str, *, subfolder: str) -> list[Path]:
     return found
 
 
-def _by_numbers(path: Path) -> list[tuple[int, str]]:
+def by_numbers(path: Path | str) -> list[tuple[int, str]]:
+    """A key that sorts names by the values of the numbers in them."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 

@@ -141,6 +141,7 @@ def _moved(annotations: Annotations, indices: Sequence[int]) -> Annotations:
             segmentations=tuple(objects.segmentations[row] for row in rows.tolist()),
             occluded=objects.occluded[rows],
             keyframes=objects.keyframes[rows],
+            crowds=objects.crowds[rows],
         ),
     )
 

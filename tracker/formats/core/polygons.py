@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from tracker.formats.core.annotations import Polygons, Segmentation
+from tracker.formats.core.fill import fill_outlines
 from tracker.formats.core.rle import Window, rle_to_window
 
 __all__ = ["to_outlines", "to_window"]
@@ -23,11 +24,9 @@ def to_window(segmentation: Segmentation, *, width: int, height: int) -> tuple[W
     right, bottom = np.clip(np.ceil(every.max(axis=0)), 0, [width, height]).astype(int).tolist()
     if right <= left or bottom <= top:
         return (slice(0, 0), slice(0, 0)), np.empty((0, 0), bool)
-    covered = np.zeros((bottom - top, right - left), np.uint8)
-    # a pixel's centre is at +0.5 in continuous edges but at its whole number for OpenCV; 4 bits of fraction
-    points = [np.rint((outline - [left + 0.5, top + 0.5]) * 16).astype(np.int32) for outline in corners]
-    cv2.fillPoly(covered, points, 1, shift=4)
-    return (slice(top, bottom), slice(left, right)), covered.astype(bool)
+    inner = [outline - [left, top] for outline in corners]
+    covered = fill_outlines(inner, width=right - left, height=bottom - top)
+    return (slice(top, bottom), slice(left, right)), covered
 
 
 def to_outlines(segmentation: Segmentation, *, width: int, height: int) -> Polygons:

@@ -31,6 +31,7 @@ COLUMNS = (
     "occluded",
     "keyframe",
     "segmentation",
+    "crowd",
 )
 ROWS_AT_ONCE = 4096
 
@@ -54,6 +55,7 @@ def _rows_of(annotations: Annotations) -> Iterator[tuple[Any, ...]]:
             objects.occluded[part].tolist(),
             objects.keyframes[part].tolist(),
             objects.segmentations[part],
+            objects.crowds[part].tolist(),
             strict=True,
         )
         for values in columns:
@@ -70,6 +72,7 @@ def _row(
     occluded: bool,
     keyframe: bool,
     segmentation: Segmentation | None,
+    crowd: bool,
 ) -> tuple[Any, ...]:
     frames = annotations.frames
     time, size = float(frames.times[frame]), (int(frames.widths[frame]), int(frames.heights[frame]))
@@ -87,12 +90,13 @@ def _row(
         occluded,
         keyframe,
         mask,
+        crowd,
     )
 
 
 def add_row(rows: Collector, values: tuple[Any, ...], where: str) -> None:
     """Take one such row; the class is looked up by its name."""
-    (frame, time, width, height, image, track_id, _, name, x1, y1, x2, y2, score, occluded, keyframe, mask) = values
+    frame, time, width, height, image, track_id, _, name, *box, score, occluded, keyframe, mask, crowd = values
     rows.frame(
         frame,
         where,
@@ -104,7 +108,7 @@ def add_row(rows: Collector, values: tuple[Any, ...], where: str) -> None:
     segmentation = None if not mask else segmentation_from_json(parse_json(mask, rows.path), rows, where)
     rows.add(
         frame,
-        (x1, y1, x2, y2),
+        box,
         where,
         class_id=rows.class_id(name, where),
         track_id=track_id,
@@ -112,4 +116,5 @@ def add_row(rows: Collector, values: tuple[Any, ...], where: str) -> None:
         segmentation=segmentation,
         occluded=bool(occluded),
         keyframe=keyframe is not False,
+        crowd=bool(crowd),
     )

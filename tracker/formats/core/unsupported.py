@@ -21,6 +21,7 @@ _NAMES = {
     Capability.OCCLUSION: "whether an object is hidden",
     Capability.KEYFRAMES: "which boxes are interpolated",
     Capability.UNTRACKED: "objects without a track (each gets an id of its own)",
+    Capability.CROWDS: "which objects are crowds (each becomes an ordinary object)",
 }
 
 
