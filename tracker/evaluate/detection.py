@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tracker.evaluate.ground_truth import DataSet, Outline, Sample
+from tracker.evaluate.ground_truth import DataSet, ObjectMask, Sample
 from tracker.geometry import paste_mask
 from tracker.protocols import Detector
 from tracker.types import Detections
@@ -172,8 +172,10 @@ def ignored_region(region: ndarray, number: int, image: int, sample: Sample, mas
     return entry
 
 
-def encode_outline(outline: Outline, sample: Sample) -> dict[str, Any]:
-    """Run-length code of the pixels inside polygons, as pycocotools draws them."""
+def encode_outline(outline: ObjectMask, sample: Sample) -> dict[str, Any]:
+    """Run-length code of an object: its own, or of the pixels inside its polygons as pycocotools draws them."""
+    if isinstance(outline, dict):
+        return dict(outline)
     points = [part.astype(float).ravel().tolist() for part in outline]
     code: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(points, sample.height, sample.width))
     return code

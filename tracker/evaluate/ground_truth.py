@@ -12,13 +12,16 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from tracker.errors import FormatError
+from tracker.formats.core.rle import Rle
 from tracker.image_file import read_image
 from tracker.types import Image
 
-__all__ = ["DataSet", "Outline", "Sample"]
+__all__ = ["DataSet", "ObjectMask", "Outline", "Sample"]
 
 Outline: TypeAlias = tuple[Float32[ndarray, "p 2"], ...]
 """Polygons whose union is one object."""
+ObjectMask: TypeAlias = Outline | Rle
+"""Outlines, or the run lengths of a mask over the whole image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,8 @@ class Sample:
     boxes: Float32[ndarray, "n 4"]
     class_ids: Int64[ndarray, " n"]
     """Numbers in the data set's `names`, groups included."""
-    polygons: tuple[Outline | None, ...]
-    """Outline of each object where the file gives one."""
+    polygons: tuple[ObjectMask | None, ...]
+    """Outline or mask of each object where the file gives one."""
     labelled: tuple[int, ...]
     """Classes that the image's folder labels."""
     ignored: Float32[ndarray, "r 4"]

@@ -1,19 +1,25 @@
-"""What a data.yaml says, checked before anything it names is read. `data.py` tells what each key means."""
+"""What a data.yaml says, checked before anything it names is read. `detection.py` tells what each key means."""
 
 from __future__ import annotations
 
 import difflib
-import json
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, FormatError
+from tracker.formats.core.class_names import is_null, names_of, read_yaml
+from tracker.formats.core.coco_content import coco_categories
+from tracker.formats.core.image_names import is_elsewhere, relative_parts
+from tracker.formats.core.parsing import as_mapping, read_json
+from tracker.formats.core.yolo_rows import keypoint_values
 
 __all__ = ["Description", "read_description"]
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 OWN_KEYS = ("labelled", "groups", "validation_share", "repeat")
@@ -37,6 +43,8 @@ class Description:
     """Folder, list or COCO file -> the classes labelled there."""
     validation_share: float = 0.0
     repeat: Mapping[Path, int] = field(default_factory=dict)
+    keypoints: int = 0
+    """Values of a pose behind each box in text files, of `kpt_shape`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,27 +54,25 @@ class Description:
 
 def read_description(path: Path) -> Description:
     """The file at `path`; ConfigError, with what was expected and found, where it does not make sense."""
+    path = path if not path.is_dir() else _inside(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            categories = json.loads(text)["categories"]
-            ordered = sorted(categories, key=lambda category: category["id"])
-            told = [str(category["name"]) for category in ordered]
-            content: Any = {"train": path.name, "names": told, "validation_share": 0.15}
-        else:
-            content = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a data.yaml or COCO JSON file ({error}).") from error
-    if not isinstance(content, dict) or "names" not in content or "train" not in content:
+        content: Any = read_yaml(path) if path.suffix != ".json" else _of_coco(path, {"train": path.name})
+    except FormatError as error:
+        raise ConfigError(f"{error}. Expected a data.yaml or a COCO JSON file.") from error
+    if isinstance(content, dict):
+        content = {key: None if is_null(value) else value for key, value in content.items()}
+        if "val" not in content and "validation" in content:  # as ultralytics takes it too
+            content["val"] = content.pop("validation")
+    if not isinstance(content, dict) or content.get("names") is None or content.get("train") is None:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise ConfigError(f"{path}: expected the keys path, train, val and names, found {found}.")
     _refuse_misspelt_keys(content, path)
     names = _read_names(content["names"], path)
-    if content.get("nc") not in (None, len(names)):
+    if content.get("nc") not in (None, str(len(names))):
         raise ConfigError(
             f"{path}: 'nc' says {content['nc']} classes, 'names' lists {len(names)}. Correct one of them."
         )
-    root = path.parent / str(content.get("path") or ".")
+    root = _root(path, content.get("path"))
     splits = {split: _read_sources(content[split], split, path, root) for split in SPLITS if content.get(split)}
     groups = _read_lists(content, "groups", path)
     labels = [name for name in names if name not in groups]
@@ -87,7 +93,31 @@ def read_description(path: Path) -> Description:
         {_existing(root / folder, "labelled", path): classes for folder, classes in labelled.items()},
         _read_share(content.get("validation_share"), path),
         _read_repeat(content.get("repeat"), root, path),
+        keypoint_values(content.get("kpt_shape")),
     )
+
+
+def _inside(folder: Path) -> Path:
+    """The description in a folder: its data.yaml, or the one COCO file that Roboflow puts there."""
+    for name in ("data.yaml", "data.yml", "dataset.yaml", "_annotations.coco.json"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"{folder} has no data.yaml, which names the classes and the folders of images. Write one there.")
+
+
+def _of_coco(path: Path, splits: Mapping[str, str]) -> dict[str, Any]:
+    """What a COCO file given alone stands for."""
+    categories = coco_categories(as_mapping(read_json(path), "file", path), path)
+    return {**splits, "names": list(categories.names), "validation_share": 0.15}
+
+
+def _root(path: Path, told: Any) -> Path:
+    """The folder that sources lie below: `path`, or that of the file where `path` is a folder of another machine."""
+    root = path.parent / str(told or ".").replace("\\", "/")
+    if not root.is_dir():
+        log.warning("%s: 'path' names %s, which is not there; %s is looked into", path, root, path.parent)
+        return path.parent
+    return root
 
 
 def _refuse_misspelt_keys(content: Mapping[str, Any], path: Path) -> None:
@@ -99,30 +129,36 @@ def _refuse_misspelt_keys(content: Mapping[str, Any], path: Path) -> None:
 
 def _read_names(names: Any, path: Path) -> tuple[str, ...]:
     """Class names given as a list or as number: name."""
-    if isinstance(names, dict):
-        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            found = ", ".join(map(str, names))
-            raise ConfigError(f"{path}: numbers in 'names' must run from 0 to {len(names) - 1}, found {found}.")
-        names = [names[number] for number in sorted(names, key=int)]
-    if not isinstance(names, list) or not names:
-        raise ConfigError(f"{path}: 'names' must list the classes, such as [cat, dog], found {names!r}.")
-    told = tuple(map(str, names))
-    again = next((name for place, name in enumerate(told) if name in told[:place]), None)
-    if again is not None:
-        raise ConfigError(f"{path}: 'names' has {again!r} twice.")
+    try:
+        told = names_of(names, path)
+    except FormatError as error:
+        raise ConfigError(f"{error}.") from error
+    if not told:
+        raise ConfigError(f"{path}: 'names' must list the classes, such as [cat, dog], found none.")
     return told
 
 
 def _read_sources(sources: Any, split: str, path: Path, root: Path) -> tuple[str, ...]:
-    """The sources of one split; Roboflow writes '../train/images' for what lies beside its data.yaml."""
+    """The sources of one split, those found elsewhere than the file says too."""
     sources = [sources] if isinstance(sources, str) else sources
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise ConfigError(f"{path}: {split!r} must be a folder, a file, or a list of them, found {sources!r}.")
-    beside = {source: source.removeprefix("../") for source in sources}
-    return tuple(
-        short if (root / short).exists() and not (root / source).exists() else source
-        for source, short in beside.items()
-    )
+    return tuple(_existing_source(source, root) for source in sources)
+
+
+def _existing_source(source: str, root: Path) -> str:
+    """The source as it is found below `root`: as it stands, or by its last folders.
+
+    Roboflow writes ../train/images for what lies beside its data.yaml; a path of another machine ends in the same two
+    folders or more.
+    """
+    if (root / source).exists():
+        return source
+    parts = relative_parts(source)
+    shorter = ["/".join(parts)]
+    if is_elsewhere(source):
+        shorter += ["/".join(parts[start:]) for start in range(1, len(parts) - 1)]
+    return next((name for name in shorter if (root / name).exists()), source)
 
 
 def _read_lists(content: Mapping[str, Any], key: str, path: Path) -> dict[str, tuple[str, ...]]:
@@ -137,16 +173,20 @@ def _read_lists(content: Mapping[str, Any], key: str, path: Path) -> dict[str, t
 def _read_share(share: Any, path: Path) -> float:
     if share is None:
         return 0.0
-    if not isinstance(share, int | float) or not 0 <= share < 1:
+    try:
+        value = float(share)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value < 1:
         raise ConfigError(f"{path}: 'validation_share' must be from 0 to below 1, found {share!r}.")
-    return float(share)
+    return value
 
 
 def _read_repeat(table: Any, root: Path, path: Path) -> dict[Path, int]:
     table = table or {}
-    if not isinstance(table, dict) or not all(isinstance(times, int) and times >= 1 for times in table.values()):
+    if not isinstance(table, dict) or not all(str(times).isdecimal() and int(times) >= 1 for times in table.values()):
         raise ConfigError(f"{path}: expected 'repeat: {{FOLDER: 2}}' with whole numbers from 1, found {table!r}.")
-    return {_existing(root / str(folder), "repeat", path): times for folder, times in table.items()}
+    return {_existing(root / str(folder), "repeat", path): int(times) for folder, times in table.items()}
 
 
 def _existing(place: Path, key: str, path: Path) -> Path:
