@@ -75,12 +75,13 @@ class Truth:
     def keep(self, rows: ndarray) -> Self:
         """The chosen objects; regions stay."""
         chosen = {item.name: getattr(self, item.name) for item in fields(self)}
-        return type(self)(**{k: v if k in ("ignored", "untold") else v[rows] for k, v in chosen.items()})
+        return type(self)(**{k: v if k in ("ignored", "unlabelled") else v[rows] for k, v in chosen.items()})
 
     def join(self, other: Truth) -> Truth:
         """Both one after the other."""
         pairs = {item.name: (getattr(self, item.name), getattr(other, item.name)) for item in fields(self)}
-        return Truth(**{k: np.maximum(*pair) if k == "untold" else np.concatenate(pair) for k, pair in pairs.items()})
+        unlabelled = np.maximum(*pairs.pop("unlabelled"))
+        return Truth(**{name: np.concatenate(pair) for name, pair in pairs.items()}, unlabelled=unlabelled)
 
 
 @dataclass(frozen=True, eq=False)
