@@ -82,15 +82,16 @@ class UltralyticsDetector:
 def _load(path: Path) -> Any:
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
     os.environ["YOLO_AUTOINSTALL"] = "false"
+    os.environ["YOLO_OFFLINE"] = "true"  # else it looks up public resolvers to see whether there is a network
     os.environ.setdefault("YOLO_VERBOSE", "false")
+    if not path.is_file():  # it would be downloaded
+        raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
     try:
         from ultralytics import YOLO  # type: ignore[attr-defined]
     except ImportError as error:
         raise CheckpointError(f"{path}: needs the package ultralytics ({error}); pip install ultralytics") from error
     try:
         return YOLO(str(path))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto") from error
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path}: ultralytics cannot load it: {reason}") from error
