@@ -27,7 +27,7 @@ from tracker.evaluate.detection import ClassPrecision, average_precision, detect
 from tracker.evaluate.ground_truth import DataSet
 from tracker.factory import embedded_networks, make_detector
 from tracker.geometry import iou
-from tracker.nets.checkpoint import ModelCard
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox
 from tracker.protocols import Detector

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.resources
 import os
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -29,6 +31,7 @@ __all__ = [
     "Built",
     "Settings",
     "annotation_sink",
+    "check_embedded",
     "check_formats",
     "default_device",
     "embedded_networks",
@@ -104,6 +107,20 @@ def embedded_networks() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
+def check_embedded(path: Path) -> Path:
+    """The file itself; CheckpointError where it is not the one that weights/manifest.toml names by its SHA-256."""
+    manifest = tomllib.loads(path.with_name("manifest.toml").read_text(encoding="utf-8"))
+    expected = manifest.get("sha256", {}).get(path.name)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise CheckpointError(
+            f"{path}: not the network that came with the program (SHA-256 {found[:12]}, the manifest says "
+            f"{str(expected)[:12]}). Install the program again, or give another network with --model."
+        )
+    return path
+
+
 def default_device() -> str:
     """`cuda` where an NVIDIA driver answers, else `cpu`; found without importing torch."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -164,7 +181,7 @@ def _find_model(model: str, *, torch: bool) -> Path:
     name = DEFAULT_NETWORK if model == "auto" else model
     if name in networks:
         safetensors = networks[name].with_suffix(".safetensors")
-        return safetensors if torch and safetensors.is_file() else networks[name]
+        return check_embedded(safetensors if torch and safetensors.is_file() else networks[name])
     path = typed_path(model)
     if not path.suffix:
         known = ["auto", *networks]

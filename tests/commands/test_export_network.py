@@ -11,7 +11,8 @@ from tests.train.shapes import write_shapes
 from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.factory import embedded_networks, make_detector
-from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.checkpoint import load_detector, save_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train.data.detection import load_data
 

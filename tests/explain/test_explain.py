@@ -13,7 +13,8 @@ from tracker.cli import main
 from tracker.explain.features import draw_maps, feature_maps
 from tracker.explain.gradcam import find_evidence
 from tracker.explain.summary import summarise
-from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.checkpoint import save_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from tracker.errors import CheckpointError
-from tracker.nets.checkpoint import ModelCard, load_detector, read_weights, save_detector
+from tracker.nets.checkpoint import load_detector, read_weights, save_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
 ANCHORS = (((10.0, 12.0),), ((30.0, 40.0),), ((90.0, 100.0),))

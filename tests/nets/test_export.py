@@ -11,8 +11,8 @@ from onnx import numpy_helper
 from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
-from tracker.nets.checkpoint import ModelCard
 from tracker.nets.export import export_onnx
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
 ANCHORS = (((10.0, 12.0), (20.0, 14.0)), ((30.0, 40.0), (50.0, 30.0)), ((90.0, 100.0), (120.0, 60.0)))

@@ -12,7 +12,7 @@ from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError
-from tracker.nets.checkpoint import ModelCard
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import COCO_CLASSES, copy_yolox, read_convolutions
 

@@ -22,7 +22,8 @@ from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
-from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.checkpoint import load_detector, save_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train import detector as loop
 from tracker.train.config import TrainConfig

@@ -10,8 +10,9 @@ import torch
 from tests.train.shapes import write_shapes
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
-from tracker.nets.checkpoint import ModelCard, load_detector, save_detector
+from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.export import export_onnx
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train.data.detection import load_data
 from tracker.train.initial_weights import start_network

@@ -10,7 +10,8 @@ from tests.evaluate.test_matching import LEFT, LOW, RIGHT, finds, sample
 from tests.train.shapes import write_shapes
 from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.matching import match_finds
-from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.checkpoint import save_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train import plots as pictures
 from tracker.train.data.augment import Truth

@@ -17,7 +17,7 @@ from tracker.geometry import Letterbox
 from tracker.types import Detections, Image
 
 if TYPE_CHECKING:
-    from tracker.nets.checkpoint import ModelCard
+    from tracker.nets.model_card import ModelCard
 
 __all__ = ["Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
 

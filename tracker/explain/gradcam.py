@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tracker.geometry import Letterbox
 from tracker.nets.anchors import decode, flatten, lay_grid
-from tracker.nets.checkpoint import ModelCard
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import YoloNet
 from tracker.types import Image
 

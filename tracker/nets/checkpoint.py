@@ -5,69 +5,23 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tracker.errors import CheckpointError
+from tracker.nets.model_card import ModelCard, parse_description
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
-__all__ = ["FORMAT", "ModelCard", "load_detector", "load_tensors", "read_weights", "save_detector", "write_atomically"]
+__all__ = ["build_for", "load_detector", "load_tensors", "read_weights", "save_detector", "write_atomically"]
 
-FORMAT = "sightline-yolo/1"
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What travels with the weights, in safetensors and in ONNX files."""
-
-    labels: tuple[str, ...]
-    """Class names in the order of the class channels."""
-    anchors: tuple[tuple[tuple[float, float], ...], ...]
-    """(width, height) in input pixels, k per level."""
-    strides: tuple[int, ...] = (8, 16, 32)
-    """Image pixels per cell of each level."""
-    coefficients: int = 24
-    """Mask coefficients per box."""
-    input_size: int = 416
-    """The longest side the network was tuned for."""
-    confidence: float = 0.5
-    """Default score threshold, chosen on the validation split."""
-    iou: float = 0.45
-    """Default NMS threshold."""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """Start, data and recipe."""
-    accuracy: Mapping[str, float] = field(default_factory=dict)
-    """Measured on the validation split."""
-
-    def to_metadata(self) -> dict[str, str]:
-        """Text values only, as both file formats want them."""
-        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(self).items()}
-        return {"format": FORMAT, **texts}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> ModelCard:
-        """The card a file carries; CheckpointError when it is not one of ours or lacks something."""
-        found = metadata.get("format")
-        if found != FORMAT:
-            raise CheckpointError(
-                f"{path}: expected a model of format {FORMAT!r}, found {found!r}. Give a file made by "
-                "'train detector' or 'export'."
-            )
-        try:
-            values = {item.name: json.loads(metadata[item.name]) for item in fields(cls)}
-            values["labels"] = tuple(str(label) for label in values["labels"])
-            values["anchors"] = tuple(tuple((float(w), float(h)) for w, h in level) for level in values["anchors"])
-            values["strides"] = tuple(int(stride) for stride in values["strides"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: metadata {error} is missing or damaged. Export the model again.") from error
-        return cls(**values)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -130,7 +84,7 @@ def load_detector(path: Path) -> tuple[YoloNet, ModelCard]:
     weights, metadata = read_weights(path)
     card = ModelCard.from_metadata(metadata, path)
     try:
-        values = json.loads(metadata["network"])
+        values = parse_description(metadata["network"], "network", path)
         config = NetworkConfig(**{**values, "widths": tuple(values["widths"])})
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: network description is missing or damaged ({error}).") from error
@@ -139,9 +93,26 @@ def load_detector(path: Path) -> tuple[YoloNet, ModelCard]:
             f"{path}: head has {config.classes} classes, labels list {len(card.labels)}. "
             "Retrain the head, or pass the matching labels."
         )
-    network = YoloNet(config)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: weights do not fit the network it describes: {error}") from error
+    network = build_for(weights, lambda: YoloNet(config), path)
     return network.eval(), replace(card, coefficients=config.coefficients)
+
+
+def build_for(weights: Mapping[str, Tensor], build: Callable[[], Network], path: Path) -> Network:
+    """What `build` makes, with these weights in it; no memory is taken before their sizes are known to fit.
+
+    Raises CheckpointError where they do not, or where the description cannot be built.
+    """
+    try:
+        with torch.device("meta"):
+            described = {name: tuple(value.shape) for name, value in build().state_dict().items()}
+        wrong = [name for name, value in weights.items() if described.get(name) != tuple(value.shape)]
+        wrong += sorted(described.keys() - weights.keys())
+        if wrong:
+            shape = described.get(wrong[0], "nothing of that name")
+            raise CheckpointError(f"{path}: weights do not fit the network it describes: {wrong[0]}: expected {shape}")
+        network = build()
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError, ValueError, OverflowError, RecursionError, ArithmeticError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path}: weights do not fit the network it describes: {reason}") from error
+    return network

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import read_weights, write_atomically
+from tracker.nets.checkpoint import build_for, read_weights, write_atomically
+from tracker.nets.model_card import parse_description
 
 __all__ = ["load_network", "save_network"]
 
@@ -37,14 +38,10 @@ def load_network(
     if found != _format(kind):
         raise CheckpointError(f"{path}: expected {_format(kind)!r}, found {found!r}. Give a file that 'train' made.")
     try:
-        description = json.loads(metadata["description"])
-        network = build(description)
+        description = parse_description(metadata["description"], "description", path)
+        network = build_for(weights, lambda: build(description), path)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description is missing or damaged ({error}). Train it again.") from error
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: weights do not fit the network it describes: {error}") from error
     return network.eval(), description
 
 

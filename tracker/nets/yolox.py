@@ -21,7 +21,7 @@ from torch import nn
 
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
-from tracker.nets.checkpoint import ModelCard
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import Head, NetworkConfig, YoloNet
 
 __all__ = ["COCO_CLASSES", "copy_yolox", "open_yolox", "published_size"]

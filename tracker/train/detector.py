@@ -20,8 +20,9 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.nets.anchors import lay_grid
-from tracker.nets.checkpoint import ModelCard, save_detector
+from tracker.nets.checkpoint import save_detector
 from tracker.nets.export import clone
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import YoloNet
 from tracker.protocols import Detector
 from tracker.train.config import TrainConfig

@@ -18,7 +18,8 @@ from torch import Tensor
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
-from tracker.nets.checkpoint import ModelCard, load_detector, read_weights
+from tracker.nets.checkpoint import load_detector, read_weights
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox, published_size
 

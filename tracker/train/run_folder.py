@@ -18,7 +18,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import ModelCard, load_detector, load_tensors, save_detector, write_atomically
+from tracker.nets.checkpoint import load_detector, load_tensors, save_detector, write_atomically
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 

@@ -13,9 +13,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
+from tracker.detect.engines.torchscript_check import check_code, check_graph
 from tracker.detect.yolo_detector import RawArrays, RawDetector, RunRaw
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import ModelCard
+from tracker.nets.model_card import ModelCard
 
 __all__ = ["Engine", "open_engine", "open_exported"]
 
@@ -97,6 +98,7 @@ def _open_openvino(path: Path, threads: int) -> Engine:
 def _open_torchscript(path: Path, threads: int) -> Engine:  # noqa: ARG001
     import torch
 
+    check_code(path)
     files = {"card.json": ""}
     try:
         with warnings.catch_warnings():
@@ -105,6 +107,7 @@ def _open_torchscript(path: Path, threads: int) -> Engine:  # noqa: ARG001
             network = torch.jit.load(str(path), map_location="cpu", _extra_files=files)  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: not a TorchScript file: {_first_line(error)}") from error
+    check_graph(network, path)
     card = ModelCard.from_metadata(_metadata(files["card.json"]), path)
 
     def run(canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
@@ -117,7 +120,7 @@ def _open_torchscript(path: Path, threads: int) -> Engine:  # noqa: ARG001
 def _metadata(text: str | bytes) -> dict[str, str]:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

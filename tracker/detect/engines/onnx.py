@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, deco
 from tracker.detect.yolo_detector import no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.geometry import Letterbox
+from tracker.nets.model_card import FORMAT, ModelCard
 from tracker.types import Detections, Image
 
 __all__ = ["COCO_LABELS", "OnnxDetector", "is_ultralytics_export"]
-
-FORMAT = "sightline-yolo/1"
 
 COCO_NAMES = """
     person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
@@ -200,23 +198,8 @@ def _describe(path: Path, session: Any) -> _Model:
 
 
 def _describe_own(path: Path, metadata: dict[str, str]) -> _Model:
-    try:
-        labels = tuple(json.loads(metadata["labels"]))
-        layout = AnchorLayout(
-            strides=tuple(json.loads(metadata["strides"])),
-            anchors=tuple(tuple((w, h) for w, h in level) for level in json.loads(metadata["anchors"])),
-            classes=len(labels),
-            coefficients=int(metadata["coefficients"]),
-        )
-        return _Model(
-            labels,
-            imgsz=int(metadata["input_size"]),
-            conf=float(metadata["confidence"]),
-            iou=float(metadata["iou"]),
-            layout=layout,
-            fixed=None,
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: its description is incomplete or broken ({error!r}); export the network again"
-        ) from error
+    card = ModelCard.from_metadata(metadata, path)
+    layout = AnchorLayout(
+        strides=card.strides, anchors=card.anchors, classes=len(card.labels), coefficients=card.coefficients
+    )
+    return _Model(card.labels, imgsz=card.input_size, conf=card.confidence, iou=card.iou, layout=layout, fixed=None)

@@ -13,7 +13,8 @@ from tracker.config import DetectorConfig, device_name
 from tracker.detect.decode_torch import find_objects
 from tracker.detect.yolo_detector import Finds, RawArrays, RawDetector
 from tracker.errors import ConfigError
-from tracker.nets.checkpoint import ModelCard, load_detector
+from tracker.nets.checkpoint import load_detector
+from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import RawMaps, YoloNet
 
 __all__ = ["TorchDetector", "find_device"]
