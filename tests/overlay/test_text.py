@@ -71,7 +71,7 @@ def test_any_script_is_written_not_question_marks(text: str) -> None:
 
 
 @pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize("size", [12, 30, 61])
+@pytest.mark.parametrize("size", [12, 17, 30, 61])
 def test_the_measured_width_holds_the_written_text(version: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if version == 4:
         monkeypatch.delattr(cv2, "FontFace", raising=False)

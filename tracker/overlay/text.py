@@ -91,15 +91,17 @@ class _Strokes:
     def __init__(self, size: int) -> None:
         _tell_of_old_opencv()
         self._line = max(1, round(size / 12))
-        self._scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, round(size * 0.7), self._line)
+        self._scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, round(size * 0.62), self._line)
 
     def width(self, text: str) -> int:
         (wide, _), _ = cv2.getTextSize(_as_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, self._scale, self._line)
         return int(wide)
 
     def write(self, canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None:
+        x, baseline = at
+        place = x, baseline - self._line  # these letters reach lower below their baseline
         font, scale, line = cv2.FONT_HERSHEY_SIMPLEX, self._scale, self._line
-        cv2.putText(canvas, _as_ascii(text), at, font, scale, colour, line, cv2.LINE_AA)
+        cv2.putText(canvas, _as_ascii(text), place, font, scale, colour, line, cv2.LINE_AA)
 
 
 @functools.cache
