@@ -8,7 +8,7 @@ import importlib.resources
 import os
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,7 +20,7 @@ from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
-from tracker.protocols import Detector, Embed, FrameSource, Sink
+from tracker.protocols import Analyse, Detector, Embed, FrameSource, Sink, Tracker
 from tracker.runner import Runner
 from tracker.track.camera_motion import CameraMotion
 from tracker.track.engine import TrackingEngine
@@ -42,6 +42,7 @@ __all__ = [
     "make_embedder",
     "make_pipeline",
     "make_runner",
+    "usable_cores",
 ]
 
 DEFAULT_NETWORK = "sightline-nano"
@@ -256,39 +257,51 @@ class Built:
     """Device and engine the network runs on, for people to read."""
 
 
-def make_detection_pipeline(settings: Settings, *, draw: bool) -> Built:
-    """Detector and overlay for images that stand alone."""
-    workers = min(_cores(), 4)
-    detector = make_detector(settings.detector, threads=max(1, _cores() // workers))
+def make_detection_pipeline(settings: Settings, *, draw: bool, detector: Detector | None = None) -> Built:
+    """Detector and overlay for images that stand alone; with another detector than that of the settings if given."""
+    workers = min(usable_cores(), 4)
+    detector = detector or make_detector(settings.detector, threads=max(1, usable_cores() // workers))
     overlay = Overlay(settings.overlay) if draw else None
     return Built(Pipeline(detector, None, draw=overlay), workers, detector.engine)
 
 
-def make_pipeline(settings: Settings, *, live: bool, draw: bool) -> Built:
+def make_pipeline(
+    settings: Settings,
+    *,
+    live: bool,
+    draw: bool,
+    detector: Detector | None = None,
+    tracker: Tracker | None = None,
+    make_analyse: Callable[[Sequence[str]], Analyse | None] | None = None,
+) -> Built:
     """Detector, tracker and overlay for one source.
 
     Live input gives one frame all cores, so that it is soon done; a file gives each frame one core and works on
-    several, which is more frames a second.
+    several, which is more frames a second. A `detector` or `tracker` that is given stands in the place of the
+    settings' own. `make_analyse` is given the class names.
     """
-    cores = _cores()
+    cores = usable_cores()
     workers = 1 if live else min(cores, 4)
-    tracker = settings.tracker
-    detector = make_detector(
+    config = settings.tracker
+    detector = detector or make_detector(
         settings.detector,
         threads=cores if live else max(1, cores // workers),
-        floor=floor_of(tracker),
-        appearance=tracker.appearance,
+        floor=floor_of(config) if tracker is None else 1.0,
+        appearance=config.appearance,
     )
     embed = make_embedder(settings)
     if not settings.own_scores:
-        tracker = tracker.for_threshold(detector.conf)
+        config = config.for_threshold(detector.conf)
     overlay = Overlay(settings.overlay) if draw else None
-    motion = CameraMotion() if tracker.camera_motion else None
-    pipeline = Pipeline(detector, TrackingEngine(tracker), embed=embed, estimate_motion=motion, draw=overlay)
+    motion = CameraMotion() if config.camera_motion else None
+    tracker = tracker or TrackingEngine(config)
+    analyse = make_analyse(detector.labels) if make_analyse is not None else None
+    pipeline = Pipeline(detector, tracker, embed=embed, estimate_motion=motion, analyse=analyse, draw=overlay)
     return Built(pipeline, workers, detector.engine)
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

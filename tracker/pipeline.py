@@ -101,6 +101,7 @@ class Pipeline:
             events=events,
             timings=clock.laps,
             rejected=seen.rejected,
+            tracked=self.tracker is not None,
         )
         canvas = self._draw(result) if self._draw else None
         clock.lap("draw")

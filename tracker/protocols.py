@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Frames in presentation order with true time stamps.
 
@@ -46,6 +47,7 @@ class FrameSource(Protocol):
         ...
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Images in, one Detections each out, in the same order."""
 
@@ -62,6 +64,7 @@ EmbedRows: TypeAlias = Callable[[Int64[ndarray, " k"]], Float32[ndarray, "k d"]]
 """A vector of unit length for each of these rows of a frame's detections, or zeros where nothing is to be seen."""
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Gives detections lasting ids; deterministic, one instance per source."""
 

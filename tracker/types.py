@@ -69,6 +69,8 @@ class SourceInfo:
     """Where times come from: the source's own stamps, or the moment each frame arrived."""
 
 
+KINDS = {"f": "fiu", "i": "iu", "u": "iu"}
+"""Kinds of numbers that are taken for one of another kind."""
 _FLOAT32, _INT32, _INT64, _UINT8 = (np.dtype(name) for name in ("float32", "int32", "int64", "uint8"))
 
 
@@ -89,9 +91,18 @@ class _Columns:
 def _check_rows(
     owner: object, count: int, **columns: tuple[ndarray | None, tuple[int | None, ...], np.dtype[Any]]
 ) -> None:
+    """Raise ValueError for columns of another shape or kind; other widths of a kind, and lists, are converted."""
     for name, (values, row_shape, dtype) in columns.items():
-        if values is None or (values.shape == (count, *row_shape) and values.dtype == dtype):
+        if type(values) is ndarray and values.shape == (count, *row_shape) and values.dtype == dtype:
             continue
+        if values is None:
+            continue
+        values = np.asarray(values)
+        if not values.size and count == 0:
+            values = np.empty((0, *(size or 0 for size in row_shape)), dtype)
+        if values.dtype.kind in KINDS[dtype.kind]:
+            values = values.astype(dtype, copy=False)
+        object.__setattr__(owner, name, values)
         fits = len(values) == count and values.ndim == 1 + len(row_shape)
         fits = fits and all(size in (None, found) for size, found in zip(row_shape, values.shape[1:], strict=True))
         if not fits or values.dtype != dtype:
@@ -222,3 +233,39 @@ class FrameResult:
     """NaN, infinite or empty boxes the model gave, dropped before tracking."""
     canvas: Image | None = None
     """The frame with its overlay, where something was drawn."""
+    tracked: bool = True
+    """False where no tracker was asked: then `detections` are what there is."""
+
+    def masks(self) -> Bool[ndarray, "n h w"]:
+        """The pixels of each row of `tracks`, or of `detections` where nothing is tracked; made when asked.
+
+        All False where the network gave no mask, or the object is not seen in this frame.
+        """
+        from tracker.geometry import paste_mask
+
+        found, rows = self.detections, self._detection_rows()
+        height, width = self.frame.image.shape[:2]
+        pixels = np.zeros((len(rows), height, width), bool)
+        if found.masks is not None:
+            for place, row in enumerate(rows.tolist()):
+                if row >= 0:
+                    window, covered = paste_mask(found.masks[row], found.boxes[row], width, height)
+                    pixels[place][window] = covered
+        return pixels
+
+    def to_supervision(self) -> Any:
+        """A `supervision.Detections` of the rows of `tracks`, or of `detections`; needs the package supervision."""
+        import supervision
+
+        rows = self.tracks if self.tracked else self.detections
+        return supervision.Detections(
+            xyxy=rows.boxes,
+            mask=self.masks() if self.detections.masks is not None else None,
+            confidence=rows.scores,
+            class_id=rows.class_ids.astype(int),
+            tracker_id=self.tracks.ids.astype(int) if self.tracked else None,
+            data={"class_name": np.array([self.labels[class_id] for class_id in rows.class_ids.tolist()], str)},
+        )
+
+    def _detection_rows(self) -> Int32[ndarray, " n"]:
+        return self.tracks.detection_rows if self.tracked else np.arange(len(self.detections), dtype=np.int32)

@@ -4,6 +4,7 @@ May import types, errors, protocols, geometry and config, never torch or Qt.
 """
 
 from tracker.video.address import redact
+from tracker.video.array_source import ArraySource
 from tracker.video.camera_source import CameraSource
 from tracker.video.file_source import FileSource
 from tracker.video.image_source import ImageSource
@@ -12,6 +13,7 @@ from tracker.video.stream_source import StreamSource
 from tracker.video.video_sink import VideoSink
 
 __all__ = [
+    "ArraySource",
     "CameraSource",
     "FileSource",
     "ImageSource",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import glob
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Event
 from urllib.parse import unquote
+
+from numpy import ndarray
 
 from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
 from tracker.protocols import FrameSource
 from tracker.video.address import is_address
+from tracker.video.array_source import ArraySource
 from tracker.video.backoff import Backoff
 from tracker.video.camera_source import CameraSource
 from tracker.video.file_source import FileSource
@@ -30,14 +33,23 @@ CAMERA_DEVICE = re.compile(r"/dev/video(\d+)")
 """What Linux calls the camera of that index."""
 
 
-def open_source(spec: str | Path, *, vid_stride: int = 1, threads: int = 0, rtsp_transport: str = "tcp") -> FrameSource:
+def open_source(
+    spec: str | Path | int | Iterable[ndarray] | FrameSource,
+    *,
+    vid_stride: int = 1,
+    threads: int = 0,
+    rtsp_transport: str = "tcp",
+) -> FrameSource:
     """The source that `spec` names, opened.
 
     A network address (rtsp://, http://, udp:// ...), an existing file (image or video, by its content), a folder or
     pattern of images, several images parted by commas, a camera's index, or, if no such file exists, a camera's name.
-    An existing name is taken as it stands, blanks, colons and ~ included.
+    An existing name is taken as it stands, blanks, colons and ~ included. From Python also arrays, RGB bytes (h, w, 3),
+    one or any iterable of them, and a source that is open already, which has its own stride.
     SourceError says what is wrong with anything else.
     """
+    if not isinstance(spec, str | Path | int):
+        return _open_arrays(spec, vid_stride)
     text = str(spec)
     if not exists(text):  # a name may begin or end with a blank
         text = text.strip()
@@ -86,3 +98,13 @@ def wait_for_source(open_it: Callable[[], FrameSource], *, stop: Event | None = 
             if told:
                 log.warning("%s is there.", source.name)
             return source
+
+
+def _open_arrays(spec: Iterable[ndarray] | FrameSource, vid_stride: int) -> FrameSource:
+    if isinstance(spec, FrameSource):
+        return spec
+    if isinstance(spec, ndarray) and (spec.ndim == 2 or (spec.ndim == 3 and spec.shape[2] == 3)):
+        return ArraySource([spec], vid_stride=vid_stride, name="array")
+    if not isinstance(spec, Iterable):
+        raise SourceError(f"{type(spec).__name__}: expected a name, a path, a camera's number, arrays or a source")
+    return ArraySource(spec, vid_stride=vid_stride)
