@@ -53,7 +53,7 @@ def test_the_user_names_size_and_classes(rows: str, tmp_path: Path) -> None:
     arguments = ("--size", "320x240", "--classes", "person")
     convert(rows, "--from", "mot", "--to", "coco", "--out", str(tmp_path / "out.json"), *arguments)
     content = json.loads((tmp_path / "out.json").read_text())
-    assert content["categories"] == [{"id": 1, "name": "person"}]
+    assert content["categories"] == [{"id": 1, "name": "person", "supercategory": ""}]
     assert content["images"][0]["width"] == 320
 
 

@@ -86,27 +86,32 @@ def test_trackeval_scores_our_mot_text_as_perfect(tmp_path: Path) -> None:
     assert scores == {"HOTA": 1.0, "seen": 3 * FRAMES, "switches": 0}
 
 
-def test_trackeval_scores_our_mots_text_as_perfect(tmp_path: Path) -> None:
+@pytest.mark.parametrize("labels", [("pedestrian",), ("person",), ("bicycle", "person", "car")])
+def test_trackeval_scores_our_mots_text_as_perfect(labels: tuple[str, ...], tmp_path: Path) -> None:
     import trackeval
 
     for path in (tmp_path / "trackers/ours/data/walk.txt", tmp_path / "gt/walk/gt/gt.txt"):
-        write_mots(path, walkers())
+        write_mots(path, walkers(labels=labels))
     scores = evaluate_with_trackeval(trackeval.datasets.MOTSChallenge(trackeval_config(tmp_path)))
-    assert scores == {"HOTA": 1.0, "seen": 3 * FRAMES, "switches": 0}
+    assert scores == {"HOTA": 1.0, "seen": 3 // len(labels) * FRAMES, "switches": 0}
 
 
-def test_trackeval_scores_our_kitti_text_as_perfect(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("labels", "judged"),
+    [(("Car",), "car"), (("car",), "car"), (("person",), "pedestrian"), (("person", "bicycle", "car"), "pedestrian")],
+)
+def test_trackeval_scores_our_kitti_text_as_perfect(labels: tuple[str, ...], judged: str, tmp_path: Path) -> None:
     import trackeval
 
-    write_kitti(tmp_path / "trackers/ours/data/walk.txt", walkers(labels=("Car",), masks=False))
-    unscored = walkers(labels=("Car",), masks=False)
+    write_kitti(tmp_path / "trackers/ours/data/walk.txt", walkers(labels=labels, masks=False))
+    unscored = walkers(labels=labels, masks=False)
     unscored.objects.scores[:] = np.nan
     write_kitti(tmp_path / "gt/label_02/walk.txt", unscored)
     (tmp_path / "gt" / "evaluate_tracking.seqmap.training").write_text(f"walk empty 000000 {FRAMES:06d}\n")
     config = trackeval_config(tmp_path)
     del config["SEQ_INFO"], config["SKIP_SPLIT_FOL"]
-    dataset = trackeval.datasets.Kitti2DBox(config | {"CLASSES_TO_EVAL": ["car"]})
-    assert evaluate_with_trackeval(dataset) == {"HOTA": 1.0, "seen": 3 * FRAMES, "switches": 0}
+    dataset = trackeval.datasets.Kitti2DBox(config | {"CLASSES_TO_EVAL": [judged]})
+    assert evaluate_with_trackeval(dataset) == {"HOTA": 1.0, "seen": 3 // len(labels) * FRAMES, "switches": 0}
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
@@ -133,7 +138,7 @@ def test_pycocotools_loads_and_evaluates_our_coco(tmp_path: Path, kind: str) -> 
 
 def write_pictures(folder: Path, annotations: Annotations) -> None:
     """Pictures on which the objects can be seen."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     names = annotations.file_names(".jpg")
     for name, rows in zip(names, annotations.rows_by_frame(), strict=True):
         picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)

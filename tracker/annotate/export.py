@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from tracker.annotate.dataset import ImageOptions, write_dataset
 from tracker.annotate.export_source import FRAMES_AT_ONCE, RecordedParts
 from tracker.annotate.sink import as_tracks
 from tracker.errors import FormatError, SinkError
 from tracker.formats import find_format
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
-from tracker.formats.mot import MotSink
+from tracker.formats.mot import MotSink, warn_of_mot_losses
 from tracker.store import ImageEntry, Observations, Origin, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_results"]
 
+OUR_FOLDERS = ("labels", "Annotations", "ImageSets", "annotations")
+"""Of data sets: nothing in them is anybody else's."""
+ONE_SHAPE = frozenset({"mots", "coco", "yolo", "cvat"})
+"""Formats whose readers take box and mask for one object."""
 PLAIN_SUFFIX = {"mot", "coco", "jsonl", "cvat", "csv", "parquet"}
 """Formats that need no more than the suffix to tell their files from those of other formats."""
 
 
-def export_suffix(name: str) -> str:
-    """What a recording's file in that format is called behind the recording's name; a folder for some formats."""
-    suffix = find_format(name).suffix
-    return suffix if name in PLAIN_SUFFIX else f".{name}{suffix}"
+def export_suffix(name: str, *, images: bool = False) -> str:
+    """What a recording's file in that format is called behind the recording's name; a folder for some formats.
+
+    With images it is a folder always.
+    """
+    suffix = "" if images else find_format(name).suffix
+    return suffix if name in PLAIN_SUFFIX and suffix else f".{name}{suffix}"
 
 
-def export(recording: Recording, name: str, path: Path) -> None:
+def export(
+    recording: Recording,
+    name: str,
+    path: Path,
+    options: WriteOptions = DEFAULT_OPTIONS,
+    *,
+    images: ImageOptions | None = None,
+    video: Path | None = None,
+) -> None:
     """Write the recording in the named format; file or folder appear whole, in place of older ones.
 
     MOT text and JSON Lines are to the byte what their live sinks write. Memory does not grow with the recording.
+    Boxes are written where the format has to choose, unless `options` asks for outlines. `images` writes a data set
+    with its images, for formats that have `Format.images`; `video` is where the recorded file is now.
     """
+    options = replace(options, outlines=bool(options.outlines))
     with recording.snapshot():
         try:
-            _write(recording, name, path)
+            if images is not None:
+                _write_folder(
+                    recording, name, path, lambda new: write_dataset(recording, name, new, options, images, video=video)
+                )
+            else:
+                _write(recording, name, path, options)
         except FormatError as error:
             if str(error).startswith(str(recording.path)):
                 raise
@@ -47,15 +73,16 @@ def export(recording: Recording, name: str, path: Path) -> None:
             raise FormatError(f"{recording.path}: damaged: it cannot be written as {name}: {error}. {again}") from error
 
 
-def _write(recording: Recording, name: str, path: Path) -> None:
+def _write(recording: Recording, name: str, path: Path, options: WriteOptions) -> None:
+    form, parts = find_format(name), RecordedParts(recording, clip_masks=name in ONE_SHAPE)
     if name == "mot":
-        _write_mot(recording, path)
+        _write_mot(recording, path, options)
     elif name == "jsonl":
         _write_jsonl(recording, path)
-    elif find_format(name).suffix:
-        find_format(name).load().write(path, RecordedParts(recording))
+    elif form.suffix:
+        form.write(path, parts, options)
     else:
-        _write_folder(recording, name, path)
+        _write_folder(recording, name, path, lambda new: form.write(new, parts, options))
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
@@ -84,8 +111,9 @@ def _events_by_frame(recording: Recording, first: int, last: int) -> dict[int, l
     return events
 
 
-def _write_mot(recording: Recording, path: Path) -> None:
-    sink = MotSink(path)
+def _write_mot(recording: Recording, path: Path, options: WriteOptions) -> None:
+    warn_of_mot_losses(RecordedParts(recording).summary().content, recording.info.labels, options)
+    sink = MotSink(path, options, warn=False)
     try:
         for _, result in to_results(recording):
             sink.write(result)
@@ -146,10 +174,19 @@ def _replace_old(old: Path, path: Path) -> None:
     if not path.exists():  # a run was killed between the two
         old.replace(path)
         return
-    for entry in old.iterdir():
-        if entry.suffix != ".xml" and not (path / entry.name).exists():
-            entry.replace(path / entry.name)
+    _keep_others(old, path)
     shutil.rmtree(old)
+
+
+def _keep_others(old: Path, new: Path) -> None:
+    """Move what only the older folder has into the new one, but for annotations of ours."""
+    for entry in old.iterdir():
+        target = new / entry.name
+        if not target.exists():
+            if entry.suffix != ".xml" and entry.name not in OUR_FOLDERS:
+                entry.replace(target)
+        elif entry.is_dir() and target.is_dir() and entry.name not in OUR_FOLDERS:
+            _keep_others(entry, target)
 
 
 def _refuse_twins(recording: Recording, name: str) -> None:
@@ -165,7 +202,7 @@ def _refuse_twins(recording: Recording, name: str) -> None:
         images[stem] = picture.name
 
 
-def _write_folder(recording: Recording, name: str, path: Path) -> None:
+def _write_folder(recording: Recording, name: str, path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(path.name + ".partial")
     old = path.with_name(path.name + ".old")
     try:
@@ -174,7 +211,7 @@ def _write_folder(recording: Recording, name: str, path: Path) -> None:
         _replace_old(old, path)
         _refuse_twins(recording, name)
         whole = partial / path.name  # its name stands in some formats' files
-        find_format(name).load().write(whole, RecordedParts(recording))
+        write(whole)
         if path.exists():
             path.replace(old)
         whole.replace(path)

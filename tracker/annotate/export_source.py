@@ -1,4 +1,8 @@
-"""A recording of any length as the writers of formats want it: part by part, straight from the store."""
+"""A recording of any length as the writers of formats want it: part by part, straight from the store.
+
+Boxes that were smoothed or corrected keep the mask that was seen. What of it lies outside the box is cut off for
+formats whose readers take box and mask for one object.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from numpy import ndarray
 
 from tracker.formats.core.annotations import Annotations, Frames, Objects
 from tracker.formats.core.chunks import Capability, Summary, TrackRow
+from tracker.formats.core.rle import clip_rle
 from tracker.store import Chunk, ImageEntry, Origin, Recording
 
 __all__ = ["FRAMES_AT_ONCE", "RecordedParts"]
@@ -21,10 +26,14 @@ FRAMES_AT_ONCE = 64
 
 
 class RecordedParts:
-    """The recording's rows as annotations; inside its `snapshot` each way through them gives the same."""
+    """The recording's rows as annotations; inside its `snapshot` each way through them gives the same.
 
-    def __init__(self, recording: Recording) -> None:
+    With `clip_masks` no mask reaches out of its box.
+    """
+
+    def __init__(self, recording: Recording, *, clip_masks: bool = False) -> None:
         self._recording = recording
+        self._clip_masks = clip_masks
         self._size = recording.info.width, recording.info.height
         self.source = str(recording.info.source.get("name", ""))
         self.labels = recording.info.labels
@@ -70,6 +79,10 @@ class RecordedParts:
         """Each track's id and the class of its first row, by ascending id."""
         return self._recording.first_classes()
 
+    def outlined_tracks(self) -> frozenset[int]:
+        """The ids of the tracks with a mask in any frame."""
+        return self._recording.masked_tracks()
+
     def _frames(self, indices: Int64[ndarray, " f"], times: Float64[ndarray, " f"]) -> Frames:
         found = self._recording.pictures(int(indices[0]), int(indices[-1]))
         pictures = [found.get(index) for index in indices.tolist()]
@@ -80,19 +93,22 @@ class RecordedParts:
         return (picture.width, picture.height) if picture else self._size
 
     def _part(self, stretch: Chunk) -> Annotations:
-        rows = stretch.observations
+        rows, frames = stretch.observations, self._frames(stretch.frames, stretch.times)
+        places = stretch.frames.searchsorted(rows.frames).astype(np.int64)
+        sizes = zip(frames.widths[places].tolist(), frames.heights[places].tolist(), strict=True)
+        masks = map(self._mask, rows.masks or [None] * len(rows), rows.boxes.tolist(), sizes)
         objects = Objects(
-            frames=stretch.frames.searchsorted(rows.frames).astype(np.int64),
+            frames=places,
             track_ids=rows.tracks,
             class_ids=rows.class_ids,
             boxes=rows.boxes,
             scores=rows.scores,
-            segmentations=rows.masks or (),
+            segmentations=tuple(masks),
             occluded=np.zeros(len(rows), bool),
             keyframes=rows.origins != Origin.INTERPOLATED,
             crowds=np.zeros(len(rows), bool),
         )
-        return Annotations(self.source, self.labels, self._frames(stretch.frames, stretch.times), objects)
+        return Annotations(self.source, self.labels, frames, objects)
 
     def _track_rows(self) -> Iterator[tuple[int, TrackRow]]:
         pictures = self._recording.pictures()
@@ -109,4 +125,10 @@ class RecordedParts:
             )
             for track, frame, time, class_id, box, mask, origin in columns:
                 size = self._size_of(pictures.get(frame))
+                mask = self._mask(mask, box, size)
                 yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.INTERPOLATED)
+
+    def _mask(self, mask: str | None, box: list[float], size: tuple[int, int]) -> str | None:
+        if mask is None or not self._clip_masks:
+            return mask
+        return clip_rle(mask, box, width=size[0], height=size[1])

@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from tracker.annotate.dataset import save_images
 from tracker.annotate.media_info import look_at
+from tracker.commands.annotation_options import add_write_options, write_options
 from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import spare_inputs
-from tracker.errors import ConfigError, SinkError
+from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.folder import inside
 from tracker.formats.core.frame_matching import are_gapless
-from tracker.video import open_source
 
 __all__ = ["add_parsers"]
 
@@ -50,14 +50,13 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument(
         "--video", metavar="FILE", help="the video: gives size and time stamps, and the pictures of datasets"
     )
-    parser.add_argument("--track-ids", action="store_true", help="yolo: put the track id behind each row")
+    add_write_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     reader, writer = find_format(options.from_format), find_format(options.to_format)
-    if options.track_ids and options.to_format != "yolo":
-        raise ConfigError("--track-ids is for --to yolo only")
+    chosen = write_options(options, [options.to_format])
     spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
     known = ExternalInfo(*_size(options.size), options.classes)
     footage = look_at(options.video) if options.video else None
@@ -70,11 +69,15 @@ def _run(options: argparse.Namespace) -> int:
         annotations = _with_size(annotations, known)
         if options.to_format in NAMELESS and not are_gapless(annotations):
             log.warning("%s: pictures are missing between others; %s", options.input, GAP_ADVICE)
-    extra = {"track_ids": True} if options.track_ids else {}
-    writer.load().write(options.out, annotations, **extra)
+    writer.write(options.out, annotations, chosen)
     pictures = 0
     if options.video and options.to_format in DATASETS:
-        pictures = _save_pictures(options.video, annotations, options.out / DATASETS[options.to_format])
+        folder = options.out / DATASETS[options.to_format]
+        names = annotations.file_names(".jpg")
+        targets = {
+            index: inside(folder, name) for index, name in zip(annotations.frames.indices.tolist(), names, strict=True)
+        }
+        pictures = save_images(options.video, targets)
     objects, tracks = len(annotations.objects), len(annotations.rows_by_track())
     saved = f", {pictures} pictures" if pictures else ""
     sys.stdout.write(f"{len(annotations.frames)} frames, {objects} objects, {tracks} tracks{saved}: {options.out}\n")
@@ -98,25 +101,3 @@ def _with_size(annotations: Annotations, known: ExternalInfo) -> Annotations:
     widths = np.where(frames.widths == 0, known.width, frames.widths).astype(np.int32)
     heights = np.where(frames.heights == 0, known.height, frames.heights).astype(np.int32)
     return replace(annotations, frames=replace(frames, widths=widths, heights=heights))
-
-
-def _save_pictures(path: str, annotations: Annotations, folder: Path) -> int:
-    """Write the video's annotated frames as JPEG files of the names that the annotations use."""
-    names = dict(zip(annotations.frames.indices.tolist(), annotations.file_names(".jpg"), strict=True))
-    source = open_source(path)
-    count = 0
-    try:
-        for frame in source:
-            if frame.index not in names:
-                continue
-            target = inside(folder, names[frame.index])
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _, encoded = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-                target.write_bytes(encoded.tobytes())
-            except OSError as error:
-                raise SinkError(f"{target}: cannot be written: {error.strerror}. Choose another folder.") from error
-            count += 1
-    finally:
-        source.close()
-    return count

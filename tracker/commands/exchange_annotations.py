@@ -10,6 +10,7 @@ from typing import Any
 
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.import_ import import_annotations
+from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
 from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import own_folder, spare_inputs
 from tracker.errors import ConfigError
@@ -32,6 +33,9 @@ def add_parsers(subparsers: Any) -> None:
     exporting.add_argument("recordings", nargs="+", type=Path, metavar="FILE.sqlite", help="recordings of annotate")
     exporting.add_argument("--format", type=comma_list, required=True, metavar="A,B", help=f"one or more of {known}")
     exporting.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add_write_options(exporting)
+    add_image_options(exporting)
+    exporting.add_argument("--video", type=Path, metavar="FILE", help="with --images: where the video is now, if moved")
     exporting.set_defaults(run=_export)
 
     importing = subparsers.add_parser(
@@ -51,6 +55,9 @@ def add_parsers(subparsers: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     for name in options.format:
         find_format(name)
+    chosen, images = write_options(options, options.format), image_options(options, options.format)
+    if options.video is not None and (images is None or len(options.recordings) > 1):
+        raise ConfigError("--video: goes with --images and one recording")
     stems = [path.stem.casefold() for path in options.recordings]
     if len(set(stems)) < len(stems):
         raise ConfigError("two of the recordings have the same name; export them one by one into folders of their own")
@@ -60,8 +67,8 @@ def _export(options: argparse.Namespace) -> int:
             if not recording.complete:
                 log.warning("%s: not finished yet; it ends with frame %d", path, recording.last_frame)
             for name in dict.fromkeys(options.format):
-                target = options.out / f"{path.stem}{export_suffix(name)}"
-                export(recording, name, target)
+                target = options.out / f"{path.stem}{export_suffix(name, images=images is not None)}"
+                export(recording, name, target, chosen, images=images, video=options.video)
                 sys.stdout.write(f"{target}\n")
     return 0
 

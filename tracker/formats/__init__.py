@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tracker.config import nearest
 from tracker.errors import ConfigError
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
+
+if TYPE_CHECKING:
+    from tracker.formats.core.chunks import AnnotationParts
 
 __all__ = ["FORMATS", "Format", "find_format"]
 
@@ -23,23 +28,31 @@ class Format:
     module: str
     suffix: str
     """Of the file written; empty where the output is a folder."""
+    options: tuple[str, ...] = ()
+    """Fields of WriteOptions that make a difference."""
+    images: bool = False
+    """Whether it is for single images, and can be written as a data set with them."""
 
     def load(self) -> Any:
         """The module with `read(path, known)` and `write(path, annotations)`."""
         return importlib.import_module(f"tracker.formats.{self.module}")
 
+    def write(self, path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
+        """Write the annotations; options that the format does not have make no difference."""
+        self.load().write(path, annotations, *([options] if self.options else []))
+
 
 FORMATS: dict[str, Format] = {
-    "mot": Format("MOTChallenge text", "mot", ".txt"),
+    "mot": Format("MOTChallenge text", "mot", ".txt", ("class_column",)),
     "mots": Format("MOTS text with masks", "mots", ".txt"),
-    "coco": Format("COCO instances JSON with tracks", "coco", ".json"),
-    "yolo": Format("YOLO text dataset", "yolo_txt", ""),
-    "voc": Format("Pascal VOC XML", "voc", ""),
-    "cvat": Format("CVAT for video 1.1 XML", "cvat", ".xml"),
+    "coco": Format("COCO instances JSON with tracks", "coco", ".json", images=True),
+    "yolo": Format("YOLO text dataset", "yolo_txt", "", ("outlines", "track_ids"), images=True),
+    "voc": Format("Pascal VOC XML", "voc", "", images=True),
+    "cvat": Format("CVAT for video 1.1 XML", "cvat", ".xml", ("outlines",)),
     "labelstudio": Format("Label Studio video JSON", "label_studio", ".json"),
     "kitti": Format("KITTI tracking text", "kitti", ".txt"),
     "jsonl": Format("JSON Lines", "jsonl", ".jsonl"),
-    "csv": Format("CSV table", "csv_text", ".csv"),
+    "csv": Format("CSV table", "csv_text", ".csv", ("guard_cells",)),
     "parquet": Format("Parquet table", "parquet", ".parquet"),
 }
 

@@ -6,9 +6,16 @@
        "height": 1080, "time": 0.033367}],
      "tracks": [{"id": 1, "category_id": 1, "video_id": 1}],
      "annotations": [{"id": 1, "image_id": 1, "video_id": 1, "category_id": 1, "track_id": 1, "bbox": [x, y, w, h],
-       "area": 812.0, "iscrowd": 0, "segmentation": {"size": [1080, 1920], "counts": "..."}, "score": 0.87}]}
+       "area": 812.0, "iscrowd": 0, "segmentation": {"size": [1080, 1920], "counts": "..."}, "score": 0.87,
+       "attributes": {"track_id": 1, "occluded": false}}]}
 
-`time` is in seconds. A hidden or interpolated object says so in `attributes`, as CVAT's files do. Of a file about
+As a data set: `annotations/instances_train.json` and `instances_val.json`, the images in `images/train` and
+`images/val`, and a data.yaml that tells of both.
+
+`time` is in seconds. Each row has a `segmentation`, as programs that read masks expect one: without a mask it is the
+box's corners, which reading takes for what they are. `attributes` holds what CVAT and Datumaro keep: the track's id,
+whether the object is hidden, and whether its box is `interpolated`. (Not CVAT's `keyframe`: it makes tracks of rows
+with one, and tracks of masks keep their first shape only.) Of a file about
 several videos, the one called as the known video is read, whatever folder and suffix either has.
 """
 
@@ -17,10 +24,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import yaml
 
 from tracker.errors import FormatError
 from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation, tidy
@@ -36,11 +45,12 @@ from tracker.formats.core.coco_content import (
     entries,
     is_crowd,
 )
+from tracker.formats.core.folder import new_folder
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
-from tracker.formats.core.polygons import to_window
+from tracker.formats.core.polygons import box_outline, is_box, to_window
 from tracker.formats.core.rle import rle_to_window
 
-__all__ = ["read", "write"]
+__all__ = ["read", "write", "write_dataset"]
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +102,7 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
             track_id=tracks.number(item.get("track_id", attributes.get("track_id")), f"{where}.track_id", path),
             score=as_number(item["score"], f"{where}.score", path) if "score" in item else math.nan,
             occluded=bool(attributes.get("occluded", False)),
-            keyframe=bool(attributes.get("keyframe", True)),
+            keyframe=bool(attributes.get("keyframe", True)) and not attributes.get("interpolated", False),
             crowd=is_crowd(item),
         )
     tracks.report(path)
@@ -239,18 +249,33 @@ def _add(
 ) -> None:
     mask = coco_mask(segmentation, where, rows.path)
     x, y, width, height = box_of(bbox, mask, where, rows.path)
+    box = (x, y, tidy(x + width), tidy(y + height))
     rows.add(
         frame,
-        (x, y, tidy(x + width), tidy(y + height)),
+        box,
         where,
         class_id=class_id,
         track_id=track_id,
         score=score,
-        segmentation=mask,
+        segmentation=None if isinstance(mask, tuple) and is_box(mask, box) else mask,
         occluded=occluded,
         keyframe=keyframe,
         crowd=crowd,
     )
+
+
+def write_dataset(folder: Path, subsets: Mapping[str, AnnotationParts]) -> dict[str, Path]:
+    """A file for each subset (`default` for one without a name) and data.yaml; returns the folders for the images."""
+    files = {name: f"annotations/instances_{name or 'default'}.json" for name in subsets}
+    images = {name: folder / "images" / name for name in subsets}
+    for name, subset in subsets.items():
+        new_folder(images[name])
+        write(folder / files[name], subset)
+    labels = next(iter(subsets.values())).labels
+    settings: dict[str, Any] = {use: files.get(use, next(iter(files.values()))) for use in ("train", "val")}
+    with AtomicText(folder / "data.yaml") as file:
+        file.write(yaml.safe_dump(settings | {"names": dict(enumerate(labels))}, sort_keys=False, allow_unicode=True))
+    return images
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
@@ -263,7 +288,9 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
         "info": {"description": annotations.source, "version": "1.0"},
         "licenses": [],
         "videos": [] if summary.are_images else [video],
-        "categories": [{"id": row, "name": name} for row, name in enumerate(annotations.labels, start=1)],
+        "categories": [
+            {"id": row, "name": name, "supercategory": ""} for row, name in enumerate(annotations.labels, start=1)
+        ],
     }
     with AtomicText(path) as file:
         file.write(_dump(head).removesuffix("}") + ', "tracks": [')
@@ -331,12 +358,14 @@ def _annotation(annotations: Annotations, row: int, *, are_images: bool) -> dict
     entry["iscrowd"] = int(objects.crowds[row])
     if isinstance(segmentation, str):
         entry["segmentation"] = {"size": [size[1], size[0]], "counts": segmentation}
-    elif segmentation is not None:
-        entry["segmentation"] = [list(outline) for outline in segmentation]
+    else:
+        corners = (box_outline((x1, y1, tidy(x1 + width), tidy(y1 + height))),)
+        entry["segmentation"] = [list(outline) for outline in segmentation or corners]
     if not math.isnan(objects.scores[row]):
         entry["score"] = float(objects.scores[row])
-    if objects.occluded[row] or not objects.keyframes[row]:
-        entry["attributes"] = {"occluded": bool(objects.occluded[row]), "keyframe": bool(objects.keyframes[row])}
+    attributes: dict[str, Any] = {"track_id": entry["track_id"]} if "track_id" in entry else {}
+    attributes["occluded"] = bool(objects.occluded[row])
+    entry["attributes"] = attributes if objects.keyframes[row] else attributes | {"interpolated": True}
     return entry
 
 

@@ -2,7 +2,8 @@
 
 `frame` counts from 0, `time` is in seconds, corners are pixels, `track_id` is empty for an object without a track,
 `segmentation` is JSON. Reading needs the columns `frame x1 y1 x2 y2` in any order; others may be missing or empty,
-unknown ones are passed over.
+unknown ones are passed over. Spreadsheets take a text that begins with = + - or @ for a formula: where files come from
+strangers, `guard_cells` puts an apostrophe before class and image names that do, which reading leaves there.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.table import COLUMNS, add_row, table_rows
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 
 __all__ = ["read", "write"]
+
+FORMULA_STARTS = ("=", "+", "-", "@")
 
 _WHOLE = {"frame", "width", "height", "track_id", "class_id"}
 _NUMBERS = {"time", "x1", "y1", "x2", "y2", "score"}
@@ -87,18 +91,27 @@ def _value(name: str, text: str, rows: Collector, where: str) -> Any:
     return text
 
 
-def write(path: Path | str, annotations: AnnotationParts) -> None:
+def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
     """All objects."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
+    texts = [COLUMNS.index(name) for name in ("image", "class")] if options.guard_cells else []
     with AtomicText(path) as file:
         writer.writerow(COLUMNS)
         for values in table_rows(annotations):
-            writer.writerow([_text(value) for value in values])
+            cells = [_text(value) for value in values]
+            for place in texts:
+                cells[place] = _guarded(cells[place])
+            writer.writerow(cells)
             file.write(buffer.getvalue())
             buffer.seek(0)
             buffer.truncate()
         file.write(buffer.getvalue())
+
+
+def _guarded(text: str) -> str:
+    """The text so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 def _text(value: Any) -> str:

@@ -5,8 +5,13 @@
 
 `outside="1"` ends a visible stretch. Where two shapes of a stretch are frames apart, as in files made by hand, the
 boxes between are filled in linearly. An outline is a `<polygon>`, a mask CVAT's `<mask>`: run lengths of the box's
-rows. An object of several outlines is written as a mask. A box with a `rotation` is read as its outline and the
-upright box around it; shapes of other kinds (points, lines, ellipses, skeletons) are left out with a warning.
+rows. A box with a `rotation` is read as its outline and the upright box around it; shapes of other kinds (points,
+lines, ellipses, skeletons) are left out with a warning.
+
+CVAT's importer drops shapes that are no keyframes, keeps the first shape only of a track of masks, and refuses tracks
+of mixed shapes. So each written shape is a keyframe, and a track is boxes or polygons throughout: where its outlines
+are asked for, the corners of the box stand for an object without one, and a box that was interpolated says so in an
+attribute of its own (`interpolated="1"`).
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, zip_longest
 from pathlib import Path
@@ -34,9 +39,10 @@ from tracker.formats.core.annotations import (
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
 from tracker.formats.core.parsing import to_float, to_int
-from tracker.formats.core.polygons import to_window
+from tracker.formats.core.polygons import box_outline, is_box, joined, to_outlines
 from tracker.formats.core.rle import Rle, window_to_rle
 from tracker.formats.core.unsupported import warn_unsupported
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.core.xml_tree import Node, read_xml
 
 __all__ = ["read", "write"]
@@ -161,8 +167,8 @@ def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
         if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
             rows.refuse(where, "points: expected three or more pairs x,y with ; between")
         points = [to_float(cell, "points", path, where) for pair in pairs for cell in pair]
-        segmentation = (tuple(points),)
         box = _around(points)
+        segmentation = None if is_box((tuple(points),), box) else (tuple(points),)
     else:
         left, top, wide, tall = (
             to_int(node.attributes.get(n, ""), n, path, where) for n in ("left", "top", "width", "height")
@@ -170,9 +176,8 @@ def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
         box = (left, top, left + wide, top + tall)
         if not flag("outside", "0"):
             segmentation = _read_mask(node, (left, top, wide, tall), rows, size)
-    return _Shape(
-        frame, flag("outside", "0"), flag("occluded", "0"), flag("keyframe", "1"), box, segmentation, node.line
-    )
+    keyframe = flag("keyframe", "1") and not flag("interpolated", "0")
+    return _Shape(frame, flag("outside", "0"), flag("occluded", "0"), keyframe, box, segmentation, node.line)
 
 
 def _rotated(box: tuple[float, float, float, float], degrees: float) -> tuple[float, ...]:
@@ -206,28 +211,29 @@ def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, si
     return window_to_rle(covered, left=left, top=top, width=width, height=height)
 
 
-def write(path: Path | str, annotations: AnnotationParts) -> None:
+def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
     """One file; a warning lists what it cannot hold. Objects without a track become tracks of one frame."""
-    holds = (
-        Capability.TRACKS
-        | Capability.CLASSES
-        | Capability.MASKS
-        | Capability.POLYGONS
-        | Capability.OCCLUSION
-        | Capability.KEYFRAMES
-    )
     summary = annotations.summary()
-    warn_unsupported(summary.content, "CVAT", holds)
+    has_outlines = bool(summary.content & (Capability.MASKS | Capability.POLYGONS))
+    outlines = has_outlines if options.outlines is None else options.outlines
+    holds = Capability.TRACKS | Capability.CLASSES | Capability.OCCLUSION | Capability.KEYFRAMES
+    note = "their outlines are written" if outlines else "--outlines writes polygons"
+    instead = {Capability.MASKS: note, Capability.POLYGONS: note}
+    warn_unsupported(
+        summary.content, "CVAT for video", holds | Capability.POLYGONS if outlines else holds, instead=instead
+    )
+    outlined = annotations.outlined_tracks() if outlines else frozenset()
     with AtomicText(path) as file:
         file.write("\n".join(_head(annotations, summary)) + "\n")
         for track_id, rows in annotations.by_tracks():
             first = next(rows)
             label = quoteattr(annotations.labels[first.class_id])
+            shape = _polygon if outlines and (first.segmentation is not None or track_id in outlined) else _box
             file.write(f'  <track id="{track_id}" label={label} source="manual">\n')
             for row, following in pairwise(chain([first], rows, [None])):
                 assert row is not None
                 next_frame = following.frame if following is not None else summary.last_frame + 1
-                file.write(_shapes(row, next_frame))
+                file.write(_shapes(row, next_frame, shape))
             file.write("  </track>\n")
         file.write("</annotations>\n")
 
@@ -259,31 +265,23 @@ def _head(annotations: AnnotationParts, summary: Summary) -> list[str]:
     ]
 
 
-def _shapes(row: TrackRow, next_frame: int) -> str:
+def _shapes(row: TrackRow, next_frame: int, shape: Callable[[TrackRow, str], str]) -> str:
     """The object in its frame, and that it is gone in the next where the track's next frame is a later one."""
-    state = f'keyframe="{int(row.keyframe)}" outside="0" occluded="{int(row.occluded)}"'
-    text = _shape(row.segmentation, row.box, row.size, row.frame, state)
+    occluded, interpolated = f'occluded="{int(row.occluded)}"', "" if row.keyframe else ' interpolated="1"'
+    text = shape(row, f'frame="{row.frame}" keyframe="1" outside="0" {occluded}{interpolated}')
     if next_frame > row.frame + 1:
-        state = f'keyframe="1" outside="1" occluded="{int(row.occluded)}"'
-        text += _shape(None, row.box, row.size, row.frame + 1, state)
+        text += shape(row, f'frame="{row.frame + 1}" keyframe="1" outside="1" {occluded}')
     return text
 
 
-def _shape(segmentation: Segmentation | None, box: list[float], size: tuple[int, int], frame: int, state: str) -> str:
-    head = f'frame="{frame}" {state}'
-    width, height = size
-    if isinstance(segmentation, tuple) and len(segmentation) == 1:
-        xs, ys = segmentation[0][::2], segmentation[0][1::2]
-        points = ";".join(f"{number(x)},{number(y)}" for x, y in zip(xs, ys, strict=True))
-        return f'    <polygon {head} points="{points}" z_order="0"></polygon>\n'
-    if segmentation is not None and width:
-        (down, across), covered = to_window(segmentation, width=width, height=height)
-        flat = covered.ravel()
-        edges = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]]) if flat.size else [0, 0]
-        runs = np.diff(edges).tolist()
-        if flat.size and flat[0]:
-            runs.insert(0, 0)
-        place = f'left="{across.start}" top="{down.start}" width="{covered.shape[1]}" height="{covered.shape[0]}"'
-        return f'    <mask {head} rle="{", ".join(map(str, runs))}" {place} z_order="0"></mask>\n'
-    x1, y1, x2, y2 = (number(edge) for edge in box)
+def _box(row: TrackRow, head: str) -> str:
+    x1, y1, x2, y2 = (number(edge) for edge in row.box)
     return f'    <box {head} xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}" z_order="0"></box>\n'
+
+
+def _polygon(row: TrackRow, head: str) -> str:
+    (width, height), mask = row.size, row.segmentation
+    outlines = to_outlines(mask, width=width, height=height) if mask is not None and width else ()
+    points = joined(outlines) if outlines else box_outline(row.box)
+    text = ";".join(f"{number(x)},{number(y)}" for x, y in zip(points[::2], points[1::2], strict=True))
+    return f'    <polygon {head} points="{text}" z_order="0"></polygon>\n'

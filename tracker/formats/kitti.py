@@ -2,12 +2,15 @@
 
 Frames and ids count from 0 in KITTI's own files; here a track id is written as it is, so that it stays recognisable,
 and read ids are raised by one only where the file has an id 0. `occluded` is 0 (visible) to 3 (unknown): 1 and 2 are
-read as hidden. What only a 3-D annotation knows is written as KITTI's "not known". A class name's blanks become
-underscores. `DontCare` regions (id -1) are objects without a track.
+read as hidden. What only a 3-D annotation knows is written as KITTI's "not known". KITTI's own names
+stand for classes that mean the same (`Pedestrian` for person: its `Person` is one who sits, and is not scored) and
+`Misc` for others beside them, as its programs stop at names that are not theirs; where there is none of KITTI's
+classes all keep their names, with underscores for blanks. `DontCare` regions (id -1) are objects without a track.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -18,6 +21,12 @@ from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
 
 __all__ = ["read", "write"]
+
+log = logging.getLogger(__name__)
+
+TYPES = {"person": "Pedestrian", "pedestrian": "Pedestrian", "cyclist": "Cyclist"}
+TYPES |= {"car": "Car", "van": "Van", "truck": "Truck", "tram": "Tram"}
+"""KITTI's names of what other data sets name otherwise, or in small letters."""
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
@@ -31,6 +40,8 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     for where, cells in table:
         if len(cells) not in (17, 18):
             rows.refuse(where, f"expected 17 or 18 columns, found {len(cells)}")
+    types = _types(known.labels)
+    labels = {name: label for name, label in zip(types, known.labels, strict=True) if types.count(name) == 1}
     for where, cells in table:
         frame = to_int(cells[0], "frame", path, where)
         track_id = to_int(cells[1], "id", path, where)
@@ -46,7 +57,7 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
             frame,
             (x1, y1, x2, y2),
             where,
-            class_id=rows.class_id(cells[2], where),
+            class_id=rows.class_id(labels.get(cells[2], cells[2]), where),
             track_id=track_id if track_id >= 0 else None,
             score=to_float(cells[17], "score", path, where) if len(cells) == 18 else math.nan,
             occluded=occluded in (1, 2),
@@ -58,7 +69,11 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A label file, or a result file where objects have scores; a warning lists what it cannot hold."""
     holds = Capability.TRACKS | Capability.CLASSES | Capability.SCORES | Capability.OCCLUSION | Capability.UNTRACKED
     warn_unsupported(annotations.summary().content, "KITTI text", holds)
-    names = ["_".join(name.split()) or "object" for name in annotations.labels]
+    names = _types(annotations.labels)
+    pairs = zip(annotations.labels, names, strict=True)
+    renamed = [f"{name} as {theirs}" for name, theirs in pairs if name != theirs]
+    if renamed:
+        log.warning("KITTI text: written are %s", ", ".join(renamed))
     with AtomicText(path) as file:
         for part in annotations.by_frames():
             objects = part.objects
@@ -70,3 +85,11 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
                     f"{index} {track_id or -1} {names[objects.class_ids[row]]} 0 {occluded} -10 {corners} "
                     f"-1 -1 -1 -1000 -1000 -1000 -10{confidence}\n"
                 )
+
+
+def _types(labels: tuple[str, ...]) -> list[str]:
+    """What each label is called in a file."""
+    names = [TYPES.get(label.casefold(), "") for label in labels]
+    if any(names):
+        return [name or "Misc" for name in names]
+    return ["_".join(label.split()) or "object" for label in labels]

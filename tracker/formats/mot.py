@@ -1,14 +1,17 @@
 """MOTChallenge text: one row per object and frame, `frame,id,left,top,width,height,score,-1,-1,-1`.
 
 Frames and ids count from 1; ids from 0, as some trackers write them, are raised by one. Classes, masks and time stamps
-have no place in a result file. Ground truth (`frame,id,left,top,width,height,counts,class,visibility`) and detection
-files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A row of
-ground truth that does not count stays, with the score 0.
+have no place in a result file; by choice the number of the class, from 1 in the order of the labels, stands in the
+eighth column of nine, as in ground truth. Ground truth (`frame,id,left,top,width,height,counts,class,visibility`) and
+detection files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A
+row of ground truth that does not count stays, with the score 0.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +19,15 @@ from tracker.errors import FormatError
 from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number, tidy
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability
-from tracker.formats.core.live_rows import live_objects, rounded
+from tracker.formats.core.live_rows import class_name, live_objects, rounded
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.types import FrameResult
 
-__all__ = ["MotRow", "MotSink", "read", "read_rows", "write"]
+__all__ = ["MotRow", "MotSink", "read", "read_rows", "warn_of_mot_losses", "write"]
+
+log = logging.getLogger(__name__)
 
 CLASSES = (
     "pedestrian",
@@ -125,11 +131,9 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     return rows.finish()
 
 
-def write(path: Path | str, annotations: AnnotationParts) -> None:
+def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
     """A result file; a warning lists what it cannot hold. An object without a score gets 1, without a track id -1."""
-    warn_unsupported(
-        annotations.summary().content, "MOT text", Capability.TRACKS | Capability.SCORES | Capability.UNTRACKED
-    )
+    warn_of_mot_losses(annotations.summary().content, annotations.labels, options)
     with AtomicText(path) as file:
         for part in annotations.by_frames():
             objects = part.objects
@@ -138,38 +142,76 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
                 objects.track_ids.tolist(),
                 objects.boxes.tolist(),
                 objects.scores.tolist(),
+                objects.class_ids.tolist(),
                 strict=True,
             )
-            for index, track_id, (x1, y1, x2, y2), score in columns:
+            for index, track_id, (x1, y1, x2, y2), score, class_id in columns:
                 confidence = "1" if math.isnan(score) else number(score, 4)
-                size = f"{number(x2 - x1)},{number(y2 - y1)}"
-                file.write(f"{index + 1},{track_id or -1},{number(x1)},{number(y1)},{size},{confidence},-1,-1,-1\n")
+                size, last = f"{number(x2 - x1)},{number(y2 - y1)}", _last_columns(class_id, options)
+                file.write(f"{index + 1},{track_id or -1},{number(x1)},{number(y1)},{size},{confidence},{last}\n")
+
+
+def warn_of_mot_losses(content: Capability, labels: Sequence[str], options: WriteOptions) -> None:
+    """Log what of the content a result file cannot hold, or how its classes are numbered."""
+    holds = (
+        Capability.TRACKS
+        | Capability.SCORES
+        | Capability.UNTRACKED
+        | (Capability.CLASSES if options.class_column else Capability(0))
+    )
+    warn_unsupported(
+        content, "MOT text", holds, instead={Capability.CLASSES: "all become one; --class-column numbers them"}
+    )
+    if options.class_column:
+        told = ", ".join(f"{number} {name}" for number, name in enumerate(labels, start=1))
+        log.warning("MOT text: the classes are numbered %s; to read it again give --classes %s", told, ",".join(labels))
+
+
+def _last_columns(class_id: int, options: WriteOptions) -> str:
+    return f"{class_id + 1},1" if options.class_column else "-1,-1,-1"
 
 
 class MotSink:
     """Writes the tracks of a run as MOTChallenge rows; the file gets its name on `close`.
 
-    Tracks that are tentative are left out, and those not seen in the frame unless `coasting` is set.
+    Tracks that are tentative are left out, and those not seen in the frame unless `coasting` is set. At the end a
+    warning tells that several classes became one, where they did.
     """
 
-    def __init__(self, path: Path | str, *, coasting: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        options: WriteOptions = DEFAULT_OPTIONS,
+        *,
+        coasting: bool = False,
+        warn: bool = True,
+    ) -> None:
         self._file = AtomicText(path, flush_s=FLUSH_S)
+        self._options = options
         self._coasting = coasting
+        self._warn = warn
+        self._labels: tuple[str, ...] = ()
+        self._classes: set[int] = set()
 
     def write(self, result: FrameResult) -> None:
         """Add the rows of one frame."""
         rows = []
+        self._labels = result.labels
         for item in live_objects(result, coasting=self._coasting, masks=False):
             x1, y1, x2, y2 = item.box
             width, height = rounded(x2 - x1, 2), rounded(y2 - y1, 2)
             rows.append(
                 f"{result.frame.index + 1},{item.track_id},{x1:.2f},{y1:.2f},{width:.2f},{height:.2f},"
-                f"{item.score:.4f},-1,-1,-1\n"
+                f"{item.score:.4f},{_last_columns(item.class_id, self._options)}\n"
             )
+            self._classes.add(item.class_id)
         self._file.write("".join(rows))
 
     def close(self) -> None:
         """Give the file its name."""
+        if self._warn and not self._file.closed and len(self._classes) > 1:
+            names = tuple(class_name(self._labels, class_id) for class_id in sorted(self._classes))
+            warn_of_mot_losses(Capability.CLASSES, names, self._options)
         self._file.close()
 
     def discard(self) -> None:

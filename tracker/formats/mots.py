@@ -1,14 +1,15 @@
 """MOTS text: one mask per row, `frame id class height width run-lengths`, blanks between.
 
 Frames count from 1 as in MOTSChallenge, or from 0 as in KITTI MOTS: a file with a frame 0 is taken to be the latter.
-Class numbers are the ones of both benchmarks (1 car, 2 pedestrian, 10 ignored region) or those the user's labels give,
-counted from 1. The box of an object is that of its mask. Masks of one frame may not share a pixel: where they do,
-the object with the better score keeps it.
+Class numbers are the ones of both benchmarks (1 car, 2 pedestrian or person, 10 ignored region); other classes get the
+numbers from 3 on that are free, in the order of the labels. The box of an object is that of its mask. Masks of one
+frame may not share a pixel: where they do, the object with the better score keeps it.
 """
 
 from __future__ import annotations
 
 import logging
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
         annotations.summary().content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS
     )
     numbers = _class_numbers(annotations.labels)
-    if not _are_theirs(annotations.labels):
+    if any(name not in CLASSES.values() for name in annotations.labels):
         told = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))
         names = ",".join(annotations.labels)
         log.warning("MOTS text: the classes are numbered %s; to read it again give --classes %s", told, names)
@@ -115,11 +116,10 @@ def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int]
 
 
 def _class_numbers(labels: tuple[str, ...]) -> list[int]:
-    """The benchmarks' numbers where all labels are theirs, else 1, 2, ... in the labels' order."""
-    return [_NUMBERS[name] for name in labels] if _are_theirs(labels) else list(range(1, len(labels) + 1))
-
-
-def _are_theirs(labels: tuple[str, ...]) -> bool:
-    """Whether the benchmarks have a number of its own for each."""
-    theirs = [_NUMBERS.get(name, 0) for name in labels]
-    return all(theirs) and len(set(theirs)) == len(theirs)
+    """The benchmarks' number for the first label that means each of their classes, other numbers for the rest."""
+    numbers: list[int] = []
+    free = (number for number in count(3) if number not in CLASSES)
+    for name in labels:
+        theirs = _NUMBERS.get(name.casefold())
+        numbers.append(theirs if theirs is not None and theirs not in numbers else next(free))
+    return numbers

@@ -1,11 +1,13 @@
-"""Pascal VOC: a folder with one XML file per picture.
+"""Pascal VOC: a folder with one XML file per picture in `Annotations`, the names of all in `ImageSets/Main`.
 
 Corners are written as continuous edges, as LabelImg and CVAT do, not as VOC's own pixel numbers counted from 1. Track
-ids stand in CVAT's `attributes`. Read are single files and folders, also of the layout `Annotations/*.xml`.
+ids stand in CVAT's `attributes`, the classes in its `labelmap.txt`. The images belong into `JPEGImages`. Read are
+single files and folders, with or without `Annotations`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -17,7 +19,7 @@ from tracker.formats.core.parsing import to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.xml_tree import Node, read_xml
 
-__all__ = ["read", "write"]
+__all__ = ["read", "write", "write_dataset"]
 
 _VIDEO = "sightline video frame"
 """Stands in `source/annotation` where a picture is a frame of a video, whose number its name ends in."""
@@ -65,15 +67,27 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
     """A folder with one file per picture, empty ones too; a warning lists what they cannot hold."""
+    write_dataset(Path(path), {"": annotations})
+
+
+def write_dataset(folder: Path, subsets: Mapping[str, AnnotationParts]) -> dict[str, Path]:
+    """Annotations and lists of a new folder; returns the folder for the images, the same for each subset."""
     holds = Capability.TRACKS | Capability.CLASSES | Capability.OCCLUSION | Capability.UNTRACKED
-    summary = annotations.summary()
+    first = next(iter(subsets.values()))
+    summary = first.summary()
     warn_unsupported(summary.content, "Pascal VOC", holds)
-    folder = new_folder(path)
+    new_folder(folder)
     is_video = not summary.are_images
-    origin = escape(annotations.source) if is_video else "Unknown"
+    origin = escape(first.source) if is_video else "Unknown"
     origin = f"<database>{origin}</database>" + (f"<annotation>{_VIDEO}</annotation>" if is_video else "")
-    for part in annotations.by_frames():
-        _write_part(folder, part, origin)
+    for name, subset in subsets.items():
+        with AtomicText(folder / "ImageSets" / "Main" / f"{name or 'default'}.txt") as names:
+            for part in subset.by_frames():
+                _write_part(folder, part, origin)
+                names.write("".join(f"{file.removesuffix('.xml')}\n" for file in part.file_names(".xml")))
+    with AtomicText(folder / "labelmap.txt") as file:
+        file.write("# label:color_rgb:parts:actions\n" + "".join(f"{label}:::\n" for label in first.labels))
+    return dict.fromkeys(subsets, new_folder(folder / "JPEGImages"))
 
 
 def _write_part(folder: Path, annotations: Annotations, origin: str) -> None:
@@ -106,5 +120,5 @@ def _write_part(folder: Path, annotations: Annotations, origin: str) -> None:
                 lines.append(f"    <attributes><attribute>{value}</attribute></attributes>")
             lines.append("  </object>")
         lines.append("</annotation>\n")
-        with AtomicText(inside(folder, name)) as file:
+        with AtomicText(inside(folder / "Annotations", name)) as file:
             file.write("\n".join(lines))

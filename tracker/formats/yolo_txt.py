@@ -5,12 +5,15 @@ for; `core.yolo_rows` tells what other programs put there, `core.yolo_layout` wh
 image comes from the image itself, from `size: [width, height]` in data.yaml, or from the user. Images without a label
 file are empty ones.
 
-An object of several outlines, or with a hole, is written as one outline that runs along itself, as ultralytics does.
+All rows that are written are boxes, or all are outlines, as training programs leave out images with both: the corners
+of the box stand for an object without an outline. An object of several outlines, or with a hole, is written as one that
+goes from part to part and back on the same way, as ultralytics does.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,18 +21,27 @@ import numpy as np
 import yaml
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Polygons, tidy
+from tracker.formats.core.annotations import (
+    NOTHING_KNOWN,
+    Annotations,
+    Collector,
+    ExternalInfo,
+    Polygons,
+    Segmentation,
+    tidy,
+)
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts, Capability, Summary
 from tracker.formats.core.folder import frame_number, inside, new_folder
 from tracker.formats.core.parsing import read_text
-from tracker.formats.core.polygons import to_outlines
+from tracker.formats.core.polygons import box_outline, is_box, joined, to_outlines
 from tracker.formats.core.unsupported import warn_unsupported
+from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.core.yolo_layout import find_yolo_folder
 from tracker.formats.core.yolo_rows import RowError, YoloRow, keypoint_values, layout_of, take_apart
 from tracker.image_file import read_image
 
-__all__ = ["read", "write"]
+__all__ = ["read", "write", "write_dataset"]
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +104,7 @@ def _add(row: YoloRow, rows: Collector, frame: int, where: str, size: tuple[int,
         points = [tidy(fraction * side) for fraction, side in zip(fractions, sides, strict=True)]
         outline = (tuple(points),)
         box = [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
+        outline = None if is_box(outline, box) else outline
     corners = [tidy(edge) for edge in box]
     rows.add(frame, corners, where, class_id=class_id, track_id=row.track_id, score=row.score, segmentation=outline)
 
@@ -110,66 +123,101 @@ def _size(image: Path | None, settings: dict[str, Any], known: ExternalInfo) -> 
     return pixels.shape[1], pixels.shape[0]
 
 
-def write(path: Path | str, annotations: AnnotationParts, *, track_ids: bool = False) -> None:
-    """A dataset folder without the images; a warning lists what it cannot hold.
+def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
+    """A dataset folder with an empty one for the images; a warning lists what it cannot hold."""
+    write_dataset(Path(path), {"": annotations}, options)
 
-    `track_ids` puts them behind each row, which readers that follow tracks know and training programs refuse.
+
+def write_dataset(
+    folder: Path, subsets: Mapping[str, AnnotationParts], options: WriteOptions = DEFAULT_OPTIONS
+) -> dict[str, Path]:
+    """Label files and data.yaml in a new folder; returns the folder for the images of each subset, `train` and `val`.
+
+    A subset without a name is both. A warning lists what the files cannot hold. Raises FormatError where the pictures'
+    size is not known.
     """
-    holds = Capability.CLASSES | Capability.POLYGONS | Capability.UNTRACKED
+    annotations = next(iter(subsets.values()))
     summary = annotations.summary()
-    warn_unsupported(summary.content, "YOLO text", holds | Capability.TRACKS if track_ids else holds)
+    has_outlines = bool(summary.content & (Capability.MASKS | Capability.POLYGONS))
+    outlines = has_outlines if options.outlines is None else options.outlines
+    _warn(summary, options, outlines=outlines and has_outlines)
     if (0, 0) in summary.sizes:
         raise FormatError("YOLO text needs the pictures' size; give --size WxH")
-    folder = new_folder(path)
-    settings: dict[str, Any] = {"train": "images", "val": "images"}
+    new_folder(folder)
+    images = {name: folder / "images" / name for name in subsets}
+    settings: dict[str, Any] = {
+        use: images[use if use in images else next(iter(images))].relative_to(folder).as_posix()
+        for use in ("train", "val")
+    }
     settings |= {"names": dict(enumerate(annotations.labels)), "source": annotations.source}
     if len(summary.sizes) == 1:
         settings["size"] = list(summary.sizes[0])
     settings["video"] = not summary.are_images
-    for part in annotations.by_frames():
-        _write_labels(folder / "labels", part, track_ids=track_ids)
+    without = 0
+    for name, subset in subsets.items():
+        new_folder(images[name])
+        for part in subset.by_frames():
+            without += _write_labels(folder / "labels" / name, part, outlines=outlines, track_ids=options.track_ids)
+    if without:
+        log.warning("YOLO text: %d objects have no outline; the corners of their boxes stand for it", without)
     with AtomicText(folder / "data.yaml") as file:
         file.write(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    return images
 
 
-def _write_labels(folder: Path, annotations: Annotations, *, track_ids: bool) -> None:
+def _warn(summary: Summary, options: WriteOptions, *, outlines: bool) -> None:
+    holds = Capability.CLASSES | Capability.UNTRACKED
+    holds |= Capability.TRACKS if options.track_ids else Capability(0)
+    holds |= Capability.POLYGONS if outlines else Capability(0)
+    note = "their outlines are written" if outlines else "--outlines writes their outlines in place of boxes"
+    instead = {
+        Capability.MASKS: note,
+        Capability.POLYGONS: note,
+        Capability.TRACKS: "--track-ids puts them behind each row",
+    }
+    warn_unsupported(summary.content, "YOLO text", holds, instead=instead)
+
+
+def _write_labels(folder: Path, annotations: Annotations, *, outlines: bool, track_ids: bool) -> int:
+    """One file per picture, of boxes or of outlines; how many objects had no outline where these are written."""
     frames, objects = annotations.frames, annotations.objects
     names = annotations.file_names(".txt")
+    without = 0
     for frame, (name, rows) in enumerate(zip(names, annotations.rows_by_frame(), strict=True)):
         size = int(frames.widths[frame]), int(frames.heights[frame])
         with AtomicText(inside(folder, name)) as file:
             for row in rows:
-                segmentation = objects.segmentations[row]
-                outlines: Polygons = ()
-                if segmentation is not None:
-                    outlines = to_outlines(segmentation, width=size[0], height=size[1])
-                shares = _outline_shares(outlines, size) if outlines else _box_shares(objects.boxes[row].tolist(), size)
+                box = _clipped(objects.boxes[row].tolist(), size)
+                if outlines:
+                    outline = _outline(objects.segmentations[row], size)
+                    without += outline is None
+                    shares = (np.array(outline or box_outline(box)).reshape(-1, 2) / size).ravel().tolist()
+                else:
+                    shares = _box_shares(box, size)
                 cells = [str(int(objects.class_ids[row])), *(_share(value) for value in shares)]
                 if track_ids and objects.track_ids[row]:
                     cells.append(str(int(objects.track_ids[row])))
                 file.write(" ".join(cells) + "\n")
+    return without
+
+
+def _outline(segmentation: Segmentation | None, size: tuple[int, int]) -> tuple[float, ...] | None:
+    outlines = to_outlines(segmentation, width=size[0], height=size[1]) if segmentation is not None else ()
+    return joined(outlines) if outlines else None
 
 
 def _share(value: float) -> str:
-    """Ten decimals give a pixel's millionth back; always with a point, so that it is never taken for a track id."""
-    text = f"{min(max(value, 0.0), 1.0):.10f}".rstrip("0")
+    """Six decimals give a hundredth of a pixel back; always with a point, so that it is never taken for a track id."""
+    text = f"{min(max(value, 0.0), 1.0):.6f}".rstrip("0")
     return text + "0" if text.endswith(".") else text
 
 
+def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
+    """The part of the box inside the picture: other programs refuse shares outside 0 to 1."""
+    return [min(max(edge, 0.0), side) for edge, side in zip(box, size * 2, strict=True)]
+
+
 def _box_shares(box: list[float], size: tuple[int, int]) -> list[float]:
-    """Centre and size of the part of the box inside the picture: other programs refuse shares outside 0 to 1."""
-    width, height = size
-    x1, x2 = (min(max(x, 0.0), width) / width for x in box[::2])
-    y1, y2 = (min(max(y, 0.0), height) / height for y in box[1::2])
-    return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
-
-
-def _outline_shares(outlines: Polygons, size: tuple[int, int]) -> list[float]:
-    joined = np.concatenate([np.array(outline).reshape(-1, 2) for outline in outlines])
-    if len(outlines) > 1:
-        # forth along the starts of all outlines, each in full, and back: the bridges have no area
-        starts = np.array([outline[:2] for outline in outlines])
-        closed = [np.array([*outline, *outline[:2]]).reshape(-1, 2) for outline in outlines]
-        joined = np.concatenate([*closed, starts[-2::-1]])
-    shares: list[float] = (joined / size).ravel().tolist()
-    return shares
+    """Centre and size as shares of the picture's."""
+    (x1, y1, x2, y2), (width, height) = box, size
+    return [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]

@@ -215,6 +215,11 @@ class Recording:
         """Whether rows were put in between others."""
         return bool(self._query("SELECT 1 FROM observations WHERE origin = ? LIMIT 1", (int(Origin.INTERPOLATED),)))
 
+    def masked_tracks(self) -> frozenset[int]:
+        """The ids of the tracks with a mask in any frame."""
+        found = self._query("SELECT DISTINCT track FROM masks JOIN observations USING (frame, track)")
+        return frozenset(track for (track,) in found)
+
     def masks_in(self, first: int, last: int) -> dict[tuple[int, int], str]:
         """The masks from frame `first` to `last`, both included, by frame and track; tentative tracks' too."""
         found = self._query("SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ?", (first, last))

@@ -115,7 +115,7 @@ def test_classes_that_mots_numbers_otherwise_are_told(
     rows.frame(0, "made", width=8, height=6)
     rows.add(0, (1, 1, 3, 3), "made", class_id=0, track_id=1, segmentation=code)
     write_mots(tmp_path / "a.txt", rows.finish())
-    told = f"numbered 1 person, 2 bicycle, 3 car; to read it again give --classes {','.join(labels)}" in caplog.text
+    told = f"numbered 2 person, 3 bicycle, 1 car; to read it again give --classes {','.join(labels)}" in caplog.text
     assert told == (len(labels) == 3)
     found = read_mots(tmp_path / "a.txt", ExternalInfo(labels=labels if told else ()))
     assert found.labels[found.objects.class_ids[0]] in ("person", "pedestrian")

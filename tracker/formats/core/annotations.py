@@ -159,6 +159,11 @@ class Annotations:
         for track_id, rows in self.rows_by_track().items():
             yield track_id, int(self.objects.class_ids[rows[0]])
 
+    def outlined_tracks(self) -> frozenset[int]:
+        """The ids of the tracks with a mask or outline in any picture."""
+        pairs = zip(self.objects.track_ids.tolist(), self.objects.segmentations, strict=True)
+        return frozenset(track_id for track_id, segmentation in pairs if segmentation is not None and track_id)
+
     def _track_row(self, row: int) -> TrackRow:
         frames, objects = self.frames, self.objects
         frame = int(objects.frames[row])

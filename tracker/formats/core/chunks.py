@@ -92,3 +92,6 @@ class AnnotationParts(Protocol):
 
     def track_classes(self) -> Iterator[tuple[int, int]]:
         """Each track's id and the class of its first row, by ascending id; objects without a track are left out."""
+
+    def outlined_tracks(self) -> frozenset[int]:
+        """The ids of the tracks with a mask or outline in any picture; objects without a track are left out."""

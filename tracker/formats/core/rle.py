@@ -7,6 +7,7 @@ two before, in groups of five bits with the lowest first, one character a group.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypedDict
@@ -19,7 +20,16 @@ from numpy import ndarray
 from tracker.errors import FormatError
 from tracker.geometry import paste_mask
 
-__all__ = ["Rle", "masks_to_rle", "rle_area", "rle_to_window", "runs_to_text", "text_to_runs", "window_to_rle"]
+__all__ = [
+    "Rle",
+    "clip_rle",
+    "masks_to_rle",
+    "rle_area",
+    "rle_to_window",
+    "runs_to_text",
+    "text_to_runs",
+    "window_to_rle",
+]
 
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -74,6 +84,21 @@ def rle_to_window(code: Rle) -> tuple[Window, Bool[ndarray, "h w"]]:
     rows = np.flatnonzero(strip.any(axis=1))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     return (slice(top, bottom), slice(left, right)), strip[top:bottom]
+
+
+def clip_rle(counts: str, box: Sequence[float], *, width: int, height: int) -> str | None:
+    """The part of a mask inside the pixels that a box touches; None where nothing is left."""
+    (down, across), covered = rle_to_window({"size": [height, width], "counts": counts})
+    x1, y1, x2, y2 = box
+    left, right = max(across.start, math.floor(x1)), min(across.stop, math.ceil(x2))
+    top, bottom = max(down.start, math.floor(y1)), min(down.stop, math.ceil(y2))
+    if left >= right or top >= bottom:
+        return None
+    if (left, right, top, bottom) == (across.start, across.stop, down.start, down.stop):
+        return counts
+    inside = covered[top - down.start : bottom - down.start, left - across.start : right - across.start]
+    code = window_to_rle(inside, left=left, top=top, width=width, height=height)
+    return code["counts"] if inside.any() else None
 
 
 def rle_area(code: Rle) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from tracker.formats.core.chunks import Capability
 
@@ -25,9 +26,15 @@ _NAMES = {
 }
 
 
-def warn_unsupported(content: Capability, format_name: str, holds: Capability) -> None:
-    """Log one warning that lists what of the content will be missing from the file, where anything is."""
+def warn_unsupported(
+    content: Capability, format_name: str, holds: Capability, *, instead: Mapping[Capability, str] | None = None
+) -> None:
+    """Log one warning that lists what of the content will be missing from the file, where anything is.
+
+    `instead` says of some of it what stands there in its place, or how to have it.
+    """
     lost = content & ~holds
     if lost:
-        names = ", ".join(_NAMES[fact] for fact in lost)
+        notes = {fact: f" ({note})" for fact, note in (instead or {}).items()}
+        names = ", ".join(_NAMES[fact] + notes.get(fact, "") for fact in lost)
         log.warning("%s cannot hold: %s", format_name, names)

@@ -1,0 +1,116 @@
+"""A recording as a data set with its images, to train on: in YOLO's, COCO's or Pascal VOC's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tracker.annotate.export_source import RecordedParts
+from tracker.annotate.recordings import fingerprint
+from tracker.errors import ConfigError, SinkError, SourceError
+from tracker.formats import find_format
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.folder import inside
+from tracker.formats.core.selection import SelectedFrames
+from tracker.formats.core.write_options import WriteOptions
+from tracker.store import Recording
+from tracker.types import Frame
+from tracker.video import open_source
+
+__all__ = ["ImageOptions", "recorded_source", "save_images", "write_dataset"]
+
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """Which frames of a recording become images."""
+
+    every: int = 1
+    """Each so manyth frame."""
+    split: float | None = None
+    """Fraction of them to train on, the first ones; the rest is to judge by. None: all in one."""
+
+
+def write_dataset(
+    recording: Recording, name: str, folder: Path, options: WriteOptions, images: ImageOptions, *, video: Path | None
+) -> int:
+    """Write annotations and images of the chosen frames into a new folder; returns how many images.
+
+    The split is by time, as neighbouring frames show nearly the same. Raises ConfigError where a part would be empty,
+    SourceError where the video is missing or is not the recorded one.
+    """
+    source = recorded_source(recording, video)
+    indices = np.concatenate([frames for frames, _ in recording.frame_chunks(4096)] or [np.empty(0, np.int64)])[
+        :: images.every
+    ]
+    parts = RecordedParts(recording, clip_masks=True)
+    subsets: dict[str, AnnotationParts] = {"": SelectedFrames(parts, indices)}
+    if images.split is not None:
+        count = round(len(indices) * images.split)
+        if not 0 < count < len(indices):
+            raise ConfigError(
+                f"--split {images.split:g}: {len(indices)} images would be {count} to train on and "
+                f"{len(indices) - count} to judge by; lower --every, or leave out --split"
+            )
+        subsets = {"train": SelectedFrames(parts, indices[:count]), "val": SelectedFrames(parts, indices[count:])}
+    form = find_format(name)
+    folders = form.load().write_dataset(folder, subsets, *([options] if form.options else []))
+    targets = dict(item for subset, chosen in subsets.items() for item in _targets(folders[subset], chosen))
+    saved = save_images(source, targets)
+    if saved < len(targets):
+        missing = next(index for index in indices.tolist() if not targets[index].exists())
+        raise SourceError(f"{source}: frame {missing} is recorded, but does not decode any more")
+    return saved
+
+
+def recorded_source(recording: Recording, video: Path | None) -> Path:
+    """The video or folder of images that was recorded, where it was or where it is told to be now.
+
+    Raises SourceError where there is none, or another one.
+    """
+    path = video or Path(str(recording.info.source.get("path", "")))
+    if not path.exists():
+        beside = recording.path.with_name(path.name)
+        if video is not None or not beside.exists():
+            raise SourceError(f"{path}: the recorded video is not there any more; --video FILE tells where it is")
+        path = beside
+    if fingerprint(path)[1] != recording.info.source.get("digest"):
+        raise SourceError(f"{path}: not the file that was recorded in {recording.path}; --video FILE tells where it is")
+    return path
+
+
+def _targets(folder: Path, annotations: AnnotationParts) -> Iterator[tuple[int, Path]]:
+    """The image file of each frame."""
+    for part in annotations.by_frames(objects=False):
+        for index, name in zip(part.frames.indices.tolist(), part.file_names(".jpg"), strict=True):
+            yield index, inside(folder, name)
+
+
+def save_images(source_path: Path | str, targets: Mapping[int, Path]) -> int:
+    """Write frames of a video, or images of a folder, as JPEG files; returns how many of them there were."""
+    source = open_source(source_path)
+    count, last = 0, max(targets, default=-1)
+    try:
+        for frame in source:
+            if frame.index > last:
+                break
+            if frame.index in targets:
+                _save(frame, targets[frame.index])
+                count += 1
+    finally:
+        source.close()
+    return count
+
+
+def _save(frame: Frame, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _, encoded = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}. Free space or choose another folder.") from error
