@@ -12,7 +12,7 @@ import pytest
 from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.coco import read as read_coco
-from tracker.formats.core.annotations import ExternalInfo
+from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.cvat import read as read_cvat
 from tracker.formats.kitti import read as read_kitti
 from tracker.formats.label_studio import read as read_label_studio
@@ -232,6 +232,50 @@ def test_label_studio_interpolates_while_a_box_is_enabled_and_to_the_end(tmp_pat
     assert found.frames.times[4] == 4 / 25
     shorter = read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100, frames=10))
     assert shorter.frames.indices.tolist()[-1] == 9
+
+
+def label_studio_region(steps: list[dict[str, object]], **value: object) -> dict[str, object]:
+    whole = {"x": 10, "y": 20, "width": 10, "height": 30, "rotation": 0, "enabled": True}
+    sequence = [{**whole, **step} for step in steps]
+    return {"type": "videorectangle", "value": {"framesCount": 20, "labels": ["person"], **value, "sequence": sequence}}
+
+
+def read_region(tmp_path: Path, steps: list[dict[str, object]], **value: object) -> Annotations:
+    """A task of that track and one more, of a car in two frames."""
+    car = label_studio_region([{"frame": 1}, {"frame": 2, "enabled": False}], labels=["car"])
+    task = {"data": {"video": "v.mp4"}, "annotations": [{"result": [label_studio_region(steps, **value), car]}]}
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    found = read_label_studio(tmp_path / "a.json", ExternalInfo(200, 100))
+    assert found.rows_by_track()[2]
+    return found
+
+
+def test_a_turned_label_studio_box_is_its_outline_and_the_box_around(tmp_path: Path) -> None:
+    found = read_region(tmp_path, [{"frame": 1, "rotation": 90}, {"frame": 3, "rotation": 450, "enabled": False}])
+    row, between, _ = found.rows_by_track()[1]
+    np.testing.assert_allclose(found.objects.boxes[row], [-10, 20, 20, 40], atol=1e-6)  # turned about (20, 20)
+    np.testing.assert_allclose(
+        np.array(found.objects.segmentations[row]), [(20, 20, 20, 40, -10, 40, -10, 20)], atol=1e-6
+    )
+    np.testing.assert_allclose(found.objects.boxes[between], [20, 0, 50, 20], atol=1e-6)  # by 270 degrees
+
+
+def test_label_studio_boxes_may_stand_in_any_order(tmp_path: Path) -> None:
+    found = read_region(tmp_path, [{"frame": 9, "x": 90, "enabled": False}, {"frame": 1.0}])
+    rows = found.rows_by_track()[1]
+    assert found.objects.boxes[rows, 0].tolist() == [20 + 20 * step for step in range(9)]
+
+
+def test_of_a_label_studio_box_twice_the_later_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = read_region(tmp_path, [{"frame": 1}, {"frame": 1, "x": 40}, {"frame": 2, "x": 40, "enabled": False}])
+    assert found.objects.boxes[found.rows_by_track()[1], 0].tolist() == [80, 80]
+    assert "frame 1 stands there before; the later box" in caplog.text
+
+
+def test_of_two_labels_the_first_is_taken_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read_region(tmp_path, [{"frame": 1, "enabled": False}], labels=["a", "b"]).labels == ("a", "car")
+    assert "has the labels a, b, the first is taken" in caplog.text
+    assert read_region(tmp_path, [{"frame": 1, "enabled": False}], labels=[]).labels == ("object", "car")
 
 
 def test_of_a_label_studio_project_the_task_of_the_video_is_read(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ class Footage:
         """What a reader may want to know of it."""
         sizes = {PurePosixPath(name).stem: (width, height) for name, width, height in self.pictures.values()}
         width, height = (self.width, self.height) if len(set(sizes.values())) < 2 else (0, 0)
-        return ExternalInfo(
-            width, height, labels, source=self.name, frames=max(self.times, default=-1) + 1, sizes=sizes
-        )
+        frames = max(self.times, default=-1) + 1
+        times = tuple(self.times.values()) if not self.pictures and len(self.times) == frames else ()
+        return ExternalInfo(width, height, labels, source=self.name, frames=frames, times=times, sizes=sizes)
 
     def size_of(self, frame: int) -> tuple[int, int]:
         """Width and height of a frame."""

@@ -2,7 +2,8 @@
 
 A box is in percent of the picture; frames count from 1 and `time` is in seconds. `enabled` false on a box ends the
 visible stretch with it; between two boxes of one stretch that are frames apart the tool interpolates, and one whose
-last box is enabled it shows to the end of the video (`framesCount`). So does reading. Sizes stand in `original_width`
+last box is enabled it shows to the end of the video (`framesCount`). So does reading. A box may be turned about its
+top left corner; it is read as its outline and the upright box around it. Sizes stand in `original_width`
 and `original_height`, as Label Studio has them for images.
 """
 
@@ -12,16 +13,18 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, pairwise, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Polygons, tidy
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
+from tracker.formats.core.frame_rate import FrameOf, frame_counting
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.core.unsupported import warn_unsupported
 
@@ -53,13 +56,16 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     number, annotation = _chosen_annotation(task, rows)
     track_id = 0
     others: Counter[str] = Counter()
-    for place, item in enumerate(as_list(annotation.get("result"), f"annotations[{number}].result", path)):
+    results = as_list(annotation.get("result"), f"annotations[{number}].result", path)
+    regions = [item for item in results if isinstance(item, dict) and isinstance(item.get("value"), dict)]
+    frame_of = frame_counting([region["value"] for region in regions], known, path)
+    for place, item in enumerate(results):
         where = f"annotations[{number}].result[{place}]"
         result = as_mapping(item, where, path)
         kind = as_text(result.get("type", "videorectangle"), f"{where}.type", path)
         if kind == "videorectangle":
             track_id += 1
-            _read_track(result, rows, where, track_id, known)
+            _read_track(result, rows, where, track_id, known, frame_of)
         elif isinstance(result.get("value"), dict) and REGION_VALUES & result["value"].keys():
             others[kind] += 1
     if others:
@@ -90,7 +96,23 @@ def _chosen_annotation(task: dict[str, Any], rows: Collector) -> tuple[int, dict
     return kept[0]
 
 
-def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: ExternalInfo) -> None:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A box as it stands in a sequence."""
+
+    frame: int
+    """From 0, of the video."""
+    place: tuple[float, float, float, float, float]
+    """Left, top, width and height in pixels before the turn, and the turn about that corner in degrees, clockwise."""
+    time: float
+    enabled: bool
+    keyframe: bool
+    where: str
+
+
+def _read_track(
+    result: dict[str, Any], rows: Collector, where: str, fallback_id: int, known: ExternalInfo, frame_of: FrameOf
+) -> None:
     path = rows.path
     value = as_mapping(result.get("value"), f"{where}.value", path)
     width = known.width or as_int(result.get("original_width", 0), f"{where}.original_width", path)
@@ -98,39 +120,67 @@ def _read_track(result: dict[str, Any], rows: Collector, where: str, fallback_id
     if not width or not height:
         rows.refuse(where, "the picture's size is not known; give --size WxH")
     names = as_list(value.get("labels") or ["object"], f"{where}.value.labels", path)
-    if len(names) != 1:
-        rows.refuse(where, f"expected one label, found {names}")
+    if len(names) > 1:
+        log.warning("%s: %s: has the labels %s, the first is taken", path, where, ", ".join(map(str, names)))
     class_id = rows.class_id(as_text(names[0], f"{where}.value.labels", path), where)
     meta = result.get("meta")
     own = meta.get("track_id") if isinstance(meta, dict) else None
     track_id = fallback_id if own is None else as_int(own, f"{where}.meta.track_id", path)
-    steps = []
-    for place, item in enumerate(as_list(value.get("sequence"), f"{where}.value.sequence", path)):
-        at = f"{where}.value.sequence[{place}]"
+
+    def add(frame: int, place: Sequence[float], at: str, *, time: float = math.nan, keyframe: bool) -> None:
+        box, outline = _box_and_outline(place)
+        rows.frame(frame, at, time=time, width=width, height=height)
+        rows.add(frame, box, at, class_id=class_id, track_id=track_id, keyframe=keyframe, segmentation=outline)
+
+    found: dict[int, _Step] = {}
+    for step in _steps(value, f"{where}.value.sequence", (width, height), rows, frame_of):
+        if step.frame in found:
+            text = "%s: %s: frame %d stands there before; the later box is taken"
+            log.warning(text, path, step.where, step.frame + 1)
+        found[step.frame] = step
+    steps = [found[frame] for frame in sorted(found)]
+    end = known.frames or as_int(value.get("framesCount", 0), f"{where}.value.framesCount", path)
+    for step, following in zip_longest(steps, steps[1:]):
+        time = math.nan if known.times else step.time
+        add(step.frame, step.place, step.where, time=time, keyframe=step.keyframe)
+        if not step.enabled:
+            continue
+        next_frame, next_place = (end, step.place) if following is None else (following.frame, following.place)
+        gap = max(next_frame - step.frame, 1)
+        rows.fill(gap - 1, step.where)
+        for later in range(1, gap):
+            between = [a + (b - a) * later / gap for a, b in zip(step.place, next_place, strict=True)]
+            add(step.frame + later, between, step.where, keyframe=False)
+
+
+def _steps(
+    value: dict[str, Any], where: str, size: tuple[int, int], rows: Collector, frame_of: FrameOf
+) -> Iterator[_Step]:
+    """The boxes of a sequence in the file's order."""
+    path, (width, height) = rows.path, size
+    for number, item in enumerate(as_list(value.get("sequence"), where, path)):
+        at = f"{where}[{number}]"
         step = as_mapping(item, at, path)
-        frame = as_int(step.get("frame"), f"{at}.frame", path) - 1
-        if as_number(step.get("rotation", 0), f"{at}.rotation", path):
-            rows.refuse(at, "rotated boxes are not supported")
+        frame = frame_of(as_int(step.get("frame"), f"{at}.frame", path) - 1)
         x, y, wide, tall = (
             as_number(step.get(name), f"{at}.{name}", path) / 100 for name in ("x", "y", "width", "height")
         )
-        box = [tidy(x * width), tidy(y * height), tidy((x + wide) * width), tidy((y + tall) * height)]
+        angle = as_number(step.get("rotation") or 0, f"{at}.rotation", path)
         time = as_number(step["time"], f"{at}.time", path) if step.get("time") is not None else math.nan
-        steps.append((frame, box, time, step.get("enabled") is not False, step.get("auto") is not True, at))
-    steps.sort(key=lambda step: step[0])
-    end = known.frames or as_int(value.get("framesCount", 0), f"{where}.value.framesCount", path)
-    for (frame, box, time, enabled, keyframe, at), following in zip_longest(steps, steps[1:]):
-        rows.frame(frame, at, time=time, width=width, height=height)
-        rows.add(frame, box, at, class_id=class_id, track_id=track_id, keyframe=keyframe)
-        if not enabled:
-            continue
-        next_frame, next_box = following[:2] if following is not None else (end, box)
-        gap = max(next_frame - frame, 1)
-        rows.fill(gap - 1, at)
-        for later in range(1, gap):
-            between = [tidy(a + (b - a) * later / gap) for a, b in zip(box, next_box, strict=True)]
-            rows.frame(frame + later, at, width=width, height=height)
-            rows.add(frame + later, between, at, class_id=class_id, track_id=track_id, keyframe=False)
+        place = (x * width, y * height, wide * width, tall * height, angle)
+        yield _Step(frame, place, time, step.get("enabled") is not False, step.get("auto") is not True, at)
+
+
+def _box_and_outline(place: Sequence[float]) -> tuple[list[float], Polygons | None]:
+    """The box, and for a turned one its outline and the upright box around that."""
+    x, y, width, height, angle = place
+    if not angle % 360:
+        return [tidy(x), tidy(y), tidy(x + width), tidy(y + height)], None
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    corners = [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]
+    xs = [tidy(x + across * cosine - down * sine) for across, down in corners]
+    ys = [tidy(y + across * sine + down * cosine) for across, down in corners]
+    return [min(xs), min(ys), max(xs), max(ys)], (tuple(edge for pair in zip(xs, ys, strict=True) for edge in pair),)
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:

@@ -61,7 +61,7 @@ def test_a_recording_gives_the_boxes_that_were_seen(walk: Path) -> None:
             class_ids=np.zeros(2, np.int64),
             scores=np.full(2, 0.9),
             boxes=np.array([[left, 6, left + 20, 36], [left, 42, left + 20, 72]], np.float64),
-            origins=np.array([Origin.DETECTED, Origin.INTERPOLATED if frame % 2 else Origin.SET]),
+            origins=np.array([Origin.DETECTED, Origin.INTERPOLATED if frame % 2 else Origin.MANUAL]),
         )
         writer.add(frame, frame / 25, rows)
     writer.commit({})

@@ -205,6 +205,8 @@ class ExternalInfo:
     """The video's file name."""
     frames: int = 0
     """How many the video has, 0 where unknown."""
+    times: Sequence[float] = ()
+    """The video's time stamps in seconds, one a frame; empty where unknown."""
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Width and height of single images by their names without suffix."""
 
