@@ -17,6 +17,7 @@ from tracker.commands.ending import end_on_sigterm, interrupted_code
 from tracker.config import nearest
 from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.runner import Runner
+from tracker.video.address import redact_within
 
 __all__ = ["Show", "main"]
 
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         sys.stdout.flush()
         return code
     except TrackerError as error:
-        print(f"sightline: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"sightline: {redact_within(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         code = interrupted_code(interrupt)
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         return 141
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"sightline: {where}{why_unwritable(error)}", file=sys.stderr)
+        print(f"sightline: {redact_within(where)}{why_unwritable(error)}", file=sys.stderr)
         return 2
 
 

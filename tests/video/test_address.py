@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.video import redact
-from tracker.video.address import is_address
+from tracker.video.address import is_address, redact_within
 
 HOST = "camera7.example:8554/stream/1"
 
@@ -42,15 +42,56 @@ def test_no_password_is_ever_shown(password: str) -> None:
     assert redact(f"rtsp://admin:{secret}@{HOST}") == f"rtsp://{HOST}"
 
 
-@pytest.mark.parametrize("key", ["token", "password", "access_token", "PWD", "key", "signature"])
-def test_secret_query_fields_are_blotted_out(key: str) -> None:
-    shown = redact(f"http://host/live.m3u8?quality=hd&{key}=s3cret&x=1")
-    assert shown == f"http://host/live.m3u8?quality=hd&{key}=***&x=1"
+@pytest.mark.parametrize(
+    "key",
+    ["token", "password", "PWD", "sessionid", "pw", "jwt", "auth_token", "X-Amz-Signature", "streamid", "u"],
+)
+def test_fields_of_unknown_meaning_are_blotted_out(key: str) -> None:
+    shown = redact(f"http://host/live.m3u8?quality=hd&{key}=s3cret&channel=1")
+    assert shown == f"http://host/live.m3u8?quality=hd&{key}=***&channel=1"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://host/a#access_token=s3cret", "http://host/a#***"),
+        ("srt://host:9000?streamid=#!::r=live,u=me,s=s3cret", "srt://host:9000?streamid=#***"),
+        (
+            "rtsp://host/user=me&password=s3cret&channel=1&stream=0.sdp",
+            "rtsp://host/user=***&password=***&channel=1&stream=0.sdp",
+        ),
+        ("http://host/live/0f3a9c7be2d14455a1b2c3d4e5f60718/index.m3u8", "http://host/live/***/index.m3u8"),
+        ("http://host/eyJhbGciOi.eyJzdWIiOiIx.SflKxwRJSMeKK/x", "http://host/***/x"),
+        ("http://host/video?s3cret", "http://host/video?***"),
+        ("http://host/video?quality=eyJhbGciOiJIUzI1NiIsInR5cCI6", "http://host/video?quality=***"),
+    ],
+)
+def test_secrets_elsewhere_are_blotted_out(address: str, shown: str) -> None:
+    assert redact(address) == shown
+
+
+def test_addresses_within_a_message_are_redacted_also_as_paths() -> None:
+    for address in ("rtsp://me:s3cret@host/x", "rtsp:/me:s3cret@host/x"):
+        assert redact_within(f"{address}: no such file; try '{address}'.") == (
+            "rtsp://host/x: no such file; try 'rtsp://host/x'."
+        )
+    assert redact_within("/a/b.mp4: no such file") == "/a/b.mp4: no such file"
 
 
 @pytest.mark.parametrize(
     "address",
-    ["rtsp://host/path", "http://host:80/a?b=c", "udp://@239.0.0.1:1234", "video.mp4", "C:\\film.mp4", "a@b.mp4", ""],
+    [
+        "rtsp://host/path",
+        "http://host:80/a?channel=2&fps=10",
+        "rtsp://host:554/cam/realmonitor?channel=1&subtype=0",
+        "rtsp://host/Streaming/Channels/101",
+        "http://host/2026-11-28-front-door.mp4",
+        "udp://@239.0.0.1:1234",
+        "video.mp4",
+        "C:\\film.mp4",
+        "a@b.mp4",
+        "",
+    ],
 )
 def test_what_holds_no_secret_stays(address: str) -> None:
     assert redact(address) == address.replace("@239", "239")

@@ -97,3 +97,26 @@ def test_what_does_not_open_is_refused_in_one_line(spec: str, reason: str) -> No
         open_source(spec)
     assert "\n" not in str(refusal.value)
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "ffconcat version 1.0\nfile '/etc/passwd'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+        '<?xml version="1.0"?><MPD><BaseURL>http://127.0.0.1/</BaseURL></MPD>',
+    ],
+)
+def test_a_playlist_opens_nothing(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "list.mp4"
+    path.write_text(content)
+    with pytest.raises(SourceError, match="a list of other files"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "tcp:127.0.0.1:9.mp4", "concat:a.mp4", "rtsp:host.mp4"])
+def test_a_file_named_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=3).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(open_source(name))) == 3

@@ -104,6 +104,8 @@ def fingerprint(source: Path) -> tuple[int, str]:
             sizes = [(entry.name, entry.stat().st_size) for entry in sorted(source.iterdir()) if _is_image(entry)]
             digest.update(repr(sizes).encode())
             return sum(size for _, size in sizes), digest.hexdigest()
+        if source.exists() and not source.is_file():  # reading a pipe or a device might never end
+            raise SourceError(f"{source}: not a regular file. Give a video file or a folder of images.")
         with source.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest.update(file.read(FINGERPRINT_BYTES))

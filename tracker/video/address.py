@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_address", "redact"]
+__all__ = ["is_address", "redact", "redact_within"]
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp", "hls")
-SECRET_KEYS = "password|passwd|pass|pwd|passphrase|token|access_token|auth|secret|key|api_key|apikey|sig|signature"
+HARMLESS_NAMES = """
+    action audio bitrate bufsize cam camera channel codec compression container ext format fps framerate height lang
+    latency media mode pkt_size profile protocol proto quality rate resolution size source stream streamtype subtype
+    transport ttl type unicast video videocodec width
+"""
+HARMLESS_FIELDS = frozenset(HARMLESS_NAMES.split())
+"""Fields whose values are shown; of all others nobody knows what they open."""
+LONGEST_VALUE = 24
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_SECRET_FIELD = re.compile(rf"([?&;](?:{SECRET_KEYS})=)[^&;#]*", re.IGNORECASE)
+_FIELD = re.compile(r"(?<=[/?&;,])([^=/?&;,#]+)=([^/&;,#]*)")
+_KEY = r"(?=[^/?]*\d)(?=[^/?]*[A-Za-z])[A-Za-z0-9_-]{20,}={0,2}"
+_JWT = r"[\w-]+\.[\w-]{10,}\.[\w-]{10,}"
+_TOKEN = re.compile(rf"(?<=/)(?:{_KEY}|{_JWT})(?=[/?]|$)")
+_WITHIN = re.compile(rf"\b({'|'.join(SCHEMES)}):/+\S+", re.IGNORECASE)
+STARS = "***"
 
 
 def is_address(spec: str) -> bool:
@@ -20,11 +32,11 @@ def is_address(spec: str) -> bool:
 
 
 def redact(address: str) -> str:
-    """The address without user name, password or secret query fields, fit for names, logs and messages.
+    """The address without user name, password, tokens and fields of unknown meaning, fit for names and messages.
 
     A password may hold any character, also '@' and '/', unescaped: what counts is the last '@' before a host
     name. Where '/' stands in the password no rule can tell it from a path, so everything up to the last '@'
-    before the query goes.
+    before the query goes. Fields like `channel=1` stay, in the query and in the path; others become `key=***`.
     """
     match = _SCHEME.match(address)
     if match is None:
@@ -35,4 +47,27 @@ def redact(address: str) -> str:
         head, query_mark, query = rest, "", ""
     if "@" in head:
         head = head.rpartition("@")[2]
-    return _SECRET_FIELD.sub(r"\1***", scheme + head + query_mark + query)
+    whole, fragment_mark, fragment = (head + query_mark + query).partition("#")
+    shown = _FIELD.sub(_harmless_or_stars, whole)
+    if query_mark and "=" not in shown.partition("?")[2]:  # a bare value is a key as often as not
+        shown = shown.partition("?")[0] + (f"?{STARS}" if query else "")
+    shown = _TOKEN.sub(STARS, shown)
+    return scheme + shown + (f"{fragment_mark}{STARS}" if fragment else "")
+
+
+def redact_within(text: str) -> str:
+    """The text with every address in it redacted, also one that passed for a path and lost a slash."""
+
+    def shown(match: re.Match[str]) -> str:
+        found = match.group(0)
+        address = found.rstrip(".,:;'\")")
+        scheme, _, rest = address.partition(":")
+        return redact(f"{scheme}://{rest.lstrip('/')}") + found[len(address) :]
+
+    return _WITHIN.sub(shown, text)
+
+
+def _harmless_or_stars(field: re.Match[str]) -> str:
+    key, value = field.groups()
+    harmless = key.lower() in HARMLESS_FIELDS and len(value) <= LONGEST_VALUE
+    return field.group(0) if harmless or not value else f"{key}={STARS}"

@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 PROBE_LIMIT_S = 6.0
 PROMISE_TOLERANCE_S = 0.1
 STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+HEAD_BYTES = 1024
+PLAYLISTS = (
+    *(b"#EXTM3U", b"ffconcat", b"v=0\r\n", b"v=0\n", b"[playlist]", b"[Reference]"),
+    *(b"<asx", b"<ASX", b"rtsp://", b"http://"),
+)
 ENCRYPTED_TAGS = {"encv", "drmi"}
 
 
@@ -175,7 +180,17 @@ def _open(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes). Copy or record it again.")
     try:
-        return av.open(str(path.absolute()))  # else a colon in the name would part off a protocol
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}. Change its permissions, or copy it.") from error
+    if head.startswith(PLAYLISTS) or b"<MPD" in head:
+        raise SourceError(
+            f"{path}: a list of other files or addresses, no video; what it names is not opened. Give the video itself."
+        )
+    try:
+        # An absolute path, else a colon in the name would part off a protocol.
+        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
     except PermissionError as error:
         raise SourceError(f"{path}: not allowed to read it. Change its permissions, or copy it.") from error
     except (av.FFmpegError, OSError, UnicodeError) as error:
