@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from numpy import ndarray
 from gui.rules.counting import CountRow
 from tracker.analytics import Analytics, Rules
 from tracker.annotate.render import with_masks
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.rules import edit_recording, stored_rules
 from tracker.annotate.sink import as_tracks
-from tracker.config import build
 from tracker.errors import FormatError
 from tracker.store import Edit, Observations, Origin, Recording, RecordingEditor, TrackSummary
 from tracker.types import Detections, Event, Frame, FrameResult, Tracks
@@ -74,7 +72,7 @@ def read_overview(path: Path) -> Overview | None:
                 edits = tuple(editor.edits())
         info = recording.info
         last = recording.last_frame
-        rules = build(Rules, tomllib.loads(info.rules), str(path)) if info.rules else Rules()
+        rules = stored_rules(info, str(path))
         return Overview(
             tuple(recording.tracks()),
             tuple(info.labels),

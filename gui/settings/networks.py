@@ -106,7 +106,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
 def _value(metadata: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(metadata.get(key, "null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

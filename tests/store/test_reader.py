@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,32 @@ def test_a_recording_cut_short_is_said_to_be_damaged_not_the_folder_to_be_full(t
     path.write_bytes(path.read_bytes()[:60_000])
     with pytest.raises(FormatError, match=r"a\.sqlite: damaged: "):
         Scratch(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+        "CREATE TRIGGER sly AFTER INSERT ON edits BEGIN DELETE FROM observations; END",
+        "CREATE VIRTUAL TABLE words USING fts5(text)",
+    ],
+)
+def test_a_recording_with_more_than_tables_is_refused(tmp_path: Path, statement: str) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    with pytest.raises(FormatError, match="which no recording has") as refusal:
+        Recording(path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_values_nested_without_end_are_damage(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE info SET value = ? WHERE key = 'stage'", ("[" * 50_000,))
+    with Recording(path) as recording, pytest.raises(FormatError, match="its stage is damaged"):
+        recording.note("stage")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE info SET value = ? WHERE key = 'settings'", ("[" * 50_000,))
+    with pytest.raises(FormatError, match="damaged"):
+        Recording(path)

@@ -13,6 +13,7 @@ from numpy import ndarray
 from tracker.analytics import Analytics, Rules, load_rules, rules_to_toml
 from tracker.annotate.sink import as_tracks
 from tracker.config import build
+from tracker.errors import ConfigError
 from tracker.store import Observations, RecordedEvent, Recording, RecordingEditor, RecordingInfo
 
 __all__ = ["change_rules", "edit_recording", "make_analytics", "read_rules", "recount", "recount_all"]
@@ -30,8 +31,16 @@ def make_analytics(info: RecordingInfo) -> Analytics | None:
     """What turns the recording's rows into events, None where it has no rules."""
     if not info.rules:
         return None
-    rules = build(Rules, tomllib.loads(info.rules), "rules of the recording")
-    return Analytics(rules, info.labels, width=info.width, height=info.height)
+    return Analytics(stored_rules(info, "rules of the recording"), info.labels, width=info.width, height=info.height)
+
+
+def stored_rules(info: RecordingInfo, where: str) -> Rules:
+    """The rules that a recording keeps, none where it has none. Raises ConfigError for text that is no rules."""
+    try:
+        tables = tomllib.loads(info.rules)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{where}: not TOML: {error}. Give the recording its rules again.") from error
+    return build(Rules, tables, where)
 
 
 def edit_recording(path: Path | str) -> RecordingEditor:

@@ -142,7 +142,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set {text}: expected key=value, for example --set detector.conf=0.4")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value.strip()
     return [part.strip() for part in key.split(".")], parsed
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, FormatError
 from tracker.store.reader import Recording
-from tracker.store.rows import Observations, Origin, RecordedEvent
+from tracker.store.rows import Observations, Origin, RecordedEvent, parse_stored
 from tracker.store.schema import transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.store.writer import INSERT_MASK, INSERT_OBSERVATION, MOST_SEEN_CLASS, insert_events
@@ -179,7 +179,10 @@ class RecordingEditor(Recording):
     def edits(self) -> list[Edit]:
         """All corrections in order, those undone last."""
         rows = self._query("SELECT edit, kind, details, undone FROM edits ORDER BY edit")
-        return [Edit(number, kind, json.loads(details), bool(undone)) for number, kind, details, undone in rows]
+        try:
+            return [Edit(number, kind, parse_stored(details), bool(undone)) for number, kind, details, undone in rows]
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: a correction is damaged: {error}. Restore it from a copy.") from error
 
     def next_track_id(self) -> int:
         """An id that no track of this recording ever had."""

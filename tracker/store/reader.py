@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import DamagedStoreError, FormatError
-from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo, parse_stored
 from tracker.store.schema import connect, damage_of
 from tracker.types import Event
 
@@ -105,7 +104,10 @@ class Recording:
     def note(self, key: str) -> Any:
         """A value kept with the recording, None where there is none."""
         rows = self._query("SELECT value FROM info WHERE key = ?", (key,))
-        return json.loads(rows[0][0]) if rows else None
+        try:
+            return parse_stored(rows[0][0]) if rows else None
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: its {key} is damaged: {error}. Restore it from a copy.") from error
 
     @property
     def first_frame(self) -> int:

@@ -65,7 +65,7 @@ class RecordingInfo:
     def from_json(cls, values: Mapping[str, str]) -> Self:
         """The opposite of `to_json`. Raises KeyError, TypeError or ValueError for values that it did not make."""
         kinds = {"source": dict, "size": list, "labels": list, "settings": dict, "network": dict, "rules": str}
-        tree = {key: json.loads(values[key]) for key in kinds}
+        tree = {key: parse_stored(values[key]) for key in kinds}
         for key, kind in kinds.items():
             if not isinstance(tree[key], kind):
                 raise ValueError(f"{key} is {str(tree[key])[:40]!r}")
@@ -84,6 +84,14 @@ class ImageEntry(NamedTuple):
     name: str
     width: int
     height: int
+
+
+def parse_stored(text: str) -> Any:
+    """A JSON value of a recording. Raises ValueError for what is none, or is nested deeper than any was written."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 @dataclass(frozen=True, slots=True)

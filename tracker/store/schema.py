@@ -32,7 +32,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tracker.errors import DamagedStoreError, FormatError, SinkError
+from tracker.errors import DamagedStoreError, FormatError, SinkError, why_unwritable
 
 __all__ = [
     "DAMAGE_CODES",
@@ -159,8 +159,11 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 def refuse_write(path: Path, error: Exception) -> SinkError:
     """What the user is told when a recording cannot be written."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return SinkError(f"{path}: cannot be written: {reason}. Free some space there or choose another folder.")
+    if isinstance(error, OSError):
+        return SinkError(f"{path}: cannot be written: {why_unwritable(error)}")
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    advice = "Free some space there or choose another folder." if full else "Choose a folder you may write to."
+    return SinkError(f"{path}: cannot be written: {error}. {advice}")
 
 
 def remove(path: Path) -> None:
@@ -198,12 +201,16 @@ def _version(path: Path) -> int:
         try:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
         except (sqlite3.Error, UnicodeError) as error:  # damage makes tables' names that are no text
             raise damage_of(path, error) from error
+    tables = {name for kind, name, _ in rows if kind == "table"}
     if application != APPLICATION_ID:
         found = f"application id {application:#x}, tables {', '.join(sorted(tables)) or 'none'}"
         raise FormatError(f"{path}: not a recording of Sightline ({found}). Give a file made by annotate.")
+    for kind, name, sql in rows:  # a view may never end, a trigger change what nobody asked for
+        if kind not in ("table", "index") or str(sql).lstrip().upper().startswith("CREATE VIRTUAL"):
+            raise FormatError(f"{path}: holds the {kind} {name!r}, which no recording has. Restore it from a copy.")
     if version < 1 or (version == SCHEMA_VERSION and not {"info", "frames", "observations"} <= tables):
         raise FormatError(f"{path}: not a whole recording (schema {version}, tables {sorted(tables)}). Annotate again.")
     return version
@@ -220,6 +227,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 f"{address}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
+                connection.execute("PRAGMA trusted_schema = OFF")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 if not write:
                     connection.execute("PRAGMA query_only = ON")

@@ -107,7 +107,7 @@ def _listed(file: Path) -> tuple[str, ...]:
         try:
             categories = json.loads(text)["categories"]
             return names_of({str(entry["id"]): entry["name"] for entry in categories}, file)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return ()
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
