@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 from onnx import numpy_helper
 
 from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
+from tracker.nets.distances import DistanceHead
 from tracker.nets.export import export_onnx
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
@@ -34,8 +37,26 @@ def lively() -> YoloNet:
     return network.eval()
 
 
-def test_onnx_gives_the_same_maps_at_any_size_and_batch(tmp_path: Path) -> None:
-    network = lively()
+def distances() -> YoloNet:
+    """YOLO26's kind of network with batch norm that has seen pictures, two anchors, sizes told by distances."""
+    torch.manual_seed(4)
+    heads = {"neck": "yolo26", "head": "distances", "head_width": 32, "prototype_width": 16, "depthwise": True}
+    config = NetworkConfig(backbone="yolo26_nano", classes=2, coefficients=4, widths=(32, 48, 64), **heads)  # type: ignore[arg-type]
+    network = YoloNet(config).train()
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.rand(2, 3, 96, 96))
+        for head, stride, pairs in zip(network.heads, network.strides, ANCHORS, strict=True):
+            assert isinstance(head, DistanceHead)
+            head.cv2[-1].bias.fill_(2.0)  # type: ignore[union-attr, operator]
+            head.cv3[-1].bias.fill_(0.5)  # type: ignore[union-attr, operator]
+            head.set_anchors(stride, pairs)
+    return network.eval()
+
+
+@pytest.mark.parametrize("make", [lively, distances])
+def test_onnx_gives_the_same_maps_at_any_size_and_batch(tmp_path: Path, make: Callable[[], YoloNet]) -> None:
+    network = make()
     export_onnx(tmp_path / "a.onnx", network, CARD)
     session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
     rng = np.random.default_rng(0)
@@ -49,8 +70,9 @@ def test_onnx_gives_the_same_maps_at_any_size_and_batch(tmp_path: Path) -> None:
             np.testing.assert_allclose(ours.numpy(), theirs, atol=2e-3, rtol=1e-3)
 
 
-def test_onnx_and_torch_detect_the_same(tmp_path: Path) -> None:
-    network = lively()
+@pytest.mark.parametrize("make", [lively, distances])
+def test_onnx_and_torch_detect_the_same(tmp_path: Path, make: Callable[[], YoloNet]) -> None:
+    network = make()
     export_onnx(tmp_path / "a.onnx", network, CARD)
     image = np.random.default_rng(1).integers(0, 256, (100, 150, 3), dtype=np.uint8)
     look = DetectorConfig(device="cpu", iou=1.0, max_det=10_000)  # nothing suppressed: ties would fall either way

@@ -67,7 +67,8 @@ def decode_anchors(
     with np.errstate(over="ignore", invalid="ignore"):
         floor = np.float32(np.log(max(conf, 1e-6) / max(1 - conf, 1e-6)))
         for level, stride, anchors in zip(maps, layout.strides, layout.anchors, strict=True):
-            anchor, row, column = np.nonzero(level[:, 4] >= floor)
+            likeliest = level[:, _channels(layout, classes)].max(axis=1)
+            anchor, row, column = np.nonzero((level[:, 4] >= floor) & (likeliest >= floor))
             cells = level[anchor, :, row, column]
             chances = _sigmoid(cells[:, 5 : 5 + layout.classes])
             best, class_score = _best_class(chances, classes)
@@ -231,6 +232,14 @@ def cut_masks(
         cv2.warpAffine(steps, from_mask, (size, size), dst=mask, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     covered: ndarray = COVERAGE_OF_LOGIT[masks] if len(masks) else masks
     return covered
+
+
+def _channels(layout: AnchorLayout, classes: Int32[ndarray, " q"] | None) -> slice | ndarray:
+    """Where a map has the wanted classes; those of one run come without a copy."""
+    if classes is None:
+        return slice(5, 5 + layout.classes)
+    first, last = int(classes[0]), int(classes[-1])
+    return slice(5 + first, 6 + last) if last - first + 1 == len(classes) else 5 + classes
 
 
 def _best_class(

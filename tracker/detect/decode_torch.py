@@ -63,7 +63,10 @@ def _decode(
     floor = math.log(max(conf, 1e-6) / max(1 - conf, 1e-6))
     parts = []
     for level, stride, anchors in zip(raw.levels, layout.strides, layout.anchors, strict=True):
-        image, anchor, row, column = (level[:, :, 4].float() >= floor).nonzero(as_tuple=True)
+        channels = torch.arange(layout.classes) if classes is None else torch.from_numpy(classes).long()
+        likeliest = level[:, :, (5 + channels).to(level.device)].amax(dim=2).float()
+        speaks = (level[:, :, 4].float() >= floor) & (likeliest >= floor)
+        image, anchor, row, column = speaks.nonzero(as_tuple=True)
         cells = level[image, anchor, :, row, column].float()
         score = cells[:, 4].sigmoid() * _best_class(cells, layout, classes)[0]
         above = score >= conf

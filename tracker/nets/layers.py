@@ -45,16 +45,24 @@ class Normalize(nn.Module):
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, batch norm, SiLU."""
+    """Convolution, batch norm, SiLU; without the last where `act` is off."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1, norm: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        norm: bool = True,
+        act: bool = True,
     ) -> None:
         super().__init__()
         padding = (kernel - 1) // 2
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=not norm)
         self.norm: nn.Module = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03) if norm else nn.Identity()
-        self.act = nn.SiLU(inplace=True)
+        self.act: nn.Module = nn.SiLU(inplace=True) if act else nn.Identity()
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d i j"]:
         return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]

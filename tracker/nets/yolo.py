@@ -37,6 +37,7 @@ from torch.nn import functional
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
+from tracker.nets.distances import DistanceHead, FullPrototypes, SplitNeck
 from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
 
 __all__ = ["NetworkConfig", "RawMaps", "YoloNet"]
@@ -58,8 +59,16 @@ class NetworkConfig:
     """Prototype masks, and so mask coefficients per box."""
     widths: tuple[int, int, int] = (64, 128, 256)
     """Channels of the neck at strides 8, 16 and 32."""
+    neck: str = "cspnet"
+    """cspnet (YOLOX's), yolo11 or yolo26; the last two have the heads of nets.distances."""
+    head: str = "offsets"
+    """offsets (YOLOX's), distances (YOLO26's) or distribution (YOLO11's)."""
     head_width: int = 64
     """Channels inside the heads."""
+    mask_width: int = 32
+    """Channels inside the branch for mask coefficients, where it stands apart."""
+    prototypes: str = "light"
+    """light, or full (YOLO11's)."""
     prototype_width: int = 48
     """Channels inside the prototype branch."""
     depth: int = 1
@@ -182,10 +191,16 @@ class YoloNet(nn.Module):
                 f"{self.backbone.strides}. Take another backbone, such as cspdarknet_nano or resnet18."
             )
         c3, c4, c5 = (channels[stride] for stride in STRIDES)
-        self.neck = Neck((c3, c4, c5), config)
-        self.heads = nn.ModuleList(Head(width, config) for width in config.widths)
+        self.neck: nn.Module
+        self.prototypes: nn.Module
+        self.neck = Neck((c3, c4, c5), config) if config.neck == "cspnet" else SplitNeck((c3, c4, c5), config)
+        make_head = Head if config.head == "offsets" else DistanceHead
+        self.heads = nn.ModuleList(make_head(width, config) for width in config.widths)
         fine = channels.get(4) if self.backbone.padded else None
-        self.prototypes = Prototypes(config.widths[0], fine, config)
+        if config.prototypes == "full":
+            self.prototypes = FullPrototypes(config.widths[0], config)
+        else:
+            self.prototypes = Prototypes(config.widths[0], fine, config)
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
         maps = dict(zip(self.backbone.strides, self.backbone(self.normalize(images)), strict=True))

@@ -19,15 +19,14 @@ from numpy import ndarray
 from onnx import GraphProto, numpy_helper
 from torch import nn
 
+from tracker.config.coco import COCO_LABELS
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import Head, NetworkConfig, YoloNet
 
-__all__ = ["COCO_CLASSES", "copy_yolox", "open_yolox", "published_size"]
+__all__ = ["copy_yolox", "open_yolox", "published_size"]
 
-COCO_CLASSES = {"person": 0, "bicycle": 1, "car": 2, "motorcycle": 3, "bus": 5, "truck": 7}
-"""Rows of the published class head, by label."""
 CONVOLUTIONS = 113
 
 
@@ -109,16 +108,16 @@ def copy_answers(
 
 def copy_yolox(network: YoloNet, path: Path, labels: tuple[str, ...], anchors: Anchors) -> None:
     """Fill a cspdarknet_nano network without batch norm so that it detects what the file at `path` detects."""
-    unknown = [label for label in labels if label not in COCO_CLASSES]
+    unknown = [label for label in labels if label not in COCO_LABELS]
     if unknown:
-        raise CheckpointError(f"{path}: has no class {unknown[0]!r}. Known: {', '.join(COCO_CLASSES)}.")
+        raise CheckpointError(f"{path}: has no class {unknown[0]!r}. Known are COCO's: {', '.join(COCO_LABELS)}.")
     source = iter(read_convolutions(path))
     stem, *body = (*convolutions(network.backbone), *convolutions(network.neck))
     stem_weight, stem_bias = next(source)
     copy_convolution(stem, unfold_focus(stem_weight), stem_bias)
     for convolution in body:
         copy_convolution(convolution, *next(source))
-    classes = [COCO_CLASSES[label] for label in labels]
+    classes = [COCO_LABELS.index(label) for label in labels]
     for head, stride, pairs in zip(network.heads, network.strides, anchors, strict=True):
         assert isinstance(head, Head)
         for convolution in (*convolutions(head.stem), *convolutions(head.class_branch)):
@@ -132,9 +131,9 @@ def copy_yolox(network: YoloNet, path: Path, labels: tuple[str, ...], anchors: A
 def open_yolox(path: Path) -> tuple[YoloNet, ModelCard]:
     """A published YOLOX nano as a network of ours, for images of any size: one anchor per cell, as large as the stride.
 
-    It finds what the file finds of the classes in COCO_CLASSES.
+    It finds what the file finds.
     """
-    labels, anchors = tuple(COCO_CLASSES), tuple(((float(stride), float(stride)),) for stride in YoloNet.strides)
+    labels, anchors = COCO_LABELS, tuple(((float(stride), float(stride)),) for stride in YoloNet.strides)
     network = YoloNet(NetworkConfig(classes=len(labels), anchors=1, norm=False))
     copy_yolox(network, path, labels, anchors)
     return network.eval(), ModelCard(labels, anchors, coefficients=network.config.coefficients, confidence=0.3)

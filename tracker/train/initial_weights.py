@@ -20,6 +20,7 @@ from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import load_detector, read_weights
 from tracker.nets.model_card import ModelCard
+from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.nets.yolox import copy_yolox, published_size
 
@@ -63,13 +64,16 @@ def start_network(
         copy_yolox(network, Path(weights), train.labels, YOLOX_ANCHORS)
         fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
         return InitialNetwork(network, _card(train, network, YOLOX_ANCHORS, input_size), fresh)
+    if weights and is_ultralytics_weights(Path(weights)):
+        return start_from_ultralytics(train, Path(weights), input_size)
     if weights:
         network, card = load_detector(Path(weights))
         if card.labels != train.labels:
             network = change_classes(network, card.labels, train.labels)
             known = [label for label in train.labels if label in card.labels]
             log.info("%s: classes known already: %s", weights, ", ".join(known) or "none")
-            fresh = [f"heads.{level}.classes" for level in range(len(network.strides))]
+            answers = "classes" if network.config.head == "offsets" else "cv3.2"
+            fresh = [f"heads.{level}.{answers}" for level in range(len(network.strides))]
             return InitialNetwork(network, _card(train, network, card.anchors, input_size), fresh)
         return InitialNetwork(network, replace(card, input_size=input_size), [])
     network = YoloNet(NetworkConfig(backbone=backbone, classes=len(train.labels)))
@@ -78,6 +82,19 @@ def start_network(
     return InitialNetwork(
         network, _card(train, network, fit_anchors(train, input_size, len(network.strides)), input_size), []
     )
+
+
+def start_from_ultralytics(train: DataSet, path: Path, input_size: int) -> InitialNetwork:
+    """A published YOLO26 or YOLO11 nano, with light masks and one anchor per cell; classes it knows keep their answers.
+
+    A file without masks gets prototypes and coefficients of ours, as does one whose own would take longer.
+    """
+    network, card, fresh = open_ultralytics(path)
+    if card.labels != train.labels:
+        network = change_classes(network, card.labels, train.labels)
+        fresh = [*fresh, *(f"heads.{level}.cv3.2" for level in range(len(network.strides)))]
+    card = replace(_card(train, network, card.anchors, input_size), iou=card.iou)
+    return InitialNetwork(network, card, fresh)
 
 
 def _card(train: DataSet, network: YoloNet, anchors: Pairs, input_size: int) -> ModelCard:
@@ -90,7 +107,7 @@ def change_classes(network: YoloNet, known: tuple[str, ...], wanted: tuple[str, 
     pairs = [(wanted.index(label), known.index(label)) for label in wanted if label in known]
     state = changed.state_dict()
     for name, value in network.state_dict().items():
-        if ".classes." in name:
+        if ".classes." in name or ".cv3.2." in name:
             copy_answers(state[name], value, pairs, anchors=network.config.anchors)
         else:
             state[name] = value

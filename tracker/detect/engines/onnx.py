@@ -12,6 +12,7 @@ from jaxtyping import Int32, UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
+from tracker.config.coco import COCO_LABELS
 from tracker.detect.classes import choose_classes
 from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress, to_detections
 from tracker.detect.yolo_detector import no_features
@@ -20,19 +21,7 @@ from tracker.geometry import Letterbox
 from tracker.nets.model_card import FORMAT, ModelCard
 from tracker.types import Detections, Image
 
-__all__ = ["COCO_LABELS", "OnnxDetector", "is_ultralytics_export"]
-
-COCO_NAMES = """
-    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
-    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
-    backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball
-    bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork, knife,
-    spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
-    couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone,
-    microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
-    toothbrush
-"""
-COCO_LABELS = tuple(name.strip() for name in COCO_NAMES.split(","))
+__all__ = ["OnnxDetector", "is_ultralytics_export"]
 
 
 @dataclass(frozen=True, slots=True)

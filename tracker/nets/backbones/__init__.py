@@ -53,6 +53,9 @@ BACKBONES: dict[str, str] = {
     "regnet_y_128gf": "regnet:regnet_y_128gf",
     "cspdarknet_nano": "cspdarknet:cspdarknet_nano",
     "cspdarknet_small": "cspdarknet:cspdarknet_small",
+    "yolo11_nano": "yolo26:yolo11_nano",
+    "yolo26_nano": "yolo26:yolo26_nano",
+    "yolo26_slim": "yolo26:yolo26_slim",
 }
 """Name -> 'file:constructor' in this package."""
 
