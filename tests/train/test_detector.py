@@ -30,8 +30,9 @@ from tracker.train.config import TrainConfig
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
-from tracker.train.distil import ask_teacher, known_truth
+from tracker.train.distil import ask_teachers, known_truth
 from tracker.train.run_folder import RunFolder
+from tracker.train.teacher import Teacher
 from tracker.types import Detections
 
 ROOT = Path(__file__).parents[2]
@@ -257,9 +258,9 @@ def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
     teacher = Known()
     for labels in (("disc", "box"), ("disc", "box"), ("box", "disc")):
         data = replace(train, labels=labels)
-        finds = ask_teacher(data, teacher, tmp_path, key="known")
+        finds = ask_teachers(data, [Teacher("known", teacher)], tmp_path, config.teaching)
         assert [f.class_ids.tolist() for f in finds.values()] == [[labels.index("disc")]] * 4
-    assert teacher.asked == 8  # not for the same classes in the same order again
+    assert teacher.asked == 4  # once, whatever the classes are called here
     assert "the teacher knows no box" in caplog.text
     sample = replace(train.samples[0], labelled=(1,))
     told = known_truth(sample, train, finds[sample.path], config.teaching, train.targets(), taught=(0,))
@@ -284,7 +285,7 @@ def test_what_a_network_knows_and_a_folder_does_not_label_is_taught_by_itself(
     options = ["--data", str(config.data), "--out", str(config.out), "--start", str(start), "--epochs", "1"]
     options += ["--imgsz", "64", "--batch", "2", "--device", "cpu", "--no-pictures", "--teacher", teacher]
     assert main(["train", "detector", *options]) == 0
-    assert bool(list(config.out.glob("teacher-*.npz"))) == asked
+    assert bool(list(config.out.glob("teacher/*/*.npz"))) == asked
 
 
 def test_the_best_weights_come_as_a_model_ready_to_be_used(tmp_path: Path) -> None:

@@ -11,15 +11,17 @@ from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
-from tracker.protocols import Detector
 from tracker.train.config import TrainConfig
 from tracker.train.detector import train_detector
 from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.teacher import Teacher
 
 __all__ = ["add_parser"]
 
 NAMES = {"input_size": ("--imgsz",), "max_minutes": ("--minutes",), "start": ("--start", "--weights")}
 """Options that are called otherwise than their setting; torchrun takes --start for one of its own, hence --weights."""
+FAINT = 0.02
+"""Score down to which a teacher is asked: what several views see faintly counts when they agree."""
 
 
 def add_parser(train_subparsers: Any) -> None:
@@ -51,24 +53,30 @@ def _run(options: argparse.Namespace) -> int:
     logging.getLogger("tracker").setLevel(logging.INFO)
     config = _train_config(options)
     with tell_if_interrupted(config.out):
-        best = train_detector(config, teacher=_open_teacher(config))
+        best = train_detector(config, teachers=_open_teachers(config))
     sys.stdout.write(f"best weights: {best}\n")
     return 0
 
 
-def _open_teacher(config: TrainConfig) -> Detector | None:
-    """Any model that the program can run, looking as `teaching` says."""
-    model = config.start if config.teacher == "start" else config.teacher
-    if model in ("", "none"):
-        return None
-    detector_config = DetectorConfig(
-        model=model,
-        conf=config.teaching.doubt,
-        imgsz=config.teaching.size,
-        masks=False,
-        device=config.device,
-    )
-    return open_detector(detector_config, threads=2)
+def _open_teachers(config: TrainConfig) -> list[Teacher]:
+    """Any models that the program can run, looking as `teaching` says."""
+    named = config.start if config.teacher == "start" else config.teacher
+    teachers = []
+    for model in (part.strip() for part in named.split(",")):
+        if model in ("", "none"):
+            continue
+        detector_config = DetectorConfig(
+            model=model,
+            conf=FAINT,
+            iou=0.6,
+            imgsz=config.teaching.size,
+            masks=config.teaching.masks,
+            device=config.device,
+        )
+        teachers.append(
+            Teacher.of_file(Path(model), open_detector(detector_config, threads=2), size=config.teaching.size)
+        )
+    return teachers
 
 
 def _train_config(options: argparse.Namespace) -> TrainConfig:

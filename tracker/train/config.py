@@ -33,9 +33,10 @@ class TrainConfig:
     out: Path = Path("runs/detector")
     """Folder for best, last, results.csv and pictures."""
     start: str = ""
-    """Weights to start from: a .safetensors model of ours, whatever its classes, or a YOLOX nano .onnx."""
+    """Weights to start from: a .safetensors model of ours, whatever its classes, a published YOLO26 or YOLO11 nano
+    (.safetensors, batch norm folded), or a YOLOX nano .onnx."""
     teacher: str = "start"
-    """Model asked for the classes that a folder does not label: any model, `start` itself, or none."""
+    """Models asked for what a folder does not label, fused: files with commas between, `start` itself, or none."""
     backbone: str = "cspdarknet_nano"
     """Backbone of a fresh network."""
     pretrained: str = ""

@@ -24,13 +24,13 @@ from tracker.nets.checkpoint import save_detector
 from tracker.nets.export import clone
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import YoloNet
-from tracker.protocols import Detector
+from tracker.train.aligned import aligned_loss
 from tracker.train.config import TrainConfig
 from tracker.train.data.augment import TrainingSample
 from tracker.train.data.augment_gpu import DeviceData
 from tracker.train.data.batches import epoch_batches, shown, to_device
 from tracker.train.data.detection import load_data
-from tracker.train.distil import ask_teacher, known_truth, unlabelled
+from tracker.train.distil import ask_teachers, known_truth, unlabelled
 from tracker.train.distributed import Distributed
 from tracker.train.ema import ModelEma
 from tracker.train.finalize import finish_detector
@@ -39,6 +39,7 @@ from tracker.train.losses import yolo_loss
 from tracker.train.plots import draw_batch, draw_curves, draw_labels
 from tracker.train.run_folder import Progress, RunFolder, clean_mean
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from tracker.train.teacher import Teacher
 from tracker.train.tensorboard import TensorBoardWriter
 
 __all__ = ["train_detector"]
@@ -52,17 +53,17 @@ WITHOUT_VALIDATION = (
 NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' tells which do not)."
 
 
-def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> Path:
-    """Train and return the path of the best weights; `teacher` is `config.teacher`, opened."""
+def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> Path:
+    """Train and return the path of the best weights; `teachers` are those of `config.teacher`, opened."""
     splits, check = load_data(config.data, keep_images=True)
     if check.counts:
         log.warning("%s: data check\n%s", config.data, check.report())
     train, val = splits["train"], splits.get("val")
-    if teacher is not None and not set(unlabelled(train)) & set(teacher.labels):
+    if teachers and not set(unlabelled(train)) & {label for one in teachers for label in one.detector.labels}:
         if config.teacher != "start":
             log.warning("%s: %s", config.data, NOT_ASKED)
-        teacher = None
-    if teacher is None and not any(len(sample.boxes) for sample in train.samples):
+        teachers = ()
+    if not teachers and not any(len(sample.boxes) for sample in train.samples):
         raise ConfigError(
             f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
         )
@@ -91,7 +92,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
         folder.write_config(config)
     if draws:
         draw_labels(folder.path / "labels.png", train)
-    pictures = known_pictures(config, train, teacher, folder.path, ranks)
+    pictures = known_pictures(config, train, teachers, folder.path, ranks)
     on_device = None
     if config.data_on_device:
         on_device = DeviceData(pictures, size=max(config.training_sizes), device=device)
@@ -119,6 +120,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
         size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
         for size in config.training_sizes
     }
+    loss = yolo_loss if network.config.head == "offsets" else aligned_loss
     begun, judged_at = time.monotonic() - progress.seconds, time.monotonic()
     finished = False
     while progress.epoch < config.epochs and not finished:
@@ -138,7 +140,7 @@ def train_detector(config: TrainConfig, *, teacher: Detector | None = None) -> P
             with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
                 raw = network(images.contiguous(memory_format=torch.channels_last))
             grid = grids[images.shape[-1]]
-            sums = yolo_loss(raw, truths, grid, config.losses, class_count=len(card.labels), seeds=batch.seeds)
+            sums = loss(raw, truths, grid, config.losses, class_count=len(card.labels), seeds=batch.seeds)
             minutes = (time.monotonic() - begun) / 60 if ranks.first else 0.0
             positive, mask_count, minutes = ranks.add(sums.positive, sums.mask_count, minutes)
             losses = sums.weighted(config.losses, positive, mask_count)
@@ -217,19 +219,19 @@ def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float
 
 
 def known_pictures(
-    config: TrainConfig, train: DataSet, teacher: Detector | None, cache: Path, ranks: Distributed
+    config: TrainConfig, train: DataSet, teachers: Sequence[Teacher], out: Path, ranks: Distributed
 ) -> list[TrainingSample]:
     """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
     finds = {}
-    if teacher is not None:
+    if teachers:
         if not ranks.first:
             ranks.wait()
-        finds = ask_teacher(train, teacher, cache, key=f"{config.teacher} {config.teaching}")
+        cache = Path(config.teaching.cache) if config.teaching.cache else out / "teacher"
+        finds = ask_teachers(train, teachers, cache, config.teaching)
         if ranks.first:
             ranks.wait()
-    taught = (
-        () if teacher is None else tuple(train.labels.index(name) for name in teacher.labels if name in train.labels)
-    )
+    known_to_them = {label for one in teachers for label in one.detector.labels}
+    taught = tuple(row for row, label in enumerate(train.labels) if label in known_to_them)
     tables = train.targets()
     known = {
         sample.path: TrainingSample(
@@ -277,7 +279,11 @@ def judge(
         board.note(row, step=progress.taken)
     if config.pictures:
         draw_curves(folder.path / "curves.png", folder.results)
-    figures = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+    figures = (
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in row.items()
+        if not math.isnan(value)
+    )
     log.info("evaluated: %s", "  ".join(figures))
     progress.clear()
     sound = progress.broken_steps == 0  # else the weights may be finite and still give nothing but NaN

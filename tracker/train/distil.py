@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy import ndarray
 
-from tracker.evaluate.detection import rename
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.geometry import iou
-from tracker.nets.checkpoint import write_atomically
-from tracker.protocols import Detector
 from tracker.train.data.augment import Truth
 from tracker.train.data.detection import draw_box_masks
+from tracker.train.teacher import FusionConfig, Teacher, observe, stretch_mask
 from tracker.types import Detections
 
-__all__ = ["DistillConfig", "ask_teacher", "known_truth", "unlabelled"]
+__all__ = ["DistillConfig", "ask_teachers", "known_truth", "unlabelled"]
 
 log = logging.getLogger(__name__)
+
+SAME = 0.7
+"""IoU from which a teacher's find is the labelled object, so that its mask fits."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class DistillConfig:
     """Longest side at which the teacher looks."""
     overlap: float = 0.5
     """Finds that cover a labelled object more than this are dropped."""
+    masks: bool = True
+    """Take masks from a teacher that gives them: for what it found, and for labelled objects without an outline."""
+    cache: str = ""
+    """Folder in which what each teacher sees is kept for other runs; the run's own without it."""
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    """How several teachers, or an image and its mirror, become one."""
 
 
 def unlabelled(data: DataSet) -> list[str]:
@@ -45,55 +51,18 @@ def unlabelled(data: DataSet) -> list[str]:
     return [label for row, label in enumerate(data.labels) if any(row not in labelled for labelled in kinds)]
 
 
-def ask_teacher(
-    data: DataSet, teacher: Detector, cache: Path | None, *, key: str = "", batch: int = 8
+def ask_teachers(
+    data: DataSet, teachers: Sequence[Teacher], folder: Path, teaching: DistillConfig
 ) -> dict[Path, Detections]:
-    """The teacher's finds on every image whose folder leaves classes unlabelled, as classes of `data`.
-
-    They are kept in `cache` for the next run; `key` tells one teacher and its settings from another.
-    """
-    missing = unlabelled(data)
-    log.info("the teacher tells of %s", ", ".join(label for label in missing if label in teacher.labels))
-    unknown = [label for label in missing if label not in teacher.labels]
+    """What the teachers together see on every image, as classes of `data`; kept in `folder` for other runs."""
+    known = {label for teacher in teachers for label in teacher.detector.labels}
+    unknown = [label for label in unlabelled(data) if label not in known]
     if unknown:
-        log.warning("the teacher knows no %s: untold where a folder does not label it", ", ".join(unknown))
-    single = {sample.path: sample for sample in data.samples}
-    asked = [sample for sample in single.values() if len(sample.labelled) < len(data.labels)]
-    told = [key, *teacher.labels, *data.labels, *(str(sample.path) for sample in asked)]
-    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-    file = cache / f"teacher-{digest}.npz" if cache is not None else None
-    if file is not None and file.is_file():
-        with np.load(file) as stored:
-            rows = {name: stored[name] for name in ("image", "boxes", "scores", "class_ids")}
-        return split_rows(asked, rows)
-    found: list[Detections] = []
-    for start in range(0, len(asked), batch):
-        finds = teacher.detect([sample.read() for sample in asked[start : start + batch]])
-        found += rename(finds, teacher.labels, data.labels)
-        if start % (batch * 32) == 0:
-            log.info("teacher: %d of %d images", start, len(asked))
-    rows = {
-        "image": np.repeat(np.arange(len(found)), [len(finds) for finds in found]),
-        "boxes": np.concatenate([finds.boxes for finds in found] or [np.empty((0, 4), np.float32)]),
-        "scores": np.concatenate([finds.scores for finds in found] or [np.empty(0, np.float32)]),
-        "class_ids": np.concatenate([finds.class_ids for finds in found] or [np.empty(0, np.int32)]),
-    }
-    if file is not None:
-        write_atomically(file, lambda temporary: save_rows(temporary, rows))
-    return split_rows(asked, rows)
-
-
-def save_rows(path: Path, rows: dict[str, ndarray]) -> None:
-    """Write the arrays to exactly this path."""
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **rows)
-
-
-def split_rows(asked: Sequence[Sample], rows: dict[str, ndarray]) -> dict[Path, Detections]:
-    """One Detections per image again."""
-    whole = Detections(rows["boxes"], rows["scores"], rows["class_ids"])
-    edges = np.searchsorted(rows["image"], np.arange(len(asked) + 1))
-    return {sample.path: whole[slice(*edges[row : row + 2])] for row, sample in enumerate(asked)}
+        log.warning(
+            "the teacher knows no %s: nothing is taught of it where a folder does not label it", ", ".join(unknown)
+        )
+    least = min(teaching.doubt, teaching.believe)
+    return observe(teachers, data.samples, data.labels, folder, teaching.fusion, least=least)
 
 
 def known_truth(
@@ -130,12 +99,16 @@ def known_truth(
     )
     if finds is None or not len(finds):
         return ground_truth
+    if teaching.masks:
+        ground_truth = lend_masks(ground_truth, sample, finds)
     finds = finds[~np.isin(finds.class_ids, sample.labelled)]
     if count:
         finds = finds[iou(finds.boxes, sample.boxes).max(axis=1) <= teaching.overlap]
     believed = finds[finds.scores >= teaching.believe]
     doubted = finds[(finds.scores < teaching.believe) & (finds.scores >= teaching.doubt)]
-    empty = np.zeros((len(believed), *masks.shape[1:]), np.uint8)
+    seen = believed.masks
+    if seen is None or not teaching.masks:
+        seen = np.zeros((len(believed), *masks.shape[1:]), np.uint8)
     one_hot = np.eye(len(data.labels), dtype=np.float32)[believed.class_ids]
     return ground_truth.join(
         Truth(
@@ -144,9 +117,23 @@ def known_truth(
             one_hot,
             np.ones_like(one_hot),
             believed.scores,
-            empty,
-            np.zeros(len(believed), bool),
+            seen,
+            np.asarray(seen.any(axis=(1, 2))),
             doubted.boxes,
             unlabelled,
         )
     )
+
+
+def lend_masks(ground_truth: Truth, sample: Sample, finds: Detections) -> Truth:
+    """Masks of the teacher for labelled objects without an outline, where it found the same object."""
+    if finds.masks is None or not len(ground_truth.boxes):
+        return ground_truth
+    masks, has_mask = ground_truth.masks.copy(), ground_truth.has_mask.copy()
+    overlap = iou(sample.boxes, finds.boxes) * finds.masks.any(axis=(1, 2))
+    overlap *= (ground_truth.classes[:, finds.class_ids] > 0) | (ground_truth.class_weights[:, finds.class_ids] == 0)
+    for row in np.flatnonzero(~has_mask & (overlap.max(axis=1) >= SAME)).tolist():
+        found = int(overlap[row].argmax())
+        masks[row] = stretch_mask(finds.masks[found], finds.boxes[found], sample.boxes[row])
+        has_mask[row] = True
+    return replace(ground_truth, masks=masks, has_mask=has_mask)

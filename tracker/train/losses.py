@@ -22,7 +22,7 @@ from tracker.nets.masks import box_points, read_masks
 from tracker.nets.yolo import RawMaps
 from tracker.train.assign import assign
 
-__all__ = ["LossConfig", "LossSums", "TruthTensors", "ciou", "yolo_loss"]
+__all__ = ["LossConfig", "LossSums", "TruthTensors", "ciou", "masks_of_image", "yolo_loss"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class LossConfig:
     """Cross-entropy and dice of masks."""
     mask_grid: int = 28
     """Points per side at which a mask is compared."""
+    mask_edge: float = 1.0
+    """How much more points next to an outline count."""
     masks_per_image: int = 32
     """At most this many answering anchors of an image have their mask compared."""
 
@@ -106,9 +108,16 @@ def target_masks(masks: Tensor, full_boxes: Tensor, points: Tensor) -> Float32[T
     return functional.grid_sample(masks[:, None].float() / 255, where, align_corners=False)[:, 0]
 
 
-def mask_loss(logits: Float32[Tensor, "n g g"], target: Float32[Tensor, "n g g"]) -> Float32[Tensor, " n"]:
-    """Cross-entropy plus dice, per object."""
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(1, 2))
+def mask_loss(
+    logits: Float32[Tensor, "n g g"], target: Float32[Tensor, "n g g"], *, edge: float = 1.0
+) -> Float32[Tensor, " n"]:
+    """Cross-entropy plus dice, per object; points next to the outline count `edge` times in the first."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if edge != 1.0:
+        around = functional.avg_pool2d(target[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+        weight = 1.0 + (edge - 1.0) * ((around > 0.05) & (around < 0.95)).to(entropy)
+        entropy = entropy * weight / weight.mean(dim=(1, 2), keepdim=True)
+    entropy = entropy.mean(dim=(1, 2))
     covered = logits.sigmoid()
     overlap = (covered * target).sum(dim=(1, 2))
     dice = 1 - (2 * overlap + 1) / ((covered**2).sum(dim=(1, 2)) + (target**2).sum(dim=(1, 2)) + 1)
@@ -157,22 +166,33 @@ def yolo_loss(
         wanted = ground_truth.classes[match.objects] * match.ious[:, None]
         class_weights = ground_truth.class_weights[match.objects] * weights[:, None]
         class_loss = class_loss + binary_entropy(classes[row, match.anchors], wanted, class_weights)
-        outlined = ground_truth.has_mask[match.objects].nonzero()[:, 0]
-        anchors, objects, moves = choose_masks(match.anchors[outlined], match.objects[outlined], config, seed)
-        if not len(anchors):
-            continue
-        window = ground_truth.boxes[objects]
-        window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
-        points = box_points(window, config.mask_grid)
-        logits = read_masks(raw.prototypes[row].float(), coefficients[row, anchors], points)
-        mask = (
-            mask
-            + mask_loss(
-                logits, target_masks(ground_truth.masks[objects], ground_truth.full_boxes[objects], points)
-            ).sum()
+        own_mask, count = masks_of_image(
+            raw.prototypes[row], coefficients[row], match.anchors, match.objects, ground_truth, config, seed
         )
-        mask_count += len(anchors)
+        mask, mask_count = mask + own_mask, mask_count + count
     return LossSums(box, objectness_loss, class_loss, mask, positive, flat.new_tensor(float(mask_count)))
+
+
+def masks_of_image(
+    prototypes: Float32[Tensor, "m h w"],
+    coefficients: Float32[Tensor, "n m"],
+    anchors: Tensor,
+    objects: Tensor,
+    ground_truth: TruthTensors,
+    config: LossConfig,
+    seed: int,
+) -> tuple[Tensor, int]:
+    """(sum of the mask losses of some of the anchors that answer for objects with a mask, how many they are)."""
+    outlined = ground_truth.has_mask[objects].nonzero()[:, 0]
+    anchors, objects, moves = choose_masks(anchors[outlined], objects[outlined], config, seed)
+    if not len(anchors):
+        return prototypes.new_zeros((), dtype=torch.float32), 0
+    window = ground_truth.boxes[objects]
+    window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
+    points = box_points(window, config.mask_grid)
+    logits = read_masks(prototypes.float(), coefficients[anchors], points)
+    wanted = target_masks(ground_truth.masks[objects], ground_truth.full_boxes[objects], points)
+    return mask_loss(logits, wanted, edge=config.mask_edge).sum(), len(anchors)
 
 
 @torch.no_grad()
