@@ -15,6 +15,7 @@ from tests.video.synthetic import read_number, write_clip
 from tracker.errors import SourceError
 from tracker.video import FileSource
 from tracker.video.completeness import is_cut_off
+from tracker.video.matroska_check import faults_in
 
 FRAMES = 100
 
@@ -138,6 +139,58 @@ def test_damage_behind_the_frame_that_was_sought_is_counted(tmp_path: Path) -> N
     found = numbers(source)
     assert found[:30] == list(range(10, 40))
     assert source.damage >= 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "settings"),
+    [
+        (".mkv", {"b_frames": 2}),
+        (".mkv", {"audio_codec": "aac"}),
+        (".mkv", {"muxer_options": {"live": "1"}}),
+        (".mkv", {"muxer_options": {"cluster_time_limit": "250"}}),
+        (".webm", {"codec": "libvpx-vp9", "options": {"cpu-used": "8"}}),
+        (".webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}}),
+    ],
+)
+def test_ranges_that_are_doubled_or_moved_are_damage(tmp_path: Path, suffix: str, settings: dict[str, object]) -> None:
+    clip = write_clip(tmp_path / f"clip{suffix}", frames=40, **settings)  # type: ignore[arg-type]
+    assert faults_in(clip) == 0
+    content = clip.read_bytes()
+    untold = []
+    for seed in range(9):
+        random = np.random.default_rng(seed)
+        length = int(random.integers(len(content) // 20, len(content) // 4))
+        first, second = (int(place) for place in random.integers(600, len(content) - length, 2))
+        changed = bytearray(content)
+        if seed % 3 == 0:
+            changed[second : second + length] = content[first : first + length]
+        elif seed % 3 == 1:
+            changed[second:second] = content[first : first + length]
+        else:
+            del changed[second : second + length]
+        clip.write_bytes(changed)
+        source = FileSource(clip)
+        if numbers(source) != list(range(40)) and not source.damage:
+            untold.append(seed)
+    assert untold == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["mkv_sample.mkv", "mkv_full_blocks.mkv", "vp9_bear-vp9-odd-dimensions.webm"])
+def test_real_matroska_files_are_sound(shared: Path, name: str) -> None:
+    assert faults_in(shared / "data" / "media" / name) == 0
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".mp4"])
+def test_a_file_emptied_while_it_is_read_is_damaged(tmp_path: Path, suffix: str) -> None:
+    clip = write_clip(tmp_path / f"clip{suffix}", frames=400, width=640, height=384)
+    source = FileSource(clip)
+    frames = iter(source)
+    next(frames)
+    with clip.open("r+b") as file:
+        file.truncate(0)
+    assert len(list(frames)) < 399
+    assert source.damage
 
 
 def test_readers_of_earlier_seeks_are_let_go(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from av.container import InputContainer
 from av.packet import Packet
 
-__all__ = ["GapWatch", "is_contiguous", "is_cut_off"]
+__all__ = ["GapWatch", "has_shrunk", "is_contiguous", "is_cut_off"]
 
 HEAD_BYTES = 4096
 RIFF_HEADER = 8
@@ -44,6 +44,15 @@ def is_cut_off(path: Path) -> bool:
         if len(head) > 4 * packet_size and all(head[first + i * packet_size] == TS_SYNC for i in range(4)):
             return size % packet_size != 0
     return False
+
+
+def has_shrunk(path: Path, opened: os.stat_result) -> bool:
+    """Whether the file that was opened has lost bytes since; one that took its place, or was deleted, has not."""
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    return (now.st_ino, now.st_dev) == (opened.st_ino, opened.st_dev) and now.st_size < opened.st_size
 
 
 def is_contiguous(container: InputContainer) -> bool:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from tracker.errors import SourceError
 from tracker.types import SourceInfo
-from tracker.video.completeness import is_contiguous, is_cut_off
+from tracker.video.completeness import has_shrunk, is_contiguous, is_cut_off
 from tracker.video.decoding import StreamDecoder, frame_rate, has_coded_order, nominal_step, use_threads
 from tracker.video.pixels import orientation
 
@@ -42,6 +42,7 @@ class FileReader:
     def __init__(self, path: Path, *, threads: int = 0, stream: int | None = None):
         self.path = path
         self.container = _open(path)
+        self._opened = path.stat()
         self.stop = False
         """Set from any thread to end all iteration at the next packet."""
         self._deadline: float | None = None
@@ -127,7 +128,7 @@ class FileReader:
 
     def lacks_after(self, last_ticks: int) -> bool:
         """Whether the container promised more than a file whose last frame is at `last_ticks`."""
-        if is_cut_off(self.path):
+        if is_cut_off(self.path) or has_shrunk(self.path, self._opened):
             return True
         if self.stream.duration is None:
             return False

@@ -14,6 +14,7 @@ from numpy import ndarray
 from tracker.errors import SourceError
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
+from tracker.video.matroska_check import faults_in
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
 
@@ -173,9 +174,14 @@ class FileSource:
             self._close_reader(reader)
 
     def _judge_end(self, reader: FileReader, last_ticks: int | None) -> None:
-        if last_ticks is not None and not reader.stop and reader.lacks_after(last_ticks):
+        if last_ticks is None or reader.stop:
+            return
+        if reader.lacks_after(last_ticks):
             self.damage += 1
             log.warning("%s ends before its promised end: it was cut off or damaged.", self.name)
+        elif not self.damage and (faults := faults_in(self.path)):
+            self.damage += faults
+            log.warning("%s is not as it was written: parts of it are missing, doubled or out of place.", self.name)
 
     def _pictures_from(self, index: int, reader: FileReader) -> Iterator[Picture]:
         """Pictures from `index` on, decoded from the nearest key packet that can be found."""
