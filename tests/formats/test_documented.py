@@ -22,7 +22,7 @@ COLUMNS = {
     "Outlines": "outlines",
     "Times": "time stamps",
     "Hidden": "whether an object is hidden",
-    "Interpolated": "which boxes are interpolated",
+    "Filled": "which boxes are interpolated",
     "Untracked": "objects without a track",
     "Crowds": "which objects are crowds",
 }
