@@ -4,9 +4,10 @@
       <box frame="0" keyframe="1" outside="0" occluded="0" xtl="10" ytl="20" xbr="30" ybr="60" z_order="0"/>
 
 `outside="1"` ends a visible stretch. Where two shapes of a stretch are frames apart, as in files made by hand, the
-boxes between are filled in linearly. An outline is a `<polygon>`, a mask CVAT's `<mask>`: run lengths of the box's
-rows. A box with a `rotation` is read as its outline and the upright box around it; shapes of other kinds (points,
-lines, ellipses, skeletons) are left out with a warning.
+boxes between are filled in linearly, as CVAT does, at the frames that the task has. An outline is a `<polygon>`, a mask
+CVAT's `<mask>`: run lengths of the box's rows. A box with a `rotation` is read as its outline and the upright box
+around it; shapes of other kinds (points, lines, ellipses, skeletons) are left out with a warning. Of a project's tasks
+that of the known video is read. 'CVAT for images' is read too.
 
 CVAT's importer drops shapes that are no keyframes, keeps the first shape only of a track of masks, and refuses tracks
 of mixed shapes. So each written shape is a keyframe, and a track is boxes or polygons throughout: where its outlines
@@ -17,30 +18,20 @@ attribute of its own (`interpolated="1"`).
 from __future__ import annotations
 
 import logging
-import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain, pairwise, zip_longest
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-
-from tracker.formats.core.annotations import (
-    NOTHING_KNOWN,
-    Annotations,
-    Collector,
-    ExternalInfo,
-    Segmentation,
-    number,
-    tidy,
-)
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
-from tracker.formats.core.parsing import to_float, to_int
-from tracker.formats.core.polygons import box_outline, is_box, joined, to_outlines
-from tracker.formats.core.rle import Rle, window_to_rle
+from tracker.formats.core.cvat_shapes import KINDS, OTHER_KINDS, CvatShape, read_shape
+from tracker.formats.core.cvat_tasks import CvatTask, chosen_task, read_tasks
+from tracker.formats.core.parsing import to_int
+from tracker.formats.core.polygons import box_outline, joined, to_outlines
 from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.core.xml_tree import Node, read_xml
@@ -49,69 +40,93 @@ __all__ = ["read", "write"]
 
 log = logging.getLogger(__name__)
 
-KINDS = ("box", "polygon", "mask")
-OTHER_KINDS = ("points", "polyline", "ellipse", "cuboid", "skeleton")
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    frame: int
-    outside: bool
-    occluded: bool
-    keyframe: bool
-    box: tuple[float, float, float, float]
-    segmentation: Segmentation | Rle | None
-    line: int
+FRAME_NAME = re.compile(r"frame_(\d{6,})")
+"""What CVAT calls a frame of a video in 'CVAT for images'."""
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
-    """All tracks. Raises FormatError with the line of what breaks the format."""
+    """All tracks of the task that is meant, or the objects of its images.
+
+    Raises FormatError with the line of what breaks the format, and for a project of several videos of which none or
+    more are called as the known one.
+    """
     root = read_xml(path, "annotations")
-    meta = root.first("meta") or Node("meta", {}, root.line)
-    task = meta.first("task") or meta.first("job") or meta
-    declared = [node.words("name") for node in (task.first("labels") or task).all("label")]
-    rows = Collector(path, source=known.source or meta.words("source"), labels=declared or None)
-    where = f"line {meta.line}"
-    size = task.first("original_size") or meta.first("original_size") or Node("", {}, 0)
-    width = known.width or to_int(size.words("width") or "0", "width", path, where)
-    height = known.height or to_int(size.words("height") or "0", "height", path, where)
-    first = to_int(task.words("start_frame") or "0", "start_frame", path, where)
-    stop = task.words("stop_frame")
-    if stop:
-        rows.frames(first, to_int(stop, "stop_frame", path, where), where, width=width, height=height)
-    if root.all("image"):
-        rows.refuse(f"line {root.all('image')[0].line}", "CVAT for images; export as 'CVAT for video 1.1'")
-    seen: set[int] = set()
-    for place, track in enumerate(root.all("track")):
-        where = f"line {track.line}"
-        track_id = to_int(track.attributes.get("id", str(place)), "track id", path, where)
-        if track_id in seen:
-            rows.refuse(where, f"track {track_id} stands twice")
-        seen.add(track_id)
-    for place, track in enumerate(root.all("track")):
-        track_id = int(float(track.attributes.get("id", str(place))))
-        _read_track(track, track_id, rows, (width, height))
-    others = Counter(node.tag for track in root.all("track") for node in track.children if node.tag in OTHER_KINDS)
+    tasks, declared = read_tasks(root, path)
+    rows = Collector(path, source=known.source, labels=declared or None)
+    images, tracks = root.all("image"), root.all("track")
+    if len(tasks) > 1 and images and not tracks and _is_one_set(images, tasks):
+        _read_images(images, rows, tasks[0]._replace(is_video=False), numbered=False)
+    else:
+        task = chosen_task(tasks, known, rows)
+        rows.source = rows.source or task.source
+        task = task._replace(width=known.width or task.width, height=known.height or task.height)
+        own_tracks, own_images = _of_task(tracks, task, tasks, rows), _of_task(images, task, tasks, rows)
+        if task.last >= 0 and not images:
+            size = {"width": task.width, "height": task.height}
+            rows.frames(task.first, task.last, f"line {root.line}", step=task.step, **size)
+        _read_tracks(own_tracks, rows, task)
+        _read_images(own_images, rows, task, numbered=True)
+    others = Counter(node.tag for owner in (*tracks, *images) for node in owner.children if node.tag in OTHER_KINDS)
     if others:
         log.warning("%s: left out: %s", path, ", ".join(f"{count} {kind}" for kind, count in others.items()))
     return rows.finish()
 
 
-def _read_track(track: Node, track_id: int, rows: Collector, size: tuple[int, int]) -> None:
-    where = f"line {track.line}"
-    class_id = rows.class_id(track.attributes.get("label", ""), where)
-    shapes = [_read_shape(node, rows, size) for node in track.children if node.tag in KINDS]
+def _of_task(nodes: list[Node], task: CvatTask, tasks: Sequence[CvatTask], rows: Collector) -> list[Node]:
+    """The tracks or images of one task: in a project each says which it belongs to."""
+    if len(tasks) == 1:
+        return nodes
+    without = next((node for node in nodes if not node.attributes.get("task_id")), None)
+    if without is not None:
+        rows.refuse(f"line {without.line}", f"<{without.tag}> without task_id, in a file of {len(tasks)} tasks")
+    return [node for node in nodes if node.attributes["task_id"] == task.number]
+
+
+def _is_one_set(images: list[Node], tasks: Sequence[CvatTask]) -> bool:
+    """Whether a project's images can stand beside each other: none is of a video, and all have names of their own."""
+    names = [node.attributes.get("name", "") for node in images]
+    return not any(task.source for task in tasks) and not any(map(_frame_of_video, names)) and _are_unique(names)
+
+
+def _are_unique(names: Sequence[str]) -> bool:
+    return len(set(names)) == len(names)
+
+
+def _frame_of_video(name: str) -> int | None:
+    """The number of a frame that CVAT named itself."""
+    found = FRAME_NAME.fullmatch(name)
+    return int(found.group(1)) if found else None
+
+
+def _read_tracks(tracks: list[Node], rows: Collector, task: CvatTask) -> None:
+    seen: set[int] = set()
+    open_ends = 0
+    for place, track in enumerate(tracks):
+        where = f"line {track.line}"
+        track_id = to_int(track.attributes.get("id", str(place)), "track id", rows.path, where)
+        if track_id in seen:
+            rows.refuse(where, f"track {track_id} stands twice")
+        seen.add(track_id)
+        open_ends += _read_track(track, track_id, rows, task)
+    if open_ends:
+        text = "%s: %d tracks do not end (outside) where they stop; CVAT shows them to the end, here they stop there"
+        log.warning(text, rows.path, open_ends)
+
+
+def _read_track(track: Node, track_id: int, rows: Collector, task: CvatTask) -> bool:
+    """Take its shapes and those between; whether it stops before the task does without an end."""
+    path, size = rows.path, (task.width, task.height)
+    class_id = rows.class_id(track.attributes.get("label", ""), f"line {track.line}")
+    nodes = [node for node in track.children if node.tag in KINDS]
+    numbers = [to_int(node.attributes.get("frame", ""), "frame", path, f"line {node.line}") for node in nodes]
+    shapes = [read_shape(node, rows, size, number) for node, number in zip(nodes, numbers, strict=True)]
     shapes.sort(key=lambda shape: shape.frame)
-    for shape, following in zip_longest(shapes, shapes[1:]):
+
+    def add(shape: CvatShape, frame: int) -> None:
         where = f"line {shape.line}"
-        if following is not None and following.frame == shape.frame:
-            rows.refuse(where, f"track {track_id} stands twice in frame {shape.frame}")
-        if shape.outside:
-            continue
-        width, height = size
-        rows.frame(shape.frame, where, width=width, height=height)
+        rows.frame(frame, where, width=task.width, height=task.height)
         rows.add(
-            shape.frame,
+            frame,
             shape.box,
             where,
             class_id=class_id,
@@ -120,95 +135,45 @@ def _read_track(track: Node, track_id: int, rows: Collector, size: tuple[int, in
             occluded=shape.occluded,
             keyframe=shape.keyframe,
         )
+
+    for shape, following in zip_longest(shapes, shapes[1:]):
+        where = f"line {shape.line}"
+        if following is not None and following.frame == shape.frame:
+            rows.refuse(where, f"track {track_id} stands twice in frame {shape.frame}")
+        if shape.outside:
+            continue
+        add(shape, shape.frame)
         if following is None:
             continue
-        gap = following.frame - shape.frame
-        rows.fill(gap - 1, where)
-        for step in range(1, gap):
-            share = 0.0 if following.outside else step / gap
-            box = [tidy(a + (b - a) * share) for a, b in zip(shape.box, following.box, strict=True)]
-            rows.frame(shape.frame + step, where, width=width, height=height)
+        between = range(shape.frame + task.step, following.frame, task.step)
+        rows.fill(len(between), where)
+        for frame in between:
+            add(shape.towards(following, (frame - shape.frame) / (following.frame - shape.frame)), frame)
+    # CVAT itself writes no end where it would be the task's last frame
+    return bool(shapes) and not shapes[-1].outside and shapes[-1].frame + task.step < task.last
+
+
+def _read_images(images: list[Node], rows: Collector, task: CvatTask, *, numbered: bool) -> None:
+    """The objects of 'CVAT for images': an image's id is its frame's number, where these are of one task."""
+    path = rows.path
+    names = [node.attributes.get("name", "") for node in images]
+    numbers = [to_int(node.attributes.get("id", ""), "id", path, f"line {node.line}") for node in images]
+    indices = numbers if numbered and len(set(numbers)) == len(numbers) else range(len(images))
+    for node, name, index in zip(images, names, indices, strict=True):
+        where = f"line {node.line}"
+        width, height = (to_int(node.attributes.get(side, "0"), side, path, where) for side in ("width", "height"))
+        is_frame = task.is_video or _frame_of_video(name) is not None
+        rows.frame(index, where, width=width, height=height, name="" if is_frame else name)
+        for item in (child for child in node.children if child.tag in KINDS):
+            shape = read_shape(item, rows, (width, height), index)
             rows.add(
-                shape.frame + step,
-                box,
-                where,
-                class_id=class_id,
-                track_id=track_id,
+                index,
+                shape.box,
+                f"line {item.line}",
+                class_id=rows.class_id(item.attributes.get("label", ""), f"line {item.line}"),
+                segmentation=shape.segmentation,
                 occluded=shape.occluded,
-                keyframe=False,
             )
-
-
-def _read_shape(node: Node, rows: Collector, size: tuple[int, int]) -> _Shape:
-    path, where = rows.path, f"line {node.line}"
-
-    def value(name: str) -> float:
-        if name not in node.attributes:
-            rows.refuse(where, f"<{node.tag}> without {name}")
-        return to_float(node.attributes[name], name, path, where)
-
-    def flag(name: str, default: str) -> bool:
-        text = node.attributes.get(name, default)
-        if text not in ("0", "1"):
-            rows.refuse(where, f"{name}: expected 0 or 1, found {text!r}")
-        return text == "1"
-
-    frame = to_int(node.attributes.get("frame", ""), "frame", path, where)
-    segmentation: Segmentation | Rle | None = None
-    if node.tag == "box":
-        box = (value("xtl"), value("ytl"), value("xbr"), value("ybr"))
-        angle = to_float(node.attributes.get("rotation", "0"), "rotation", path, where)
-        if angle:
-            outline = _rotated(box, angle)
-            segmentation = (outline,)
-            box = _around(outline)
-    elif node.tag == "polygon":
-        pairs = [pair.split(",") for pair in node.attributes.get("points", "").split(";")]
-        if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
-            rows.refuse(where, "points: expected three or more pairs x,y with ; between")
-        points = [to_float(cell, "points", path, where) for pair in pairs for cell in pair]
-        box = _around(points)
-        segmentation = None if is_box((tuple(points),), box) else (tuple(points),)
-    else:
-        left, top, wide, tall = (
-            to_int(node.attributes.get(n, ""), n, path, where) for n in ("left", "top", "width", "height")
-        )
-        box = (left, top, left + wide, top + tall)
-        if not flag("outside", "0"):
-            segmentation = _read_mask(node, (left, top, wide, tall), rows, size)
-    keyframe = flag("keyframe", "1") and not flag("interpolated", "0")
-    return _Shape(frame, flag("outside", "0"), flag("occluded", "0"), keyframe, box, segmentation, node.line)
-
-
-def _rotated(box: tuple[float, float, float, float], degrees: float) -> tuple[float, ...]:
-    """The outline of a box turned clockwise about its centre."""
-    x1, y1, x2, y2 = box
-    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    outline: list[float] = []
-    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
-        across, down = x - centre_x, y - centre_y
-        outline += [tidy(centre_x + across * cosine - down * sine), tidy(centre_y + across * sine + down * cosine)]
-    return tuple(outline)
-
-
-def _around(points: Sequence[float]) -> tuple[float, float, float, float]:
-    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
-
-
-def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, size: tuple[int, int]) -> Rle:
-    where, (left, top, wide, tall), (width, height) = f"line {node.line}", place, size
-    runs = [to_int(cell, "rle", rows.path, where) for cell in node.attributes.get("rle", "").split(",")]
-    inside_picture = (
-        left >= 0 and top >= 0 and wide >= 0 and tall >= 0 and left + wide <= width and top + tall <= height
-    )
-    if not inside_picture or min(runs) < 0 or sum(runs) != wide * tall:
-        rows.refuse(
-            where, f"rle: the run lengths do not fill {wide} x {tall} pixels inside the {width} x {height} picture"
-        )
-    values = np.arange(len(runs)) % 2 == 1
-    covered = np.repeat(values, runs).reshape(tall, wide)
-    return window_to_rle(covered, left=left, top=top, width=width, height=height)
 
 
 def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:

@@ -303,12 +303,12 @@ class Collector:
         time = old_time if math.isnan(time) else time
         self._frames[index] = (time, width or old_width, height or old_height, name or old_name)
 
-    def frames(self, first: int, last: int, where: str, *, width: int, height: int) -> None:
-        """Tell of all frames from `first` to `last`, both included, before any other."""
+    def frames(self, first: int, last: int, where: str, *, width: int, height: int, step: int = 1) -> None:
+        """Tell of all frames from `first` to `last`, or of every so many of them, before any other."""
         if not 0 <= last - first < MOST_FRAMES:
             self.refuse(where, f"frames {first} to {last} are out of range")
         self.frame(first, where, width=width, height=height)
-        self._frames = dict.fromkeys(range(first, last + 1), self._frames[first])
+        self._frames = dict.fromkeys(range(first, last + 1, step), self._frames[first])
 
     def add(
         self,

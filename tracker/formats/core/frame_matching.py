@@ -22,7 +22,7 @@ __all__ = ["NUMBERED_BY_PLACE", "are_gapless", "place_in_folder", "place_in_vide
 
 log = logging.getLogger(__name__)
 
-NUMBERED_BY_PLACE = ("coco", "voc", "yolo")
+NUMBERED_BY_PLACE = ("coco", "voc", "yolo", "cvat")
 """Formats that know pictures by their names."""
 FROM_ZERO = re.compile(r"frame_\d{6}")
 """What CVAT and Datumaro call the frames of a video."""
