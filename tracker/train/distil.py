@@ -107,7 +107,7 @@ def known_truth(
     believed = finds[finds.scores >= teaching.believe]
     doubted = finds[(finds.scores < teaching.believe) & (finds.scores >= teaching.doubt)]
     seen = believed.masks
-    if seen is None or not teaching.masks:
+    if seen is None or not len(seen) or not teaching.masks:
         seen = np.zeros((len(believed), *masks.shape[1:]), np.uint8)
     one_hot = np.eye(len(data.labels), dtype=np.float32)[believed.class_ids]
     return ground_truth.join(
