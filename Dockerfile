@@ -7,10 +7,7 @@
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE main.py ./
-COPY tracker tracker
-COPY gui gui
-COPY weights weights
+COPY . .
 RUN python -m venv /opt/sightline \
     && /opt/sightline/bin/python -m pip install --no-cache-dir .
 
