@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tracker.errors import CheckpointError
-from tracker.nets.checkpoint import load_detector, read_weights, save_detector
+from tracker.errors import CheckpointError, SinkError
+from tracker.nets.checkpoint import load_detector, read_weights, save_detector, write_atomically
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
@@ -94,3 +97,40 @@ def test_a_state_dict_inside_a_training_checkpoint_is_found(tmp_path: Path, wrap
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_detector(tmp_path / "none.safetensors")
+
+
+def test_what_cannot_be_written_leaves_nothing_and_is_one_line(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("only Linux has a device that is always full")
+    (tmp_path / ".a.txt.part").symlink_to(full)
+    with pytest.raises(SinkError, match="No space left") as refusal:
+        write_atomically(tmp_path / "a.txt", lambda temporary: temporary.write_text("x" * 100_000))
+    assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file-size limits are POSIX's")
+def test_a_network_that_the_disk_cannot_hold_is_one_line(tmp_path: Path) -> None:
+    script = f"""
+        import resource, sys
+        from pathlib import Path
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        import torch
+        from tests.nets.test_checkpoint import CARD, small
+        from tracker.errors import SinkError
+        from tracker.nets.checkpoint import save_detector, write_atomically
+        folder = Path({str(tmp_path)!r})
+        for write in (
+            lambda: save_detector(folder / "a.safetensors", small(), CARD),
+            lambda: write_atomically(folder / "b.pt", lambda path: torch.save(small().state_dict(), path)),
+        ):
+            try:
+                write()
+            except SinkError as error:
+                print("told", "\\n" in str(error))
+        print(len(list(folder.iterdir())))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["told", "False", "told", "False", "0"]

@@ -86,14 +86,26 @@ def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     display = _display(request.settings.output.progress, jobs, options.workers)
 
+    ended: list[FileReport] = []
+
     def listen(told: WorkerProgress | FileReport | None) -> None:
         display.hear(told)
+        if isinstance(told, FileReport):
+            ended.append(told)
         if isinstance(told, FileReport) and told.status == "failed":
             tqdm.write(f"sightline: {told.name}: {told.note}", file=sys.stderr)
 
     try:
         with logging_redirect_tqdm():
             reports = _annotate(jobs, request, options, listen)
+    except KeyboardInterrupt:
+        display.close()
+        if request.settings.output.progress != "json":
+            sys.stdout.write(summary_table(ended, time.perf_counter() - started) + "\n" if ended else "")
+            left = len(jobs) - len(ended)
+            sys.stdout.write(f"{left} of {len(jobs)} recordings are left; the same command goes on where it stopped\n")
+            sys.stdout.flush()
+        raise
     finally:
         display.close()
     seconds = time.perf_counter() - started

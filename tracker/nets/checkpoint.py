@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,24 +17,41 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tracker.errors import CheckpointError
+from tracker.errors import CheckpointError, SinkError, why_unwritable
 from tracker.nets.model_card import ModelCard, parse_description
 from tracker.nets.yolo import NetworkConfig, YoloNet
 
 __all__ = ["build_for", "load_detector", "load_tensors", "read_weights", "save_detector", "write_atomically"]
 
+WRITER = re.compile("PytorchStreamWriter|inline_container")
+"""What stands in torch's errors of files that it could not write."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def write_atomically(path: Path, write: Any) -> None:
-    """Let `write(temporary path)` finish before the name is taken, so that no half file ever has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let `write(temporary path)` finish before the name is taken, so that no half file ever has it.
+
+    Raises SinkError where it cannot be written; nothing of it stays then.
+    """
     temporary = path.with_name(f".{path.name}.part")
-    write(temporary)
-    temporary.chmod(0o644)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.chmod(0o644)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise SinkError(f"{path}: cannot be written: {why_unwritable(error)}") from error
+        if isinstance(error, SafetensorError) or (isinstance(error, RuntimeError) and WRITER.search(str(error))):
+            reason = str(error).splitlines()[0]
+            raise SinkError(
+                f"{path}: cannot be written: {reason}. Free some space there, or choose another."
+            ) from error
+        raise
 
 
 def save_detector(path: Path, network: YoloNet, card: ModelCard) -> None:
