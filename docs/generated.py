@@ -18,7 +18,14 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"^<!-- made of: ([a-z ]+) -->$", re.MULTILINE)
-ROOT_FILES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "GLOSSARY.md": "glossary.md"}
+FILES = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "GLOSSARY.md": "glossary.md",
+    "weights/README.md": "networks.md",
+}
+"""Files that are pages too."""
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#]+)(#[^)]*)?\)")
 
 
 def options() -> str:
@@ -44,19 +51,25 @@ def import_order() -> str:
     return "\n".join(["```text", *(layer.replace("tracker.", "") for layer in layers), "```"])
 
 
-def root_file(name: str) -> str:
-    """A file of the project's root as a page."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for file, page in ROOT_FILES.items():
-        text = text.replace(f"]({file})", f"]({page})")
-    return text.replace("](docs/", "](")
+def project_file(name: str) -> str:
+    """A file of the project as a page: links to what is no page become words, images that are none are left out."""
+    folder = (ROOT / name).parent
+
+    def relink(link: re.Match[str]) -> str:
+        image, words, target, place = link.group(1), link.group(2), link.group(3), link.group(4) or ""
+        file = (folder / target).resolve()
+        inside = file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else ""
+        page = FILES.get(inside) or (inside.removeprefix("docs/") if inside.startswith("docs/") else "")
+        return f"{image}[{words}]({page}{place})" if page else "" if image else words
+
+    return LINK.sub(relink, (ROOT / name).read_text(encoding="utf-8"))
 
 
 MAKERS: dict[str, Callable[[], str]] = {
     "options": options,
     "settings": settings,
     "import order": import_order,
-    **{page.removesuffix(".md"): lambda file=file: root_file(file) for file, page in ROOT_FILES.items()},  # type: ignore[misc]
+    **{page.removesuffix(".md"): lambda file=file: project_file(file) for file, page in FILES.items()},  # type: ignore[misc]
 }
 
 
