@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tracker.commands.command_parser import CommandParser
+from tracker import __version__
+from tracker.commands.command_parser import CommandParser, typed_program
 from tracker.commands.ending import end_on_sigterm, interrupted_code
 from tracker.config import nearest
 from tracker.errors import ConfigError, TrackerError, why_unwritable
+from tracker.extras import how_to_install
 from tracker.runner import Runner
 from tracker.video.address import redact_within
 
@@ -86,6 +88,12 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         code = interrupted_code(interrupt)
         print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
         return code
+    except ModuleNotFoundError as error:
+        advice = how_to_install(error)
+        if not advice:
+            raise
+        print(f"sightline: {' '.join(arguments[:1])}: {advice}", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
         return 141
@@ -100,14 +108,12 @@ def _run(arguments: list[str], show: Show | None) -> int:
         print(_overview())
         return 0
     if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"sightline {version('sightline')}")
+        print(f"sightline {__version__}")
         return 0
     name = arguments[0]
     if name not in COMMANDS:
         raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
-    parser = CommandParser(prog="main.py", allow_abbrev=False)
+    parser = CommandParser(prog=typed_program())
     subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
     for module in COMMANDS[name].modules:
         importlib.import_module(module).add_parsers(subparsers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import importlib.resources
 import os
 import sys
 import tomllib
@@ -17,6 +16,7 @@ from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerCo
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
 from tracker.detect.yolo_detector import no_features
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
+from tracker.extras import explain_missing, has_torch
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
@@ -104,7 +104,9 @@ def _check_sections(tree: Mapping[str, Any], where: str) -> None:
 
 def embedded_networks() -> dict[str, Path]:
     """The networks that come with the program, by name: the ONNX file of each."""
-    folder = Path(str(importlib.resources.files("weights")))
+    packages = Path(__file__).parent
+    installed, checkout = packages / "weights", packages.parent / "weights"
+    folder = installed if installed.is_dir() else checkout
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
@@ -123,7 +125,9 @@ def check_embedded(path: Path) -> Path:
 
 
 def default_device() -> str:
-    """`cuda` where an NVIDIA driver answers, else `cpu`; found without importing torch."""
+    """`cuda` where an NVIDIA driver answers and torch is there to use it, else `cpu`; found without importing torch."""
+    if not has_torch():
+        return "cpu"
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -155,6 +159,11 @@ def make_detector(
 
 
 def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
+    with explain_missing(f"--model {config.model}"):
+        return _open_engine(config, threads=threads, floor=floor, embed=embed)
+
+
+def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     device = _device(config)
     path = _find_model(config.model, torch=device != "cpu")
     if path.suffix == ".onnx":
@@ -221,9 +230,10 @@ def make_embedder(settings: Settings) -> Embed | None:
     if not tracker.reid_model:
         raise ConfigError(
             "--appearance reid: needs a re-identification network, and none is named; add --reid-model FILE (made by "
-            "`python main.py train reid`, or torchreid's OSNet), or use --appearance native or none"
+            "the command train reid, or torchreid's OSNet), or use --appearance native or none"
         )
-    from tracker.detect.reid_embedder import CropEmbedder
+    with explain_missing("--appearance reid"):
+        from tracker.detect.reid_embedder import CropEmbedder
 
     return CropEmbedder(typed_path(tracker.reid_model), device=_device(settings.detector))
 

@@ -23,7 +23,9 @@ from gui.qt.background import NICENESS
 
 __all__ = ["Curves", "Job", "JobState", "Jobs", "read_curves"]
 
-MAIN = Path(__file__).parents[2] / "main.py"
+PROGRAM = ("-m", "tracker")
+HOME = Path(__file__).parents[2]
+"""Where the packages lie."""
 LOG_LINES = 2000
 KILL_MS = 1500
 CURVES_MS = 2000
@@ -77,6 +79,7 @@ class Job(QObject):
         self._process = QProcess(self)
         environment = QProcessEnvironment.systemEnvironment()
         environment.insert("PYTHONUNBUFFERED", "1")
+        environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [str(HOME), environment.value("PYTHONPATH")])))
         self._process.setProcessEnvironment(environment)
         self._process.readyReadStandardOutput.connect(lambda: self._read("out"))
         self._process.readyReadStandardError.connect(lambda: self._read("err"))
@@ -104,7 +107,7 @@ class Job(QObject):
             return
         self._process.setWorkingDirectory(str(folder))
         self._say(f"$ sightline {shlex.join(self.arguments)}")
-        self._process.start(sys.executable, [str(MAIN), *self.arguments])
+        self._process.start(sys.executable, [*PROGRAM, *self.arguments])
         if self.results is not None:
             self._curves_timer.start(CURVES_MS)
         self.changed.emit()

@@ -31,7 +31,7 @@ PACKAGES = {
     "libdbus": "libdbus-1-3",
     "libfontconfig": "libfontconfig1",
 }
-WITHOUT = "Without a window use the command line: `python main.py track FILE --save`, without --show"
+WITHOUT = "Without a window use the command line: `track FILE --save`, without --show"
 
 
 def application() -> QApplication:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from glob import has_magic
 from pathlib import PurePath
@@ -16,7 +17,7 @@ from tracker.config import nearest
 from tracker.errors import ConfigError
 from tracker.paths import exists
 
-__all__ = ["CommandParser", "comma_list"]
+__all__ = ["CommandParser", "comma_list", "typed_program"]
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -31,6 +32,12 @@ OTHER_NAMES = {
 """What other programs call our options."""
 INPUTS = ("source", "input", "video")
 """What other programs call the argument that stands without a name here."""
+
+
+def typed_program() -> str:
+    """What the user called the program by."""
+    name = PurePath(sys.argv[0]).name if sys.argv else ""
+    return {"main.py": "python main.py", "__main__.py": "python -m tracker"}.get(name, "sightline")
 
 
 def comma_list(text: str) -> tuple[str, ...]:
@@ -71,7 +78,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         kind = _MissingError if message.startswith("the following arguments are required") else ConfigError
-        raise kind(f"{message}; try `python {self.prog} --help`")
+        raise kind(f"{message}; try `{self.prog} --help`")
 
     def _explain(self, unknown: str, options: Any) -> str:
         if exists(unknown):

@@ -105,7 +105,7 @@ def _read(name: str) -> Image:
         image = cv2.imread(str(path)) if path.is_file() else None
         if image is not None:
             return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    raise SourceError(f"{name}: the photograph is not in the installed ultralytics package; pip install ultralytics")
+    raise SourceError(f'{name}: the photograph comes with ultralytics: pip install "sightline[ultralytics]"')
 
 
 def _spread(photograph: Image) -> tuple[Image, ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -76,6 +77,7 @@ def add_parser(kinds: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    importlib.import_module("pycocotools.cocoeval")  # missed now rather than after a thousand images
     splits, check = load_data(options.data)
     if check.counts and not options.json:
         sys.stdout.write(f"left out of the data:\n{check.report()}\n")

@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = settings_from(options)
     check_formats(settings.output.format)
     if options.show and options.show_window is None:
-        raise ConfigError("--show: this door of the program has no window; start it as `python main.py track`")
+        raise ConfigError("--show: this door of the program has no window; start it as a program: sightline track")
     source = _open(options.source, settings)
     try:
         built = make_pipeline(settings, live=source.live, draw=settings.output.save or options.show)

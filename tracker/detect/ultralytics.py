@@ -89,7 +89,8 @@ def _load(path: Path) -> Any:
     try:
         from ultralytics import YOLO  # type: ignore[attr-defined]
     except ImportError as error:
-        raise CheckpointError(f"{path}: needs the package ultralytics ({error}); pip install ultralytics") from error
+        advice = 'pip install "sightline[ultralytics]"'
+        raise CheckpointError(f"{path}: needs the package ultralytics ({error}): {advice}") from error
     try:
         return YOLO(str(path))
     except Exception as error:

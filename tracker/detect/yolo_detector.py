@@ -52,7 +52,7 @@ def no_features(model: str) -> FeaturesError:
     """What to say of a network that cannot tell how its objects look."""
     return FeaturesError(
         f"--appearance native: {model} gives no feature map; a network of ours does, once exported by "
-        "`python main.py export`. Use --model auto, or --appearance reid with --reid-model FILE, or --appearance none"
+        "the command export. Use --model auto, or --appearance reid with --reid-model FILE, or --appearance none"
     )
 
 

@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from tracker.evaluate.ground_truth import DataSet, ObjectMask, Sample
 from tracker.geometry import paste_mask
@@ -81,6 +78,10 @@ def class_precision(
     samples: Sequence[Sample], found: Sequence[Detections], class_id: int, masks: bool, max_detections: int
 ) -> ClassPrecision:
     """AP of one class over images that all label it."""
+    from pycocotools import mask as coco_mask
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     ground_truth: list[dict[str, Any]] = []
     finds: list[dict[str, Any]] = []
     for image, (sample, own) in enumerate(zip(samples, found, strict=True), 1):
@@ -174,6 +175,8 @@ def ignored_region(region: ndarray, number: int, image: int, sample: Sample, mas
 
 def encode_outline(outline: ObjectMask, sample: Sample) -> dict[str, Any]:
     """Run-length code of an object: its own, or of the pixels inside its polygons as pycocotools draws them."""
+    from pycocotools import mask as coco_mask
+
     if isinstance(outline, dict):
         return dict(outline)
     points = [part.astype(float).ravel().tolist() for part in outline]
@@ -183,6 +186,8 @@ def encode_outline(outline: ObjectMask, sample: Sample) -> dict[str, Any]:
 
 def encode(pixels: ndarray) -> dict[str, Any]:
     """Run-length code of a mask."""
+    from pycocotools import mask as coco_mask
+
     code: dict[str, Any] = coco_mask.encode(np.asfortranarray(pixels, np.uint8))
     return code
 

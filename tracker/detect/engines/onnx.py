@@ -182,7 +182,7 @@ def _describe(path: Path, session: Any) -> _Model:
     found = metadata.get("format", f"outputs {[output.shape for output in outputs]}")
     raise CheckpointError(
         f"{path}: not a Sightline network (expected format {FORMAT}, found {found}). Export it with "
-        "`python main.py export`, or pass the ultralytics .pt file."
+        "the command export, or pass the ultralytics .pt file."
     )
 
 
