@@ -208,7 +208,6 @@ VOC = (
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"name": "../.."}, "none of a file"),
         ({"right": "nan"}, "xmax: expected a number"),
         ({"right": "0"}, "negative size"),
         ({"right": ""}, "xmax: expected a number, found ''"),

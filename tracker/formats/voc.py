@@ -2,24 +2,40 @@
 
 Corners are written as continuous edges, as LabelImg and CVAT do, not as VOC's own pixel numbers counted from 1. Track
 ids stand in CVAT's `attributes`, the classes in its `labelmap.txt`. The images belong into `JPEGImages`. Read are
-single files and folders, with or without `Annotations`.
+single files and folders, with or without `Annotations`, turned boxes of roLabelImg and polygons of Roboflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
+from tracker.formats.core.annotations import (
+    NOTHING_KNOWN,
+    Annotations,
+    Collector,
+    ExternalInfo,
+    Polygons,
+    number,
+)
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
+from tracker.formats.core.image_names import is_elsewhere, relative_parts
 from tracker.formats.core.parsing import to_float, to_int
+from tracker.formats.core.polygons import around, turned_box
 from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.xml_tree import Node, read_xml
+from tracker.image_file import IMAGE_SUFFIXES, ImageFinder, read_image
 
 __all__ = ["read", "write", "write_dataset"]
+
+log = logging.getLogger(__name__)
 
 _VIDEO = "sightline video frame"
 """Stands in `source/annotation` where a picture is a frame of a video, whose number its name ends in."""
@@ -28,28 +44,93 @@ _VIDEO = "sightline video frame"
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """All pictures of a folder, in the order of their names. Raises FormatError for a file that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
-    for place, file in enumerate(files_in(path, ".xml", subfolder="Annotations")):
+    files = files_in(path, ".xml", subfolder="Annotations")
+    roots = [read_xml(file, "annotation") for file in files]
+    names = _image_names(Path(path), files, roots)
+    without = 0
+    for place, (file, root) in enumerate(zip(files, roots, strict=True)):
         rows.path = file
-        _read_file(read_xml(file, "annotation"), rows, place)
+        without += _read_file(root, rows, place, *names[place], known)
+    if without:
+        log.warning("%s: left out: %d objects without a box or outline", path, without)
     return rows.finish()
 
 
-def _read_file(root: Node, rows: Collector, place: int) -> None:
+def _image_names(path: Path, files: Sequence[Path], roots: Sequence[Node]) -> list[tuple[str, Path | None]]:
+    """What the image of each file is called, and where it lies if it does.
+
+    File and image are a pair by their own names, as LabelImg and VOC have it: `<filename>` may be that of another
+    machine, lack its suffix, or be left from before the files were renamed. It counts where only that image is there,
+    and where none is, unless several files say the same.
+    """
+    finder = ImageFinder()
+    base = path / "Annotations" if (path / "Annotations").is_dir() else path if path.is_dir() else path.parent
+    told = [root.words("filename") for root in roots]
+    counts = Counter(told)
+    found = [
+        _image_name(file, name, base, finder, is_unique=counts[name] == 1)
+        for file, name in zip(files, told, strict=True)
+    ]
+    others = [
+        f"{file.name} ({name})"
+        for file, name, (own, _) in zip(files, told, found, strict=True)
+        if name and _stem(relative_parts(own)[-1]) != _stem((relative_parts(name) or ("",))[-1])
+    ]
+    if others:
+        text = "%s: <filename> tells another image than the file's own name in %d files, such as %s; the latter counts"
+        log.warning(text, path, len(others), others[0])
+    return found
+
+
+def _image_name(file: Path, told: str, base: Path, finder: ImageFinder, *, is_unique: bool) -> tuple[str, Path | None]:
+    parts = relative_parts(told)
+    own, other = _found(file, finder, file.stem), _found(file, finder, _stem(parts[-1])) if parts else None
+    counts = bool(parts) and own is None and (other is not None or is_unique)
+    image, stem = (other, _stem(parts[-1])) if counts else (own, file.stem)
+    suffix = image.suffix if image is not None else PurePosixPath(parts[-1]).suffix if parts else ""
+    folders = (
+        parts[:-1] if counts and len(parts) > 1 and not is_elsewhere(told) else file.parent.relative_to(base).parts
+    )
+    return "/".join((*folders, stem + (suffix if suffix.lower() in IMAGE_SUFFIXES else ".jpg"))), image
+
+
+def _stem(name: str) -> str:
+    """The name without the suffix of an image; other ends after a dot belong to it."""
+    return PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _found(file: Path, finder: ImageFinder, stem: str) -> Path | None:
+    """The image of that name beside the file, or where VOC and others keep images."""
+    above = file.parent.parent
+    for folder in (file.parent, above / "JPEGImages", above / "images"):
+        image = finder.find(folder / stem)
+        if image is not None:
+            return image
+    return None
+
+
+def _read_file(root: Node, rows: Collector, place: int, name: str, image: Path | None, known: ExternalInfo) -> int:
+    """Take the objects of one file; returns how many have no box."""
     path, where = rows.path, f"line {root.line}"
     width, height = (to_int(root.words("size", side) or "0", side, path, where) for side in ("width", "height"))
-    name, index = root.words("filename"), place
+    index = place
     if root.words("source", "annotation") == _VIDEO:
-        index = frame_number(name, rows, where)
+        index = frame_number(root.words("filename"), rows, where)
         rows.source = rows.source or root.words("source", "database")
         name = ""
+    if not width and not known.width and image is not None:
+        pixels = read_image(image).pixels
+        height, width = pixels.shape[:2] if pixels is not None else (0, 0)
     rows.frame(index, where, width=width, height=height, name=name)
+    without = 0
     for node in root.all("object"):
         where = f"line {node.line}"
-        x1, y1, x2, y2 = (
-            to_float(node.words("bndbox", edge), edge, path, where) for edge in ("xmin", "ymin", "xmax", "ymax")
-        )
         if not node.words("name"):
             rows.refuse(where, "an object without a <name>")
+        box, outline = _shape(node, rows)
+        if box is None:
+            without += 1
+            continue
         attributes = node.first("attributes")
         track_id = None
         for attribute in attributes.all("attribute") if attributes else ():
@@ -57,12 +138,36 @@ def _read_file(root: Node, rows: Collector, place: int) -> None:
                 track_id = attribute.words("value")
         rows.add(
             index,
-            (x1, y1, x2, y2),
+            box,
             where,
             class_id=rows.class_id(node.words("name"), where),
             track_id=None if track_id is None else to_int(track_id, "track_id", path, where),
+            segmentation=outline,
             occluded=node.words("occluded") == "1",
         )
+    return without
+
+
+def _shape(node: Node, rows: Collector) -> tuple[Sequence[float] | None, Polygons | None]:
+    """Box and outline of an object: upright, turned as roLabelImg has it, or a polygon as Roboflow has it."""
+    path, where = rows.path, f"line {node.line}"
+    turned, polygon = node.first("robndbox"), node.first("polygon")
+    if turned is not None:
+        cx, cy, width, height, angle = (
+            to_float(turned.words(part), part, path, where) for part in ("cx", "cy", "w", "h", "angle")
+        )
+        outline = turned_box((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), math.degrees(angle))
+        return around(outline), (outline,)
+    points: tuple[float, ...] = ()
+    if polygon is not None:
+        corners = sorted((int(child.tag[1:]), child) for child in polygon.children if re.fullmatch(r"x\d+", child.tag))
+        cells = [cell for number, x in corners for cell in (x.text, polygon.words(f"y{number}"))]
+        points = tuple(to_float(cell.strip(), "polygon", path, where) for cell in cells)
+    outlines = (points,) if len(points) >= 6 else None
+    if node.first("bndbox") is None:
+        return (around(points), outlines) if outlines else (None, None)
+    edges = ("xmin", "ymin", "xmax", "ymax")
+    return [to_float(node.words("bndbox", edge), edge, path, where) for edge in edges], outlines
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tracker.formats.core.annotations import Collector, Segmentation, tidy
 from tracker.formats.core.parsing import to_float, to_int
-from tracker.formats.core.polygons import is_box
+from tracker.formats.core.polygons import around, is_box, turned_box
 from tracker.formats.core.rle import Rle, window_to_rle
 from tracker.formats.core.xml_tree import Node
 
@@ -39,12 +37,12 @@ class CvatShape:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """The upright box around it."""
-        return _around(_turned(self.place, self.angle)) if self.angle else self.place
+        return around(turned_box(self.place, self.angle)) if self.angle else self.place
 
     @property
     def segmentation(self) -> Segmentation | Rle | None:
         """Its outline or mask, None for an upright box."""
-        return (_turned(self.place, self.angle),) if self.angle else self.outline
+        return (turned_box(self.place, self.angle),) if self.angle else self.outline
 
     def towards(self, other: CvatShape, fraction: float) -> CvatShape:
         """The box that CVAT shows so far between this shape and the next; polygons and masks become their boxes."""
@@ -80,7 +78,7 @@ def read_shape(node: Node, rows: Collector, size: tuple[int, int], frame: int) -
         if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
             rows.refuse(where, "points: expected three or more pairs x,y with ; between")
         points = [to_float(cell, "points", path, where) for pair in pairs for cell in pair]
-        place = _around(points)
+        place = around(points)
         outline = None if is_box((tuple(points),), place) else (tuple(points),)
     else:
         left, top, wide, tall = (
@@ -91,22 +89,6 @@ def read_shape(node: Node, rows: Collector, size: tuple[int, int], frame: int) -
             outline = _read_mask(node, (left, top, wide, tall), rows, size)
     keyframe = flag("keyframe", "1") and not flag("interpolated", "0")
     return CvatShape(frame, flag("outside", "0"), flag("occluded", "0"), keyframe, place, angle, outline, node.line)
-
-
-def _turned(box: tuple[float, float, float, float], degrees: float) -> tuple[float, ...]:
-    """The outline of a box turned clockwise about its centre."""
-    x1, y1, x2, y2 = box
-    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    outline: list[float] = []
-    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
-        across, down = x - centre_x, y - centre_y
-        outline += [tidy(centre_x + across * cosine - down * sine), tidy(centre_y + across * sine + down * cosine)]
-    return tuple(outline)
-
-
-def _around(points: Sequence[float]) -> tuple[float, float, float, float]:
-    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
 
 
 def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, size: tuple[int, int]) -> Rle:

@@ -21,12 +21,17 @@ def files_in(path: Path | str, suffix: str, *, subfolder: str) -> list[Path]:
         return [path]
     folder = path / subfolder if (path / subfolder).is_dir() else path
     try:
-        found = sorted((item for item in folder.rglob(f"*{suffix}") if item.is_file()), key=by_numbers)
+        found = sorted((item for item in folder.rglob("*") if _is_wanted(item, suffix)), key=by_numbers)
     except OSError as error:
         raise FormatError(f"{folder}: cannot be read: {error.strerror}") from error
     if not found:
         raise FormatError(f"{path}: expected a folder with {suffix} files, found none")
     return found
+
+
+def _is_wanted(item: Path, suffix: str) -> bool:
+    """Whether it is a file with the suffix, in any case, and not what a system leaves beside its files."""
+    return item.suffix.lower() == suffix and not item.name.startswith(".") and "__MACOSX" not in item.parts
 
 
 def by_numbers(path: Path | str) -> list[tuple[int, str]]:

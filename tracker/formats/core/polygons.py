@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -9,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Int32
 from numpy import ndarray
 
-from tracker.formats.core.annotations import Polygons, Segmentation
+from tracker.formats.core.annotations import Polygons, Segmentation, tidy
 from tracker.formats.core.fill import fill_outlines
 from tracker.formats.core.rle import Window, rle_to_window
 
-__all__ = ["box_outline", "is_box", "joined", "to_outlines", "to_window"]
+__all__ = ["around", "box_outline", "is_box", "joined", "to_outlines", "to_window", "turned_box"]
 
 TOLERANCE = 0.5
 """Pixels between a mask's edge and the outline drawn for it."""
@@ -97,3 +98,20 @@ def is_box(outlines: Polygons, box: Sequence[float], *, within: float = 1e-3) ->
     if len(outlines) != 1 or len(outlines[0]) != 8:
         return False
     return all(abs(a - b) <= within for a, b in zip(outlines[0], box_outline(box), strict=True))
+
+
+def turned_box(box: tuple[float, float, float, float], degrees: float) -> tuple[float, ...]:
+    """The outline of a box turned clockwise about its centre."""
+    x1, y1, x2, y2 = box
+    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    outline: list[float] = []
+    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
+        across, down = x - centre_x, y - centre_y
+        outline += [tidy(centre_x + across * cosine - down * sine), tidy(centre_y + across * sine + down * cosine)]
+    return tuple(outline)
+
+
+def around(points: Sequence[float]) -> tuple[float, float, float, float]:
+    """The upright box around an outline."""
+    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
