@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.store.recordings import INFO
 from tracker.annotate.refine import RefinedRows
-from tracker.store import Observations, Origin, Recording, RecordingWriter
+from tracker.store import Observations, Origin, Recording, RecordingEditor, RecordingWriter
 
 RATE = 25
 
@@ -66,6 +66,20 @@ def test_what_is_cut_off_keeps_its_masks_under_its_new_id(tmp_path: Path) -> Non
     rows = refine(write(tmp_path / "a.sqlite", {1: [*first, *second]}, jump=200))
     assert len(set(rows.tracks.tolist())) == 2
     assert rows.masks == tuple(f"mask{frame}" for frame in rows.frames.tolist())
+
+
+def test_tracks_that_people_corrected_stay_as_they_are_and_new_ids_are_free(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.sqlite", {1: [*range(40), *range(300, 340)], 9: range(60, 90)}, jump=200)
+    with RecordingEditor(path) as editor:
+        editor.set_box(9, 70, (1.0, 2.0, 30.0, 40.0))
+        corrected = editor.observations_of(9, masks=True)
+        assert editor.corrected_tracks() == {9}
+    with Recording(path) as recording, RefinedRows(recording, untouched=recording.corrected_tracks()) as parts:
+        rows = joined(list(parts))
+    assert set(rows.tracks.tolist()) == {1, 9, 10}
+    same = rows[rows.tracks == 9]
+    assert (list(same.to_stored()), same.masks) == (list(corrected.to_stored()), corrected.masks)
+    assert not (rows[rows.tracks == 1].frames >= 300).any()
 
 
 def test_nothing_seen_stays_nothing(tmp_path: Path) -> None:

@@ -81,7 +81,11 @@ def test_corrections_recount_what_a_run_over_the_corrected_rows_counts(ways: lis
         with edit_recording(path) as editor:
             before = editor.events()
             frame = max(1, int(share * editor.track(1).last_frame))
-            for edit in (lambda: editor.split(1, frame), lambda: editor.merge(2, 1), lambda: editor.delete(2)):
+            for edit in (
+                lambda: editor.split(1, frame),
+                lambda: editor.merge(2, 1, boxes_of=2),
+                lambda: editor.delete(2),
+            ):
                 edit()
                 whole, _ = recount_all(editor, (stretch.observations for stretch in editor.chunks()))
                 assert _ordered(editor.events()) == _ordered(whole)

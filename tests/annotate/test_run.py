@@ -11,11 +11,11 @@ from tests.annotate.killing import left_in
 from tests.annotate.tiny import write_network
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settings_identity
 from tracker.annotate.recordings import find_jobs
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.rules import edit_recording, recount
 from tracker.annotate.run import FileReport, annotate_recording
 from tracker.errors import SinkError, SourceError
 from tracker.factory import load_settings
-from tracker.store import Recording
+from tracker.store import Origin, Recording
 
 RULES = '[[line]]\nname = "gate"\nstart = [80.0, 0.0]\nend = [80.0, 128.0]\n'
 
@@ -136,7 +136,7 @@ def test_corrections_are_exported_and_never_thrown_away_unasked(out: Path, clip:
     before = (out / "clip.txt").read_text()
     with edit_recording(out / "clip.sqlite") as editor:
         keep, other = (track.track_id for track in editor.tracks()[:2])
-        editor.merge(keep, other)
+        editor.merge(keep, other, boxes_of=keep)
     report = annotate(clip, out, request(network, rules=RULES))
     assert (report.status, report.frames_now) == ("done", 0)
     after = (out / "clip.txt").read_text()
@@ -171,6 +171,41 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert 0 < report.frames_now <= 1000 - (400 - 5 * 25)
     assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
     assert (report.tracks, report.events, report.frames) == (whole.tracks, whole.events, whole.frames)
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_what_was_corrected_while_it_ran_is_there_at_its_end(
+    tmp_path: Path, long_clip: Path, network: Path, refine: bool
+) -> None:
+    wanted = request(network, rules=RULES, refine=refine)
+
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if done > 400 and stage == "reading":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate(long_clip, tmp_path, wanted, progressing=interrupt)
+    store = tmp_path / "long.sqlite"
+    with edit_recording(store) as editor:
+        last = editor.last_frame
+        running = [track.track_id for track in editor.tracks() if track.last_frame == last][:3]
+        gone, moved, renamed = running
+        editor.delete(gone)
+        editor.set_box(moved, last, (3.0, 4.0, 50.0, 60.0))
+        editor.relabel(renamed, 5000)
+    assert annotate(long_clip, tmp_path, wanted).note.startswith("goes on behind frame")
+    with edit_recording(store) as editor:
+        assert editor.complete
+        living = {track.track_id: track for track in editor.tracks()}
+        assert not {gone, renamed} & living.keys()
+        assert living[5000].last_frame > last
+        box = editor.observations_of(moved)
+        assert box[(box.frames == last) & (box.origins == Origin.MANUAL)].boxes.tolist() == [[3.0, 4.0, 50.0, 60.0]]
+        assert editor.events() == recount(editor, None)
+        while editor.undo():
+            pass
+        assert gone in {track.track_id for track in editor.tracks()}
+        assert editor.track(gone).last_frame > last
 
 
 def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, long_clip: Path, network: Path) -> None:

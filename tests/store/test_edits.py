@@ -21,7 +21,7 @@ def contents(recording: Recording) -> tuple[object, ...]:
     return (list(rows.to_stored()), rows.masks, tracks)
 
 
-def test_merging_gives_one_track_and_prefers_the_better_box(tmp_path: Path) -> None:
+def test_merging_gives_one_track_and_asks_whose_boxes_stay_where_both_are_seen(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     writer = RecordingWriter.create(path, INFO)
     for frame in range(6):
@@ -35,7 +35,18 @@ def test_merging_gives_one_track_and_prefers_the_better_box(tmp_path: Path) -> N
     writer.complete_with(None)
     writer.close()
     with RecordingEditor(path) as editor:
-        editor.merge(1, 2)
+        assert editor.shared_frames(1, 2) == [3]
+        with pytest.raises(ConfigError, match="visible together in 1 frames, the first is 3"):
+            editor.merge(1, 2)
+        assert [track.track_id for track in editor.tracks()] == [1, 2], "nothing is dropped untold"
+        editor.merge(1, 2, boxes_of=1)
+        assert editor.observations_of(1, masks=True).masks == (
+            *(f"mask{frame}-1" for frame in range(4)),
+            "mask4-2",
+            "mask5-2",
+        )
+        editor.undo()
+        assert editor.merge(1, 2, boxes_of=2).details["shared"] == 1
         rows = editor.observations_of(1, masks=True)
         assert rows.frames.tolist() == [0, 1, 2, 3, 4, 5]
         assert rows.masks == ("mask0-1", "mask1-1", "mask2-1", "mask3-2", "mask4-2", "mask5-2")
@@ -125,6 +136,147 @@ def test_a_box_alone_changes_its_own_frame_only(tmp_path: Path) -> None:
             editor.set_box(1, 3, (5, 5, 1, 9))
 
 
+def shift(counts: str, dx: int, dy: int, width: int, height: int) -> str | None:
+    return None if abs(dx) > width or abs(dy) > height else f"{counts}+{dx}+{dy}"
+
+
+def test_boxes_that_the_network_gave_stay_when_boxes_before_and_behind_them_are_moved(tmp_path: Path) -> None:
+    with RecordingEditor(finished(tmp_path / "a.sqlite", frames=10, masks=True), shift_mask=shift) as editor:
+        before = editor.observations_of(1, masks=True)
+        x1, y1, x2, y2 = before.boxes[8].tolist()
+        assert editor.set_box(1, 8, (x1 + 5, y1, x2 + 5, y2)).details == {
+            "track": 1, "frame": 8, "box": [x1 + 5, y1, x2 + 5, y2], "mask": "moved", "filled": 0
+        }  # fmt: skip
+        edit = editor.set_box(1, 2, (3, 3, 9, 9))
+        assert (edit.details["mask"], edit.details["filled"]) == ("dropped", 0)
+        after = editor.observations_of(1, masks=True)
+        assert np.flatnonzero((after.boxes != before.boxes).any(axis=1)).tolist() == [2, 8]
+        assert after.origins.tolist() == [Origin.DETECTED] * 2 + [Origin.MANUAL] + [Origin.DETECTED] * 5 + [
+            Origin.MANUAL,
+            Origin.DETECTED,
+        ]
+        assert after.masks is not None
+        assert (after.masks[2], after.masks[8]) == (None, "mask8-1+5+0")
+        assert editor.keyframes() == [(1, 2), (1, 8)]
+        edit = editor.interpolate(1, 2, 8)
+        assert edit.details["replaced"] == 5
+        assert editor.observations_of(1).origins[3:8].tolist() == [Origin.INTERPOLATED] * 5
+        with pytest.raises(ConfigError, match="needs a box in frame 2 and one in frame 11"):
+            editor.interpolate(1, 2, 11)
+        while editor.undo():
+            pass
+        assert contents(editor)[0] == list(editor.observations_in(0, 99).to_stored())
+        assert editor.observations_of(1, masks=True).masks == before.masks
+
+
+def test_undo_covers_rules_and_takes_back_what_was_done_last(tmp_path: Path) -> None:
+    def recount(recording: Recording, tracks: object) -> list[RecordedEvent]:
+        return [RecordedEvent(0, Event("line", recording.info.rules, 0.0, 1, 0))] if recording.info.rules else []
+
+    with RecordingEditor(finished(tmp_path / "a.sqlite"), recount) as editor:
+        editor.delete(2)
+        rows = contents(editor)
+        editor.change_rules("[a]", drawn=["a"])
+        editor.change_rules("[b]", drawn=["b"])
+        assert [row.event.name for row in editor.events()] == ["[b]"]
+        assert editor.edit_count() == 1, "rules are no corrections of rows"
+        undone = editor.undo()
+        assert undone is not None
+        assert (undone.kind, undone.details["drawn"]) == ("rules", ["b"])
+        assert (editor.info.rules, [row.event.name for row in editor.events()]) == ("[a]", ["[a]"])
+        assert editor.info.settings["rules"] == "[a]"
+        assert contents(editor) == rows, "the correction before stays"
+        editor.undo()
+        assert (editor.info.rules, editor.events()) == ("", [])
+        editor.redo()
+        assert editor.info.rules == "[a]"
+
+
+def corrections_of(editor: RecordingEditor, tracks: tuple[int, ...]) -> None:
+    """One of each kind that has an end in the future."""
+    one, two, three, four, five = tracks
+    editor.merge(one, two, boxes_of=two)
+    editor.relabel(three, 9)
+    editor.delete(four)
+    editor.change_class(five, "tram")
+    editor.set_box(five, 1, (1.0, 1.0, 5.0, 5.0))
+    editor.split(five, 2)
+
+
+def written(
+    path: Path, frames: range, tracks: tuple[int, ...], writer: RecordingWriter | None = None
+) -> RecordingWriter:
+    writer = RecordingWriter.create(path, INFO) if writer is None else writer
+    for frame in frames:
+        writer.add(frame, frame * 0.5, objects(frame, *tracks, masks=True))
+    writer.commit({})
+    return writer
+
+
+def test_corrections_made_while_it_is_written_equal_those_made_afterwards(tmp_path: Path) -> None:
+    tracks = (1, 2, 3, 4, 5)
+    whole = written(tmp_path / "whole.sqlite", range(12), tracks)
+    whole.complete_with(None)
+    whole.close()
+    half = written(tmp_path / "half.sqlite", range(6), tracks)
+    with RecordingEditor(tmp_path / "half.sqlite") as editor:
+        corrections_of(editor, tracks)
+        editor.undo()
+        written(tmp_path / "half.sqlite", range(6, 9), tracks, half)
+        editor.redo()
+    written(tmp_path / "half.sqlite", range(9, 12), tracks, half)
+    half.complete_with(None)
+    half.close()
+    with RecordingEditor(tmp_path / "whole.sqlite") as expected, RecordingEditor(tmp_path / "half.sqlite") as found:
+        raw = contents(expected)
+        corrections_of(expected, tracks)
+        corrected = contents(expected)
+        assert contents(found) == corrected
+        assert found.note("revision") == 8
+        for editor in (expected, found):
+            while editor.undo():
+                pass
+            assert contents(editor) == raw
+            while editor.redo():
+                pass
+            assert contents(editor) == corrected
+
+
+def test_an_id_that_a_person_gave_is_not_given_to_what_comes_later(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    writer = written(path, range(4), (1, 2))
+    with RecordingEditor(path) as editor:
+        assert editor.split(2, 2).details["new"] == 3
+        editor.relabel(1, 6)
+        written(path, range(4, 6), (1, 2, 3), writer)
+        written(path, range(6, 8), (3, 6, 7), writer)
+        rows = editor.observations_in(0, 99)
+        seen = {track: rows.frames[rows.tracks == track].tolist() for track in set(rows.tracks.tolist())}
+    assert seen == {2: [0, 1], 3: [2, 3, 4, 5], 6: [0, 1, 2, 3, 4, 5], 7: [4, 5, 6, 7], 8: [6, 7], 9: [6, 7]}
+    writer.close()
+
+
+def test_rows_are_not_replaced_where_somebody_corrected_them_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    writer = written(path, range(4), (1, 2))
+    with RecordingEditor(path) as editor:
+        editor.delete(1)
+        assert not writer.complete_with([objects(0, 1)], revision=0)
+        assert not editor.complete
+        assert [track.track_id for track in editor.tracks()] == [2]
+        assert writer.complete_with([objects(0, 2)], revision=1)
+        assert editor.observation_count() == 1
+    writer.close()
+
+
+def test_a_reader_learns_of_a_new_class(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with Recording(path) as reader, RecordingEditor(path) as editor:
+        editor.change_class(1, "tram")
+        assert reader.observations_in(0).class_ids.tolist() == [3, 0, 0]
+        assert reader.info.labels[3] == "tram"
+
+
 def test_edits_stay_after_closing_and_a_new_one_drops_those_undone(tmp_path: Path) -> None:
     path = finished(tmp_path / "a.sqlite")
     with RecordingEditor(path) as editor:
@@ -137,13 +289,6 @@ def test_edits_stay_after_closing_and_a_new_one_drops_those_undone(tmp_path: Pat
         assert editor.redo() is None
         assert [edit.kind for edit in editor.edits()] == ["delete", "relabel"]
         assert editor.edit_count() == 2
-
-
-def test_a_recording_that_is_still_written_cannot_be_edited(tmp_path: Path) -> None:
-    writer = RecordingWriter.create(tmp_path / "a.sqlite", INFO)
-    with pytest.raises(FormatError, match="not finished"):
-        RecordingEditor(tmp_path / "a.sqlite")
-    writer.close()
 
 
 def test_events_of_the_tracks_concerned_are_counted_anew(tmp_path: Path) -> None:
@@ -166,7 +311,7 @@ def test_events_of_the_tracks_concerned_are_counted_anew(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="recount"):
         RecordingEditor(path)
     with RecordingEditor(path, recount) as editor:
-        editor.merge(1, 3)
+        editor.merge(1, 3, boxes_of=1)
         assert sorted(row.event.track_id for row in editor.events()) == [1, 2]
         editor.undo()
         assert sorted(row.event.track_id for row in editor.events()) == [1, 2, 3]
@@ -202,7 +347,7 @@ class Editing(RuleBasedStateMachine):
     def merge(self, one: int, step: int) -> None:
         other = self._track(one + 1 + step % (len(self.editor.tracks()) - 1))
         if other != self._track(one):
-            self.editor.merge(self._track(one), other)
+            self.editor.merge(self._track(one), other, boxes_of=other)
             self._done()
 
     @precondition(lambda self: bool(self.editor.tracks()))

@@ -35,6 +35,10 @@ class AnnotateRequest:
     """Lines and zones as TOML text."""
     overwrite: bool = False
     """Begin anew whatever is there, corrections by people too."""
+    first_frame: int = 0
+    """Frames before this one are left out."""
+    last_frame: int | None = None
+    """Frames behind this one are left out; None for none."""
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -89,7 +93,8 @@ def make_plan(job: RecordingJob, request: AnnotateRequest, network: Mapping[str,
         missing = tuple(name for name in wanted if not _is_written(recording, job, name))
         if missing:
             return Plan("export", f"finished; {', '.join(missing)} missing or outdated", missing)
-        return Plan("skip", "finished", ())
+        early = f" at frame {recording.last_frame}, before the end, as was asked" if recording.note("ended") else ""
+        return Plan("skip", f"finished{early}", ())
 
 
 def wanted_outputs(request: AnnotateRequest) -> tuple[str, ...]:
@@ -118,6 +123,8 @@ def settings_identity(request: AnnotateRequest) -> dict[str, Any]:
         "refine": request.refine,
         "rules": request.rules,
     }
+    if request.first_frame > 0 or request.last_frame is not None:
+        tree["frames"] = [request.first_frame, request.last_frame]
     plain: dict[str, Any] = json.loads(json.dumps(tree))
     return plain
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from tracker.store import Observations as Rows
 from tracker.store import Origin, Recording, Scratch
+from tracker.store.corrections import join_rows
 from tracker.track.refine.refine import RefineConfig, Refinement
 from tracker.track.rows import Observations
 
@@ -25,20 +26,26 @@ class RefinedRows:
     """The rows with hindsight, some frames in each part; to be gone through while the recording is as it was.
 
     Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
-    They are worked out when this is made and wait on disk; masks are looked up in the recording part by part.
+    They are worked out when this is made and wait on disk; masks are looked up in the recording part by part. The rows
+    of `untouched` tracks stay as they are.
     """
 
-    def __init__(self, recording: Recording, config: RefineConfig | None = None) -> None:
+    def __init__(
+        self, recording: Recording, config: RefineConfig | None = None, *, untouched: Collection[int] = ()
+    ) -> None:
         self._recording = recording
+        self._untouched = sorted(untouched)
         indices, times = recording.frame_times()
-        self._scratch = Scratch(recording.path)
+        self._scratch = Scratch(recording.path, without=self._untouched)
         try:
             refinement = Refinement(_ByPlace(self._scratch, indices), times, config)
+            own, all_ids = self._scratch.highest_track(), max(recording.highest_track, self._scratch.highest_track())
             for part in refinement.parts():
                 rows = part.rows
+                ids = np.where(rows.ids > own, rows.ids + (all_ids - own), rows.ids)  # what was cut off is new
                 stored = Rows.rounded(
                     indices[rows.frames],
-                    tracks=rows.ids,
+                    tracks=ids,
                     class_ids=rows.class_ids,
                     scores=np.minimum(rows.scores, 1.0),
                     boxes=rows.boxes,
@@ -67,6 +74,12 @@ class RefinedRows:
         for frames, _ in self._recording.frame_chunks(FRAMES_AT_ONCE):
             first, last = int(frames[0]), int(frames[-1])
             rows, before = self._scratch.added_in(first, last)
+            if self._untouched:
+                there = self._recording.observations_in(first, last)
+                there = there[np.isin(there.tracks, self._untouched)]
+                rows, before = join_rows([rows, there]), np.concatenate([before, there.tracks])
+                order = np.lexsort((rows.tracks, rows.frames))
+                rows, before = rows[order], before[order]
             if len(rows):
                 masks = self._recording.masks_in(first, last)
                 keys = zip(rows.frames.tolist(), before.tolist(), strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,7 +15,8 @@ from tracker.analytics import Analytics, Rules, load_rules, rules_to_toml
 from tracker.annotate.sink import as_tracks
 from tracker.config import build
 from tracker.errors import ConfigError
-from tracker.store import Observations, RecordedEvent, Recording, RecordingEditor, RecordingInfo
+from tracker.formats.core.rle import rle_to_window, window_to_rle
+from tracker.store import Edit, Observations, RecordedEvent, Recording, RecordingEditor, RecordingInfo
 
 __all__ = ["change_rules", "edit_recording", "make_analytics", "read_rules", "recount", "recount_all"]
 
@@ -44,22 +46,19 @@ def stored_rules(info: RecordingInfo, where: str) -> Rules:
 
 
 def edit_recording(path: Path | str) -> RecordingEditor:
-    """A finished recording open for corrections that keep its events true."""
-    return RecordingEditor(path, recount)
+    """A recording open for corrections that keep its events true."""
+    return RecordingEditor(path, recount, _shift_mask)
 
 
-def change_rules(path: Path | str, rules: Rules) -> None:
-    """Other rules for a finished recording, and the events they find in it as it stands after all corrections.
+def change_rules(path: Path | str, rules: Rules, **details: Any) -> Edit:
+    """Other rules for a recording, and the events they find in it as it stands after all corrections.
 
-    Raises ConfigError for rules that do not fit the recording; nothing is changed then.
+    `details` are plain values to keep with the edit. Raises ConfigError for rules that do not fit the recording;
+    nothing is changed then.
     """
-
-    def find_events(recording: Recording) -> list[RecordedEvent]:
-        return recount_all(recording, (stretch.observations for stretch in recording.chunks()))[0]
-
     text = rules_to_toml(rules) if rules.line or rules.zone or rules.speed else ""
     with edit_recording(path) as editor:
-        editor.change_rules(text, find_events)
+        return editor.change_rules(text, **details)
 
 
 def recount_all(recording: Recording, parts: Iterable[Observations]) -> tuple[list[RecordedEvent], Analytics | None]:
@@ -71,12 +70,14 @@ def recount_all(recording: Recording, parts: Iterable[Observations]) -> tuple[li
     return list(_events(analytics, _by_frame(frames, times, parts), recording.last_frame)), analytics
 
 
-def recount(recording: Recording, track_ids: Sequence[int]) -> list[RecordedEvent]:
-    """The events of some tracks as the recording's rules see them now.
+def recount(recording: Recording, track_ids: Sequence[int] | None) -> list[RecordedEvent]:
+    """The events of some tracks, or of all, as the recording's rules see them now.
 
     Tracks do not influence each other's events, so the others keep theirs. Frames without any of the tracks are passed
     over, but for those in which the rules find out that a track is gone.
     """
+    if track_ids is None:
+        return recount_all(recording, (stretch.observations for stretch in recording.chunks()))[0]
     analytics = make_analytics(recording.info)
     rows = recording.observations_of(*track_ids)
     if analytics is None or not len(rows):
@@ -124,3 +125,12 @@ def _events(analytics: Analytics, moments: Iterable[Moment], last_frame: int) ->
     for frame, time, rows in moments:
         yield from (RecordedEvent(frame, event) for event in analytics(as_tracks(rows), time))
     yield from (RecordedEvent(last_frame, event) for event in analytics.finish())
+
+
+def _shift_mask(counts: str, dx: int, dy: int, width: int, height: int) -> str | None:
+    (rows, columns), covered = rle_to_window({"size": [height, width], "counts": counts})
+    left, top = columns.start + dx, rows.start + dy
+    inside = covered[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
+    if not inside.any():
+        return None
+    return window_to_rle(inside, left=max(left, 0), top=max(top, 0), width=width, height=height)["counts"]

@@ -24,18 +24,18 @@ from tracker.annotate.plan import (
 from tracker.annotate.recordings import RecordingJob, fingerprint, printable
 from tracker.annotate.refine import RefinedRows
 from tracker.annotate.render import render_video
-from tracker.annotate.rules import make_analytics, recount_all
-from tracker.annotate.sink import CheckpointingPipeline, RecordingSink
+from tracker.annotate.rules import make_analytics, recount, recount_all
+from tracker.annotate.sink import CheckpointingPipeline, RecordingSink, last_events
 from tracker.errors import FormatError, SinkError, SourceError
 from tracker.factory import Built, make_pipeline
 from tracker.formats import FORMATS
 from tracker.protocols import FrameSource
 from tracker.runner import Runner
-from tracker.store import Recording, RecordingInfo, RecordingWriter
+from tracker.store import RecordedEvent, Recording, RecordingInfo, RecordingWriter
 from tracker.types import Frame
 from tracker.video import FileSource, ImageSource, open_source
 
-__all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording"]
+__all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording", "finish_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ class RecordingRun:
         if checkpoint.frame >= 0:
             self.sink.restore(state)
         # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.
-        self.rest = RemainingFrames(source, checkpoint.frame, seek=not state.get("damage"))
+        after = max(checkpoint.frame, request.first_frame - 1)
+        self.rest = RemainingFrames(source, after, seek=not state.get("damage"), last=request.last_frame)
 
     def damage(self) -> int:
         """Places of the source that could not be decoded: a run that goes on behind such a place meets it once more."""
@@ -97,7 +98,7 @@ class RecordingRun:
     def read_all(self, tell: Progressing) -> int:
         """Everything that is left of the source, on the threads of a Runner; frames read in this run."""
         before = self.sink.frames
-        total = self.source.info.frame_count
+        total = frames_wanted(self.request, self.source.info.frame_count)
         runner = Runner(self.rest, self.pipeline, [self.sink], batch=self._batch, workers=self._workers)
         runner.start()
         try:
@@ -121,25 +122,71 @@ class RecordingRun:
         return self.sink.frames - before
 
     def complete(self) -> None:
-        """Make the rows final, with hindsight where that is wanted."""
-        notes: dict[str, Any] = {"damage": self.damage(), "rejected": self.sink.rejected}
-        if not self.request.refine:
-            self._writer.complete_with(None, self.sink.last_events(), **notes)
-            return
-        with Recording(self._writer.path) as recording, RefinedRows(recording) as rows:
-            events, _ = recount_all(recording, rows)
-            self._writer.complete_with(rows, events, refined=rows.account, **notes)
+        """Make the rows final, with hindsight where that is wanted; tracks that people corrected stay as they are."""
+        notes = {"damage": self.damage(), "rejected": self.sink.rejected}
+        _complete(self._writer, refine=self.request.refine, last_events=self.sink.last_events, notes=notes)
+
+
+def _complete(
+    writer: RecordingWriter, *, refine: bool, last_events: Callable[[], list[RecordedEvent]], notes: dict[str, Any]
+) -> None:
+    while not _try_to_complete(writer, refine=refine, last_events=last_events, notes=notes):
+        log.info("%s: corrected while it was being finished; once more", writer.path)
+
+
+def _try_to_complete(
+    writer: RecordingWriter, *, refine: bool, last_events: Callable[[], list[RecordedEvent]], notes: dict[str, Any]
+) -> bool:
+    """Whether nobody corrected anything meanwhile."""
+    with Recording(writer.path) as recording:
+        revision = int(recording.note("revision") or 0)
+        if refine:
+            with RefinedRows(recording, untouched=recording.corrected_tracks()) as rows:
+                events, _ = recount_all(recording, rows)
+                return writer.complete_with(rows, events, revision=revision, refined=rows.account, **notes)
+        if not recording.edits():
+            return writer.complete_with(None, last_events(), revision=revision, **notes)
+        events = recount(recording, None)
+    return writer.complete_with(None, events, recounted=True, revision=revision, **notes)
+
+
+def finish_recording(job: RecordingJob) -> int:
+    """Make what was annotated so far the whole recording; its last frame.
+
+    Raises FormatError where there is nothing yet.
+    """
+    with alone(job.beside(".sqlite.lock"), job.name, lambda: None):
+        writer = RecordingWriter.resume(job.store)
+        try:
+            checkpoint = writer.checkpoint
+            if checkpoint.frame < 0:
+                raise FormatError(f"{job.store}: nothing is annotated yet. Let annotate run for some seconds.")
+            if not writer.complete:
+                analyse = make_analytics(writer.info)
+                if analyse is not None:
+                    analyse.restore(checkpoint.state["analyse"])
+                notes = {"damage": checkpoint.state["damage"], "rejected": checkpoint.state["rejected"], "ended": True}
+                _complete(
+                    writer,
+                    refine=bool(writer.info.settings.get("refine")),
+                    last_events=lambda: last_events(analyse, checkpoint.frame),
+                    notes=notes,
+                )
+            return checkpoint.frame
+        finally:
+            writer.close()
 
 
 class RemainingFrames:
-    """The frames of a source behind a given one, sought where that is possible and wanted, else walked to."""
+    """The frames of a source behind a given one, to a last one or its end; sought where possible and wanted."""
 
-    def __init__(self, source: FrameSource, after: int, *, seek: bool) -> None:
+    def __init__(self, source: FrameSource, after: int, *, seek: bool, last: int | None = None) -> None:
         self.name, self.live, self.info = source.name, source.live, source.info
         self.damage = 0
         self._source = source
         self.after = after
         self._seek = seek
+        self._last = last
 
     def __iter__(self) -> Iterator[Frame]:
         if self._seek and self.after >= 0 and isinstance(self._source, FileSource):
@@ -148,12 +195,21 @@ class RemainingFrames:
             self._source.seek(self.after + 1)
         for frame in self._source:
             self.damage = self._source.damage
+            if self._last is not None and frame.index > self._last:
+                return
             if frame.index > self.after:
                 yield frame
         self.damage = self._source.damage
 
     def close(self) -> None:
         self._source.close()
+
+
+def frames_wanted(request: AnnotateRequest, count: int | None) -> int | None:
+    """How many of so many frames are to be annotated; None while nobody knows."""
+    if request.last_frame is not None:
+        count = request.last_frame + 1 if count is None else min(count, request.last_frame + 1)
+    return None if count is None else max(count - request.first_frame, 0)
 
 
 Reading = Callable[[RecordingRun, Progressing], int]
@@ -229,6 +285,7 @@ def _record(
         try:
             run = RecordingRun(source, built, writer, request)
         except (KeyError, ValueError, TypeError, FormatError) as error:
+            _refuse_to_lose_corrections(job, error)
             log.warning("%s: begins anew: its checkpoint is another version's (%r)", job.name, error)
             writer.close()
             built = make_pipeline(settings, live=False, draw=False)
@@ -251,6 +308,16 @@ def _open_writer(
         _remove_outputs(job)
     labels = built.pipeline.detector.labels
     return RecordingWriter.create(job.store, _info_of(source, job, request, network=network, labels=labels))
+
+
+def _refuse_to_lose_corrections(job: RecordingJob, error: Exception) -> None:
+    with Recording(job.store) as recording:
+        count = recording.edit_count()
+    if count:
+        raise SinkError(
+            f"{job.store}: its checkpoint is another version's ({error!r}), and it holds {count} corrections made by "
+            "hand. Move it away to keep them, or use --overwrite."
+        )
 
 
 def _remove_outputs(job: RecordingJob) -> None:

@@ -17,7 +17,7 @@ from tracker.pipeline import Pipeline, StageDetections
 from tracker.store import ImageEntry, Observations, RecordedEvent, RecordingWriter
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
-__all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks"]
+__all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks", "last_events"]
 
 CHECKPOINT_S = 2.0
 """Seconds of video after which rows and state are written."""
@@ -125,8 +125,7 @@ class RecordingSink:
 
     def last_events(self) -> list[RecordedEvent]:
         """What the rules find out once the source has ended."""
-        events = self._analyse.finish() if self._analyse is not None else ()
-        return [RecordedEvent(self._last_frame, event) for event in events]
+        return last_events(self._analyse, self._last_frame)
 
     def finish(self) -> None:
         """Write the last rows: every frame of the source has come through."""
@@ -158,6 +157,12 @@ class RecordingSink:
             boxes=detections.boxes if self._refine else tracks.boxes,
             masks=masks,
         )
+
+
+def last_events(analyse: Analytics | None, frame: int) -> list[RecordedEvent]:
+    """What rules find out when nothing comes behind a frame."""
+    events = analyse.finish() if analyse is not None else ()
+    return [RecordedEvent(frame, event) for event in events]
 
 
 def as_tracks(rows: Observations) -> Tracks:

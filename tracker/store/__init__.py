@@ -3,10 +3,10 @@
 May import geometry, config, types and errors. `schema.py` documents the tables.
 """
 
-from tracker.store.edits import Edit, RecordingEditor
+from tracker.store.edits import RecordingEditor
 from tracker.store.reader import Chunk, Recording, TrackSummary
 from tracker.store.repair import check_store, restore_copy, set_aside
-from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.rows import Edit, ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state

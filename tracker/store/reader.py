@@ -15,8 +15,9 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import DamagedStoreError, FormatError
-from tracker.store.rows import ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo, parse_stored
+from tracker.store.rows import Edit, ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo, parse_stored
 from tracker.store.schema import connect, damage_of
+from tracker.store.state import unpack_state
 from tracker.types import Event
 
 __all__ = ["Chunk", "Recording", "TrackSummary"]
@@ -142,9 +143,40 @@ class Recording:
         return count
 
     def edit_count(self) -> int:
-        """Number of edits that are not undone."""
-        count: int = self._query("SELECT count(*) FROM edits WHERE undone = 0")[0][0]
+        """Number of corrections of rows that are not undone; other rules are none."""
+        count: int = self._query("SELECT count(*) FROM edits WHERE undone = 0 AND kind != 'rules'")[0][0]
         return count
+
+    def edits(self) -> list[Edit]:
+        """All corrections in order, those undone last."""
+        rows = self._query("SELECT edit, kind, details, undone FROM edits ORDER BY edit")
+        try:
+            return [Edit(int(row[0]), str(row[1]), dict(parse_stored(row[2])), bool(row[3])) for row in rows]
+        except (TypeError, ValueError) as error:
+            raise self._damage(str(error)) from error
+
+    def corrected_tracks(self) -> set[int]:
+        """Tracks whose rows corrections exchanged, those undone too: before and after."""
+        found: set[int] = set()
+        for (packed,) in self._query("SELECT change FROM edits WHERE kind != 'rules'"):
+            change = unpack_state(packed)
+            for rows in (change["removed"]["rows"], change["added"]["rows"]):
+                found |= set(rows[:, 1].tolist())
+        return found
+
+    @property
+    def highest_track(self) -> int:
+        """The highest id that a track of this recording ever had, 0 before the first."""
+        highest: int = self._query("SELECT coalesce(max(track), 0) FROM tracks")[0][0]
+        return max(highest, self.note("highest_track") or 0)
+
+    def keyframes(self) -> list[tuple[int, int]]:
+        """Track and frame of every box that a person set, in order."""
+        if not self._query("SELECT 1 FROM edits WHERE kind = 'box' LIMIT 1"):  # spares reading all rows
+            return []
+        return self._query(
+            f"SELECT track, frame FROM observations WHERE origin = {Origin.MANUAL:d} ORDER BY track, frame"
+        )
 
     def time_of(self, frame: int) -> float:
         """Presentation time of a frame in seconds. Raises FormatError for one that was not recorded."""
@@ -287,6 +319,8 @@ class Recording:
     def track_counts(self) -> dict[int, int]:
         """Number of tracks of each class that occurs."""
         counts = dict(self._query("SELECT class, count(*) FROM tracks GROUP BY class ORDER BY class"))
+        if counts and max(counts) >= len(self.info.labels):
+            self._reload()
         if any(not 0 <= class_id < len(self.info.labels) for class_id in counts):
             raise self._damage(f"tracks of classes {sorted(counts)}; {len(self.info.labels)} are known")
         return counts
@@ -328,6 +362,8 @@ class Recording:
 
     def _checked(self, rows: Observations) -> Observations:
         """The rows, which must be of classes and tracks that can be."""
+        if len(rows) and rows.class_ids.max() >= len(self.info.labels):
+            self._reload()  # a correction may have brought a new class since
         wrong = (rows.class_ids < 0) | (rows.class_ids >= len(self.info.labels)) | (rows.tracks < 1)
         if wrong.any():
             frame, track, class_id = (column[wrong][0] for column in (rows.frames, rows.tracks, rows.class_ids))
@@ -346,6 +382,8 @@ class Recording:
 
     def _summary(self, row: tuple[Any, ...]) -> TrackSummary:
         found = TrackSummary(*row)
+        if found.class_id >= len(self.info.labels):
+            self._reload()
         if not 0 <= found.class_id < len(self.info.labels):
             raise self._damage(f"track {row[0]} of class {found.class_id}; {len(self.info.labels)} are known")
         return found

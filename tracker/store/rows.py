@@ -15,7 +15,7 @@ from numpy import ndarray
 from tracker.errors import FormatError
 from tracker.types import Event
 
-__all__ = ["ImageEntry", "Observations", "Origin", "RecordedEvent", "RecordingInfo"]
+__all__ = ["Edit", "ImageEntry", "Observations", "Origin", "RecordedEvent", "RecordingInfo"]
 
 BOX_PARTS = 100
 """Boxes are kept in hundredths of a pixel."""
@@ -100,6 +100,17 @@ class RecordedEvent:
 
     frame: int
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One correction."""
+
+    number: int
+    kind: str
+    """merge, split, relabel, delete, class, box, interpolate or rules."""
+    details: Mapping[str, Any]
+    undone: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,21 +27,23 @@ FETCHED_AT_ONCE = 4096
 
 
 class Scratch:
-    """A copy of all rows of a recording, tentative ones too, and room for those that will replace them.
+    """A copy of all rows of a recording, tentative ones too, but those of some tracks, and room for what replaces them.
 
     A nameless file of SQLite's in the folder for temporary files, which is gone when this is closed or the program
     dies. Raises SinkError where there is no room for it, FormatError where the recording cannot be read.
     """
 
-    def __init__(self, recording: Path) -> None:
+    def __init__(self, recording: Path, without: Iterable[int] = ()) -> None:
         self._connection = sqlite3.connect("", uri=True, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = OFF")
             self._connection.executescript(TABLES)
+            self._connection.execute("CREATE TEMP TABLE without (track INTEGER PRIMARY KEY)")
+            self._connection.executemany("INSERT INTO without VALUES (?)", ((track,) for track in without))
             self._connection.execute("ATTACH ? AS recording", (f"{recording.resolve().as_uri()}?mode=rw",))
             self._connection.execute(
-                f"INSERT INTO before SELECT {COLUMNS} FROM recording.observations "
-                f"UNION ALL SELECT {COLUMNS} FROM recording.tentative"
+                f"INSERT INTO before SELECT * FROM (SELECT {COLUMNS} FROM recording.observations "
+                f"UNION ALL SELECT {COLUMNS} FROM recording.tentative) WHERE track NOT IN (SELECT track FROM without)"
             )
             self._connection.execute("DETACH recording")
         except sqlite3.Error as error:
@@ -61,6 +63,11 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def highest_track(self) -> int:
+        """The highest id of a track of the recording that is in the copy, 0 where there is none."""
+        highest: int = self._connection.execute("SELECT coalesce(max(track), 0) FROM before").fetchone()[0]
+        return highest
 
     def by_track(self) -> Iterator[Observations]:
         """The recording's rows ordered by track, then frame; some at a time."""

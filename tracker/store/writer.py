@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from tracker.errors import DamagedStoreError, SinkError
+from tracker.store.corrections import change_later, from_state, join_rows, replace_columns, to_state
 from tracker.store.repair import set_aside_if_damaged
-from tracker.store.rows import ImageEntry, Observations, RecordedEvent, RecordingInfo
+from tracker.store.rows import ImageEntry, Observations, RecordedEvent, RecordingInfo, parse_stored
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.types import Event
@@ -142,7 +145,12 @@ class RecordingWriter:
         self._events += [RecordedEvent(frame, event) for event in events]
 
     def commit(self, state: Mapping[str, Any]) -> None:
-        """Write what was added together with what the stages remember now, both or neither."""
+        """Write what was added together with what the stages remember now, both or neither.
+
+        What people have corrected so far is continued in the rows added: those of a track merged into another become
+        the other's, and so on. The edits hold these rows too, so that undoing is exact. Events are not written then;
+        who finishes the recording counts them anew.
+        """
         if not self._frames:
             return
         connection = self._connection
@@ -153,32 +161,49 @@ class RecordingWriter:
             if self._pictures:
                 connection.execute(PICTURES_TABLE)
                 connection.executemany(INSERT_PICTURE, self._pictures)
-            for observations in self._observations:
-                insert_observations(connection, observations)
-            for observations in self._tentative:
+            corrected = bool(connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()[0])
+            tentative = self._tentative
+            if corrected:
+                rows, tentative = self._renumber(self._observations), self._renumber(tentative)
+                insert_observations(connection, self._correct(join_rows(rows)))
+            else:
+                for observations in self._observations:
+                    insert_observations(connection, observations)
+                insert_events(connection, self._events)
+            for observations in tentative:
                 connection.executemany(INSERT_TENTATIVE, observations.to_stored())
                 connection.executemany(INSERT_MASK, observations.stored_masks())
-            insert_events(connection, self._events)
             connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
         self._frames, self._pictures = [], []
         self._observations, self._tentative, self._events = [], [], []
 
     def complete_with(
-        self, rows: Iterable[Observations] | None, events: Iterable[RecordedEvent] = (), **notes: Any
-    ) -> None:
+        self,
+        rows: Iterable[Observations] | None,
+        events: Iterable[RecordedEvent] = (),
+        *,
+        recounted: bool = False,
+        revision: int | None = None,
+        **notes: Any,
+    ) -> bool:
         """Finish the recording with its last events, or with other rows and all their events where `rows` is given.
 
-        `notes` are kept as info: plain values by name.
+        With `recounted`, `events` are all of them too. Nothing is written, and False returned, where corrections have
+        brought the recording to another than `revision`. `notes` are kept as info: plain values by name.
         """
         connection = self._connection
         with transaction(connection, self.path):
             self._check_writer()
+            if revision is not None and (self._note("revision") or 0) != revision:
+                return False
             connection.execute("DELETE FROM tentative")
             if rows is not None:
-                for name in ("observations", "masks", "tracks", "events"):
+                for name in ("observations", "masks", "tracks"):
                     connection.execute(f"DELETE FROM {name}")
                 for observations in rows:
                     insert_observations(connection, observations)
+            if rows is not None or recounted:
+                connection.execute("DELETE FROM events")
             insert_events(connection, events)
             if not self.complete or rows is not None:
                 connection.execute(f"UPDATE tracks SET class = ({MOST_SEEN_CLASS})")
@@ -187,15 +212,67 @@ class RecordingWriter:
                 "INSERT OR REPLACE INTO info VALUES (?, ?)",
                 [(key, json.dumps(value, ensure_ascii=False, sort_keys=True)) for key, value in values.items()],
             )
+        return True
 
     def close(self) -> None:
         """Let go of the file; frames added since the last commit are not kept."""
         self._connection.close()
 
+    def _note(self, key: str) -> Any:
+        found = self._connection.execute("SELECT value FROM info WHERE key = ?", (key,)).fetchone()
+        return parse_stored(found[0]) if found else None
+
+    def _keep_note(self, key: str, value: Any) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO info VALUES (?, ?)", (key, json.dumps(value, sort_keys=True)))
+
+    def _renumber(self, parts: Sequence[Observations]) -> list[Observations]:
+        """The rows with other ids for tracks whose ids people have given to theirs meanwhile."""
+        reserved = set(self._note("reserved_tracks") or [])
+        others = {int(track): int(other) for track, other in (self._note("renumbered_tracks") or {}).items()}
+        came = {track for rows in parts for track in rows.tracks.tolist()}
+        collisions = sorted((came & (reserved | set(others.values()))) - others.keys())
+        if collisions:
+            (highest,) = self._connection.execute("SELECT coalesce(max(track), 0) FROM tracks").fetchone()
+            free = max(highest, self._note("highest_track") or 0, *came, *reserved, *others.values()) + 1
+            others |= {track: free + number for number, track in enumerate(collisions)}
+            self._keep_note("renumbered_tracks", {str(track): other for track, other in others.items()})
+            self._keep_note("highest_track", max(others.values()))
+        if not came & others.keys():
+            return list(parts)
+        return [
+            replace_columns(
+                rows, tracks=np.array([others.get(track, track) for track in rows.tracks.tolist()], np.int64)
+            )
+            for rows in parts
+        ]
+
+    def _correct(self, rows: Observations) -> Observations:
+        """The rows as the corrections make them; each correction, undone or not, keeps what it exchanges of them."""
+        connection, done = self._connection, rows
+        for number, kind, text, undone, packed in connection.execute(
+            "SELECT edit, kind, details, undone, change FROM edits ORDER BY edit"
+        ).fetchall():
+            details = parse_stored(text)
+            later = change_later(kind, details, rows)
+            if later is not None:
+                chosen, changed = later
+                change = unpack_state(packed)
+                parts = {"removed": rows[chosen], "added": changed}
+                change = {key: to_state(join_rows([from_state(change[key]), parts[key]])) for key in parts}
+                connection.execute("UPDATE edits SET change = ? WHERE edit = ?", (pack_state(change), number))
+                rows = _in_order(join_rows([rows[~chosen], changed]))
+            if not undone:
+                done = rows
+        return done
+
     def _check_writer(self) -> None:
         (writer,) = self._connection.execute("SELECT writer FROM checkpoint").fetchone()
         if writer != self._token:
             raise SinkError(f"{self.path}: another run has taken over this recording. Let that one finish.")
+
+
+def _in_order(rows: Observations) -> Observations:
+    return rows[np.lexsort((rows.tracks, rows.frames))]
 
 
 def insert_observations(connection: sqlite3.Connection, observations: Observations) -> None:
