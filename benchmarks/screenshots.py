@@ -143,7 +143,7 @@ def shoot_recording(studio: Studio, theme: Theme) -> None:
     window.play(str(studio.work / "walking.mp4"))
     recording = window.recordings.recording
     assert recording is not None
-    studio.wait(lambda: recording.correctable and recording.player.ready)
+    studio.wait(lambda: recording.finished and recording.player.ready)
     overview = recording.overview
     assert overview is not None
     width, height = overview.size
@@ -167,7 +167,7 @@ def shoot_lines(studio: Studio, theme: Theme) -> None:
     window.play(str(studio.work / "court.mp4"))
     recording = window.recordings.recording
     assert recording is not None
-    studio.wait(lambda: recording.correctable and recording.player.ready)
+    studio.wait(lambda: recording.finished and recording.player.ready)
     assert recording.overview is not None
     width, height = recording.overview.size
     recording.use_shapes(

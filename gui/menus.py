@@ -75,12 +75,14 @@ def _add_file(window: Window) -> None:
 
 def _add_recording(window: Window) -> None:
     menu = _menu(window, _tr("&Recording"))
+    menu.setToolTipsVisible(True)  # they say why something cannot be done now
     groups = (
         ("play", "step", "back", "loop", "snapshot", "full"),
         ("undo", "redo"),
-        ("merge", "split", "class", "relabel", "delete", "delete_here", "box"),
+        ("merge", "split", "class", "relabel", "delete", "delete_here", "interpolate", "box"),
+        ("next_keyframe", "last_keyframe", "mark_in", "mark_out"),
         ("follow", "solo", "inspect", "heat", "unselect"),
-        ("again", "export"),
+        ("again", "range", "export"),
     )
     for number, names in enumerate(groups):
         if number:

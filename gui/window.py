@@ -318,6 +318,8 @@ class Window(QMainWindow):
         self.recordings.opened.connect(self._recording_opened)
         self.recordings.full_screen.connect(self.toggle_full_screen)
         self.recorded_events.jumped.connect(self.recordings.jump)
+        self.recorded_counts.renamed.connect(self.recordings.view.rename_shape)
+        self.counts.renamed.connect(self.live.rename_shape)
         self.networks.train.connect(lambda: self.new_job("Train a detector"))
         self.panel.all_settings.connect(lambda: open_settings(self))
         self.panel.changed.connect(self._panel_changed)

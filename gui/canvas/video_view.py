@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent, QPainter
-from PyQt6.QtWidgets import QApplication, QWidget
+from PyQt6.QtWidgets import QApplication, QInputDialog, QLineEdit, QWidget
 
 from gui.canvas.drawing import paint_box, paint_shape
 from gui.canvas.hit_testing import (
@@ -65,6 +66,7 @@ class VideoView(PictureView):
         self._grip: tuple[Hit, Shape, Point] | None = None
         self._box_grip: tuple[int, int, Box, Point] | None = None
         self._dragged_box: Box | None = None
+        self._pending_box: Box | None = None
         self._pan_from: QPointF | None = None
         self.selected: frozenset[int] = frozenset()
         self.editable = False
@@ -94,6 +96,26 @@ class VideoView(PictureView):
         self._shapes = list(shapes)
         self._grip = None
         self.update()
+
+    @property
+    def pending(self) -> Box | None:
+        """The box that was drawn or moved and is not yet part of the picture."""
+        return self._pending_box
+
+    def show_pending(self, box: Box | None) -> None:
+        """A box that was drawn or moved and is not yet part of the picture."""
+        self._pending_box = box
+        self.update()
+
+    def rename_shape(self, old: str, new: str) -> None:
+        """Call a line, zone or hidden region otherwise; nothing happens where the name is empty or taken."""
+        names = [shape.name for shape in self._shapes]
+        new = new.strip()
+        if new and new not in names and old in names:
+            row = names.index(old)
+            self._shapes[row] = replace(self._shapes[row], name=new)
+            self.shapes_changed.emit(self.shapes)
+            self.update()
 
     def use_tool(self, tool: Tool) -> None:
         """What the next clicks draw."""
@@ -197,7 +219,7 @@ class VideoView(PictureView):
             self.activated.emit()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Escape gives up a drawing, Return closes a zone, Delete removes the shape below the pointer."""
+        """Escape gives up a drawing, Return closes a zone, Delete removes the shape under the pointer, F2 names it."""
         if event is None:
             return
         if event.key() == Qt.Key.Key_Escape and self._tool != "look":
@@ -207,6 +229,8 @@ class VideoView(PictureView):
             self._finish_zone()
         elif event.key() == Qt.Key.Key_Delete and self._delete_touched():
             self.shapes_changed.emit(self.shapes)
+        elif event.key() == Qt.Key.Key_F2 and (hit := self._touched(self.view())) is not None:
+            self._ask_name(self._shapes[hit.shape].name)
         else:
             super().keyPressEvent(event)
             return
@@ -321,6 +345,13 @@ class VideoView(PictureView):
         self.tool_done.emit()
         self.shapes_changed.emit(self.shapes)
 
+    def _ask_name(self, name: str) -> None:
+        new, taken = QInputDialog.getText(
+            self, self.tr("Rename"), self.tr("Name of {0}").format(name), QLineEdit.EchoMode.Normal, name
+        )
+        if taken:
+            self.rename_shape(name, new)
+
     def _delete_touched(self) -> bool:
         hit = self._touched(self.view())
         if hit is None:
@@ -359,6 +390,8 @@ class VideoView(PictureView):
         for box in self.marked:
             paint_box(painter, box, view, handles=False, dashed=True)
         self._paint_selection(painter, view)
+        if self._pending_box is not None:
+            paint_box(painter, self._pending_box, view, handles=False)
         if self.draws_shapes:
             touched = self._touched(view)
             for number, shape in enumerate(self._shapes):

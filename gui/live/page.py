@@ -10,6 +10,7 @@ from PyQt6.QtCore import QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices, QHideEvent, QShowEvent
 from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QToolBar, QToolButton, QVBoxLayout, QWidget
 
+from gui.canvas.drawing_keys import DRAWING_KEYS, drawing_hint
 from gui.canvas.hit_testing import Shape
 from gui.canvas.video_view import Tool
 from gui.engine.engine import Engine
@@ -152,6 +153,11 @@ class LivePage(QWidget):
             other.mark(chosen=other is tile and len(self._tiles) > 1)
         self.chosen.emit(tile.session if tile is not None else None)
 
+    def rename_shape(self, old: str, new: str) -> None:
+        """Call a line or zone of the current source otherwise."""
+        if self._current is not None:
+            self._current.view.rename_shape(old, new)
+
     def close_all(self) -> None:
         """Stop every source; `wait_all` tells when they have."""
         self._timer.stop()
@@ -209,9 +215,9 @@ class LivePage(QWidget):
                           scope="live", picture="clip", checkable=True))  # fmt: skip
         bar.addSeparator()
         for name, text, keys, picture in (
-            ("line", self.tr("Draw a &line"), ["L"], "line"),
-            ("zone", self.tr("Draw a &zone"), ["Z"], "zone"),
-            ("blur", self.tr("Draw a &hidden region"), ["H"], "blur"),
+            ("line", self.tr("Draw a &line"), DRAWING_KEYS["line"], "line"),
+            ("zone", self.tr("Draw a &zone"), DRAWING_KEYS["zone"], "zone"),
+            ("blur", self.tr("Draw a &hidden region"), DRAWING_KEYS["blur"], "blur"),
         ):
             action = add(f"live.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys,
                          owner=self, scope="live", picture=picture, checkable=True)  # fmt: skip
@@ -314,12 +320,7 @@ class LivePage(QWidget):
                 self._commands[f"live.{other}"].setChecked(False)
         tool: Tool = name if on else "look"
         if on:
-            words = {
-                "line": self.tr("Click the two ends of the line; the arrow shows which way counts as in"),
-                "zone": self.tr("Click the corners of the zone; double-click or Return closes it"),
-                "blur": self.tr("Drag a rectangle that is to be unrecognisable"),
-            }
-            self.said.emit(words[name])
+            self.said.emit(drawing_hint(name))
         if on or not any(self._commands[f"live.{other}"].isChecked() for other in ("line", "zone", "blur")):
             for tile in self._tiles:
                 tile.view.use_tool(tool)

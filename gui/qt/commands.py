@@ -69,6 +69,18 @@ class Commands(QObject):
         self._bind(self._commands[name], self.keys_of(name))
         return action
 
+    def offer(self, name: str, why_not: str = "") -> None:
+        """Let a command be used, or say in its tooltip why it cannot be used now."""
+        action = self._commands[name].action
+        if (action.isEnabled(), action.property("why not") or "") != (not why_not, why_not):
+            action.setEnabled(not why_not)
+            action.setProperty("why not", why_not)
+            self._word(self._commands[name], self.keys_of(name))
+
+    def why_not(self, name: str) -> str:
+        """Why a command cannot be used now; empty where it can."""
+        return str(self._commands[name].action.property("why not") or "")
+
     def reach(self, widget: QWidget, scope: str) -> None:
         """Make the keys of a page's commands work in a dock of it too, but those that move through lists."""
         for command in self._commands.values():
@@ -116,6 +128,12 @@ class Commands(QObject):
 
     def _bind(self, command: Command, keys: Sequence[str]) -> None:
         command.action.setShortcuts([QKeySequence(key) for key in keys if key])
+        self._word(command, keys)
+
+    def _word(self, command: Command, keys: Sequence[str]) -> None:
         shown = ", ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in keys if key)
         text = command.action.text().replace("&", "")
-        command.action.setToolTip(f"{text} ({shown})" if shown else text)
+        words = f"{text} ({shown})" if shown else text
+        why_not = command.action.property("why not")
+        command.action.setToolTip(f"{words}\n{why_not}" if why_not else words)
+        command.action.setStatusTip(str(why_not or ""))

@@ -66,6 +66,14 @@ SHAPES = {
     "inspect": '<circle cx="10.500" cy="10.500" r="6"/><path d="M15 15l5 5M8 10.500h5M10.500 8v5"/>',
     "jobs": '<path d="M4 6h3M4 12h3M4 18h3M10 6h10M10 12h10M10 18h10"/>',
     "settings": '<path d="M4 7h9M17 7h3M4 17h3M11 17h9"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="17" r="2"/>',
+    "interpolate": (
+        '<path d="M5 18L19 6"/><path d="M5 15.500v5M2.500 18h5M19 3.500v5M16.500 6h5"/>'
+        '<circle cx="12" cy="12" r="1.700" fill="C"/>'
+    ),
+    "finish": '<path d="M6 20.500V4.500M6 5h12l-3 3.700 3 3.800H6"/>',
+    "mark-in": '<path d="M9 4H5v16h4M11 12h8M16 9l3 3-3 3"/>',
+    "mark-out": '<path d="M15 4h4v16h-4M13 12H5M8 9l-3 3 3 3"/>',
+    "range": '<path d="M8 4H4v16h4M16 4h4v16h-4"/><path d="M8 12h8" stroke-width="4"/>',
     "person": '<circle cx="12" cy="8" r="3.500"/><path d="M5 20c.5-5 3-7 7-7s6.500 2 7 7"/>',
 }
 

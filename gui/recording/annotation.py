@@ -45,10 +45,10 @@ def job_of(path: Path, folder: Path) -> RecordingJob:
     return find_jobs([path], out, recursive=False)[0]
 
 
-def request_of_settings(settings: Settings, *, refine: bool, overwrite: bool = False) -> AnnotateRequest:
+def request_of_settings(settings: Settings, *, refine: bool, rules: str = "") -> AnnotateRequest:
     """Annotate with these settings, the store alone."""
     output = replace(settings.output, format=(), save=False)
-    return AnnotateRequest(replace(settings, output=output), refine=refine, overwrite=overwrite)
+    return AnnotateRequest(replace(settings, output=output), refine=refine, rules=rules)
 
 
 def request_of_store(store: Path, settings: Settings) -> AnnotateRequest:
@@ -56,8 +56,10 @@ def request_of_store(store: Path, settings: Settings) -> AnnotateRequest:
     with Recording(store) as recording:
         tree: dict[str, Any] = dict(recording.info.settings)
     refine, rules = bool(tree.pop("refine", False)), str(tree.pop("rules", ""))
-    begun = build(Settings, tree, str(store))
-    return replace(request_of_settings(replace(begun, overlay=settings.overlay), refine=refine), rules=rules)
+    first, last = tree.pop("frames", (0, None))
+    begun = replace(build(Settings, tree, str(store)), overlay=settings.overlay)
+    request = request_of_settings(begun, refine=refine, rules=rules)
+    return replace(request, first_frame=first, last_frame=last)
 
 
 class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a failure

@@ -13,11 +13,12 @@ from gui.canvas.heat_layer import read_heat
 from gui.canvas.hit_testing import Shape
 from gui.qt.background import Background
 from gui.recording.store_reader import Overview, count_recording, count_rows
-from gui.rules.counting import CountRow, change_shapes, shapes_from_rules
+from gui.rules.counting import CountRow, change_shapes, shapes_from_mapping, shapes_from_rules, shapes_to_mapping
 from gui.rules.event_text import describe_event
 from tracker.analytics import Rules
 from tracker.analytics.heat import HeatMap
 from tracker.annotate.rules import change_rules
+from tracker.store import Edit
 from tracker.types import Event
 
 __all__ = ["RecordedCounts"]
@@ -46,34 +47,46 @@ class RecordedCounts(QObject):
         self._background = background
         self._lane = lane
         self._overview: Overview | None = None
-        self._correctable = False
         self._heat: HeatMap | None = None
         self._heat_of: Overview | None = None
         self._heat_due = 0.0
 
-    def refresh_from_store(self, overview: Overview, *, correctable: bool) -> None:
+    def refresh_from_store(self, overview: Overview) -> None:
         """The store holds this now."""
         rules = overview.rules.scaled(*overview.size)
         if self._overview is None and (rules.line or rules.zone):  # what the recording was counted by, goes before
             self.shapes = shapes_from_rules(rules) + [shape for shape in self.shapes if shape.kind == "blur"]
-        self._overview, self._correctable = overview, correctable
-        if self._rules(overview) == overview.rules.scaled(*overview.size):
+        self._overview = overview
+        if not overview.complete:
+            self._count()
+        elif self._rules(overview) == rules:
             self.events = overview.events
         else:
-            self._count()
+            self._keep(self.shapes)
 
     def use_shapes(self, shapes: list[Shape]) -> None:
-        """Count at these lines and zones."""
-        self.shapes = list(shapes)
-        self._count()
+        """Count at these lines and zones; once there is a store, it keeps that as a correction that can be undone."""
+        before, self.shapes = self.shapes, list(shapes)
+        if self._overview is not None:
+            self._keep(before)
+            if not self._overview.complete:
+                self._count()
+
+    def follow(self, edit: Edit) -> bool:
+        """Take the lines, zones and hidden regions that a correction undone or done again tells; whether it has any."""
+        tree = edit.details.get("before" if edit.undone else "after")
+        if edit.kind != "rules" or tree is None:
+            return False
+        self.shapes = shapes_from_mapping(tree)
+        return True
 
     def words(self, label_of: Callable[[int], str]) -> list[tuple[float, str]]:
         """Time and words of each event."""
         return [(event.time, describe_event(event, label_of(event.class_id))) for event in self.events]
 
-    def rows(self) -> list[CountRow]:
-        """What lines and zones count."""
-        return [] if self._overview is None else count_rows(self.events, self._rules(self._overview))
+    def rows(self, now: float) -> list[CountRow]:
+        """What lines and zones count, and who is inside at the time `now`."""
+        return [] if self._overview is None else count_rows(self.events, self._rules(self._overview), now)
 
     def heat(self) -> HeatMap | None:
         """Where objects spend their time, as far as it is known. Who asks again sees what a correction changed."""
@@ -93,23 +106,28 @@ class RecordedCounts(QObject):
     def _rules(self, overview: Overview) -> Rules:
         return change_shapes(overview.rules, self.shapes, overview.size)
 
-    def _count(self) -> None:
-        """Find the events of what is drawn; a finished recording keeps them, so that reports and exports follow."""
+    def _keep(self, before: list[Shape]) -> None:
+        """The store finds the events of what is drawn, so that reports and exports follow."""
         overview = self._overview
         if overview is None:
             return
         rules, store = self._rules(overview), self._store
-        if self._correctable:
-            if rules != overview.rules.scaled(*overview.size):
-                self._background.run(
-                    lambda: change_rules(store, rules),
-                    lambda _: self.kept.emit(),
-                    lambda error: self.failed.emit(str(error)),
-                    lane=self._lane,
-                    owner=self,
-                    saves=True,
-                )
+        details = {"before": shapes_to_mapping(before), "after": shapes_to_mapping(self.shapes)}
+        self._background.run(
+            lambda: change_rules(store, rules, **details),
+            lambda _: self.kept.emit(),
+            lambda error: self.failed.emit(str(error)),
+            lane=self._lane,
+            owner=self,
+            saves=True,
+        )
+
+    def _count(self) -> None:
+        """Find the events of what is drawn in what there is so far."""
+        overview = self._overview
+        if overview is None:
             return
+        rules, store = self._rules(overview), self._store
         self._background.drop_waiting("counts")
         self._background.run(
             lambda: count_recording(store, rules),
@@ -120,13 +138,14 @@ class RecordedCounts(QObject):
         )
 
     def _counted(self, events: tuple[Event, ...]) -> None:
-        if not self._correctable:
+        if self._overview is not None and not self._overview.complete:
             self.events = events
             self.changed.emit()
 
     def _heated(self, heat: HeatMap, began: float) -> None:
         now = time.monotonic()
-        self._heat_due = now if self._correctable else now + HEAT_PAUSE * (now - began)
+        finished = self._overview is not None and self._overview.complete
+        self._heat_due = now if finished else now + HEAT_PAUSE * (now - began)
         self._heat = heat if heat.seconds.any() else None
 
     def _heat_failed(self, error: Exception) -> None:

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QInputDialog, QWidget
 from gui.canvas.hit_testing import Box
 from gui.qt.commands import Commands
 from gui.recording.session import PlayedRecording
+from tracker.store import Edit
 
 __all__ = ["Corrections"]
 
@@ -33,51 +34,94 @@ class Corrections(QObject):
             ("relabel", self.tr("Change &id"), self.ask_id, ["N"], "person"),
             ("delete", self.tr("D&elete track"), self.delete, ["Delete"], "trash"),
             ("delete_here", self.tr("Delete in &this frame"), self.delete_here, ["Shift+Delete"], "close"),
+            ("interpolate", self.tr("&Interpolate between keyframes"), self.interpolate, ["K"], "interpolate"),
         ):
             commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture)
 
     def refresh(self) -> None:
-        """Offer what can be done now."""
+        """Offer what can be done now, and say of the rest why not."""
         recording = self._recording()
-        ready = recording is not None and recording.correctable
-        selected = len(recording.selected) if recording is not None else 0
         overview = recording.overview if recording is not None else None
-        allowed = {
-            "undo": ready and overview is not None and overview.can_undo,
-            "redo": ready and overview is not None and overview.can_redo,
-            "merge": ready and selected >= 2,
-            "split": ready and selected == 1,
-            "class": ready and selected >= 1,
-            "relabel": ready and selected == 1,
-            "delete": ready and selected >= 1,
-            "delete_here": ready and selected >= 1,
-            "box": ready,
-        }
-        for name, on in allowed.items():
-            self._commands[f"recording.{name}"].setEnabled(on)
+        selected = len(recording.selected) if recording is not None else 0
+        closed = self._why_closed(recording)
+        none, one, two = (
+            closed or ("" if enough else words)
+            for enough, words in (
+                (selected >= 1, self.tr("Select a track first: click its box, its bar or its row.")),
+                (selected == 1, self.tr("Select one track first: click its box, its bar or its row.")),
+                (selected >= 2, self.tr("Select two or more tracks first: hold Ctrl while you click.")),
+            )
+        )
+        undoable, redoable = (overview.can_undo, overview.can_redo) if overview is not None else (False, False)
+        for name, why_not in (
+            ("undo", closed or ("" if undoable else self.tr("Nothing was corrected yet."))),
+            ("redo", closed or ("" if redoable else self.tr("Nothing was undone."))),
+            ("merge", two),
+            ("split", one),
+            ("class", none),
+            ("relabel", one),
+            ("delete", none),
+            ("delete_here", none),
+            ("interpolate", one),
+            ("box", closed),
+        ):
+            self._commands.offer(f"recording.{name}", why_not)
+
+    def _why_closed(self, recording: PlayedRecording | None) -> str:
+        if recording is None:
+            return self.tr("Open a recording first.")
+        if recording.damage:
+            return self.tr("The recording is damaged: repair it first.")
+        return "" if recording.correctable else self.tr("Nothing is annotated yet: wait for the first seconds.")
 
     def undo(self) -> None:
         """Take the last correction back."""
         recording = self._recording()
         if recording is not None:
-            recording.correct(lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(edit.kind))
+            recording.correct(lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(_word(edit)))
 
     def redo(self) -> None:
         """Make it once more."""
         recording = self._recording()
         if recording is not None:
-            recording.correct(lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(edit.kind))
+            recording.correct(lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(_word(edit)))
 
     def merge(self) -> None:
-        """One track of those selected, under the id that is seen first."""
+        """One track of those selected, under the id that is seen first; whose boxes stay is asked where it matters."""
         recording, tracks = self._chosen()
         if recording is None or len(tracks) < 2:
             return
-        keep, *others = tracks
-        recording.correct(
-            lambda editor: editor.merge(keep, *others),
-            lambda _: self.tr("Merged {0} into {1}").format(_named(others), keep),
+        recording.ask_store(
+            lambda store: store.shared_frames(*tracks), lambda shared: self._merge(recording, tracks, shared)
         )
+
+    def _merge(self, recording: PlayedRecording, tracks: Sequence[int], shared: Sequence[int]) -> None:
+        keep, *others = tracks
+        boxes_of = None
+        if shared:
+            boxes_of = self._ask_whose_boxes(tracks, shared)
+            if boxes_of is None:
+                return
+        recording.correct(
+            lambda editor: editor.merge(keep, *others, boxes_of=boxes_of),
+            lambda edit: (
+                self.tr("Merged {0} into {1}").format(_named(others), keep)
+                + (
+                    self.tr("; in {0} frames the box of {1} stayed").format(edit.details["shared"], boxes_of)
+                    if boxes_of is not None
+                    else ""
+                )
+            ),
+        )
+
+    def _ask_whose_boxes(self, tracks: Sequence[int], shared: Sequence[int]) -> int | None:
+        words = self.tr(
+            "Tracks {0} are visible together in {1} frames, first in frame {2}.\n"
+            "A merged track has one box a frame. Keep there the boxes of track:"
+        ).format(_named(tracks), len(shared), shared[0])
+        names = list(map(str, tracks))
+        chosen, taken = QInputDialog.getItem(self._page, self.tr("Merge tracks"), words, names, 0, editable=False)
+        return int(chosen) if taken else None
 
     def split(self) -> None:
         """Two tracks of the one selected: what comes from this frame on is another."""
@@ -128,32 +172,66 @@ class Corrections(QObject):
             lambda editor: editor.relabel(track, new_id), lambda _: self.tr("{0} is {1} now").format(track, new_id)
         )
 
-    def move_box(self, track_id: int, box: Box, *, frame: int | None = None) -> None:
-        """The track's box in that frame, else in the one shown, lies here."""
-        recording = self._recording()
-        if recording is None:
+    def interpolate(self) -> None:
+        """Straight lines between the keyframes around the frame shown, in place of what the network gave there."""
+        recording, tracks = self._chosen()
+        if recording is None or recording.overview is None or len(tracks) != 1:
             return
-        frame = recording.player.index if frame is None else frame
+        track, now = tracks[0], recording.player.index
+        frames = [frame for owner, frame in recording.overview.keyframes if owner == track]
+        first = max((frame for frame in frames if frame <= now), default=None)
+        last = min((frame for frame in frames if frame > now), default=None)
+        if first is None or last is None:
+            words = self.tr("Set the box of {0} by hand in a frame before and in one after this; it has {1} keyframes")
+            recording.said.emit(words.format(track, len(frames)))
+            return
         recording.correct(
-            lambda editor: editor.set_box(track_id, frame, box),
-            lambda _: self.tr("Moved the box of {0} in frame {1}").format(track_id, frame),
+            lambda editor: editor.interpolate(track, first, last),
+            lambda edit: self.tr("Frames {0} to {1} of {2} are interpolated; {3} boxes of the network replaced").format(
+                first, last, track, edit.details["replaced"]
+            ),
         )
 
-    def add_box(self, box: Box, label: str | None = None, *, frame: int | None = None) -> None:
-        """A box in that frame, else in the one shown: of the selected track, or of a new one, whose class is asked."""
+    def move_box(self, track_id: int, box: Box, *, frame: int | None = None) -> bool:
+        """The track's box in that frame, else in the one shown, lies here; whether that is being saved."""
+        recording = self._recording()
+        if recording is None:
+            return False
+        frame = recording.player.index if frame is None else frame
+        return recording.correct(
+            lambda editor: editor.set_box(track_id, frame, box),
+            lambda edit: self.tr("Moved the box of {0} in frame {1}").format(track_id, frame) + self._more(edit),
+        )
+
+    def add_box(self, box: Box, label: str | None = None, *, frame: int | None = None) -> bool:
+        """A box in that frame, else in the one shown: of the selected track, or of a new one, whose class is asked.
+
+        Whether it is being saved.
+        """
         recording, tracks = self._chosen()
         if recording is None:
-            return
+            return False
         frame = recording.player.index if frame is None else frame
         track = tracks[0] if len(tracks) == 1 else None
         if track is None and label is None:
             label = self._ask_label(self.tr("Class of the new track"))
             if label is None:
-                return
-        recording.correct(
+                return False
+        return recording.correct(
             lambda editor: editor.set_box(track, frame, box, label=label if track is None else None),
-            lambda edit: self.tr("Added a box of {0} in frame {1}").format(edit.details["track"], frame),
+            lambda edit: (
+                self.tr("Added a box of {0} in frame {1}").format(edit.details["track"], frame) + self._more(edit)
+            ),
         )
+
+    def _more(self, edit: Edit) -> str:
+        """What else a box that was set brought about."""
+        more = ""
+        if edit.details.get("mask") == "dropped":
+            more += self.tr("; its mask was dropped, since the size is another")
+        if edit.details.get("filled"):
+            more += self.tr("; {0} frames between keyframes filled").format(edit.details["filled"])
+        return more
 
     def ask_class(self) -> None:
         """Ask which class the selected tracks are of."""
@@ -192,6 +270,14 @@ class Corrections(QObject):
         chosen = [track for track in recording.overview.tracks if track.track_id in recording.selected]
         chosen.sort(key=lambda track: (track.first_frame, track.track_id))
         return recording, [track.track_id for track in chosen]
+
+
+def _word(edit: Edit) -> str:
+    """A correction in a few words."""
+    details = edit.details
+    which = details.get("track", details.get("keep", _named(details.get("tracks", ()))))
+    where = f", frame {details['frame']}" if "frame" in details else ""
+    return f"{edit.kind} {which}{where}" if which else {"rules": "lines and zones"}.get(edit.kind, edit.kind)
 
 
 def _named(tracks: Sequence[int]) -> str:

@@ -23,6 +23,7 @@ from gui.recording.edit_commands import Corrections
 from gui.recording.export_dialog import ExportDialog
 from gui.recording.inspection import Inspection
 from gui.recording.playback_commands import Playback
+from gui.recording.repair_bar import RepairBar
 from gui.recording.session import PlayedRecording
 from gui.recording.timeline import Timeline
 from gui.recording.timeline_layout import Bar
@@ -30,8 +31,9 @@ from gui.recording.toolbar import RecordingTools
 from gui.recording.track_panel import TrackPanel
 from gui.recording.transport import Transport
 from tracker.analytics.heat import HeatMap
-from tracker.errors import TrackerError
+from tracker.errors import DamagedStoreError, TrackerError
 from tracker.paths import typed_path
+from tracker.store import restore_copy, set_aside
 from tracker.types import Image
 
 __all__ = ["RecordingPage"]
@@ -61,6 +63,7 @@ class RecordingPage(QWidget):
         self._preferences = preferences
         self._commands = commands
         self._recording: PlayedRecording | None = None
+        self._unpend = False
         self.view = VideoView()
         self.timeline = Timeline()
         self.tracks = TrackPanel()
@@ -69,7 +72,8 @@ class RecordingPage(QWidget):
         self.inspection = Inspection(engine, background, self)
         self.tools = RecordingTools(
             self, commands, self.view, self.inspection, lambda: self._recording, export=self.export,
-            annotate_again=self.annotate_again, leave_full_screen=self.full_screen.emit, show_heat=self._show_heat,
+            annotate_again=self.annotate_again, annotate_range=self.annotate_range,
+            leave_full_screen=self.full_screen.emit, show_heat=self._show_heat,
         )  # fmt: skip
         self.view.explain = self.tools.explain
         self.heat = HeatLayer(self.view, self._heat_now, background, self)
@@ -78,6 +82,9 @@ class RecordingPage(QWidget):
         self._problem.setWordWrap(True)
         self._problem.setContentsMargins(10, 4, 10, 4)
         self._problem.hide()
+        self.repair_bar = RepairBar()
+        self.repair_bar.again.connect(self._annotate_damaged_again)
+        self.repair_bar.copy_chosen.connect(self._restore)
         self.transport = Transport([commands[f"recording.{name}"] for name in self.playback.buttons])
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
@@ -87,6 +94,7 @@ class RecordingPage(QWidget):
         column.setSpacing(0)
         column.addWidget(self.view, 1)
         column.addWidget(self._problem)
+        column.addWidget(self.repair_bar)
         column.addWidget(self.transport)
         self._split.addWidget(top)
         self._split.addWidget(self.timeline)
@@ -120,9 +128,14 @@ class RecordingPage(QWidget):
         """Play a video, a folder of images or a store; whether that could begin."""
         try:
             job = job_of(path, self._preferences.folder())
+        except DamagedStoreError as error:
+            self.close_recording()
+            self.repair_bar.show_damage(str(error), path)
+            return True
         except TrackerError as error:
             self.said.emit(str(error))
             return False
+        self.repair_bar.hide()
         self.close_recording()
         recording = PlayedRecording(job, self._engine, self._background, self._preferences, self)
         self._recording = recording
@@ -137,6 +150,8 @@ class RecordingPage(QWidget):
         recording.changed.connect(self._overview_changed)
         recording.progressed.connect(self._progressed)
         recording.selection_changed.connect(self._selection_changed)
+        recording.corrected.connect(self._corrected)
+        recording.damaged.connect(lambda words: self.repair_bar.show_damage(words, recording.store))
         recording.said.connect(self.said)
         recording.open()
         if job.source != typed_path(path).resolve() and path.is_dir():
@@ -213,14 +228,15 @@ class RecordingPage(QWidget):
         self.view.activated.connect(self.full_screen)
         self.view.shapes_changed.connect(self._use_shapes)
         self.view.box_begun.connect(self.playback.hold_at)
-        self.view.box_drawn.connect(lambda box, frame: self.corrections.add_box(box, frame=frame))
-        self.view.box_moved.connect(lambda track, box, frame: self.corrections.move_box(track, box, frame=frame))
+        self.view.box_drawn.connect(self._box_drawn)
+        self.view.box_moved.connect(self._box_moved)
         self.timeline.sought.connect(self._seek)
         self.timeline.scrubbed.connect(self.playback.scrub)
         self.timeline.clicked_track.connect(self._clicked)
         self.tracks.chosen.connect(self._select)
         self.tracks.activated.connect(self._go_to_track)
         self.transport.held.connect(self._hold)
+        self.transport.finished.connect(self._finish_here)
         self.playback.full_screen.connect(self.full_screen)
         self.opened.connect(self.playback.begin)
 
@@ -263,6 +279,9 @@ class RecordingPage(QWidget):
             return
         self.view.show_message("")
         self.view.show_picture(recording.picture)
+        if self._unpend:
+            self._unpend = False
+            self.view.show_pending(None)
         self.tools.follow_now()
         if recording.picture is not None:
             self.inspection.show_result(recording.picture.result, playing=recording.player.playing)
@@ -274,6 +293,7 @@ class RecordingPage(QWidget):
         player = recording.player
         self.transport.show_position(player)
         self.playback.refresh()
+        self.tools.refresh()
         if player.problem:
             self._problem.setText(player.problem)
             self.view.show_message("" if player.ready else player.problem)
@@ -304,10 +324,13 @@ class RecordingPage(QWidget):
             ]
             self.timeline.show_tracks(bars, overview.labels)
             end = self._time_of(overview.last_frame) if overview.last_frame >= 0 else self._time_of(0)
-            self.timeline.show_annotated(self._time_of(recording.player.count - 1) if overview.complete else end)
+            whole = overview.complete and not overview.ended
+            self.timeline.show_annotated(self._time_of(recording.player.count - 1) if whole else end)
+            self.timeline.show_keyframes([(track, self._time_of(frame)) for track, frame in overview.keyframes])
         elif overview is None:
             self.timeline.show_tracks([], ())
             self.timeline.show_annotated(0.0)
+            self.timeline.show_keyframes([])
         self.timeline.show_events(recording.counts.words(recording.label_of))
         self.tracks.show_overview(overview, self._time_of)
         self._refresh_tools()
@@ -339,6 +362,19 @@ class RecordingPage(QWidget):
         self.tools.refresh()
         if recording is not None:
             self.view.editable = recording.correctable
+
+    def _box_drawn(self, box: Box, frame: int) -> None:
+        self.view.show_pending(box)  # stays in sight while its class is asked and until it is saved
+        if not self.corrections.add_box(box, frame=frame):
+            self.view.show_pending(None)
+
+    def _box_moved(self, track_id: int, box: Box, frame: int) -> None:
+        self.view.show_pending(box)
+        if not self.corrections.move_box(track_id, box, frame=frame):
+            self.view.show_pending(None)
+
+    def _corrected(self) -> None:
+        self._unpend = True
 
     # what the user does
 
@@ -387,6 +423,47 @@ class RecordingPage(QWidget):
             recording.stop_annotation()
         else:
             recording.go_on()
+
+    def _finish_here(self) -> None:
+        if self._recording is not None:
+            self._recording.finish_here()
+
+    def annotate_range(self) -> None:
+        """Annotate only from the in mark to the out mark; ask where corrections would be lost."""
+        recording = self._recording
+        span = recording.player.loop_range if recording is not None else None
+        if recording is None or span is None:
+            self.said.emit(self.tr("Mark the first frame of the range with Shift+I and the last with Shift+O first."))
+            return
+        overview = recording.overview
+        if overview is None or not overview.can_undo or self._may_overwrite():
+            recording.annotate_again(*span)
+
+    def _annotate_damaged_again(self, store: Path) -> None:
+        recording = self._recording
+        self.repair_bar.hide()
+        if recording is not None and recording.store == store:
+            recording.repair()
+            return
+        try:  # without the store nothing tells which video it was of
+            aside = set_aside(store)
+        except TrackerError as error:
+            self.said.emit(str(error))
+            return
+        self.said.emit(self.tr("{0} is kept as {1}; open its video to annotate it again").format(store, aside.name))
+
+    def _restore(self, store: Path, copy: Path) -> None:
+        recording = self._recording
+        self.repair_bar.hide()
+        if recording is not None and recording.store == store:
+            recording.restore(copy)
+            return
+        try:
+            restore_copy(store, copy)
+        except TrackerError as error:
+            self.repair_bar.show_damage(str(error), store)
+            return
+        self.open(store)
 
     def _may_overwrite(self) -> bool:
         box = QMessageBox(self)

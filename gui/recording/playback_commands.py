@@ -47,6 +47,10 @@ class Playback(QObject):
             ("next_event", self.tr("Next event"), lambda: self._to_event(1), ["PgDown"], ""),
             ("last_event", self.tr("Event before"), lambda: self._to_event(-1), ["PgUp"], ""),
             ("loop", self.tr("&Loop: set its start, its end, clear it"), self.loop, ["L"], "loop"),
+            ("mark_in", self.tr("Mark the &first frame of a range"), self.mark_in, ["Shift+I"], "mark-in"),
+            ("mark_out", self.tr("Mark the &last frame of a range"), self.mark_out, ["Shift+O"], "mark-out"),
+            ("next_keyframe", self.tr("Next &keyframe"), lambda: self._to_keyframe(1), ["Shift+PgDown"], ""),
+            ("last_keyframe", self.tr("Keyframe &before"), lambda: self._to_keyframe(-1), ["Shift+PgUp"], ""),
             ("snapshot", self.tr("&Snapshot"), self.snapshot, ["S"], "snapshot"),
             ("full", self.tr("&Full screen"), self.full_screen.emit, ["F"], "full"),
         ):
@@ -59,8 +63,10 @@ class Playback(QObject):
     def refresh(self) -> None:
         """Offer what can be done now."""
         recording = self._recording()
-        for name in self.buttons:
-            self._commands[f"recording.{name}"].setEnabled(recording is not None and recording.player.ready)
+        closed = "" if recording is not None else self.tr("Open a recording first.")
+        ready = recording is not None and recording.player.ready
+        for name in (*self.buttons, "mark_in", "mark_out", "next_keyframe", "last_keyframe"):
+            self._commands.offer(f"recording.{name}", closed or ("" if ready else self.tr("The file is being read.")))
         playing = recording is not None and recording.player.playing
         if playing != self._shown_playing:
             self._shown_playing = playing
@@ -87,6 +93,27 @@ class Playback(QObject):
         else:
             player.repeat((self._mark, player.index))
             self._mark = None
+
+    def mark_in(self) -> None:
+        """The range that is repeated, and can be annotated alone, begins at this frame."""
+        recording = self._recording()
+        if recording is not None:
+            player = recording.player
+            last = player.loop_range[1] if player.loop_range is not None else player.count - 1
+            self._mark_range(recording, player.index, max(last, player.index))
+
+    def mark_out(self) -> None:
+        """It ends at this frame."""
+        recording = self._recording()
+        if recording is not None:
+            player = recording.player
+            first = player.loop_range[0] if player.loop_range is not None else 0
+            self._mark_range(recording, min(first, player.index), player.index)
+
+    def _mark_range(self, recording: PlayedRecording, first: int, last: int) -> None:
+        self._mark = None
+        recording.player.repeat((first, last))
+        recording.said.emit(self.tr("The range is frame {0} to {1}; L clears it").format(first, last))
 
     def snapshot(self) -> None:
         """Save the frame shown."""
@@ -132,6 +159,22 @@ class Playback(QObject):
         if recording is not None:
             speed = recording.player.change_speed(steps)
             recording.said.emit(self.tr("Speed {0}").format(f"{speed:g}"))
+
+    def _to_keyframe(self, way: int) -> None:
+        """To the next box set by a person, of the selected tracks if any has one."""
+        recording = self._recording()
+        if recording is None or recording.overview is None:
+            return
+        keyframes = recording.overview.keyframes
+        own = sorted(frame for track, frame in keyframes if track in recording.selected)
+        frames = own or sorted(frame for _, frame in keyframes)
+        now = recording.player.index
+        wanted = [frame for frame in frames if frame > now][:1] if way > 0 else [f for f in frames if f < now][-1:]
+        if wanted:
+            recording.player.play(on=False)
+            recording.player.seek(wanted[0])
+        else:
+            recording.said.emit(self.tr("No further keyframe: drag a box, or add one, to set one"))
 
     def _to_event(self, way: int) -> None:
         recording = self._recording()

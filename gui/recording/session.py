@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
@@ -18,14 +20,16 @@ from gui.recording.annotation import Annotation, request_of_settings, request_of
 from gui.recording.counts import RecordedCounts
 from gui.recording.player import Player, by_decoding
 from gui.recording.store_reader import Change, Overview, RowReader, correct, read_overview
-from gui.rules.counting import CountRow
+from gui.rules.counting import CountRow, rules_text
 from gui.rules.saved_shapes import keep_recorded_shapes, recorded_shapes
 from tracker.analytics.heat import HeatMap
 from tracker.annotate.plan import AnnotateRequest
 from tracker.annotate.recordings import RecordingJob
-from tracker.errors import TrackerError
+from tracker.annotate.rules import edit_recording
+from tracker.annotate.run import finish_recording
+from tracker.errors import DamagedStoreError, TrackerError
 from tracker.protocols import FrameSource
-from tracker.store import Edit
+from tracker.store import Edit, RecordingEditor, restore_copy
 from tracker.types import Frame, Image
 from tracker.video import open_source
 
@@ -35,6 +39,8 @@ OVERVIEW_S = 0.7
 """Least time between two looks at a store that is being written."""
 STOP_S = 1.5
 EDITING = "corrections"
+
+Answer = TypeVar("Answer")
 
 
 class PlayedRecording(QObject):
@@ -51,6 +57,10 @@ class PlayedRecording(QObject):
     hiding_changed = pyqtSignal()
     renumbered = pyqtSignal()
     """Frames have other numbers than before."""
+    corrected = pyqtSignal()
+    """A correction was saved, or could not be."""
+    damaged = pyqtSignal(str)
+    """The store cannot be read, and why."""
     said = pyqtSignal(str)
 
     def __init__(
@@ -69,6 +79,8 @@ class PlayedRecording(QObject):
         self.selected: frozenset[int] = frozenset()
         self.counts = RecordedCounts(job.store, recorded_shapes(preferences, job), background, EDITING, self)
         self.annotation: Annotation | None = None
+        self.damage = ""
+        """What is wrong with the store; empty where nothing is known to be."""
         self._engine = engine
         self._background = background
         self._preferences = preferences
@@ -107,7 +119,7 @@ class PlayedRecording(QObject):
         if self.job.store.exists():
             self._look(then=self._resume)
         else:
-            self.annotate(request_of_settings(self._engine.settings, refine=self._preferences.flag("refine")))
+            self.annotate(self._new_orders())
 
     def annotate(self, request: AnnotateRequest) -> None:
         """Annotate behind the player."""
@@ -116,19 +128,74 @@ class PlayedRecording(QObject):
         self._told = ()
         self.progressed.emit()
 
-    def annotate_again(self) -> None:
-        """Begin anew with the settings of now, once what is at work has ended; corrections by people are lost."""
-        self.stop_annotation()
+    def finish_here(self) -> None:
+        """Hold, and make what is annotated so far the whole recording."""
+        self._after_annotation(self._finish)
+
+    def annotate_again(self, first: int = 0, last: int | None = None) -> None:
+        """Begin anew with the settings of now, once what is at work has ended; corrections by people are lost.
+
+        Frames from `first` to `last` are annotated, both included.
+        """
+        request = replace(self._new_orders(), overwrite=True, first_frame=first, last_frame=last)
         self.select([])
+        self._after_annotation(lambda: self.annotate(request))
+
+    def restore(self, copy: Path) -> None:
+        """Put a copy in the place of the store, which is kept beside it as damaged."""
+        store = self.job.store
+        self._reader.close()
+        self._background.run(
+            lambda: restore_copy(store, copy),
+            lambda kept: self._repaired(self.tr("Restored from {0}; the damaged file is {1}").format(copy, kept)),
+            self._failed,
+            lane=EDITING,
+            owner=self,
+            saves=True,
+        )
+
+    def repair(self) -> None:
+        """Annotate again; the damaged store is kept beside it."""
+        self._reader.close()
+        self._repaired(self.tr("Annotating again; the damaged file is kept beside, as .damaged"), anew=True)
+
+    def _repaired(self, words: str, *, anew: bool = False) -> None:
+        self.damage = ""
+        self.overview = None
+        self.said.emit(words)
+        self.changed.emit()
+        self.annotate_again() if anew else self.go_on()
+
+    def _new_orders(self) -> AnnotateRequest:
+        return request_of_settings(
+            self._engine.settings, refine=self._preferences.flag("refine"), rules=rules_text(self.counts.shapes)
+        )
+
+    def _after_annotation(self, then: Callable[[], None]) -> None:
+        """Do it once what is at work has ended."""
+        self.stop_annotation()
         before = self.annotation
-        refine = self._preferences.flag("refine")
-        request = request_of_settings(self._engine.settings, refine=refine, overwrite=True)
         self._background.run(
             lambda: before is None or before.wait(STOP_S),
-            lambda _: None if self.annotating or self._closed else self.annotate(request),
+            lambda _: None if self.annotating or self._closed else then(),
             lane=EDITING,
             owner=self,
         )
+
+    def _finish(self) -> None:
+        job = self.job
+        self._background.run(
+            lambda: finish_recording(job),
+            self._finished,
+            self._failed,
+            lane=EDITING,
+            owner=self,
+            saves=True,
+        )
+
+    def _finished(self, last: int) -> None:
+        self.said.emit(self.tr("The recording ends with frame {0} now").format(last))
+        self._look()
 
     def stop_annotation(self) -> None:
         """Hold it soon; what was written stays."""
@@ -166,7 +233,12 @@ class PlayedRecording(QObject):
 
     @property
     def correctable(self) -> bool:
-        """Whether the recording is finished, so that it can be corrected."""
+        """Whether there is something to correct: also while it is annotated."""
+        return self.overview is not None and self.overview.last_frame >= 0 and not self.damage
+
+    @property
+    def finished(self) -> bool:
+        """Whether the annotation has come to its end."""
         return self.overview is not None and self.overview.complete and not self.annotating
 
     @property
@@ -227,8 +299,9 @@ class PlayedRecording(QObject):
         return labels[class_id] if 0 <= class_id < len(labels) else ""
 
     def count_rows(self) -> list[CountRow]:
-        """What lines and zones count."""
-        return self.counts.rows()
+        """What lines and zones count, and who is inside at the frame shown."""
+        player = self.player
+        return self.counts.rows(float(player.times[min(player.index, player.count - 1)]) if player.count else 0.0)
 
     def heat(self) -> HeatMap | None:
         """Where objects spend their time, as far as it is known."""
@@ -251,11 +324,11 @@ class PlayedRecording(QObject):
 
     # corrections
 
-    def correct(self, change: Change, done: Callable[[Edit], str]) -> None:
-        """Make a correction and save it; `done` words what was done."""
+    def correct(self, change: Change, done: Callable[[Edit], str]) -> bool:
+        """Make a correction and save it; `done` words what was done. Whether that is begun."""
         if not self.correctable:
-            self.said.emit(self.tr("Corrections begin when the annotation is finished."))
-            return
+            self.said.emit(self.damage or self.tr("Nothing is annotated yet."))
+            return False
         self._editing += 1
         store = self.job.store
         self._background.run(
@@ -266,6 +339,17 @@ class PlayedRecording(QObject):
             owner=self,
             saves=True,
         )
+        return True
+
+    def ask_store(self, question: Callable[[RecordingEditor], Answer], then: Callable[[Answer], None]) -> None:
+        """Ask the store, after what is being saved, and go on with the answer."""
+        store = self.job.store
+
+        def ask() -> Answer:
+            with edit_recording(store) as editor:
+                return question(editor)
+
+        self._background.run(ask, then, self._failed, lane=EDITING, owner=self)
 
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count at these lines and zones, hide these regions."""
@@ -346,7 +430,7 @@ class PlayedRecording(QObject):
             if overview.complete:
                 self._reader.solo &= living
                 self.select(self.selected & living)
-            self.counts.refresh_from_store(overview, correctable=self.correctable)
+            self.counts.refresh_from_store(overview)
         self.player.redraw()
         self.changed.emit()
         self.progressed.emit()
@@ -377,14 +461,25 @@ class PlayedRecording(QObject):
                 self.select([int(edit.details["keep"])])
             elif edit.kind in ("split", "relabel") and isinstance(new, int):
                 self.select([new])
+            elif edit.kind == "box":
+                self.select([int(edit.details["track"])])
+        if self.counts.follow(edit):
+            keep_recorded_shapes(self._preferences, self.job, self.counts.shapes)
+            self.configure()
         self.said.emit(done(edit))
+        self.corrected.emit()
         self._look()
 
     def _not_corrected(self, error: Exception) -> None:
         self._editing -= 1
+        self.corrected.emit()
         self._failed(error)
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, DamagedStoreError) and not self._closed:
+            self.damage = str(error)
+            self.stop_annotation()
+            self.damaged.emit(self.damage)
         self.said.emit(str(error))
 
     # on the player's thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +44,10 @@ class Overview:
     """Time of that frame."""
     complete: bool
     edits: tuple[Edit, ...] = ()
+    keyframes: tuple[tuple[int, int], ...] = ()
+    """Track and frame of each box that a person set."""
+    ended: bool = False
+    """Whether it is complete because somebody finished it before the video's end."""
 
     def agrees_with(self, times: Float64[ndarray, " n"]) -> bool:
         """Whether the last frame is where a player says, who goes by what the file promises; true while unknown."""
@@ -64,25 +69,22 @@ def read_overview(path: Path) -> Overview | None:
     """What the store holds now; None while there is none yet."""
     if not path.exists():
         return None
-    with Recording(path) as recording:
-        complete = recording.complete
-        edits: tuple[Edit, ...] = ()
-        if complete:
-            with edit_recording(path) as editor:
-                edits = tuple(editor.edits())
+    with Recording(path) as recording, recording.snapshot():
         info = recording.info
         last = recording.last_frame
         rules = stored_rules(info, str(path))
         return Overview(
             tuple(recording.tracks()),
             tuple(info.labels),
-            tuple(row.event for row in recording.events()),
+            tuple(sorted((row.event for row in recording.events()), key=lambda event: event.time)),
             rules,
             (info.width, info.height),
             last,
             recording.time_of(last) if last >= 0 else 0.0,
-            complete,
-            edits,
+            recording.complete,
+            tuple(recording.edits()),
+            tuple(recording.keyframes()),
+            bool(recording.note("ended")),
         )
 
 
@@ -181,13 +183,15 @@ def count_recording(path: Path, rules: Rules) -> tuple[Event, ...]:
             for _, time, rows in stretch.by_frame():
                 events += analytics(as_tracks(rows), time)
         events += analytics.finish()
-    return tuple(events)
+    return tuple(sorted(events, key=lambda event: event.time))
 
 
-def count_rows(events: Iterable[Event], rules: Rules) -> list[CountRow]:
-    """The counts of each line and zone that these events add up to."""
-    inward, outward, stays = Counter[str](), Counter[str](), Counter[str]()
+def count_rows(events: Iterable[Event], rules: Rules, now: float = math.inf) -> list[CountRow]:
+    """The counts of each line and zone that these events add up to; who is inside is of the time `now`."""
+    inward, outward, stays, inside = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for event in events:
+        if event.time <= now:
+            inside[event.name] += {"zone-enter": 1, "zone-leave": -1}.get(event.kind, 0)
         if event.kind == "line":
             (inward if event.value > 0 else outward)[event.name] += 1
         elif event.kind == "zone-enter":
@@ -198,7 +202,8 @@ def count_rows(events: Iterable[Event], rules: Rules) -> list[CountRow]:
     rows = [CountRow("line", line.name, inward[line.name], outward[line.name]) for line in rules.line]
     for zone in rules.zone:
         left = outward[zone.name]
-        rows.append(CountRow("zone", zone.name, inward[zone.name], left, stays[zone.name] / left if left else 0.0))
+        stay = stays[zone.name] / left if left else 0.0
+        rows.append(CountRow("zone", zone.name, inward[zone.name], left, stay, inside[zone.name]))
     return rows
 
 

@@ -60,6 +60,7 @@ class Timeline(QAbstractScrollArea):
         self._bars: list[Bar] = []
         self._labels: Sequence[str] = ()
         self._events: list[tuple[float, str]] = []
+        self._keyframes: list[tuple[int, float]] = []
         self._annotated_s = 0.0
         self._now_s = 0.0
         self._range: tuple[float, float] | None = None
@@ -111,6 +112,17 @@ class Timeline(QAbstractScrollArea):
         """Marks with words."""
         self._events = sorted(events)
         self._repaint()
+
+    @property
+    def keyframes(self) -> list[tuple[int, float]]:
+        """Track and time of each mark on a bar."""
+        return list(self._keyframes)
+
+    def show_keyframes(self, keyframes: Sequence[tuple[int, float]]) -> None:
+        """Mark on the tracks' bars the times of boxes that a person set."""
+        if list(keyframes) != self._keyframes:
+            self._keyframes = list(keyframes)
+            self._repaint()
 
     def show_annotated(self, seconds: float) -> None:
         """Fill up to here."""
@@ -292,7 +304,9 @@ class Timeline(QAbstractScrollArea):
         if bar is not None:
             name = self._labels[bar.class_id] if 0 <= bar.class_id < len(self._labels) else ""
             start, end = clock(bar.start_s, parts=1), clock(bar.end_s, parts=1)
-            return f"{name} {bar.track_id}\n{start} \N{EN DASH} {end}"
+            words = f"{name} {bar.track_id}\n{start} \N{EN DASH} {end}"
+            own = [clock(seconds, parts=2) for track, seconds in self._keyframes if track == bar.track_id]
+            return words + ("\n" + self.tr("set by hand at {0}").format(", ".join(own[:8])) if own else "")
         if RULER + STRIP <= at.y() < HEAD:
             near = [text for time, text in self._events if abs(self._span.x(time) - at.x()) <= 5]
             return "\n".join(near[:8])
@@ -378,6 +392,22 @@ class Timeline(QAbstractScrollArea):
                 painter.setPen(QColor(*text_colour_on(colour)))
                 room = QRectF(max(left, 0.0) + 4, y, box.width(), height - 2)
                 painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), str(bar.track_id))
+
+        self._paint_keyframes(painter, palette)
+
+    def _paint_keyframes(self, painter: QPainter, palette: QPalette) -> None:
+        height, top = self._lane_height, HEAD + 2 - self._scrolled()
+        lanes = {bar.track_id: bar.lane for bar in self._bars}
+        half = min(4.0, height / 2 - 1)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(palette.color(QPalette.ColorRole.Text), 1))
+        painter.setBrush(palette.color(QPalette.ColorRole.Base))
+        for track, seconds in self._keyframes:
+            if track in lanes:
+                x, y = self._span.x(seconds), top + lanes[track] * height + height / 2 - 1
+                corners = [QPointF(x, y - half), QPointF(x + half, y), QPointF(x, y + half), QPointF(x - half, y)]
+                painter.drawPolygon(QPolygonF(corners))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
 
     def _paint_position(self, painter: QPainter, palette: QPalette) -> None:
         x = self._span.x(self._now_s)

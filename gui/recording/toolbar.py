@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PyQt6.QtCore import QObject, QSize
 from PyQt6.QtWidgets import QToolBar, QWidget
 
+from gui.canvas.drawing_keys import DRAWING_KEYS, drawing_hint
 from gui.canvas.video_view import Tool, VideoView
 from gui.qt.commands import Commands
 from gui.recording.inspection import Inspection
@@ -30,6 +31,7 @@ class RecordingTools(QObject):
         *,
         export: Callable[[], object],
         annotate_again: Callable[[], object],
+        annotate_range: Callable[[], object],
         leave_full_screen: Callable[[], object],
         show_heat: Callable[[bool], object],
     ) -> None:
@@ -42,17 +44,23 @@ class RecordingTools(QObject):
         self._recording = recording
         view.tool_done.connect(self._tool_done)
         inspection.changed.connect(self._show_inspection)
-        self._add(page, export, annotate_again)
+        self._add(page, export, annotate_again, annotate_range)
         commands.add("recording.heat", self.tr("Heat &map: where objects spend their time"), show_heat,
                      keys=["Shift+M"], owner=page, scope="recording", picture="heat", checkable=True)  # fmt: skip
 
-    def _add(self, page: QWidget, export: Callable[[], object], annotate_again: Callable[[], object]) -> None:
+    def _add(
+        self,
+        page: QWidget,
+        export: Callable[[], object],
+        annotate_again: Callable[[], object],
+        annotate_range: Callable[[], object],
+    ) -> None:
         add = self._commands.add
         for name, text, keys, picture in (
             ("box", self.tr("Add a &box"), ["B"], "box"),
-            ("line", self.tr("Draw a &line"), ["Shift+L"], "line"),
-            ("zone", self.tr("Draw a &zone"), ["Shift+Z"], "zone"),
-            ("blur", self.tr("Draw a &hidden region"), ["Shift+H"], "blur"),
+            ("line", self.tr("Draw a &line"), DRAWING_KEYS["line"], "line"),
+            ("zone", self.tr("Draw a &zone"), DRAWING_KEYS["zone"], "zone"),
+            ("blur", self.tr("Draw a &hidden region"), DRAWING_KEYS["blur"], "blur"),
         ):
             add(f"recording.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys, owner=page,
                 scope="recording", picture=picture, checkable=True)  # fmt: skip
@@ -67,6 +75,8 @@ class RecordingTools(QObject):
         add("recording.unselect", leave, self._unselect, keys=["Escape"], owner=page, scope="recording")
         add("recording.again", self.tr("&Annotate again with the settings of now"), annotate_again, owner=page,
             scope="recording", picture="retry")  # fmt: skip
+        add("recording.range", self.tr("Annotate only from the &in mark to the out mark"), annotate_range, owner=page,
+            scope="recording", picture="range")  # fmt: skip
         add("recording.export", self.tr("&Export\N{HORIZONTAL ELLIPSIS}"), export, keys=["Ctrl+E"], owner=page,
             scope="recording", picture="export")  # fmt: skip
 
@@ -77,10 +87,10 @@ class RecordingTools(QObject):
         bar.setIconSize(QSize(20, 20))
         groups = (
             ("undo", "redo"),
-            ("merge", "split", "class", "relabel", "delete", "delete_here", "box"),
+            ("merge", "split", "class", "relabel", "delete", "delete_here", "interpolate", "box"),
             ("line", "zone", "blur"),
             ("follow", "solo", "inspect", "heat"),
-            ("again", "export"),
+            ("mark_in", "mark_out", "range", "again", "export"),
         )
         for number, names in enumerate(groups):
             if number:
@@ -100,12 +110,18 @@ class RecordingTools(QObject):
         chosen = recording is not None and bool(recording.selected)
         if recording is not None and not recording.soloed:
             self._commands["recording.solo"].setChecked(False)
+        closed = "" if recording is not None else self.tr("Open a recording first.")
+        unselected = self.tr("Select a track first: click its box, its bar or its row.")
         for name in ("follow", "solo"):
-            action = self._commands[f"recording.{name}"]
-            action.setEnabled(chosen or action.isChecked())
+            on = chosen or self._commands[f"recording.{name}"].isChecked()
+            self._commands.offer(f"recording.{name}", closed or ("" if on else unselected))
         for name in ("line", "zone", "blur", "inspect", "again"):
-            self._commands[f"recording.{name}"].setEnabled(recording is not None)
-        self._commands["recording.export"].setEnabled(recording is not None and recording.overview is not None)
+            self._commands.offer(f"recording.{name}", closed)
+        ready = recording is not None and recording.overview is not None
+        self._commands.offer("recording.export", closed or ("" if ready else self.tr("Nothing is annotated yet.")))
+        marked = recording is not None and recording.player.loop_range is not None
+        marks = self.tr("Mark the first frame of the range with Shift+I and the last with Shift+O first.")
+        self._commands.offer("recording.range", closed or ("" if marked else marks))
 
     def follow_now(self) -> None:
         """Bring the selected track into the middle."""
@@ -168,6 +184,9 @@ class RecordingTools(QObject):
                 if other != name:
                     self._commands[f"recording.{other}"].setChecked(False)
             self._view.use_tool(name)
+            recording = self._recording()
+            if recording is not None:
+                recording.said.emit(drawing_hint(name))
         elif self._view.tool == name:
             self._view.use_tool("look")
 

@@ -31,6 +31,8 @@ class Transport(QWidget):
 
     held = pyqtSignal()
     """Hold the annotation, or go on with it."""
+    finished = pyqtSignal()
+    """What is annotated so far is to be the whole recording."""
 
     def __init__(self, actions: Sequence[QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -65,14 +67,20 @@ class Transport(QWidget):
             label.setMinimumWidth(LEAST_WORDS)  # words that grow never push the window wider
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(120)
+        self._bar.setMinimumWidth(24)
+        self._bar.setMaximumWidth(120)
         self._bar.setAccessibleName(self.tr("Annotated so far"))
         self._hold = QPushButton(self.tr("&Hold"))
         self._hold.setAutoDefault(False)
         self._hold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._hold.clicked.connect(self.held)
+        self._finish = QPushButton(self.tr("Finish &here"))
+        self._finish.setToolTip(self.tr("Ends the annotation: what is annotated so far is the whole recording"))
+        self._finish.setAutoDefault(False)
+        self._finish.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._finish.clicked.connect(self.finished)
         self.show_annotation(None, complete=False, frames=1)
-        for widget in (self._words, self._bar, self._hold):
+        for widget in (self._words, self._bar, self._hold, self._finish):
             layout.addWidget(widget)
             layout.addSpacing(6)
 
@@ -110,6 +118,8 @@ class Transport(QWidget):
         self._words.setProperty("role", "wrong" if problem else "quiet")
         self._bar.setVisible(running)
         self._hold.setVisible(running or bool(annotation is not None and not complete))
+        self._finish.setVisible(not self._hold.isHidden())
+        self._finish.setEnabled(self._hold.isEnabled())
         self._hold.setText(self.tr("&Hold") if running else self.tr("&Go on"))
         self._hold.setEnabled(annotation is None or not annotation.stopping)
         if problem:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gui.canvas.hit_testing import Shape
-from tracker.analytics import Analytics, LineRule, Rules, ZoneRule
+from tracker.analytics import Analytics, LineRule, Rules, ZoneRule, rules_to_toml
 from tracker.analytics.heat import HeatMap
 from tracker.types import Event, Tracks
 
@@ -19,6 +19,7 @@ __all__ = [
     "LiveCounts",
     "change_shapes",
     "rules_from_shapes",
+    "rules_text",
     "shapes_from_mapping",
     "shapes_from_rules",
     "shapes_to_mapping",
@@ -35,20 +36,30 @@ class CountRow:
     """Into the zone, or over the line to its left."""
     outward: int
     mean_dwell_s: float = 0.0
-
-    @property
-    def inside(self) -> int:
-        """Objects in the zone now."""
-        return self.inward - self.outward
+    inside: int = 0
+    """Objects in the zone now; in a recording, at the time shown."""
 
 
 def rules_from_shapes(shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
     """The core's rules for what is drawn; hidden regions count nothing."""
-    return Rules(
-        size=size,
-        line=tuple(LineRule(shape.name, shape.points[0], shape.points[1]) for shape in shapes if shape.kind == "line"),
-        zone=tuple(ZoneRule(shape.name, shape.points) for shape in shapes if shape.kind == "zone"),
-    )
+    return Rules(size=size, line=_lines(shapes), zone=_zones(shapes))
+
+
+def rules_text(shapes: Sequence[Shape]) -> str:
+    """Lines and zones as the TOML text that recordings keep; empty where there are none or they make no sense."""
+    try:
+        rules = Rules(line=_lines(shapes), zone=_zones(shapes))
+    except ValueError:  # such as a line without a length, from a settings file of another hand
+        return ""
+    return rules_to_toml(rules) if rules.line or rules.zone else ""
+
+
+def _lines(shapes: Sequence[Shape]) -> tuple[LineRule, ...]:
+    return tuple(LineRule(shape.name, shape.points[0], shape.points[1]) for shape in shapes if shape.kind == "line")
+
+
+def _zones(shapes: Sequence[Shape]) -> tuple[ZoneRule, ...]:
+    return tuple(ZoneRule(shape.name, shape.points) for shape in shapes if shape.kind == "zone")
 
 
 def change_shapes(rules: Rules, shapes: Sequence[Shape], size: tuple[int, int]) -> Rules:
@@ -143,7 +154,8 @@ class LiveCounts:
             for zone in analytics.zones:
                 name, left = zone.rule.name, self._left[zone.rule.name]
                 dwell = self._dwell_s[name] / left if left else 0.0
-                rows.append(CountRow("zone", name, self._entered[name], left, dwell))
+                entered = self._entered[name]
+                rows.append(CountRow("zone", name, entered, left, dwell, entered - left))
             return rows
 
     def heat(self) -> HeatMap | None:

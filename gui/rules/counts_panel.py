@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from PyQt6.QtCore import QRect, QSize, Qt, QTimer
+from PyQt6.QtCore import QRect, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainter, QPaintEvent
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
@@ -39,6 +39,9 @@ class Counted(Protocol):
 class CountsPanel(QWidget):
     """A table of the rules of a source or a recording, and its heat map."""
 
+    renamed = pyqtSignal(str, str)
+    """A line or zone of this name is to be called so."""
+
     def __init__(self, background: Background, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._background = background
@@ -50,7 +53,9 @@ class CountsPanel(QWidget):
         self._table.setHorizontalHeaderLabels(
             [self.tr("Line or zone"), self.tr("In"), self.tr("Out"), self.tr("Now / stay")]
         )
-        self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        edits = QAbstractItemView.EditTrigger
+        self._table.setEditTriggers(edits.DoubleClicked | edits.EditKeyPressed)
+        self._table.itemChanged.connect(self._changed)
         self._table.setTabKeyNavigation(False)
         self._table.setShowGrid(False)
         vertical, horizontal = self._table.verticalHeader(), self._table.horizontalHeader()
@@ -106,6 +111,10 @@ class CountsPanel(QWidget):
             self.refresh()
 
     def _fill(self, rows: list[CountRow]) -> None:
+        if self._table.state() == QAbstractItemView.State.EditingState:
+            self._rows = []  # after somebody has written the name
+            return
+        self._table.blockSignals(True)
         self._table.setRowCount(len(rows))
         for number, row in enumerate(rows):
             more = f"{row.inside} / {row.mean_dwell_s:.0f} s" if row.kind == "zone" else ""
@@ -113,7 +122,18 @@ class CountsPanel(QWidget):
                 item = QTableWidgetItem(text)
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                else:
+                    item.setToolTip(self.tr("Double-click or F2 gives it another name"))
                 self._table.setItem(number, column, item)
+        self._table.blockSignals(False)
+
+    def _changed(self, item: QTableWidgetItem) -> None:
+        """Somebody wrote another name; it is shown once it is taken."""
+        if not item.column() and item.row() < len(self._rows):
+            before = self._rows[item.row()].name
+            self._rows = []
+            self.renamed.emit(before, item.text())
 
     def _paint_heat(self, heat: HeatMap | None, image: Image | None) -> None:
         self._painted = heat, image

@@ -95,7 +95,7 @@ class App:
     def open_finished(self, window: Window, path: Path) -> PlayedRecording:
         """Open a recording that is annotated already."""
         recording = self.open(window, path)
-        self.until(lambda: recording.correctable)
+        self.until(lambda: recording.finished)
         return recording
 
     def show(self, recording: PlayedRecording, frame: int) -> None:

@@ -43,7 +43,7 @@ def test_a_small_window_stays_small_with_an_upright_video_of_a_long_name_and_eve
     def annotated() -> bool:
         words.append(window.recordings.transport.words)
         assert window.size() == SMALL, words[-1]
-        return recording.correctable
+        return recording.finished
 
     app.until(annotated)
     assert any(words)

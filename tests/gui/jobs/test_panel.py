@@ -42,7 +42,7 @@ def test_a_job_runs_to_its_end_the_next_one_waits_and_a_wrong_one_says_why(app: 
     window.open(str(app.folder / "out" / "archive" / "clip.sqlite"))
     recording = window.recordings.recording
     assert recording is not None
-    app.until(lambda: recording.correctable)
+    app.until(lambda: recording.finished)
 
 
 def test_a_running_job_is_cancelled_and_the_window_ends_it_when_it_closes(app: App, clip: Path) -> None:

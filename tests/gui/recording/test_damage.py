@@ -32,7 +32,7 @@ def test_every_frame_behind_damage_shows_its_own_boxes_at_its_own_time(app: App,
     window = app.start()
     for _ in range(2):  # annotated behind the player, then found finished
         recording = app.open(window, damaged)
-        app.until(lambda recording=recording: recording.correctable)
+        app.until(lambda recording=recording: recording.finished)
         overview = recording.overview
         assert overview is not None
         assert overview.last_frame + 1 < PROMISED, "some frames do not decode"

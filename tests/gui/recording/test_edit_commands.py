@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QInputDialog
 from PyQt6.sip import isdeleted
 
 from gui.recording.export_dialog import ExportDialog
@@ -38,7 +39,7 @@ def line_counts(events: list[Event]) -> tuple[int, int]:
 
 
 def test_corrections_are_saved_undone_done_again_exported_and_found_again(
-    finished: App, clip: Path, tmp_path: Path
+    finished: App, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = finished.start()
     page = window.recordings
@@ -47,7 +48,19 @@ def test_corrections_are_saved_undone_done_again_exported_and_found_again(
     assert recording.overview is not None
     keep, other = page.tracks.shown[:2]
 
+    asked: list[tuple[object, ...]] = []
+
+    def choose(*told: object, editable: bool) -> tuple[str, bool]:
+        asked.append(told)
+        return str(keep), len(asked) > 1
+
+    monkeypatch.setattr(QInputDialog, "getItem", choose)
     recording.select([keep, other])
+    page.corrections.merge()
+    finished.until(lambda: asked)
+    assert f"Tracks {keep}, {other} are visible together in" in str(asked[0][2])
+    finished.until(lambda: not window.background.busy)
+    assert rows_of(store) == original, "nothing is merged where nobody says whose boxes stay"
     finished.edit(window, page.corrections.merge)
     merged = rows_of(store)
     assert other not in page.tracks.shown
@@ -198,7 +211,7 @@ def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: Ap
     window.engine.change("overlay.blur_classes", [])
     finished.until(lambda: window.recorded_events.pictured > 0)
     window.recorded_events._activated(window.recorded_events._list.item(0))  # type: ignore[arg-type]
-    first = core_events(recording.store, line)[0].time
+    first = min(event.time for event in core_events(recording.store, line))
     finished.until(lambda: abs(recording.player.times[recording.player.index] - first) < 0.05)
 
     crossing = next(event.track_id for event in core_events(recording.store, line))

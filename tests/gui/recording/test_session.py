@@ -77,7 +77,7 @@ def test_opening_plays_at_once_while_the_timeline_fills(app: App, clip: Path) ->
     app.until(lambda: recording.player.index > 0)
     assert recording.annotation is not None
     filled: list[float] = []
-    app.until(lambda: filled.append(page.timeline.annotated_s) or recording.correctable)
+    app.until(lambda: filled.append(page.timeline.annotated_s) or recording.finished)
     app.until(lambda: page.timeline.annotated_s == pytest.approx(recording.player.times[-1]))
     assert filled == sorted(filled)
     app.until(lambda: page.transport.words == "")
@@ -111,13 +111,13 @@ def test_holding_an_annotation_and_going_on_never_waits(app: App, tmp_path: Path
     recording.stop_annotation()
     app.until(lambda: not recording.annotating)
     assert recording.annotation is not None
-    if recording.correctable:
+    if recording.finished:
         pytest.skip("this machine annotated 10 s of video before it was asked to hold")
     app.until(lambda: window.recordings.transport.words == "Annotation is held")
     recording.annotate_again()
     recording.annotate_again()
     app.until(lambda: recording.annotating)
-    app.until(lambda: recording.correctable)
+    app.until(lambda: recording.finished)
 
 
 def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: App, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: 
 
     again = app.start()
     recording = app.open(again, video)
-    app.until(lambda: recording.correctable)
+    app.until(lambda: recording.finished)
     ended = rows_of(store)
     assert ended[: len(begun)] == begun
 
