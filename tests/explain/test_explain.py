@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,12 +12,16 @@ import torch
 from torch import nn
 
 from tracker.cli import main
+from tracker.config import DetectorConfig
+from tracker.detect.engines.torch import TorchDetector
+from tracker.errors import ConfigError
+from tracker.explain.evidence import METHODS, QUANTITIES, Evidence, Method, Quantity, find_evidence
 from tracker.explain.features import draw_maps, feature_maps
-from tracker.explain.gradcam import find_evidence
 from tracker.explain.summary import summarise
-from tracker.nets.checkpoint import save_detector
+from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.video import open_source
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
 CARD = ModelCard(("disc", "box"), ANCHORS, input_size=128, confidence=0.001)
@@ -52,7 +58,7 @@ def test_evidence_covers_the_picture_and_leaves_the_network_as_it_was(network: Y
 
 
 def test_evidence_is_zero_where_the_map_says_nothing(network: YoloNet) -> None:
-    """Grad-CAM is a weighted sum of the map's channels: a map of zeros gives no heat at all."""
+    """An activation map is a weighted sum of the map's channels: a map of zeros gives no heat at all."""
 
     class Blind(nn.Module):
         strides = network.backbone.strides
@@ -68,9 +74,63 @@ def test_evidence_is_zero_where_the_map_says_nothing(network: YoloNet) -> None:
     assert evidence.heat.max() == 0
 
 
-def test_a_stride_without_a_map_is_refused(network: YoloNet) -> None:
-    with pytest.raises(ValueError, match="stride 64"):
-        find_evidence(network, CARD, scene(), np.zeros(4, np.float32), stride=64)
+@pytest.mark.parametrize(
+    ("method", "quantity"),
+    [*((method, "score") for method in METHODS), *(("layercam", quantity) for quantity in QUANTITIES)],
+)
+def test_every_method_explains_every_quantity(network: YoloNet, method: Method, quantity: Quantity) -> None:
+    box = np.array([70, 20, 110, 60], np.float32)
+    evidence = find_evidence(network, CARD, scene(), box, method=method, quantity=quantity)
+    assert evidence.heat.shape == (96, 128)
+    assert np.isfinite(evidence.heat).all()
+    assert evidence.heat.min() >= 0
+    assert 0 <= evidence.fraction_inside() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stride": 64}, "no map at stride 64 .* 8, 16, 32"),
+        ({"stride": 4}, "no map at stride 4"),
+        ({"method": "gradcamera"}, "no method 'gradcamera'; there are layercam"),
+        ({"quantity": "colour"}, "no quantity 'colour'; there are score"),
+    ],
+)
+def test_what_does_not_exist_is_refused(network: YoloNet, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        find_evidence(network, CARD, scene(), np.zeros(4, np.float32), **options)
+
+
+def test_the_fraction_inside_and_the_peak_are_those_of_the_heat() -> None:
+    heat = np.zeros((10, 20), np.float32)
+    heat[2:4, 5:10] = 0.5
+    heat[8, 15] = 1.0
+    evidence = Evidence(np.array([5, 2, 10, 4], np.float32), 0.9, 0, heat)
+    assert evidence.fraction_inside() == pytest.approx(5 / 6)
+    assert evidence.peak() == (15.5, 8.5)
+
+
+@pytest.mark.shared
+def test_the_heat_lies_on_the_people_it_explains(shared: Path) -> None:
+    """Of the default network's detections in a video it never saw; Grad-CAM's own heat lies elsewhere."""
+    network, card = load_detector(Path(__file__).parents[2] / "weights" / "sightline-nano.safetensors")
+    detector = TorchDetector((network, card), DetectorConfig(conf=0.8, device="cpu"))
+    inside: dict[str, list[float]] = {"layercam": [], "gradcam": []}
+    peaks = []
+    with contextlib.closing(open_source(shared / "data/video/vtest.avi", vid_stride=200)) as source:
+        for frame in source:
+            (found,) = detector.detect([frame.image])
+            for box in found.boxes[found.class_ids == card.labels.index("person")][:2]:
+                for method, fractions in inside.items():
+                    evidence = find_evidence(network, card, frame.image, box, method=method)  # type: ignore[arg-type]
+                    fractions.append(evidence.fraction_inside())
+                    if method == "layercam":
+                        x, y = evidence.peak()
+                        peaks.append(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+    assert len(peaks) >= 5
+    assert np.mean(inside["layercam"]) >= 0.55
+    assert np.mean(peaks) >= 0.8
+    assert np.mean(inside["gradcam"]) < np.mean(inside["layercam"])
 
 
 def test_feature_maps_are_the_backbones(network: YoloNet) -> None:
