@@ -37,6 +37,7 @@ class _Command:
 COMMANDS = {
     "demo": _Command("make a clip from two photographs, track it, write everything", ("tracker.commands.demo",)),
     "track": _Command("follow people and vehicles in a file, camera or stream", ("tracker.commands.track",)),
+    "watch": _Command("a set of cameras for months, without a window", ("tracker.commands.watch",)),
     "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
     "annotate": _Command("whole archives into stores and annotation files, resumed", ("tracker.commands.annotate",)),
     "export-annotations": _Command(

@@ -9,9 +9,10 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.engine.stages import SharedDetector, SharedEmbedder, live_detector, tracker_settings, warm_up
+from gui.engine.stages import SharedEmbedder, live_detector, tracker_settings, warm_up
 from gui.qt.background import Background
 from tracker.config import DetectorConfig, TrackerConfig, assign
+from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError
 from tracker.factory import Settings, floor_of, load_settings, make_embedder
 from tracker.protocols import Detector, Embed

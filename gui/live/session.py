@@ -16,7 +16,6 @@ from gui.engine.engine import Engine
 from gui.engine.explaining import explain_at
 from gui.engine.stages import LiveTracker
 from gui.live.notices import Notice, notices_of
-from gui.live.recorder import ClipKeeper, Recorder, save_snapshot
 from gui.live.source import WatchedSource
 from gui.qt.background import Background
 from gui.rules.counting import CountRow, LiveCounts
@@ -29,6 +28,7 @@ from tracker.runner import Progress, Runner
 from tracker.types import FrameResult, Image
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
+from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
 
 __all__ = ["Session", "SessionState"]
 

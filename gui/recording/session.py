@@ -13,7 +13,6 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from gui.canvas.hit_testing import Shape
 from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.engine import Engine
-from gui.live.recorder import save_snapshot
 from gui.qt.background import POLL_MS, Background
 from gui.qt.preferences import Preferences
 from gui.recording.annotation import Annotation, request_of_settings, request_of_store
@@ -32,6 +31,7 @@ from tracker.protocols import FrameSource
 from tracker.store import Edit, RecordingEditor, restore_copy
 from tracker.types import Frame, Image
 from tracker.video import open_source
+from tracker.watch.clips import save_snapshot
 
 __all__ = ["PlayedRecording"]
 

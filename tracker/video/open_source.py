@@ -79,10 +79,13 @@ def open_source(
     return CameraSource(text, vid_stride=vid_stride)
 
 
-def wait_for_source(open_it: Callable[[], FrameSource], *, stop: Event | None = None) -> FrameSource:
+def wait_for_source(
+    open_it: Callable[[], FrameSource], *, stop: Event | None = None, on_refusal: Callable[[str], None] | None = None
+) -> FrameSource:
     """What `open_it` opens, tried again with growing pauses, at most 2 s, while it does not answer.
 
-    Each new reason is logged. Raises what `open_it` raises once `stop` is set, and at once what waiting cannot mend.
+    Each new reason is logged and handed to `on_refusal`. Raises what `open_it` raises once `stop` is set, and at once
+    what waiting cannot mend.
     """
     stop, backoff, told = stop or Event(), Backoff(), ""
     while True:
@@ -92,6 +95,8 @@ def wait_for_source(open_it: Callable[[], FrameSource], *, stop: Event | None = 
             if str(error) != told:
                 told = str(error)
                 log.warning("%s Waiting for it.", error)
+                if on_refusal is not None:
+                    on_refusal(told)
             if not backoff.wait(stop):
                 raise
         else:

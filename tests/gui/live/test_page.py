@@ -15,12 +15,12 @@ from pytestqt.qtbot import QtBot
 
 from gui.canvas.hit_testing import Shape
 from gui.canvas.zoom_view import to_pixmap
-from gui.engine.stages import SharedDetector
 from gui.live.session import Session, SessionState
 from gui.window import Window
 from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
 from tests.gui.conftest import App, put_line
 from tracker.analytics import Analytics, LineRule, Rules
+from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks

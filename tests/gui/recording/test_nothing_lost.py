@@ -12,7 +12,6 @@ import pytest
 from PyQt6.QtWidgets import QMessageBox
 
 from gui.canvas.hit_testing import Shape
-from gui.live.recorder import ClipKeeper, Recorder
 from gui.recording import session as played
 from gui.recording.export_dialog import ExportDialog
 from gui.recording.store_reader import correct
@@ -25,6 +24,7 @@ from tracker.overlay import OverlayConfig
 from tracker.store import Recording
 from tracker.types import Detections, Event, Frame, FrameResult, Tracks
 from tracker.video import open_source
+from tracker.watch.clips import ClipKeeper, Recorder
 
 
 def test_closing_at_once_saves_every_correction_that_was_made(

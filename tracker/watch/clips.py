@@ -166,12 +166,21 @@ Wanted: TypeAlias = tuple[_Kept, OverlayConfig]
 
 
 class ClipKeeper:
-    """A sink that remembers the last seconds and writes a clip around every event: 5 s before it to 5 s after."""
+    """A sink that remembers the last seconds and writes a clip around every event, 5 s before to 5 s after."""
 
-    def __init__(self, name: str, config: OverlayConfig, folder: Callable[[], Path]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: OverlayConfig,
+        folder: Callable[[], Path],
+        *,
+        before_s: float = BEFORE_S,
+        after_s: float = AFTER_S,
+    ) -> None:
         self._name = name
         self._config = config
         self._folder = folder
+        self._before_s, self._after_s = before_s, after_s
         self._armed = False
         self._ring: deque[_Kept] = deque()
         self._clip: _Clip | None = None
@@ -199,18 +208,18 @@ class ClipKeeper:
         kept = _Kept(_to_jpeg(result.frame.image), _without_image(result))
         if result.events and self._clip is None:
             path = _free(self._folder() / f"{_stem(self._name)}-{result.events[0].kind}.mp4")
-            self._clip = _Clip(path, began=now)
+            self._clip = _Clip(path, began=now, after_s=self._after_s)
             self._clips = [clip for clip in self._clips if clip.alive] + [self._clip]
             for earlier in self._ring:
                 self._clip.add((earlier, self._config))
         if self._clip is not None:
             self._clip.add((kept, self._config))
             if result.events:
-                self._clip.until = now + AFTER_S
+                self._clip.until = now + self._after_s
             if now >= self._clip.until or now - self._clip.began > LONGEST_CLIP_S:
                 self._end()
         self._ring.append(kept)
-        while now - self._ring[0].result.frame.time > BEFORE_S:
+        while now - self._ring[0].result.frame.time > self._before_s:
             self._ring.popleft()
 
     def close(self) -> None:
@@ -230,10 +239,10 @@ class ClipKeeper:
 class _Clip:
     """One clip, encoded on a thread of its own so that the source is not held up."""
 
-    def __init__(self, path: Path, *, began: float) -> None:
+    def __init__(self, path: Path, *, began: float, after_s: float) -> None:
         self.path = path
         self.began = began
-        self.until = began + AFTER_S
+        self.until = began + after_s
         self._frames: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._encode, name="sightline-clip", daemon=True)
         self._thread.start()

@@ -1,0 +1,117 @@
+"""Every event once and in order, over an outage; within limits and hours."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.watch.test_event_store import EVENT
+from tracker.watch.alerts import AlertGate, AlertSender, deliver, message_of, signature_of
+from tracker.watch.camera_set import AlertConfig
+from tracker.watch.event_store import EventStore
+
+
+class Hook:
+    """A webhook that may be down, and answers 500 at times."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.bodies: list[bytes] = []
+        self.signatures: list[str | None] = []
+        self.failures = failures
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if owner.failures > 0:
+                    owner.failures -= 1
+                    self.send_error(500)
+                    return
+                owner.bodies.append(body)
+                owner.signatures.append(self.headers["X-Sightline-Signature"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._http.server_address[1]}/hook"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_every_event_arrives_once_and_in_order_over_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_WEBHOOK_SECRET", "key")
+    hook = Hook(failures=4)
+    store = EventStore(tmp_path / "events.sqlite")
+    alert = AlertConfig(webhook=hook.address)
+    sender = AlertSender("a", alert, store, pause_s=0.05)
+    for number in range(5):
+        store.add(replace(EVENT, time=EVENT.time + number), ["a"])
+    sender.start()
+    until(lambda: store.waiting() == 0)
+    sender.stop()
+    assert [json.loads(body)["event"] for body in hook.bodies] == [1, 2, 3, 4, 5]
+    assert hook.signatures == [signature_of(body, "key") for body in hook.bodies]
+    hook.close()
+    store.close()
+
+
+def test_what_nobody_answers_waits_for_the_next_start(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "events.sqlite")
+    store.add(EVENT, ["a"])
+    sender = AlertSender("a", AlertConfig(webhook="http://127.0.0.1:9/"), store, pause_s=0.05)
+    sender.start()
+    until(lambda: sender.failing)
+    sender.stop()
+    assert store.waiting() == 1
+    store.close()
+
+
+def test_filters_quiet_hours_and_limits() -> None:
+    now = [0.0]
+    alerts = [
+        AlertConfig(webhook="http://a/", at_most_per_minute=2),
+        AlertConfig(webhook="http://b/", cameras=("yard",)),
+        AlertConfig(webhook="http://c/", kinds=("line",), classes=("person",)),
+        AlertConfig(webhook="http://d/", quiet="00:00-23:59"),
+    ]
+    gate = AlertGate(alerts, clock=lambda: now[0])
+    names = list(gate.alerts)
+    noon = time.mktime((2026, 11, 28, 12, 0, 0, 0, 0, -1))
+    event = replace(EVENT, time=noon)
+    assert gate.raised_by(event) == [names[0]]
+    assert gate.raised_by(replace(event, camera="yard", kind="line")) == names[:3]
+    assert gate.raised_by(event) == []
+    assert gate.left_out == 1
+    now[0] = 61
+    assert gate.raised_by(event) == [names[0]]
+
+
+def test_a_command_gets_the_event_as_arguments_not_through_a_shell(tmp_path: Path) -> None:
+    script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+    out = tmp_path / "told.txt"
+    alert = AlertConfig(command=(sys.executable, "-c", script, str(out), "{camera}: {kind} {name} {other}"))
+    deliver(alert, replace(EVENT, name="$(touch x); door"))
+    assert out.read_text() == "gate: zone-enter $(touch x); door {other}"
+    assert message_of(EVENT)["time"] == "2023-11-14T22:13:20.250+00:00"

@@ -1,0 +1,70 @@
+"""Events that survive restarts, are found again, and wait to be told."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tracker.errors import FormatError
+from tracker.watch.event_store import EventStore, StoredEvent
+
+EVENT = StoredEvent(0, "gate", "zone-enter", "door", "person", 3, 1_700_000_000.25, 1.0)
+
+
+def filled(path: Path) -> EventStore:
+    store = EventStore(path)
+    for number in range(6):
+        camera = "gate" if number % 2 else "yard"
+        store.add(
+            replace(EVENT, camera=camera, time=EVENT.time + number, label="car" if number == 5 else "person"), ["a"]
+        )
+    return store
+
+
+def test_events_are_found_by_camera_class_zone_and_time(tmp_path: Path) -> None:
+    filled(tmp_path / "events.sqlite").close()
+    store = EventStore(tmp_path / "events.sqlite")
+    assert [event.event for event in store.search()] == [6, 5, 4, 3, 2, 1]
+    assert [event.event for event in store.search(camera="gate")] == [6, 4, 2]
+    assert [event.event for event in store.search(camera="gate", label="car")] == [6]
+    assert [event.event for event in store.search(name="door", since=EVENT.time + 1, until=EVENT.time + 3)] == [3, 2]
+    assert store.search(name="gone") == []
+    store.close()
+
+
+def test_messages_wait_in_order_over_a_restart(tmp_path: Path) -> None:
+    filled(tmp_path / "events.sqlite").close()
+    store = EventStore(tmp_path / "events.sqlite")
+    told = []
+    while (message := store.next_message("a")) is not None:
+        told.append(message[1].event)
+        store.told(message[0])
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert store.waiting() == 0
+    store.close()
+
+
+def test_the_table_guards_what_a_spreadsheet_would_compute(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "events.sqlite")
+    store.add(replace(EVENT, name="=1+1", label='a "quoted", one'))
+    store.mark(1)
+    assert store.write_csv(tmp_path / "events.csv") == 1
+    (row,) = csv.DictReader((tmp_path / "events.csv").read_text().splitlines())
+    assert row["name"] == "'=1+1"
+    assert row["class"] == 'a "quoted", one'
+    assert row["time"] == "2023-11-14T22:13:20.250+00:00"
+    assert row["marked"] == "1"
+    store.close()
+
+
+def test_a_stranger_file_is_no_store(tmp_path: Path) -> None:
+    filled(tmp_path / "events.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "events.sqlite")) as connection:
+        connection.execute("CREATE TRIGGER sly AFTER INSERT ON events BEGIN DELETE FROM outbox; END")
+    with pytest.raises(FormatError, match="not a store of events"):
+        EventStore(tmp_path / "events.sqlite")

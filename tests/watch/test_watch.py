@@ -1,0 +1,119 @@
+"""A whole set of cameras: events, clips, health, and ends of all kinds."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.annotate.tiny import write_network
+from tests.video.cameras import MjpegCamera
+from tests.watch.test_alerts import until
+from tests.world import FakeSource, ScriptedDetector, World
+from tracker.analytics import Rules, ZoneRule
+from tracker.detect.shared_detector import SharedDetector
+from tracker.factory import Settings
+from tracker.protocols import FrameSource
+from tracker.video import FileSource
+from tracker.watch.camera_set import CameraConfig, CameraSet
+from tracker.watch.watch import SetWatch
+
+ROOT = Path(__file__).parents[2]
+ZONE = Rules(zone=(ZoneRule("middle", ((200, 0), (400, 0), (400, 360), (200, 360))),))
+
+
+def watched(folder: Path, *cameras: CameraConfig) -> SetWatch:
+    def open_fake(_: CameraConfig) -> FrameSource:
+        return FakeSource(World(seconds=60), live=True)
+
+    detector = SharedDetector(ScriptedDetector(World(seconds=60)))
+    return SetWatch(CameraSet(cameras, folder), Settings(), detector=detector, open_source=open_fake)
+
+
+def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
+    watch = watched(tmp_path, CameraConfig("gate", "0", rules=ZONE, before_s=0.5, after_s=1.0))
+    watch.start()
+    until(lambda: len(watch.store.search(kind="zone-enter")) >= 2)
+    assert watch.health()[0]
+    assert 'sightline_camera_up{camera="gate"} 1' in watch.metrics()
+    assert watch.stop()
+    events = watch.store.search(camera="gate", kind="zone-enter", name="middle")
+    assert {event.label for event in events} <= {"person", "car"}
+    assert abs(events[0].time - time.time()) < 60
+    clips = {event.clip for event in events if event.clip}
+    assert clips
+    for clip in clips:
+        until(lambda clip=clip: Path(clip).is_file() and Path(clip).stat().st_size > 0)  # type: ignore[misc]
+    assert watch.store.search(kind="live")
+
+
+def test_a_camera_recorded_without_end_fills_files_of_some_length(tmp_path: Path) -> None:
+    watch = watched(tmp_path, CameraConfig("yard", "0", record="continuous", segment_s=10.0))
+    watch.start()
+    until(lambda: len(list((tmp_path / "yard").glob("*.mp4"))) >= 2)
+    assert watch.stop()
+    first = min((tmp_path / "yard").glob("*.mp4"), key=lambda path: path.stat().st_mtime)
+    frames = list(FileSource(first))
+    assert 9.5 < frames[-1].time - frames[0].time < 10.5
+
+
+def test_a_camera_that_fails_is_begun_anew_while_others_go_on(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def open_some(camera: CameraConfig) -> FrameSource:
+        opened.append(camera.name)
+        fails = 5 if camera.name == "bad" else None
+        return FakeSource(World(seconds=60), live=True, fails_at=fails)
+
+    cameras = CameraSet((CameraConfig("bad", "0", record="never"), CameraConfig("good", "1", record="never")), tmp_path)
+    detector = SharedDetector(ScriptedDetector(World(seconds=60)))
+    watch = SetWatch(cameras, Settings(), detector=detector, open_source=open_some)
+    watch.start()
+    until(lambda: opened.count("bad") >= 2)
+    readings = {reading.name: reading for reading in watch.readings()}
+    assert readings["good"].link == "live"
+    assert not watch.health()[0]
+    assert watch.stop()
+    assert [event.name for event in watch.store.search(camera="bad", kind="lost")][:1] == [
+        "unforeseen RuntimeError: the source broke"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's here")
+def test_the_command_watches_until_it_is_told_to_end(tmp_path: Path) -> None:
+    network = write_network(tmp_path / "tiny.onnx")
+    with MjpegCamera(10) as camera:
+        (tmp_path / "cameras.toml").write_text(
+            f'[[camera]]\nname = "gate"\naddress = "{camera.address}"\nrecord = "continuous"\n'
+            '[[camera]]\nname = "dead"\naddress = "http://127.0.0.1:9/x"\n'
+        )
+        command = [sys.executable, str(ROOT / "main.py"), "watch", str(tmp_path / "cameras.toml")]
+        command += ["--listen", "127.0.0.1:0", "--model", str(network), "--progress", "none"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rsplit(" ", 1)[1])
+
+        def health() -> dict[str, dict[str, str]]:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                    tree = json.load(answer)
+            except urllib.error.HTTPError as unwell:
+                tree = json.load(unwell)
+            return tree["cameras"]  # type: ignore[no-any-return]
+
+        until(lambda: health()["gate"]["link"] == "live")
+        until(lambda: health()["dead"]["link"] == "refused")
+        assert "Connection refused" in health()["dead"]["problem"]
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 143, errors
+    assert "gate:" in output
+    (video,) = (tmp_path / "recordings" / "gate").glob("*.mp4")
+    assert len(list(FileSource(video))) > 5

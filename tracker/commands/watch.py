@@ -1,0 +1,100 @@
+"""`watch`: the cameras of a file, without a window and for months; records, keeps events, tells somebody.
+
+As a service (systemd): ExecStart=sightline watch /etc/sightline/cameras.toml, Restart=always, with the passwords in an
+EnvironmentFile. SIGTERM ends it cleanly with exit code 143.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tracker.commands.options import (
+    add_detector_options,
+    add_settings_options,
+    add_tracking_options,
+    settings_from,
+)
+from tracker.errors import ConfigError
+from tracker.watch import camera_set
+from tracker.watch.camera_set import read_cameras
+from tracker.watch.event_store import EventStore
+from tracker.watch.server import StatusServer
+from tracker.watch.watch import EVENTS_FILE, SetWatch
+
+__all__ = ["add_parsers"]
+
+TOLD_EVERY_S = 5.0
+GLANCE_S = 0.2
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add `watch`."""
+    parser = subparsers.add_parser(
+        "watch",
+        help="watch a set of cameras without a window",
+        description=__doc__,
+        epilog=f"FILE.toml: {camera_set.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("cameras", type=Path, metavar="FILE.toml", help="the cameras, and what is wanted of them")
+    listen = "where /healthz and /metrics answer, such as 127.0.0.1:9464; off by default"
+    parser.add_argument("--listen", metavar="HOST:PORT", help=listen)
+    parser.add_argument("--events-csv", type=Path, metavar="FILE.csv", help="write all events kept so far, and end")
+    add_detector_options(parser)
+    add_tracking_options(parser)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    cameras = read_cameras(options.cameras)
+    if options.events_csv is not None:
+        store = EventStore(cameras.folder / EVENTS_FILE)
+        sys.stdout.write(f"{store.write_csv(options.events_csv)} events: {options.events_csv}\n")
+        store.close()
+        return 0
+    settings = settings_from(options)
+    watch = SetWatch(cameras, settings)
+    server = None
+    if options.listen is not None:
+        server = StatusServer(*_host_and_port(options.listen), watch.health, watch.metrics)
+        sys.stdout.write(f"health and metrics: port {server.port}\n")
+        sys.stdout.flush()
+    watch.start()
+    try:
+        told = 0.0
+        while watch.running:
+            time.sleep(GLANCE_S)
+            if settings.output.progress == "json" and time.monotonic() - told > TOLD_EVERY_S:
+                told = time.monotonic()
+                sys.stdout.write(json.dumps({"time": round(time.time(), 3), **watch.health()[1]}) + "\n")
+                sys.stdout.flush()
+    finally:
+        watch.stop()
+        if server is not None:
+            server.close()
+        sys.stdout.write(_summary(watch) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _summary(watch: SetWatch) -> str:
+    lines = []
+    for reading in watch.readings():
+        frames = reading.progress.frames if reading.progress is not None else 0
+        lines.append(f"{reading.name}: {frames} frames, {reading.problem or reading.link}")
+    waiting = watch.store.waiting()
+    lines.append(f"events: {watch.store.path}" + (f"; {waiting} alerts wait for the next start" if waiting else ""))
+    return "\n".join(lines)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"--listen {text}: expected HOST:PORT, such as 127.0.0.1:9464")
+    return host.strip("[]") or "127.0.0.1", int(port)

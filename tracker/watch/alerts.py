@@ -1,0 +1,174 @@
+"""Telling somebody: every event once and in order, from threads that hold up nothing, over outages and restarts."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tracker.errors import TrackerError
+from tracker.video.address import redact
+from tracker.watch.camera_set import AlertConfig, in_span
+from tracker.watch.event_store import EventStore, StoredEvent
+
+__all__ = ["AlertGate", "AlertSender", "message_of", "signature_of"]
+
+log = logging.getLogger(__name__)
+
+SECRET_VARIABLE = "SIGHTLINE_WEBHOOK_SECRET"
+TIMEOUT_S = 10.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+GLANCE_S = 0.5
+MINUTE_S = 60.0
+
+Send = Callable[[AlertConfig, StoredEvent], None]
+"""Delivers one message. Raises OSError or subprocess.SubprocessError where it did not arrive."""
+
+
+class AlertGate:
+    """Which alerts an event raises, by their filters, quiet hours and limits."""
+
+    def __init__(self, alerts: Sequence[AlertConfig], clock: Callable[[], float] = time.time) -> None:
+        self._alerts = {name_of(place, alert): alert for place, alert in enumerate(alerts)}
+        self._recent: dict[str, deque[float]] = {name: deque() for name in self._alerts}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.left_out = 0
+        """Events that were not told because of a limit."""
+
+    @property
+    def alerts(self) -> dict[str, AlertConfig]:
+        """All alerts by name."""
+        return self._alerts
+
+    def raised_by(self, event: StoredEvent) -> list[str]:
+        """Names of the alerts that tell of this event."""
+        return [name for name, alert in self._alerts.items() if self._wants(alert, event) and self._has_room(name)]
+
+    def _wants(self, alert: AlertConfig, event: StoredEvent) -> bool:
+        filters = ((alert.cameras, event.camera), (alert.kinds, event.kind), (alert.classes, event.label))
+        if any(wanted and value not in wanted for wanted, value in filters):
+            return False
+        moment = time.localtime(event.time)
+        return not (alert.quiet and in_span(alert.quiet, 60 * moment.tm_hour + moment.tm_min))
+
+    def _has_room(self, name: str) -> bool:
+        now = self._clock()
+        with self._lock:
+            recent = self._recent[name]
+            while recent and now - recent[0] > MINUTE_S:
+                recent.popleft()
+            if len(recent) >= self._alerts[name].at_most_per_minute:
+                self.left_out += 1
+                return False
+            recent.append(now)
+            return True
+
+
+class AlertSender:
+    """Delivers what one alert has in the store, one message after the other, trying again for as long as it takes."""
+
+    def __init__(
+        self,
+        name: str,
+        alert: AlertConfig,
+        store: EventStore,
+        send: Send | None = None,
+        *,
+        pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
+        self._name, self._alert, self._store = name, alert, store
+        self._send = send or deliver
+        self._first_pause_s = pause_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sightline-alert", daemon=True)
+        self.failing = False
+        """Whether the last try did not arrive."""
+
+    def start(self) -> None:
+        """Begin with what is waiting."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is not delivered waits in the store."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause_s = self._first_pause_s
+        while not self._stop.is_set():
+            try:
+                message = self._store.next_message(self._name)
+                if message is None:
+                    self._stop.wait(GLANCE_S)
+                    continue
+                number, event = message
+                self._send(self._alert, event)
+                self._store.told(number)
+                self.failing, pause_s = False, self._first_pause_s
+            except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
+                if not self.failing:
+                    where = redact(self._alert.webhook) if self._alert.webhook else self._alert.command[0]
+                    log.warning("alert %s: not delivered (%s); it is tried again", where, type(error).__name__)
+                self.failing = True
+                self._stop.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def name_of(place: int, alert: AlertConfig) -> str:
+    """What an alert's messages are filed under: its target, whatever place it has in the file."""
+    target = alert.webhook or json.dumps(alert.command)
+    return f"{hashlib.sha256(target.encode()).hexdigest()[:16]}-{place}"
+
+
+def message_of(event: StoredEvent) -> dict[str, Any]:
+    """The event as it is told."""
+    return {
+        "event": event.event,
+        "camera": event.camera,
+        "kind": event.kind,
+        "name": event.name,
+        "class": event.label,
+        "track": event.track,
+        "time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds"),
+        "value": event.value,
+        "clip": event.clip,
+    }
+
+
+def signature_of(body: bytes, secret: str) -> str:
+    """What stands in X-Sightline-Signature: HMAC with SHA-256 over the body, in hexadecimal."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def deliver(alert: AlertConfig, event: StoredEvent) -> None:
+    """Post or run. Raises OSError or subprocess.SubprocessError where it failed."""
+    if alert.webhook:
+        body = json.dumps(message_of(event)).encode()
+        headers = {"Content-Type": "application/json", "X-Sightline-Event": str(event.event)}
+        if secret := os.environ.get(SECRET_VARIABLE):
+            headers["X-Sightline-Signature"] = signature_of(body, secret)
+        request = urllib.request.Request(alert.webhook, body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            answer.read(1024)
+        return
+    values = {key: str(value) for key, value in message_of(event).items()}
+    command = [_filled(part, values) for part in alert.command]
+    subprocess.run(command, timeout=TIMEOUT_S, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _filled(part: str, values: dict[str, str]) -> str:
+    """The argument with its fields filled in; other braces stay."""
+    for key, value in values.items():
+        part = part.replace(f"{{{key}}}", value)
+    return part

@@ -1,0 +1,214 @@
+"""A set of cameras as it stands in a TOML file, for the window and for `watch`.
+
+folder = "recordings"                     # beside this file, unless it begins at a root
+[retention]
+days = 14
+gigabytes = 50
+[[camera]]
+name = "gate"
+address = "rtsp://192.168.1.20/stream1"   # never with its password
+user = "viewer"                           # its password: SIGHTLINE_PASSWORD_GATE, or the system's keyring
+classes = ["person", "car"]
+record = "event"                          # never, event or continuous
+schedule = "07:00-19:00"
+blur_classes = ["person"]
+[camera.rules]                            # as of `annotate --rules`
+[[camera.rules.zone]]
+name = "door"
+polygon = [[10, 10], [300, 10], [300, 200]]
+[[alert]]
+webhook = "https://example.org/hook"      # or command = ["notify-send", "{camera}: {kind} {name}"]
+cameras = ["gate"]
+kinds = ["zone-enter"]
+quiet = "22:00-06:00"
+at_most_per_minute = 6
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from tracker.analytics import Rules
+from tracker.config import build, read_settings
+from tracker.errors import ConfigError
+from tracker.paths import safe_name
+from tracker.video.address import is_address, redact
+
+__all__ = ["AlertConfig", "CameraConfig", "CameraSet", "RetentionConfig", "address_of", "read_cameras"]
+
+_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraConfig:
+    """One camera, and what is wanted of it."""
+
+    name: str
+    """What its recordings and events are called."""
+    address: str
+    """Where it is: an address without password, a camera's number or name, or a file."""
+    user: str = ""
+    """Who signs in; the password comes from SIGHTLINE_PASSWORD_NAME or the system's keyring."""
+    classes: tuple[str, ...] = ()
+    """Classes that are followed; empty follows all."""
+    record: Literal["never", "event", "continuous"] = "event"
+    """What is recorded."""
+    schedule: str = ""
+    """Hours in which it is recorded, as 07:00-19:00; empty records at all hours."""
+    before_s: float = 5.0
+    """Seconds before an event that its clip begins."""
+    after_s: float = 5.0
+    """Seconds after the last event that its clip ends."""
+    segment_s: float = 600.0
+    """Length of the files of a continuous recording."""
+    blur_classes: tuple[str, ...] = ()
+    """Classes that are made unrecognisable in everything that is kept."""
+    blur_regions: tuple[tuple[float, float, float, float], ...] = ()
+    """Rectangles that are always unrecognisable: left, top, right, bottom as shares of width and height."""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    """What carries an RTSP stream."""
+    rules: Rules = field(default_factory=Rules)
+    """Lines, zones and speeds that make events."""
+
+    def __post_init__(self) -> None:
+        if not self.name or safe_name(self.name) != self.name:
+            raise ValueError(f"camera {self.name!r}: a name has letters, digits, blanks, dots and hyphens")
+        if is_address(self.address) and urlsplit(self.address).password:
+            shown, variable = redact(self.address), password_variable(self.name)
+            raise ValueError(f"camera {self.name}: {shown}: leave the password out; set {variable}")
+        if self.schedule:
+            in_span(self.schedule, 0)
+        if not 0 <= self.before_s <= 60 or not 1 <= self.after_s <= 600 or not 10 <= self.segment_s <= 86_400:
+            raise ValueError(
+                f"camera {self.name}: before_s must be 0 to 60, after_s 1 to 600 and segment_s 10 to 86400 seconds"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long recordings are kept; the oldest go first, marked events never."""
+
+    days: float | None = None
+    """Days after which a recording is deleted."""
+    gigabytes: float | None = None
+    """Size that all recordings together may have."""
+
+    def __post_init__(self) -> None:
+        for name in ("days", "gigabytes"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1e6:
+                raise ValueError(f"{name} must be more than 0, found {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertConfig:
+    """Who is told of which events."""
+
+    webhook: str = ""
+    """Address that the event is posted to as JSON, signed where SIGHTLINE_WEBHOOK_SECRET is set."""
+    command: tuple[str, ...] = ()
+    """Program and arguments that are run; {camera}, {kind}, {name}, {class} and {time} are filled in."""
+    cameras: tuple[str, ...] = ()
+    """Cameras it is for; empty for all."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of events, such as line or zone-enter; empty for all."""
+    classes: tuple[str, ...] = ()
+    """Classes it is for; empty for all."""
+    quiet: str = ""
+    """Hours in which nobody is told, as 22:00-06:00."""
+    at_most_per_minute: int = 60
+    """Events beyond that in a minute are left out and counted."""
+
+    def __post_init__(self) -> None:
+        if bool(self.webhook) == bool(self.command):
+            raise ValueError("an alert has either a webhook or a command")
+        if self.webhook and not self.webhook.startswith(("http://", "https://")):
+            raise ValueError(f"webhook {self.webhook[:80]!r}: expected an http:// or https:// address")
+        if self.quiet:
+            in_span(self.quiet, 0)
+        if self.at_most_per_minute < 1:
+            raise ValueError("at_most_per_minute must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSet:
+    """Everything that is watched together."""
+
+    camera: tuple[CameraConfig, ...]
+    """The cameras."""
+    folder: Path = Path("recordings")
+    """Where recordings and events go."""
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    """How long recordings are kept."""
+    alert: tuple[AlertConfig, ...] = ()
+    """Who is told of what."""
+
+    def __post_init__(self) -> None:
+        names = [camera.name.casefold() for camera in self.camera]
+        if not names:
+            raise ValueError("no [[camera]] in it")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two cameras are called {twice.pop()!r}")
+        known = {camera.name for camera in self.camera}
+        for alert in self.alert:
+            if unknown := set(alert.cameras) - known:
+                raise ValueError(f"alert: no camera is called {unknown.pop()!r}")
+
+
+def read_cameras(path: Path) -> CameraSet:
+    """The set in a TOML file, its folder found from there. Raises ConfigError for what makes no sense."""
+    tables = read_settings(path)
+    if "folder" not in tables:
+        tables["folder"] = "recordings"
+    if isinstance(tables["folder"], str):
+        tables["folder"] = str(path.absolute().parent / tables["folder"])
+    if "camera" not in tables:
+        raise ConfigError(f"{path}: no [[camera]] in it; see `sightline watch --help`")
+    return build(CameraSet, tables, str(path))
+
+
+def address_of(camera: CameraConfig) -> str:
+    """Where to connect, with the password. Raises ConfigError where a user is named and no password is found."""
+    if not camera.user or not is_address(camera.address):
+        return camera.address
+    variable = password_variable(camera.name)
+    password = os.environ.get(variable) or _from_keyring(camera)
+    if password is None:
+        raise ConfigError(
+            f"camera {camera.name}: no password for {camera.user!r}. Set {variable}, or keep it in the system's "
+            f"keyring (keyring set sightline {camera.name!r})"
+        )
+    scheme, _, rest = camera.address.partition("://")
+    return f"{scheme}://{quote(camera.user, safe='')}:{quote(password, safe='')}@{rest}"
+
+
+def password_variable(name: str) -> str:
+    """The environment variable that may hold a camera's password."""
+    return "SIGHTLINE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
+
+
+def in_span(span: str, minute_of_day: int) -> bool:
+    """Whether a minute of the day lies in a span such as 22:00-06:00. Raises ValueError for a span that is none."""
+    match = _SPAN.fullmatch(span)
+    if match is None:
+        raise ValueError(f"{span!r}: expected hours as 07:00-19:00")
+    begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
+    begin, end = 60 * begin_hour + begin_minute, 60 * end_hour + end_minute
+    if begin <= end:
+        return begin <= minute_of_day < end
+    return minute_of_day >= begin or minute_of_day < end
+
+
+def _from_keyring(camera: CameraConfig) -> str | None:
+    try:
+        import keyring
+    except ImportError:
+        return None
+    found: str | None = keyring.get_password("sightline", camera.name)
+    return found

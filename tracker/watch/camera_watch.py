@@ -1,0 +1,248 @@
+"""One camera under watch: waited for, run, recorded by its rule, its events kept; it never gives up by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tracker.analytics import Analytics
+from tracker.detect.classes import choose_classes
+from tracker.detect.shared_detector import SharedDetector
+from tracker.errors import ConfigError, TrackerError
+from tracker.factory import Settings, make_embedder
+from tracker.overlay import OverlayConfig
+from tracker.pipeline import Pipeline
+from tracker.protocols import FrameSource
+from tracker.runner import Progress, Runner
+from tracker.track.engine import TrackingEngine
+from tracker.types import Detections, FrameResult, Image
+from tracker.video import open_source, wait_for_source
+from tracker.video.backoff import Backoff
+from tracker.watch.camera_set import CameraConfig, address_of, in_span
+from tracker.watch.clips import ClipKeeper, Recorder
+from tracker.watch.event_store import StoredEvent
+
+__all__ = ["CameraReading", "CameraWatch"]
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.25
+STOP_S = 3.0
+
+OpenSource = Callable[[CameraConfig], FrameSource]
+KeepEvent = Callable[[StoredEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReading:
+    """How a camera stands, for health checks and metrics."""
+
+    name: str
+    link: str
+    """connecting, live, stalled, lost, refused, or ended."""
+    problem: str
+    progress: Progress | None
+    frame_age_s: float | None
+    """Seconds since a frame was done; None before the first."""
+
+
+def open_camera(camera: CameraConfig) -> FrameSource:
+    """The camera's source, opened."""
+    return open_source(address_of(camera), rtsp_transport=camera.rtsp_transport)
+
+
+class CameraWatch:
+    """Runs one camera on threads of its own until `stop`; after any error it begins anew, with growing pauses."""
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        settings: Settings,
+        detector: SharedDetector,
+        folder: Path,
+        keep_event: KeepEvent,
+        *,
+        open_source: OpenSource = open_camera,
+    ) -> None:
+        self.camera = camera
+        self._settings = settings
+        self._detector = _OfClasses(detector, camera)
+        self._folder = folder / camera.name
+        self._keep_event = keep_event
+        self._open_source = open_source
+        self._overlay = OverlayConfig(blur_classes=camera.blur_classes, blur_regions=camera.blur_regions)
+        self._stop = threading.Event()
+        self._runner: Runner | None = None
+        self._problem = ""
+        self._link = "connecting"
+        self._last_done: float | None = None
+        self._clips: ClipKeeper | None = None
+        self._thread = threading.Thread(target=self._run, name=f"sightline-watch-{camera.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon; recordings are finished."""
+        self._stop.set()
+        runner = self._runner
+        if runner is not None:
+            runner.stop()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended by then."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def reading(self) -> CameraReading:
+        """How it stands now."""
+        runner = self._runner
+        age = None if self._last_done is None else time.monotonic() - self._last_done
+        return CameraReading(
+            self.camera.name, self._link, self._problem, runner.progress() if runner is not None else None, age
+        )
+
+    def _run(self) -> None:
+        backoff = Backoff(1.0, 30.0)
+        while not self._stop.is_set():
+            try:
+                self._run_once()
+                if self._link == "ended":
+                    return
+                backoff.reset()
+            except TrackerError as error:
+                self._note("refused" if self._runner is None else "lost", str(error))
+            except Exception as error:
+                log.exception("camera %s", self.camera.name)
+                self._note("lost", f"unforeseen {type(error).__name__}: {error}")
+            if not backoff.wait(self._stop):
+                return
+
+    def _run_once(self) -> None:
+        source = wait_for_source(
+            lambda: self._open_source(self.camera),
+            stop=self._stop,
+            on_refusal=lambda reason: self._note("refused", reason),
+        )
+        sinks = self._recorders()
+        try:
+            analytics = Analytics(
+                self.camera.rules, self._detector.labels, width=source.info.width, height=source.info.height
+            )
+            tracker = self._settings.tracker
+            if not self._settings.own_scores:
+                tracker = tracker.for_threshold(self._detector.conf)
+            pipeline = Pipeline(
+                self._detector, TrackingEngine(tracker), embed=make_embedder(self._settings), analyse=analytics
+            )
+            runner = self._runner = Runner(source, pipeline, sinks, on_result=self._took)
+        except BaseException:
+            source.close()
+            raise
+        runner.start()
+        while True:
+            progress = runner.wait(timeout_s=POLL_S)
+            self._note(progress.link or "live", "")
+            if self._stop.is_set():
+                runner.stop()
+            if not runner.running:
+                break
+        runner.wait(timeout_s=STOP_S)
+        self._note("ended", "")
+
+    def _recorders(self) -> list[ClipKeeper | _Continuous]:
+        camera = self.camera
+        self._clips = None
+        if camera.record == "never":
+            return []
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if camera.record == "continuous":
+            return [_Continuous(camera, self._overlay, self._folder)]
+        clips = self._clips = ClipKeeper(
+            camera.name, self._overlay, lambda: self._folder, before_s=camera.before_s, after_s=camera.after_s
+        )
+        return [clips]
+
+    def _took(self, result: FrameResult) -> None:
+        """On the runner's thread, after the frame has been recorded."""
+        self._last_done = time.monotonic()
+        if self._clips is not None:
+            self._clips.arm(armed=_recorded_now(self.camera))
+        now = time.time()
+        clip = self._clips.current if self._clips is not None else None
+        for event in result.events:
+            label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
+            moment = now - max(0.0, result.frame.time - event.time)
+            self._tell(event.kind, event.name, label, event.track_id, moment, event.value, str(clip or ""))
+
+    def _note(self, link: str, problem: str) -> None:
+        """A new state of the camera is an event too."""
+        if (link, problem) != (self._link, self._problem):
+            changed = link != self._link
+            self._link, self._problem = link, problem
+            if changed:
+                self._tell(link, problem, "", 0, time.time(), 0.0, "")
+
+    def _tell(self, kind: str, name: str, label: str, track: int, moment: float, value: float, clip: str) -> None:
+        try:
+            self._keep_event(StoredEvent(0, self.camera.name, kind, name, label, track, moment, value, clip))
+        except TrackerError as error:
+            log.warning("camera %s: %s", self.camera.name, error)
+
+
+class _OfClasses:
+    """The shared detector, of which a camera wants some classes only."""
+
+    def __init__(self, detector: SharedDetector, camera: CameraConfig) -> None:
+        self._detector = detector
+        self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
+        self._classes = choose_classes(camera.classes, detector.labels)
+        unknown = set(camera.blur_classes) - set(detector.labels)
+        if unknown:
+            raise ConfigError(f"camera {camera.name}: blur_classes: the network knows no {unknown.pop()!r}")
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """What is wanted of each image."""
+        found = self._detector.detect(images)
+        if self._classes is None:
+            return found
+        return [detections[np.isin(detections.class_ids, self._classes)] for detections in found]
+
+
+class _Continuous:
+    """A sink that records without end, in files of a certain length, at the hours wanted."""
+
+    def __init__(self, camera: CameraConfig, overlay: OverlayConfig, folder: Path) -> None:
+        self._camera, self._folder = camera, folder
+        self._recorder = Recorder(camera.name, overlay)
+        self._retry_at = 0.0
+
+    def write(self, result: FrameResult) -> None:
+        recorder = self._recorder
+        if recorder.recording and (recorder.seconds >= self._camera.segment_s or not _recorded_now(self._camera)):
+            recorder.stop()
+        if not recorder.recording and _recorded_now(self._camera) and time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + 5.0  # a full disk is tried again, not at every frame
+            try:
+                recorder.start(self._folder, annotated=False, raw=True)
+                self._retry_at = 0.0
+            except TrackerError as error:
+                log.warning("camera %s: %s", self._camera.name, error)
+        recorder.write(replace(result, canvas=None))
+
+    def close(self) -> None:
+        self._recorder.stop()
+
+    discard = close
+
+
+def _recorded_now(camera: CameraConfig) -> bool:
+    moment = time.localtime()
+    return not camera.schedule or in_span(camera.schedule, 60 * moment.tm_hour + moment.tm_min)

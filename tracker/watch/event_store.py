@@ -1,0 +1,205 @@
+"""What happened, over all cameras and restarts: one SQLite file that is searched, and that alerts are queued in.
+
+events  event, camera, kind, name, class, track, time, value, clip, marked    time in seconds since 1970
+outbox  message, alert, event, due                                            what is still to be told, in order
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import FormatError, SinkError
+
+__all__ = ["EventStore", "StoredEvent"]
+
+APPLICATION_ID = 0x53474C45  # "SGLE"
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 10.0
+TABLES = """
+CREATE TABLE events (
+    event INTEGER PRIMARY KEY, camera TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, class TEXT NOT NULL,
+    track INTEGER NOT NULL, time REAL NOT NULL, value REAL NOT NULL, clip TEXT NOT NULL, marked INTEGER NOT NULL
+);
+CREATE INDEX events_by_time ON events (time);
+CREATE TABLE outbox (
+    message INTEGER PRIMARY KEY, alert TEXT NOT NULL, event INTEGER NOT NULL
+);
+CREATE INDEX outbox_by_alert ON outbox (alert, message);
+"""
+COLUMNS = "event, camera, kind, name, class, track, time, value, clip, marked"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One thing that happened."""
+
+    event: int
+    camera: str
+    kind: str
+    """line, zone-enter, zone-leave, zone-dwell, speed, or a state of the camera: lost, live, refused, stalled."""
+    name: str
+    """The rule's name, or why the camera is in that state."""
+    label: str
+    """The object's class."""
+    track: int
+    time: float
+    """Seconds since 1970."""
+    value: float
+    clip: str = ""
+    """The recording that shows it."""
+    marked: bool = False
+    """Whether it is kept for ever."""
+
+
+class EventStore:
+    """Events of all cameras; any thread may write and read. Raises SinkError where it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise SinkError(f"{path}: cannot be opened for events: {error}. Choose another folder.") from error
+
+    def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> int:
+        """Keep an event and what is to be told of it, both or neither; its number."""
+        values = (event.camera, event.kind, event.name, event.label, event.track, event.time, event.value)
+        with self._transaction():
+            number = self._connection.execute(
+                f"INSERT INTO events ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, event.clip, int(event.marked)),
+            ).lastrowid
+            self._connection.executemany(
+                "INSERT INTO outbox (alert, event) VALUES (?, ?)", [(alert, number) for alert in alerts]
+            )
+        assert number is not None
+        return number
+
+    def search(
+        self,
+        *,
+        camera: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+        label: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 1000,
+    ) -> list[StoredEvent]:
+        """The newest events that fit all that is given, newest first."""
+        wanted: dict[str, str | float | None] = {"camera = ?": camera, "kind = ?": kind, "name = ?": name}
+        wanted |= {"class = ?": label, "time >= ?": since, "time < ?": until}
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        query = f"SELECT {COLUMNS} FROM events {where} ORDER BY time DESC, event DESC LIMIT ?"
+        return [_stored(row) for row in self._rows(query, (*given.values(), limit))]
+
+    def mark(self, event: int, *, marked: bool = True) -> None:
+        """Keep an event's recording for ever, or no more."""
+        with self._transaction():
+            self._connection.execute("UPDATE events SET marked = ? WHERE event = ?", (int(marked), event))
+
+    def marked_clips(self) -> set[str]:
+        """Recordings that are never deleted."""
+        return {clip for (clip,) in self._rows("SELECT DISTINCT clip FROM events WHERE marked AND clip != ''")}
+
+    def next_message(self, alert: str) -> tuple[int, StoredEvent] | None:
+        """The oldest message that this alert still has to tell, with its number."""
+        columns = ", ".join(f"events.{column}" for column in COLUMNS.split(", "))
+        query = (
+            f"SELECT message, {columns} FROM outbox JOIN events USING (event) WHERE alert = ? ORDER BY message LIMIT 1"
+        )
+        rows = self._rows(query, (alert,))
+        return (rows[0][0], _stored(rows[0][1:])) if rows else None
+
+    def told(self, message: int) -> None:
+        """A message has been delivered."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM outbox WHERE message = ?", (message,))
+
+    def waiting(self) -> int:
+        """Messages that are not yet delivered."""
+        return int(self._rows("SELECT count(*) FROM outbox")[0][0])
+
+    def write_csv(self, path: Path) -> int:
+        """All events as CSV, oldest first; how many. What begins like a formula is guarded by an apostrophe."""
+        count = 0
+        try:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(["event", "camera", "time", "kind", "name", "class", "track", "value", "clip", "marked"])
+                for raw in self._rows(f"SELECT {COLUMNS} FROM events ORDER BY time, event"):
+                    item = _stored(raw)
+                    moment = datetime.fromtimestamp(item.time, UTC).isoformat(timespec="milliseconds")
+                    texts = [guarded(text) for text in (item.camera, item.kind, item.name, item.label, item.clip)]
+                    camera, kind, name, label, clip = texts
+                    row = [item.event, camera, moment, kind, name, label, item.track, item.value, clip]
+                    rows.writerow([*row, int(item.marked)])
+                    count += 1
+        except OSError as error:
+            raise SinkError(f"{path}: cannot be written: {error.strerror}. Choose another folder.") from error
+        return count
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT type FROM sqlite_master")}
+        if not kinds:
+            connection.executescript(
+                f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif (application, version) != (APPLICATION_ID, SCHEMA_VERSION) or not kinds <= {"table", "index"}:
+            connection.close()
+            raise FormatError(f"{self.path}: not a store of events of this version. Move it away.")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise SinkError(f"{self.path}: the event cannot be kept: {error}. Free some space there.") from error
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+
+def guarded(text: str) -> str:
+    """The text as a spreadsheet shows it: what it would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _stored(row: Sequence[Any]) -> StoredEvent:
+    number, camera, kind, name, label, track, time, value, clip, marked = row
+    return StoredEvent(number, camera, kind, name, label, track, time, value, clip, bool(marked))

@@ -1,0 +1,148 @@
+"""All cameras of a set at once: one network, one store of events, alerts, retention, health."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tracker.detect.shared_detector import SharedDetector
+from tracker.errors import TrackerError
+from tracker.factory import Settings, floor_of, make_detector, usable_cores
+from tracker.watch.alerts import AlertGate, AlertSender
+from tracker.watch.camera_set import CameraSet
+from tracker.watch.camera_watch import CameraReading, CameraWatch, OpenSource, open_camera
+from tracker.watch.event_store import EventStore, StoredEvent
+from tracker.watch.retention import clear_out
+
+__all__ = ["EVENTS_FILE", "SetWatch"]
+
+log = logging.getLogger(__name__)
+
+EVENTS_FILE = "events.sqlite"
+RETENTION_EVERY_S = 60.0
+STALE_S = 10.0
+STOP_S = 5.0
+
+
+class SetWatch:
+    """Watches until `stop`."""
+
+    def __init__(
+        self,
+        cameras: CameraSet,
+        settings: Settings,
+        *,
+        detector: SharedDetector | None = None,
+        open_source: OpenSource = open_camera,
+    ) -> None:
+        self._set = cameras
+        tracker = settings.tracker
+        self._detector = detector or SharedDetector(
+            make_detector(
+                settings.detector, threads=usable_cores(), floor=floor_of(tracker), appearance=tracker.appearance
+            )
+        )
+        self.store = EventStore(cameras.folder / EVENTS_FILE)
+        self._gate = AlertGate(cameras.alert)
+        self._senders = [AlertSender(name, alert, self.store) for name, alert in self._gate.alerts.items()]
+        self._watches = [
+            CameraWatch(camera, settings, self._detector, cameras.folder, self._keep_event, open_source=open_source)
+            for camera in cameras.camera
+        ]
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_room, name="sightline-retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin with all cameras; returns at once."""
+        for sender in self._senders:
+            sender.start()
+        for watch in self._watches:
+            watch.start()
+        self._keeper.start()
+
+    def stop(self) -> bool:
+        """End: recordings are finished, what is not yet told waits for the next start. Whether all ended in time."""
+        self._stop.set()
+        for watch in self._watches:
+            watch.stop()
+        for sender in self._senders:
+            sender.stop()
+        deadline = time.monotonic() + STOP_S
+        ended = [watch.wait(max(0.0, deadline - time.monotonic())) for watch in self._watches]
+        self._keeper.join(1.0)
+        return all(ended)
+
+    def readings(self) -> list[CameraReading]:
+        """How each camera stands."""
+        return [watch.reading() for watch in self._watches]
+
+    @property
+    def running(self) -> bool:
+        """Whether any camera is still watched; files come to an end."""
+        return any(not watch.wait(0.0) for watch in self._watches)
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every camera gives frames, and how each stands."""
+        rows = {}
+        well = True
+        for reading in self.readings():
+            fresh = reading.frame_age_s is not None and reading.frame_age_s < STALE_S
+            well &= reading.link == "live" and fresh
+            age = None if reading.frame_age_s is None else round(reading.frame_age_s, 2)
+            rows[reading.name] = {"link": reading.link, "problem": reading.problem, "frame_age_s": age}
+        return well, {"ok": well, "cameras": rows, "alerts_waiting": self.store.waiting()}
+
+    def metrics(self) -> str:
+        """The numbers in Prometheus' text format."""
+        lines = []
+        kinds = {
+            "up": "gauge", "frames_total": "counter", "dropped_total": "counter", "reconnects_total": "counter",
+            "damage_total": "counter", "failed_total": "counter", "rate": "gauge", "latency_seconds": "gauge",
+            "frame_age_seconds": "gauge",
+        }  # fmt: skip
+        readings = self.readings()
+        for name, kind in kinds.items():
+            lines.append(f"# TYPE sightline_camera_{name} {kind}")
+            for reading in readings:
+                value = _value(name, reading)
+                if value is not None:
+                    label = reading.name.replace("\\", "\\\\").replace('"', '\\"')
+                    lines.append(f'sightline_camera_{name}{{camera="{label}"}} {value:g}')
+        lines += ["# TYPE sightline_alerts_waiting gauge", f"sightline_alerts_waiting {self.store.waiting()}"]
+        return "\n".join([*lines, ""])
+
+    def _keep_event(self, event: StoredEvent) -> None:
+        self.store.add(event, self._gate.raised_by(event))
+
+    def _keep_room(self) -> None:
+        while not self._stop.wait(RETENTION_EVERY_S):
+            try:
+                gone = clear_out(self._set.folder, self._set.retention, marked=self.store.marked_clips())
+            except (OSError, TrackerError) as error:
+                log.warning("retention: %s", error)
+                continue
+            if gone:
+                log.info("retention: %d recordings deleted, the last %s", len(gone), Path(gone[-1]).name)
+
+
+def _value(name: str, reading: CameraReading) -> float | None:
+    progress = reading.progress
+    if name == "up":
+        return float(reading.link == "live")
+    if name == "frame_age_seconds":
+        return reading.frame_age_s
+    if progress is None:
+        return 0.0 if name.endswith("_total") else None
+    values = {
+        "frames_total": progress.frames,
+        "dropped_total": progress.dropped,
+        "reconnects_total": progress.reconnects,
+        "damage_total": progress.damage,
+        "failed_total": progress.failed,
+        "rate": progress.rate,
+        "latency_seconds": progress.latency_s,
+    }
+    return float(values[name])
