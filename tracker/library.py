@@ -258,7 +258,7 @@ def read_annotations(
     `labels` and `size`, width and height, are for formats that do not tell them. Raises FormatError for a file that
     breaks its format.
     """
-    return find_format(format).load().read(typed_path(path), ExternalInfo(*size, tuple(labels)))  # type: ignore[no-any-return]
+    return find_format(format).read(typed_path(path), ExternalInfo(*size, tuple(labels)))
 
 
 def write_annotations(

@@ -38,7 +38,7 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
     video does not have.
     """
     footage = look_at(video)
-    read: Annotations = find_format(name).load().read(path, footage.known(labels))
+    read: Annotations = find_format(name).read(path, footage.known(labels))
     annotations = footage.place(read, path, name)
     _check(annotations, path, footage)
     size, digest = fingerprint(video.resolve())

@@ -39,7 +39,7 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "convert", help="annotations from one format to another", description=f"{__doc__} Formats: {known}."
     )
-    parser.add_argument("input", type=Path, help="file or folder to read")
+    parser.add_argument("input", type=Path, help="file, folder or zip archive to read")
     parser.add_argument("--from", dest="from_format", required=True, metavar="FORMAT", help="what the input is")
     parser.add_argument("--to", dest="to_format", required=True, metavar="FORMAT", help="what to write")
     parser.add_argument("--out", type=Path, required=True, help="file or new folder to write")
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     footage = look_at(options.video) if options.video else None
     if footage is not None:
         known = footage.known(known.labels)
-    annotations: Annotations = reader.load().read(options.input, known)
+    annotations = reader.read(options.input, known)
     if footage is not None:
         annotations = footage.place(annotations, options.input, options.from_format)
     else:

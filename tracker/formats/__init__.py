@@ -15,6 +15,7 @@ from tracker.errors import ConfigError
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 
 if TYPE_CHECKING:
+    from tracker.formats.core.annotations import Annotations, ExternalInfo
     from tracker.formats.core.chunks import AnnotationParts
 
 __all__ = ["FORMATS", "Format", "find_format"]
@@ -36,6 +37,13 @@ class Format:
     def load(self) -> Any:
         """The module with `read(path, known)` and `write(path, annotations)`."""
         return importlib.import_module(f"tracker.formats.{self.module}")
+
+    def read(self, path: Path | str, known: ExternalInfo | None = None) -> Annotations:
+        """What a file or folder of the format says, also one that is zipped, or a folder around the one file."""
+        from tracker.formats.core.archive import opened  # brings OpenCV with it
+
+        with opened(Path(path), self.suffix) as inner:
+            return self.load().read(inner, *([known] if known else []))  # type: ignore[no-any-return]
 
     def write(self, path: Path | str, annotations: AnnotationParts, options: WriteOptions = DEFAULT_OPTIONS) -> None:
         """Write the annotations; options that the format does not have make no difference."""

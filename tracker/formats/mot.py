@@ -3,8 +3,8 @@
 Frames and ids count from 1; ids from 0, as some trackers write them, are raised by one. Classes, masks and time stamps
 have no place in a result file; by choice the number of the class, from 1 in the order of the labels, stands in the
 eighth column of nine, as in ground truth. Ground truth (`frame,id,left,top,width,height,counts,class,visibility`) and
-detection files (id -1) are read too; the class numbers of MOT16 to MOT20 get their names, or those the user gives. A
-row of ground truth that does not count stays, with the score 0.
+detection files (id -1) are read too; class numbers get the names the user gives, those of a labels.txt beside the file,
+or those of MOT16 to MOT20. A row of ground truth that does not count stays, with the score 0.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tracker.errors import FormatError
 from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number, tidy
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.class_names import names_in
 from tracker.formats.core.live_rows import class_name, live_objects, rounded
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
@@ -109,11 +110,13 @@ def _cells(text: str) -> list[str]:
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The rows of a result, ground truth or detection file. Raises FormatError for a row that breaks the format."""
-    labels = known.labels or CLASSES
-    rows = Collector(path, source=known.source, labels=known.labels or None)
+    own = Path(path).with_name("labels.txt")  # as CVAT and Datumaro put it there
+    told = known.labels or (names_in(own) if own.is_file() and own != Path(path) else ())
+    labels = told or CLASSES
+    rows = Collector(path, source=known.source, labels=told or None)
     for row in read_rows(path):
         where = f"line {row.line}"
-        name = "object" if not known.labels else known.labels[0]
+        name = told[0] if told else "object"
         if row.class_number not in (None, -1):
             if not 1 <= row.class_number <= len(labels):
                 rows.refuse(where, f"unknown class {row.class_number}, expected 1 to {len(labels)}")

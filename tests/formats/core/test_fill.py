@@ -12,16 +12,17 @@ from tracker.formats.core.polygons import to_window
 
 @given(st.lists(st.tuples(st.integers(-40, 240), st.integers(-40, 200)), min_size=3, max_size=9))
 def test_the_pixels_whose_centre_is_inside_are_covered(corners: list[tuple[int, int]]) -> None:
-    outline = np.array(corners) / 10 + 0.03  # no centre lies on an edge, where both may differ
+    outline = np.array(corners) / 10
     covered = fill_outlines([outline], width=20, height=16)
     centres = np.stack(np.meshgrid(np.arange(20) + 0.5, np.arange(16) + 0.5), axis=-1).reshape(-1, 2)
-    winding = np.zeros(len(centres), int)
+    winding, on_edge = np.zeros(len(centres), int), np.zeros(len(centres), bool)
     for (x1, y1), (x2, y2) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         spans = (min(y1, y2) <= centres[:, 1]) & (centres[:, 1] < max(y1, y2))
         with np.errstate(divide="ignore", invalid="ignore"):
             at = x1 + (centres[:, 1] - y1) * (x2 - x1) / (y2 - y1)
         winding += spans & (at < centres[:, 0])
-    assert (covered.ravel() == (winding % 2 == 1)).all()
+        on_edge |= spans & (abs(at - centres[:, 0]) < 1e-6)  # where rounding decides
+    assert (covered.ravel() == (winding % 2 == 1))[~on_edge].all()
 
 
 @pytest.mark.parametrize(("count", "size"), [(4, 60), (40, 40), (200, 100), (30, 300)])

@@ -18,7 +18,7 @@ from tracker.formats.core.parsing import read_text
 from tracker.formats.core.yolo_rows import looks_like_row
 from tracker.image_file import ImageFinder
 
-__all__ = ["is_null", "names_beside", "names_of", "parse_yaml", "read_yaml"]
+__all__ = ["is_null", "names_beside", "names_in", "names_of", "parse_yaml", "read_yaml"]
 
 NAME_FILES = ("obj.names", "classes.txt", "labels.txt", "predefined_classes.txt", "_darknet.labels", "notes.json")
 """What Darknet, CVAT, LabelImg, Label Studio, make-sense and Roboflow call the file."""
@@ -91,7 +91,7 @@ def names_beside(folders: Iterable[Path]) -> tuple[str, ...]:
     """
     for folder in folders:
         files = [folder / name for name in NAME_FILES] + sorted(folder.glob("*.names"))
-        found = {file: _listed(file) for file in files if file.is_file() and not _is_label_file(file)}
+        found = {file: names_in(file) for file in files if file.is_file() and not _is_label_file(file)}
         told = {file: names for file, names in found.items() if names}
         if len(set(told.values())) > 1:
             raise FormatError(f"{folder}: {' and '.join(file.name for file in told)} give different class names")
@@ -100,7 +100,7 @@ def names_beside(folders: Iterable[Path]) -> tuple[str, ...]:
     return ()
 
 
-def _listed(file: Path) -> tuple[str, ...]:
+def names_in(file: Path) -> tuple[str, ...]:
     """The names of one such file, nothing where it holds none."""
     text = read_text(file)
     if file.suffix == ".json":
