@@ -13,9 +13,11 @@ from types import ModuleType
 
 import pytest
 
+from tracker.analytics import load_rules
 from tracker.cli import COMMANDS
 from tracker.commands.command_parser import CommandParser
 from tracker.factory import Settings
+from tracker.train.data.data_yaml import OWN_KEYS, read_description
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -62,6 +64,28 @@ def test_every_command_in_the_pages_is_understood() -> None:
             for module in COMMANDS[words[0]].modules:
                 importlib.import_module(module).add_parsers(subparsers)
         assert parsers[words[0]].parse_args(words) is not None, f"{page}: {line}"
+
+
+def test_the_rules_in_the_page_are_understood(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (block,) = [fence.group(3) for fence in FENCE.finditer(page) if fence.group(2) == "toml"]
+    (tmp_path / "lines.toml").write_text(block, encoding="utf-8")
+    rules = load_rules(tmp_path / "lines.toml")
+    assert rules.line
+    assert rules.zone
+    assert rules.speed is not None
+
+
+def test_the_data_yaml_in_the_page_is_understood(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (block,) = [fence.group(3) for fence in FENCE.finditer(page) if fence.group(2) == "yaml"]
+    for folder in ("images/train", "images/val"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data.yaml").write_text(block, encoding="utf-8")
+    description = read_description(tmp_path / "data.yaml")
+    assert description.labels == ("person", "bicyclist")
+    assert set(description.splits) == {"train", "val"}
+    assert set(re.findall(r"^\| `(\w+): ", page, re.MULTILINE)) == set(OWN_KEYS)
 
 
 def test_the_page_of_options_has_each_command_and_option(generated: ModuleType) -> None:
