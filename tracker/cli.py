@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tracker import __version__
 from tracker.commands.command_parser import CommandParser, typed_program
 from tracker.commands.ending import end_on_sigterm, interrupted_code
+from tracker.commands.help_text import complete_help, leaves
 from tracker.config import nearest
 from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.extras import how_to_install
@@ -46,7 +47,8 @@ COMMANDS = {
     "import-annotations": _Command(
         "annotations from elsewhere as a recording", ("tracker.commands.exchange_annotations",)
     ),
-    "report": _Command("a recording as one HTML page", ("tracker.commands.report",)),
+    "report": _Command("recordings as HTML pages, with one table of counts", ("tracker.commands.report",)),
+    "counts": _Command("tracks and events of many recordings in one table", ("tracker.commands.counts",)),
     "convert": _Command("annotations from one format into another", ("tracker.commands.convert",)),
     "associate": _Command("give the boxes of detection files lasting ids", ("tracker.commands.evaluate",)),
     "evaluate": _Command("measure a network or tracks against ground truth", ("tracker.commands.evaluate",)),
@@ -55,8 +57,18 @@ COMMANDS = {
     "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export_network",)),
     "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
+    "completion": _Command("a script for the shell's completion", ("tracker.commands.completion",)),
 }
 
+
+GROUPS = {
+    "See and follow": ("demo", "track", "detect", "watch"),
+    "Recordings": ("annotate", "report", "counts", "export-annotations", "import-annotations", "convert"),
+    "Networks of your own": ("train", "evaluate", "export", "explain"),
+    "Trackers": ("associate", "tune"),
+    "The program itself": ("config", "completion"),
+}
+"""The commands as the overview lists them."""
 
 OTHER_COMMANDS = {
     "predict": "detect, or track for videos",
@@ -65,7 +77,7 @@ OTHER_COMMANDS = {
     "validate": "evaluate",
     "benchmark": "evaluate",
     "settings": "config",
-    "count": "annotate with --rules, then report",
+    "count": "annotate with --rules, then counts",
 }
 """What other programs call ours."""
 
@@ -118,9 +130,15 @@ def _run(arguments: list[str], show: Show | None) -> int:
     subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
     for module in COMMANDS[name].modules:
         importlib.import_module(module).add_parsers(subparsers)
+    for words, leaf in leaves(subparsers.choices[name], name):
+        complete_help(leaf, words)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="sightline: %(message)s", stream=sys.stderr)
+    level = logging.ERROR if options.quiet else max(logging.DEBUG, logging.WARNING - 10 * options.verbose)
+    logging.basicConfig(level=level, format="sightline: %(message)s", stream=sys.stderr)
+    if options.quiet and getattr(options, "progress", "") is None:
+        options.progress = "none"
     options.show_window = show
+    options.command_modules = list(dict.fromkeys(module for each in COMMANDS.values() for module in each.modules))
     code: int = options.run(options)
     return code
 
@@ -135,7 +153,8 @@ def _meant(name: str) -> str:
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    head = ("usage: python main.py [COMMAND ...]", "", "Without a command the desktop app opens.", "")
-    return "\n".join([*head, *lines, "", "python main.py COMMAND --help tells its options."])
+    program, width = typed_program(), max(map(len, COMMANDS))
+    lines = [f"usage: {program} [COMMAND ...]", "", "Without a command, or with files and addresses, the window opens."]
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {name:{width}}  {COMMANDS[name].summary}" for name in names)]
+    return "\n".join([*lines, "", f"{program} COMMAND --help tells its options and gives an example."])

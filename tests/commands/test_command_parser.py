@@ -114,7 +114,7 @@ def test_the_settings_of_a_run_are_taken_again(tmp_path: Path, caplog: pytest.Lo
     changed = settings_from(parse("b.mp4", "--config", "args.yaml", "--tracker", "ocsort", "--conf", "0.5"))
     assert changed.tracker == settings_from(parse("b.mp4", "--tracker", "ocsort")).tracker
     assert (changed.detector.conf, changed.overlay) == (0.5, settings.overlay)
-    assert "--tracker ocsort replaces its tracker settings" in caplog.text
+    assert "--tracker ocsort replaces the tracker's settings" in caplog.text
     scores = settings_from(parse("b.mp4", "--set", "tracker.high_score=0.7", "--config", "args.yaml"))
     assert scores.own_scores
     assert scores.tracker.high_score == 0.7

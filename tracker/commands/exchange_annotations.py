@@ -13,8 +13,10 @@ from tracker.annotate.import_ import import_annotations
 from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
 from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import own_folder, spare_inputs
+from tracker.commands.recordings import find_recordings
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
+from tracker.paths import typed_path
 from tracker.store import Recording
 
 __all__ = ["add_parsers"]
@@ -30,7 +32,8 @@ def add_parsers(subparsers: Any) -> None:
         help="a recording in the formats others read",
         description="Write recordings, as they stand after all corrections, in the formats others read.",
     )
-    exporting.add_argument("recordings", nargs="+", type=Path, metavar="FILE.sqlite", help="recordings of annotate")
+    text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
+    exporting.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
     exporting.add_argument("--format", type=comma_list, required=True, metavar="A,B", help=f"one or more of {known}")
     exporting.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
     add_write_options(exporting)
@@ -56,18 +59,17 @@ def _export(options: argparse.Namespace) -> int:
     for name in options.format:
         find_format(name)
     chosen, images = write_options(options, options.format), image_options(options, options.format)
-    if options.video is not None and (images is None or len(options.recordings) > 1):
+    recordings = find_recordings(options.recordings)
+    if options.video is not None and (images is None or len(recordings) > 1):
         raise ConfigError("--video: goes with --images and one recording")
-    stems = [path.stem.casefold() for path in options.recordings]
-    if len(set(stems)) < len(stems):
-        raise ConfigError("two of the recordings have the same name; export them one by one into folders of their own")
-    own_folder(options.out)
-    for path in options.recordings:
+    for path, called in recordings:
+        base = options.out / called
+        own_folder(base.parent)
         with Recording(path) as recording:
             if not recording.complete:
                 log.warning("%s: not finished yet; it ends with frame %d", path, recording.last_frame)
             for name in dict.fromkeys(options.format):
-                target = options.out / f"{path.stem}{export_suffix(name, images=images is not None)}"
+                target = base.with_name(f"{base.name}{export_suffix(name, images=images is not None)}")
                 export(recording, name, target, chosen, images=images, video=options.video)
                 sys.stdout.write(f"{target}\n")
     return 0

@@ -1,4 +1,5 @@
-"""Options that several commands share, and how they become settings: defaults < --config < options < --set.
+"""Options that several commands share, and how they become settings: defaults < the user's
+file and environment < --config < options < --set.
 
 An option's help is the docstring of the setting it stands for.
 """
@@ -10,6 +11,7 @@ import logging
 from typing import Any
 
 from tracker.commands.command_parser import comma_list
+from tracker.commands.user_settings import user_settings
 from tracker.config import (
     DetectorConfig,
     OutputConfig,
@@ -110,14 +112,29 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--progress", choices=("bar", "json", "none"), help=progress)
 
 
-def _read_config(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of --config, which may be the args.yaml of an earlier run; a --tracker replaces those of its own."""
-    tables = {name: value for name, value in read_settings(options.config).items() if name not in ABOUT_THE_RUN}
+def _from_files(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The settings of the user's file and environment and of --config, and where they are from.
+
+    The args.yaml of an earlier run stands for itself: all that it used is in it. A --tracker replaces the settings of
+    the tracker in all of them.
+    """
+    tables, where = user_settings()
+    if getattr(options, "config", None) is not None:
+        read = read_settings(options.config)
+        if "command" in read:
+            tables, where = {}, ""
+        where = ", ".join(filter(None, (where, str(options.config))))
+        for section, values in read.items():
+            if isinstance(values, dict):
+                for key, value in values.items():
+                    assign(tables, [section, key], value)
+            elif section not in ABOUT_THE_RUN:
+                tables[section] = values
     if getattr(options, "tracker", None) is not None:
         tables.pop("own_scores", None)
         if tables.pop("tracker", None):
-            log.warning("%s: --tracker %s replaces its tracker settings", options.config, options.tracker)
-    return tables
+            log.warning("%s: --tracker %s replaces the tracker's settings there", where, options.tracker)
+    return tables, where
 
 
 def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
@@ -125,15 +142,14 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
     tree: dict[str, Any] = {}
     for name, value in defaults.items():
         assign(tree, name.split("__"), value)
-    where = "command line"
-    if getattr(options, "config", None) is not None:
-        where = f"{options.config}, command line"
-        for section, values in _read_config(options).items():
-            if isinstance(values, dict):
-                for key, value in values.items():
-                    assign(tree, [section, key], value)
-            else:
-                tree[section] = values
+    tables, files = _from_files(options)
+    where = ", ".join(filter(None, (files, "command line")))
+    for section, values in tables.items():
+        if isinstance(values, dict):
+            for key, value in values.items():
+                assign(tree, [section, key], value)
+        else:
+            tree[section] = values
     for section, (_, names) in SECTIONS.items():
         for name in names:
             value = getattr(options, name, None)

@@ -1,35 +1,60 @@
-"""`report`: a recording as one HTML page."""
+"""`report`: recordings as HTML pages, with one table of what they count."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from tracker.annotate.report.page import write_report
-from tracker.commands.outputs import spare_inputs
+from tracker.commands.counts import count_rows, counts_table, write_counts
+from tracker.commands.outputs import own_folder, spare_inputs
+from tracker.commands.recordings import find_recordings
+from tracker.errors import ConfigError
+from tracker.paths import typed_path
 from tracker.store import Recording
 
 __all__ = ["add_parsers"]
+
+COUNTS = "counts.csv"
 
 
 def add_parsers(subparsers: Any) -> None:
     """Add `report`."""
     parser = subparsers.add_parser(
         "report",
-        help="a recording as one HTML page",
-        description="Write counts, dwell, a heat map and a picture of each track of a recording as one HTML page.",
+        help="recordings as HTML pages",
+        description="Write counts, dwell, a heat map and a picture of each track of a recording as one HTML page. Of "
+        f"several recordings, or a folder, each has its page below --out, and {COUNTS} there counts all.",
     )
-    parser.add_argument("recording", type=Path, metavar="FILE.sqlite", help="a recording of annotate")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page to write")
-    parser.add_argument("--video", type=Path, metavar="FILE", help="where the video is now, if it was moved")
+    text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
+    parser.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
+    out = "the page to write; of several recordings the folder for their pages"
+    parser.add_argument("--out", type=typed_path, required=True, metavar="FILE.html", help=out)
+    parser.add_argument("--video", type=typed_path, metavar="FILE", help="where the video is now, if it was moved")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    spare_inputs(options.out, options.recording, *([options.video] if options.video else []))
-    with Recording(options.recording) as recording:
-        write_report(recording, options.out, video=options.video)
-    sys.stdout.write(f"{options.out}\n")
+    spare_inputs(options.out, *options.recordings, *([options.video] if options.video else []))
+    (first, *others) = options.recordings
+    if not others and not first.is_dir():
+        with Recording(first) as recording:
+            write_report(recording, options.out, video=options.video)
+        sys.stdout.write(f"{options.out}\n")
+        return 0
+    if options.video is not None:
+        raise ConfigError("--video goes with one recording")
+    if options.out.is_file() or options.out.suffix.lower() in (".html", ".htm"):
+        raise ConfigError(f"--out {options.out}: several recordings need a folder for their pages")
+    rows = []
+    for path, name in find_recordings(options.recordings):
+        page = options.out / f"{name}.html"
+        own_folder(page.parent)
+        with Recording(path) as recording:
+            write_report(recording, page)
+            rows += count_rows(recording, name)
+        sys.stdout.write(f"{page}\n")
+    write_counts(options.out / COUNTS, rows)
+    sys.stdout.write(f"{options.out / COUNTS}\n\n{counts_table(rows)}\n")
     return 0

@@ -84,6 +84,8 @@ def _run(options: argparse.Namespace) -> int:
         raise
     try:
         ended = Ended(_show(runner, source, options)) if options.show else track_source(runner, source, settings)
+    except BrokenPipeError:  # of the progress's reader: no fault of the run
+        raise
     except Exception as error:
         raise _with_what_is_kept(error, runner, source, outputs) from error
     if settings.output.progress != "json":
