@@ -66,6 +66,14 @@ def test_every_command_in_the_pages_is_understood() -> None:
         assert parsers[words[0]].parse_args(words) is not None, f"{page}: {line}"
 
 
+def test_every_room_is_on_the_map() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for init in sorted(ROOT.glob("tracker/*/__init__.py")):
+        assert f"`tracker/{init.parent.name}/`" in page
+    for init in sorted(ROOT.glob("gui/*/__init__.py")):
+        assert f"`{init.parent.name}/`" in page
+
+
 def test_the_rules_in_the_page_are_understood(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     (block,) = [fence.group(3) for fence in FENCE.finditer(page) if fence.group(2) == "toml"]
