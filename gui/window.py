@@ -40,9 +40,11 @@ from gui.recording.session import PlayedRecording
 from gui.rules.counts_panel import CountsPanel
 from gui.settings.networks_page import NetworksPage
 from gui.start_page import StartPage
+from tracker.errors import TrackerError
 from tracker.paths import typed_path
 from tracker.video import open_source
 from tracker.video.address import is_address
+from tracker.watch.camera_set import address_of, read_cameras
 
 __all__ = ["Window"]
 
@@ -112,7 +114,9 @@ class Window(QMainWindow):
     def open(self, spec: str) -> None:
         """Open what was named on the command line, chosen or dropped."""
         path = typed_path(spec)
-        if not is_address(spec) and path.exists():
+        if path.suffix.lower() == ".toml" and path.is_file():
+            self.watch_set(path)
+        elif not is_address(spec) and path.exists():
             self.play(str(path))
         else:
             self.watch(spec)
@@ -130,6 +134,18 @@ class Window(QMainWindow):
         if self.live.add(spec, loop=loop) is not None:
             self.preferences.add_recent(spec)
             self.show_page(self.live)
+
+    def watch_set(self, path: Path) -> None:
+        """Open all cameras of a set in the live grid."""
+        try:
+            cameras = [(camera, address_of(camera)) for camera in read_cameras(path).camera]
+        except TrackerError as error:
+            self.say(str(error))
+            return
+        for camera, address in cameras:
+            self.live.add(address, camera=camera)
+        self.preferences.add_recent(str(path))
+        self.show_page(self.live)
 
     def new_job(self, kind: str = "") -> None:
         """Ask what the next job is."""

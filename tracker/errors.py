@@ -49,7 +49,11 @@ class SourceError(TrackerError):
 
 
 class UnreachableError(SourceError):
-    """A camera or stream that does not answer now, and may later."""
+    """A camera or stream that does not answer now, and may later; `retry_s` is the least pause before another try."""
+
+    def __init__(self, message: str, *, retry_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class SinkError(TrackerError):

@@ -20,9 +20,11 @@ from gui.qt.background import POLL_MS, Background
 from gui.qt.commands import Commands
 from gui.qt.keyboard import order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
+from gui.rules.counting import shapes_of_rules
 from gui.rules.saved_shapes import keep_live_shapes, live_shapes
 from tracker.errors import TrackerError
 from tracker.video import open_source
+from tracker.watch.camera_set import CameraConfig
 
 __all__ = ["MOST_SOURCES", "LivePage"]
 
@@ -99,16 +101,17 @@ class LivePage(QWidget):
         """Whether any source is being recorded."""
         return any(session.recorder.recording for session in self.sessions)
 
-    def add(self, spec: str, *, loop: bool = False) -> Session | None:
-        """Open a source in a tile of its own; None when the grid is full."""
+    def add(self, spec: str, *, loop: bool = False, camera: CameraConfig | None = None) -> Session | None:
+        """Open a source in a tile of its own, under the name and rules of its set; None when the grid is full."""
         if len(self._tiles) >= MOST_SOURCES:
             self.said.emit(self.tr("{0} sources are open, more do not fit. Close one first.").format(MOST_SOURCES))
             return None
         session = Session(
-            spec, self._engine, self._background, self._preferences.folder, loop=loop, open_source=self._open_source,
-            parent=self,
+            spec, self._engine, self._background, self._preferences.folder, loop=loop,
+            name=None if camera is None else camera.name, open_source=self._open_source, parent=self,
         )  # fmt: skip
-        session.use_shapes(live_shapes(self._preferences, spec))
+        shapes = live_shapes(self._preferences, spec)
+        session.use_shapes(shapes or ([] if camera is None else shapes_of_rules(camera.rules)))
         session.noticed.connect(self.noticed)
         session.clips.arm(armed=self._commands["live.clips"].isChecked())
         tile = LiveTile(session, self._background, self._grid_holder)

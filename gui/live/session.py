@@ -34,7 +34,7 @@ __all__ = ["Session", "SessionState"]
 
 SILENT_S = 2.0
 STOP_S = 1.5
-RETRY_MS = 1500
+RETRY_MS = 1000
 
 OpenSource = Callable[[str], FrameSource]
 
@@ -66,12 +66,14 @@ class Session(QObject):
         folder: Callable[[], Path],
         *,
         loop: bool = False,
+        name: str | None = None,
         open_source: OpenSource = open_source,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.spec = spec
-        self.name = redact(spec) if is_address(spec) else (Path(spec).name or spec)
+        self._named = name is not None
+        self.name = name or (redact(spec) if is_address(spec) else (Path(spec).name or spec))
         self.state = SessionState.OPENING
         self.message = ""
         self.picture: RenderedFrame | None = None
@@ -151,6 +153,9 @@ class Session(QObject):
             self._ended()
         elif self._source is not None and self._source.silent_s() > SILENT_S:
             text = self.tr("No picture for {0} s, trying to come back").format(int(self._source.silent_s()))
+            link = self._source.link
+            if link is not None and link.reason:
+                text = f"{text} ({link.reason})"
             self._set_state(SessionState.SILENT, text)
         elif self.state is not SessionState.LIVE and self.picture is not None:
             self._set_state(SessionState.LIVE, "")
@@ -239,7 +244,8 @@ class Session(QObject):
         if self.state is SessionState.CLOSED:
             self._background.run(source.close, lambda _: None)
             return
-        self.name = redact(source.name) if is_address(source.name) else source.name
+        if not self._named:
+            self.name = redact(source.name) if is_address(source.name) else source.name
         self._source = WatchedSource(source, loop=self._loop)
         self._begin()
 
@@ -248,7 +254,7 @@ class Session(QObject):
             return
         if isinstance(error, UnreachableError):
             self._set_state(SessionState.WAITING, self.tr("{0} It is tried again.").format(error))
-            self._again.start(RETRY_MS)
+            self._again.start(max(RETRY_MS, round(1000 * error.retry_s)))
         else:
             self._set_state(SessionState.FAILED, str(error))
 

@@ -100,6 +100,12 @@ def shapes_from_mapping(tree: Mapping[str, Any]) -> list[Shape]:
     return shapes
 
 
+def shapes_of_rules(rules: Rules) -> list[Shape]:
+    """The lines and zones of a camera set's rules, to be drawn and changed."""
+    lines = [Shape("line", rule.name, (rule.start, rule.end)) for rule in rules.line]
+    return lines + [Shape("zone", rule.name, rule.polygon) for rule in rules.zone]
+
+
 class LiveCounts:
     """The Analyse stage of a live source: rules are exchanged between two frames, unchanged ones keep their counts."""
 

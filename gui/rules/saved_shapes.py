@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from gui.canvas.hit_testing import Shape
@@ -46,6 +47,8 @@ def _recording(preferences: Preferences, job: RecordingJob) -> str:
 def _live(spec: str) -> str:
     """A file goes by its whole path: others may have its name. Before a source is open, only this much is known."""
     if is_address(spec):
-        return f"live {redact(spec)}"
+        shown = redact(spec)
+        mark = hashlib.sha256(spec.encode()).hexdigest()[:8] if "***" in shown else ""
+        return f"live {shown} {mark}".rstrip()  # cameras may differ in what is starred only
     path = typed_path(spec)
     return f"live {path.resolve() if path.exists() else spec}"

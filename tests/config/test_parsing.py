@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tracker.analytics import Rules
 from tracker.config import (
     DetectorConfig,
     TrackerConfig,
@@ -125,3 +126,8 @@ def test_tracker_presets_are_adjusted_by_their_own_names() -> None:
     assert isinstance(load_settings({}, "test").tracker, TrackerConfig)
     with pytest.raises(ConfigError, match="bytetrack"):
         load_settings({"tracker": {"preset": "bytetrak"}}, "test")
+
+
+def test_what_has_no_default_must_be_there() -> None:
+    with pytest.raises(ConfigError, match=r"line.*: 'name' is missing"):
+        build(Rules, {"line": [{"start": [0, 0], "end": [9, 9]}]}, "rules")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.video.synthetic import read_number, write_clip
-from tracker.errors import SourceError
+from tracker.errors import SourceError, UnreachableError
 from tracker.video import StreamSource
 from tracker.video.backoff import Backoff
 
@@ -188,6 +188,18 @@ def test_a_refused_password_stays_out_of_message_traceback_and_log(
         shown = "\n".join(line for line in shown.splitlines() if "open_stream(f" not in line)
         assert password not in shown
         assert "admin" not in shown
+
+
+def test_a_refused_password_is_not_tried_again_soon(serve: Callable[..., Server]) -> None:
+    def deny(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_error(401)
+
+    with pytest.raises(UnreachableError, match="401") as refusal:
+        open_stream(serve(deny).address())
+    assert refusal.value.retry_s >= 30
+    with pytest.raises(UnreachableError) as refusal:
+        open_stream(serve(refuse).address())
+    assert refusal.value.retry_s == 0
 
 
 def test_an_answer_without_video_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:

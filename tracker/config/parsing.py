@@ -49,6 +49,10 @@ def build(cls: type[Settings], mapping: Mapping[str, Any], where: str) -> Settin
         if key not in known:
             raise ConfigError(f"{where}: unknown setting {key!r}; {nearest(key, known)}")
         values[key] = _convert(hints[key], value, f"{where}: {key}")
+    required = dataclasses.MISSING
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is required and field.default_factory is required:
+            raise ConfigError(f"{where}: {field.name!r} is missing")
     try:
         return cls(**values)
     except ValueError as error:

@@ -55,7 +55,7 @@ class CameraSource:
     """Frames of a camera, chosen by index or by name, for as long as it is wanted.
 
     `time` is the monotonic clock's seconds since the camera was opened, taken when the frame arrives. A camera that
-    stops answering (unplugged) is opened again after 0.5, 1, 2, 2 ... s, by its name where it was chosen by name, and
+    stops answering (unplugged) is opened again after 0.5, 1, 1 ... s, by its name where it was chosen by name, and
     time and index go on; `link` tells how it stands, `reconnects` counts these. A few frames that cannot be fetched
     are `damage`.
     """

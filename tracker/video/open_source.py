@@ -82,7 +82,7 @@ def open_source(
 def wait_for_source(
     open_it: Callable[[], FrameSource], *, stop: Event | None = None, on_refusal: Callable[[str], None] | None = None
 ) -> FrameSource:
-    """What `open_it` opens, tried again with growing pauses, at most 2 s, while it does not answer.
+    """What `open_it` opens, tried again with growing pauses, at most 1 s, while it does not answer.
 
     Each new reason is logged and handed to `on_refusal`. Raises what `open_it` raises once `stop` is set, and at once
     what waiting cannot mend.
@@ -97,7 +97,7 @@ def wait_for_source(
                 log.warning("%s Waiting for it.", error)
                 if on_refusal is not None:
                     on_refusal(told)
-            if not backoff.wait(stop):
+            if not backoff.wait(stop, at_least_s=error.retry_s):
                 raise
         else:
             if told:

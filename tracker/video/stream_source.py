@@ -28,13 +28,16 @@ log = logging.getLogger(__name__)
 
 CLOCKLESS_TIME_BASE = Fraction(1, 90000)
 OPENING_BURST_S = 0.02
+DENIED = ("401", "403")
+DENIED_PAUSE_S = 30.0
+"""Between tries with a password that was refused: cameras lock accounts that knock too often."""
 NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 
 
 class StreamSource:
     """Frames of a network stream for as long as it is wanted.
 
-    A live stream that breaks off or falls silent is opened again after 0.5, 1, 2, 2 ... s; `link` tells how it
+    A live stream that breaks off or falls silent is opened again after 0.5, 1, 1 ... s; `link` tells how it
     stands, `reconnects` counts the returns. Times are the stream's own stamps, and go on by the clock on the wall
     across each gap. Where the stream has no stamps, or only counts its frames, the time is that of arrival and
     `clock` says so. Frames damaged by joining in the middle are left out, none are made up; where
@@ -133,8 +136,10 @@ class StreamSource:
             refused = f"{self.name}: {failure}. "
             if any(words in str(failure) for words in NEVER_WILL):
                 raise SourceError(refused + "Check the spelling of the address.") from None
+            denied = any(words in str(failure) for words in DENIED)
             raise UnreachableError(
-                refused + "Check the address, user and password, and that the server runs and can be reached."
+                refused + "Check the address, user and password, and that the server runs and can be reached.",
+                retry_s=DENIED_PAUSE_S if denied else 0.0,
             ) from None
 
     def _reconnect(self) -> bool:
@@ -151,11 +156,13 @@ class StreamSource:
         self._drop_connection()
         if self._arrivals is not None:
             self._arrivals.note_gap()
-        while self._backoff.wait(self._stop):
+        pause_s = 0.0
+        while self._backoff.wait(self._stop, at_least_s=pause_s):
             try:
                 self._connection = self._connect()
             except SourceError as error:
                 log.debug("%s", error)
+                pause_s = error.retry_s if isinstance(error, UnreachableError) else 0.0
                 continue
             self._backoff.reset()
             self._watchdog.picture()

@@ -259,6 +259,23 @@ def test_a_camera_that_is_not_there_yet_is_tried_again(app: App) -> None:
     assert len(tries) == 3
 
 
+def test_a_set_of_cameras_opens_with_names_and_zones(app: App, tmp_path: Path) -> None:
+    window = start(app)
+    path = tmp_path / "cameras.toml"
+    path.write_text(
+        '[[camera]]\nname = "gate"\naddress = "north"\n[[camera.rules.zone]]\nname = "door"\n'
+        'polygon = [[10, 10], [60, 10], [60, 60]]\n[[camera]]\nname = "yard"\naddress = "south"\n'
+    )
+    window.open(str(path))
+    gate, yard = window.live.sessions
+    app.until(lambda: gate.state is yard.state is SessionState.LIVE)
+    assert (gate.name, yard.name) == ("gate", "yard")
+    assert [(shape.kind, shape.name) for shape in gate.shapes] == [("zone", "door")]
+    path.write_text("[[camera]]\n")
+    window.open(str(path))
+    assert len(window.live.sessions) == 2
+
+
 def test_sixteen_sources_all_show_their_name_and_numbers(app: App) -> None:
     window = start(app)
     window.resize(1280, 800)
