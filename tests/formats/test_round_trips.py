@@ -62,6 +62,7 @@ WORLDS = {
         contiguous=True,
         images=False,
     ),
+    "cvatimages": World(scores=False, polygons=1, box_of_segmentation=True, times=False),
     "labelstudio": World(**BOXES, untracked=False, scores=False, occluded=False, empty_frames=False, images=False),
     "kitti": World(**BOXES, labels=PLAIN_LABELS, times=False, keyframes=False, empty_frames=False, images=False),
     "jsonl": World(crowds=True),
@@ -123,6 +124,7 @@ def test_losses_are_told_in_one_warning(name: str, tmp_path: Path, caplog: pytes
         "yolo": ["track ids", "scores", "masks", "time stamps", "hidden", "interpolated"],
         "voc": ["scores", "masks", "outlines", "time stamps", "interpolated"],
         "cvat": ["scores", "masks", "time stamps", "without a track"],
+        "cvatimages": ["scores", "time stamps"],
         "labelstudio": ["scores", "masks", "outlines", "hidden", "without a track"],
         "kitti": ["masks", "outlines", "time stamps", "interpolated"],
     }.get(name, [])

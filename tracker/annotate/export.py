@@ -27,7 +27,7 @@ __all__ = ["export", "export_suffix", "to_results"]
 
 OUR_FOLDERS = ("labels", "Annotations", "ImageSets", "annotations")
 """Of data sets: nothing in them is anybody else's."""
-ONE_SHAPE = frozenset({"mots", "coco", "yolo", "cvat"})
+ONE_SHAPE = frozenset({"mots", "coco", "yolo", "cvat", "cvatimages"})
 """Formats whose readers take box and mask for one object."""
 PLAIN_SUFFIX = {"mot", "coco", "jsonl", "cvat", "csv", "parquet"}
 """Formats that need no more than the suffix to tell their files from those of other formats."""

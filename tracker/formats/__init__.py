@@ -57,6 +57,7 @@ FORMATS: dict[str, Format] = {
     "yolo": Format("YOLO text dataset", "yolo_txt", "", ("outlines", "track_ids"), images=True),
     "voc": Format("Pascal VOC XML", "voc", "", images=True),
     "cvat": Format("CVAT for video 1.1 XML", "cvat", ".xml", ("outlines",)),
+    "cvatimages": Format("CVAT for images 1.1 XML", "cvat_images", ".xml"),
     "labelstudio": Format("Label Studio video JSON", "label_studio", ".json"),
     "kitti": Format("KITTI tracking text", "kitti", ".txt"),
     "jsonl": Format("JSON Lines", "jsonl", ".jsonl"),

@@ -12,7 +12,7 @@ that of the known video is read. 'CVAT for images' is read too.
 CVAT's importer drops shapes that are no keyframes, keeps the first shape only of a track of masks, and refuses tracks
 of mixed shapes. So each written shape is a keyframe, and a track is boxes or polygons throughout: where its outlines
 are asked for, the corners of the box stand for an object without one, and a box that was interpolated says so in an
-attribute of its own (`interpolated="1"`).
+attribute of its own (`interpolated="1"`). `cvat_images` writes masks.
 """
 
 from __future__ import annotations
@@ -166,13 +166,16 @@ def _read_images(images: list[Node], rows: Collector, task: CvatTask, *, numbere
         rows.frame(index, where, width=width, height=height, name="" if is_frame else name)
         for item in (child for child in node.children if child.tag in KINDS):
             shape = read_shape(item, rows, (width, height), index)
+            told = {node.attributes.get("name", ""): node.text.strip() for node in item.all("attribute")}
             rows.add(
                 index,
                 shape.box,
                 f"line {item.line}",
                 class_id=rows.class_id(item.attributes.get("label", ""), f"line {item.line}"),
+                track_id=int(told["track_id"]) if re.fullmatch(r"[0-9]{1,15}", told.get("track_id", "")) else None,
                 segmentation=shape.segmentation,
                 occluded=shape.occluded,
+                keyframe=told.get("interpolated") != "true",
             )
 
 
@@ -182,7 +185,7 @@ def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions 
     has_outlines = bool(summary.content & (Capability.MASKS | Capability.POLYGONS))
     outlines = has_outlines if options.outlines is None else options.outlines
     holds = Capability.TRACKS | Capability.CLASSES | Capability.OCCLUSION | Capability.KEYFRAMES
-    note = "their outlines are written" if outlines else "--outlines writes polygons"
+    note = "their outlines are written" if outlines else "--outlines writes polygons and the format cvatimages masks"
     instead = {Capability.MASKS: note, Capability.POLYGONS: note}
     warn_unsupported(
         summary.content, "CVAT for video", holds | Capability.POLYGONS if outlines else holds, instead=instead

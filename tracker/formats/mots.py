@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts, Capability
 from tracker.formats.core.parsing import read_text, to_int
-from tracker.formats.core.polygons import to_window
+from tracker.formats.core.polygons import box_outline, to_window
 from tracker.formats.core.rle import Rle, rle_to_window, window_to_rle
 from tracker.formats.core.unsupported import warn_unsupported
 
@@ -71,38 +72,52 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
-    """The masks of tracked objects; a warning lists what it cannot hold, and how many rows have no mask."""
-    warn_unsupported(
-        annotations.summary().content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS
-    )
+    """The masks of tracked objects; warnings list what it cannot hold, and how many rows are boxes or left out.
+
+    Where there are masks at all, an object without one gets the pixels of its box that no mask has.
+    """
+    content = annotations.summary().content
+    warn_unsupported(content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS)
     numbers = _class_numbers(annotations.labels)
     if any(name not in CLASSES.values() for name in annotations.labels):
         told = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))
         names = ",".join(annotations.labels)
         log.warning("MOTS text: the classes are numbered %s; to read it again give --classes %s", told, names)
-    without = 0
+    boxes = bool(content & (Capability.MASKS | Capability.POLYGONS))
+    filled = without = 0
     with AtomicText(path) as file:
         for part in annotations.by_frames():
             for frame, rows in enumerate(part.rows_by_frame()):
-                lines = _lines(part, frame, rows, numbers)
+                lines = _lines(part, frame, rows, numbers, boxes=boxes)
                 without += len(rows) - len(lines)
-                file.write("".join(lines))
+                filled += sum(line.is_box for line in lines)
+                file.write("".join(line.text for line in lines))
+    if filled:
+        log.warning("MOTS text: %d objects have no mask; the pixels of their boxes stand for it", filled)
     if without:
         log.warning("MOTS text: %d objects have no visible mask or no track id and are left out", without)
 
 
-def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int]) -> list[str]:
+class _Line(NamedTuple):
+    track_id: int
+    text: str
+    is_box: bool
+
+
+def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int], *, boxes: bool) -> list[_Line]:
     """The rows of one frame that have something to show, ordered by track."""
     objects, frames = annotations.objects, annotations.frames
     width, height = int(frames.widths[frame]), int(frames.heights[frame])
     taken = np.zeros((height, width), bool)
     lines = []
-    scores = objects.scores[rows.start : rows.stop]
-    for row in sorted(rows, key=lambda row: (-np.nan_to_num(scores[row - rows.start], nan=1.0), row)):
+    scores = np.nan_to_num(objects.scores, nan=1.0)
+    for row in sorted(rows, key=lambda row: (objects.segmentations[row] is None, -scores[row], row)):
         segmentation, track_id = objects.segmentations[row], int(objects.track_ids[row])
-        if segmentation is None or track_id == 0 or not width:
+        is_box = segmentation is None
+        if track_id == 0 or not width or (is_box and not boxes):
             continue
-        window, covered = to_window(segmentation, width=width, height=height)
+        outline: Segmentation = (box_outline(objects.boxes[row].tolist()),) if segmentation is None else segmentation
+        window, covered = to_window(outline, width=width, height=height)
         own = covered & ~taken[window]
         taken[window] |= covered
         if not own.any():
@@ -111,8 +126,9 @@ def _lines(annotations: Annotations, frame: int, rows: range, numbers: list[int]
         code = window_to_rle(own, left=across.start, top=down.start, width=width, height=height)
         class_number = numbers[int(objects.class_ids[row])]
         index = int(frames.indices[frame]) + 1
-        lines.append((track_id, f"{index} {track_id} {class_number} {height} {width} {code['counts']}\n"))
-    return [text for _, text in sorted(lines)]
+        text = f"{index} {track_id} {class_number} {height} {width} {code['counts']}\n"
+        lines.append(_Line(track_id, text, is_box))
+    return sorted(lines)
 
 
 def _class_numbers(labels: tuple[str, ...]) -> list[int]:
