@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -240,3 +241,14 @@ def test_numbers_of_any_width_are_taken_and_other_kinds_are_not() -> None:
         tracker.Detections(np.ones((1, 4)), [0.5], [0.5])
     with pytest.raises(ValueError, match=r"Detections\.boxes: expected float32 \(1, 4\)"):
         tracker.Detections(np.ones((1, 5)), [0.5], [0])
+
+
+@pytest.mark.slow
+def test_the_lines_in_the_readme_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "street.mp4").symlink_to(clip)
+    monkeypatch.chdir(tmp_path)
+    assert len([line for line in lines.splitlines() if line]) <= 6
+    exec(lines, {})
+    assert (tmp_path / "street.json").is_file()

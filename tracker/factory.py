@@ -165,7 +165,7 @@ def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bo
 
 def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     device = _device(config)
-    path = _find_model(config.model, torch=device != "cpu")
+    path = _find_model(config.model, torch=device != "cpu" and has_torch())
     if path.suffix == ".onnx":
         if path.is_file() and is_ultralytics_export(path):
             return _ultralytics(path, config, floor, embed=embed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tracker.extras import how_to_install
 from tracker.factory import DEFAULT_NETWORK, embedded_networks
 
 __all__ = ["NetworkFacts", "list_networks", "read_facts"]
@@ -59,6 +60,8 @@ def read_facts(
     notes = ""
     try:
         metadata = _metadata(path)
+    except ModuleNotFoundError as error:  # onnx: what is in the file is not read by a light install
+        metadata, notes = {}, how_to_install(error)
     except (OSError, ValueError, struct.error) as error:
         metadata, notes = {}, str(error)
     measured = known.get("measured")
