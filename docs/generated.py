@@ -29,10 +29,10 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#]+)(#[^)]*)?\)")
 
 
 def options() -> str:
-    """Every command with its usage, description and options."""
-    from tracker.cli import COMMANDS
+    """Every command with its description, options and examples, in the groups of the overview."""
+    from tracker.cli import GROUPS
 
-    return "\n".join(line for name in COMMANDS for parser in _parsers(name) for line in _command(parser))
+    return "\n".join(line for names in GROUPS.values() for name in names for line in _command(name))
 
 
 def settings() -> str:
@@ -82,40 +82,30 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         sys.path.remove(str(ROOT))
 
 
-def _parsers(command: str) -> Iterator[argparse.ArgumentParser]:
-    """The parser of a command, or of each of its kinds."""
+def _command(name: str) -> Iterator[str]:
+    """A command, or each of its kinds."""
     from tracker.cli import COMMANDS
     from tracker.commands.command_parser import CommandParser
+    from tracker.commands.help_text import EXAMPLES, complete_help, leaves
 
-    parser = CommandParser(prog="main.py")
-    subparsers = parser.add_subparsers(parser_class=CommandParser)
-    for module in COMMANDS[command].modules:
+    subparsers = CommandParser(prog="main.py").add_subparsers(parser_class=CommandParser)
+    for module in COMMANDS[name].modules:
         importlib.import_module(module).add_parsers(subparsers)
-    yield from _leaves(subparsers.choices[command])
-
-
-def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not kinds:
-        yield parser
-    for action in kinds:
-        for kind in action.choices.values():
-            yield from _leaves(kind)
-
-
-def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
-    yield from ("", f"## {parser.prog.removeprefix('main.py ')}", "")
-    if parser.description:
-        yield from (_cell(parser.description), "")
-    yield from ("| Option | Meaning |", "|---|---|")
-    formatter = parser._get_formatter()
-    for action in parser._actions:
-        if isinstance(action, argparse._HelpAction):
-            continue
-        yield f"| {_option(action)} | {_cell(formatter._expand_help(action) if action.help else '')} |"
-    if parser.epilog:
-        yield from ("", "```text", parser.epilog.strip(), "```")
-    yield ""
+    for words, parser in leaves(subparsers.choices[name], name):
+        more = parser.epilog
+        rows = len(parser._actions)
+        complete_help(parser, words)
+        yield from ("", f"## {words}", "")
+        if parser.description:
+            yield from (_cell(parser.description), "")
+        yield from ("```", *(f"python main.py {example}" for example in EXAMPLES[words]), "```", "")
+        yield from ("| Option | Meaning |", "|---|---|")
+        formatter = parser._get_formatter()
+        for action in parser._actions[1:rows]:  # without --help, and what all have
+            yield f"| {_option(action)} | {_cell(formatter._expand_help(action) if action.help else '')} |"
+        if more:
+            yield from ("", "```text", more.strip(), "```")
+        yield ""
 
 
 def _option(action: argparse.Action) -> str:
