@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+import tracker
 from tracker.analytics import load_rules
 from tracker.cli import COMMANDS
 from tracker.commands.command_parser import CommandParser
@@ -64,6 +65,16 @@ def test_every_command_in_the_pages_is_understood() -> None:
             for module in COMMANDS[words[0]].modules:
                 importlib.import_module(module).add_parsers(subparsers)
         assert parsers[words[0]].parse_args(words) is not None, f"{page}: {line}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    whole = set(re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE))
+    members = {name.strip() for listed in re.findall(r"members: \[(.*)\]", page) for name in listed.split(",")}
+    single = {entry.rpartition(".")[2] for entry in whole} | members
+    for name in tracker.__all__:
+        home = getattr(getattr(tracker, name), "__module__", "tracker.types")
+        assert name in single or home in whole or name == "__version__", name
 
 
 def test_every_room_is_on_the_map() -> None:

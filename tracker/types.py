@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Image: TypeAlias = UInt8[ndarray, "h w 3"]
+"""RGB, read-only."""
 Warp: TypeAlias = Float64[ndarray, "2 3"]
 """Maps last frame's pixels to this one's."""
 Rows: TypeAlias = Bool[ndarray, " n"] | Integer[ndarray, " k"] | slice
