@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.coco import read as read_coco
-from tracker.formats.core.annotations import Annotations, ExternalInfo
+from tracker.formats.coco import write as write_coco
+from tracker.formats.core.annotations import Annotations, Collector, ExternalInfo
+from tracker.formats.core.polygons import to_window
 from tracker.formats.cvat import read as read_cvat
 from tracker.formats.kitti import read as read_kitti
 from tracker.formats.label_studio import read as read_label_studio
@@ -120,6 +123,40 @@ def test_plain_coco_images_are_numbered_by_id_and_keep_their_names(tmp_path: Pat
     assert found.objects.frames.tolist() == [1]
     assert found.labels[found.objects.class_ids[0]] == "toothbrush"
     assert found.objects.segmentations == (((1.0, 1.0, 5.0, 1.0, 5.0, 5.0),),)
+
+
+LEFT, RIGHT, INNER = (1, 1, 9, 1, 9, 9, 1, 9), (12, 1, 18, 1, 18, 9, 12, 9), (3, 3, 7, 3, 7, 7, 3, 7)
+OVER = (5, 1, 14, 1, 14, 9, 5, 9)
+
+
+@pytest.mark.parametrize(("parts", "area"), [((LEFT, RIGHT), 64 + 48), ((LEFT, OVER), 64 + 40), ((LEFT, INNER), 64)])
+def test_parts_of_a_coco_object_are_joined_where_they_overlap(
+    parts: tuple[tuple[int, ...], ...], area: int, tmp_path: Path
+) -> None:
+    content = {
+        "categories": [{"id": 1, "name": "a"}],
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 17, 8], "segmentation": parts}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    theirs = coco_mask.merge(coco_mask.frPyObjects([list(part) for part in parts], 10, 20))
+    assert coco_mask.area(theirs) == area
+    found = read_coco(tmp_path / "a.json")
+    (segmentation,) = found.objects.segmentations
+    assert segmentation is not None
+    assert to_window(segmentation, width=20, height=10)[1].sum() == area
+    assert isinstance(segmentation, tuple) == (RIGHT in parts)
+
+
+def test_a_hole_of_ours_stays_one_in_coco(tmp_path: Path) -> None:
+    rows = Collector("made")
+    rows.frame(0, "made", width=20, height=10, name="a.jpg")
+    outlines = tuple(tuple(map(float, part)) for part in (LEFT, INNER))
+    rows.add(0, (1, 1, 9, 9), "made", class_id=rows.class_id("a", "made"), segmentation=outlines)
+    write_coco(tmp_path / "a.json", rows.finish())
+    (note,) = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert coco_mask.area(note["segmentation"]) == note["area"] == 64 - 16
+    assert read_coco(tmp_path / "a.json").objects.segmentations[0] == note["segmentation"]["counts"]
 
 
 def test_cvat_boxes_between_keyframes_are_filled_in(tmp_path: Path) -> None:
@@ -289,6 +326,15 @@ def test_of_a_label_studio_project_the_task_of_the_video_is_read(tmp_path: Path)
     for name, reason in (("d.mp4", "0 of them about d.mp4"), ("", "--video FILE tells which")):
         with pytest.raises(FormatError, match=reason):
             read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source=name))
+
+
+def test_the_video_of_a_label_studio_task_may_have_any_key(tmp_path: Path) -> None:
+    tasks = [label_studio_task(name, label) for name, label in (("x-a.mp4", "Car"), ("x-b.mp4", "Bus"))]
+    for task in tasks:
+        task["data"] = {"note": "morning", "clip": task["data"]["video"]}  # type: ignore[index]
+    (tmp_path / "all.json").write_text(json.dumps(tasks))
+    found = read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source="b.mp4"))
+    assert found.labels == ("Bus",)
 
 
 def test_of_several_label_studio_annotations_of_a_video_one_is_read(

@@ -39,7 +39,7 @@ WORLDS = {
         empty_frames=False,
         images=False,
     ),
-    "coco": World(crowds=True),
+    "coco": World(crowds=True, polygons=1),
     "yolo": World(
         tracked=False,
         scores=False,

@@ -82,7 +82,7 @@ def _read_info(path: Path) -> tuple[float, int | None]:
         return FRAME_RATE, None
     parser = configparser.ConfigParser()
     try:
-        parser.read(path, encoding="utf-8")
+        parser.read(path, encoding="utf-8-sig")
         rate = parser.getfloat("Sequence", "frameRate", fallback=FRAME_RATE)
         length = parser.getint("Sequence", "seqLength", fallback=0)
     except (configparser.Error, ValueError, UnicodeDecodeError) as error:

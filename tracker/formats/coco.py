@@ -44,11 +44,13 @@ from tracker.formats.core.coco_content import (
     coco_mask,
     entries,
     is_crowd,
+    overlap,
+    united,
 )
 from tracker.formats.core.folder import new_folder
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.core.polygons import box_outline, is_box, to_window
-from tracker.formats.core.rle import rle_to_window
+from tracker.formats.core.rle import rle_to_window, window_to_rle
 
 __all__ = ["read", "write", "write_dataset"]
 
@@ -247,7 +249,7 @@ def _add(
     keyframe: bool = True,
     crowd: bool = False,
 ) -> None:
-    mask = coco_mask(segmentation, where, rows.path)
+    mask = united(coco_mask(segmentation, where, rows.path), rows.size_of(frame))
     x, y, width, height = box_of(bbox, mask, where, rows.path)
     box = (x, y, tidy(x + width), tidy(y + height))
     rows.add(
@@ -356,6 +358,10 @@ def _annotation(annotations: Annotations, row: int, *, are_images: bool) -> dict
     segmentation = objects.segmentations[row]
     entry |= {"bbox": [x1, y1, width, height], "area": _area(segmentation, width * height, size)}
     entry["iscrowd"] = int(objects.crowds[row])
+    if isinstance(segmentation, tuple) and overlap(segmentation, size):
+        (down, across), covered = to_window(segmentation, width=size[0], height=size[1])
+        code = window_to_rle(covered, left=across.start, top=down.start, width=size[0], height=size[1])
+        segmentation = code["counts"]
     if isinstance(segmentation, str):
         entry["segmentation"] = {"size": [size[1], size[0]], "counts": segmentation}
     else:

@@ -44,9 +44,7 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     content = read_json(path)
     tasks = [as_mapping(item, "task", path) for item in (content if isinstance(content, list) else [content])]
     rows = Collector(path, source=known.source, labels=known.labels or None)
-    videos = [
-        as_text(as_mapping(task.get("data", {}), "data", path).get("video", ""), "data.video", path) for task in tasks
-    ]
+    videos = [_video_of(as_mapping(task.get("data", {}), "data", path), known.source) for task in tasks]
     chosen = [row for row, video in enumerate(videos) if len(tasks) == 1 or _is_upload_of(known.source, video)]
     if len(chosen) != 1:
         hint = f"{len(chosen)} of them about {known.source}" if known.source else "--video FILE tells which is meant"
@@ -74,6 +72,13 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
             rows.refuse("", f"expected boxes of a video (videorectangle), found {found} only")
         log.warning("%s: left out: %s", path, found)
     return rows.finish()
+
+
+def _video_of(data: dict[str, Any], wanted: str) -> str:
+    """The address of a task's video: the configuration says under which key, `video` in the examples."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    usual = texts.get("video", texts.get("video_url", ""))
+    return next((text for text in texts.values() if _is_upload_of(wanted, text)), usual)
 
 
 def _is_upload_of(name: str, address: str) -> bool:

@@ -17,12 +17,14 @@ from tracker.evaluate.ground_truth import DataSet
 from tracker.train.data import DataCheck, draw_box_masks, load_data
 
 
-def coco(path: Path, *, names: list[dict[str, Any]], notes: list[dict[str, Any]], file_name: str = "{}") -> Path:
+def coco(
+    path: Path, *, names: list[dict[str, Any]], notes: list[dict[str, Any]], file_name: str = "{}", shade: int = 0
+) -> Path:
     """A COCO file of three images of 60 x 40 beside it, `notes` completed to whole annotations."""
     path.parent.mkdir(parents=True, exist_ok=True)
     images = []
     for number in range(3):
-        cv2.imwrite(str(path.parent / f"p{number}.png"), np.full((40, 60, 3), 20 * number, np.uint8))
+        cv2.imwrite(str(path.parent / f"p{number}.png"), np.full((40, 60, 3), 20 * number + shade, np.uint8))
         images.append({"id": number, "file_name": file_name.format(f"p{number}.png"), "width": 60, "height": 40})
     whole = {"image_id": 0, "category_id": 1, "bbox": [10, 10, 20, 20], "iscrowd": 0}
     annotations = [{"id": place, **whole, **note} for place, note in enumerate(notes)]
@@ -240,6 +242,31 @@ def test_roboflow_names_a_folder_for_test_that_is_not_there(tmp_path: Path) -> N
     (tmp_path / "data.yaml").write_text(text.replace("../valid", "../gone"))
     with pytest.raises(ConfigError, match="gone"):
         load_data(tmp_path / "data.yaml")
+
+
+def test_the_parts_of_a_roboflow_coco_export_belong_together(tmp_path: Path) -> None:
+    for place, part in enumerate(("train", "valid", "test")):
+        coco(tmp_path / part / "_annotations.coco.json", names=BALL, notes=[{}], shade=place)
+    for path in (tmp_path, tmp_path / "train/_annotations.coco.json"):
+        splits, check = load_data(path)
+        assert {name: len(data.samples) for name, data in splits.items()} == {"test": 3, "val": 3, "train": 3}
+        assert not check.counts
+
+
+def test_classes_agree_by_name_whatever_their_numbers(tmp_path: Path) -> None:
+    """Categories from 0, with gaps, in another order in training and validation."""
+    words = {"cat": 5, "dog": 20, "emu": 35}
+    for file, numbers in (("train", {0: "cat", 7: "dog", 90: "emu"}), ("val", {3: "emu", 1: "dog", 2: "cat"})):
+        notes = [{"category_id": number, "bbox": [words[name], 10, 10, 10]} for number, name in numbers.items()]
+        names = [{"id": number, "name": name} for number, name in numbers.items()]
+        coco(tmp_path / file / "a.json", names=names, notes=notes, shade=len(file))
+    text = "train: train/a.json\nval: val/a.json\nnames: [dog, emu, cat]\n"
+    (tmp_path / "data.yaml").write_text(text)
+    splits, _ = load_data(tmp_path / "data.yaml")
+    for data in splits.values():
+        sample = data.samples[0]
+        found = {data.names[number]: left for number, left in zip(sample.class_ids, sample.boxes[:, 0], strict=True)}
+        assert found == words
 
 
 @pytest.mark.parametrize("path", ["path: /content/fish-1\n", "path: D:\\sets\\fish\n", ""])

@@ -303,6 +303,11 @@ class Collector:
         time = old_time if math.isnan(time) else time
         self._frames[index] = (time, width or old_width, height or old_height, name or old_name)
 
+    def size_of(self, frame: int) -> tuple[int, int]:
+        """Width and height of a picture told of, zeros where unknown."""
+        _, width, height, _ = self._frames.get(frame, (math.nan, 0, 0, ""))
+        return width, height
+
     def frames(self, first: int, last: int, where: str, *, width: int, height: int, step: int = 1) -> None:
         """Tell of all frames from `first` to `last`, or of every so many of them, before any other."""
         if not 0 <= last - first < MOST_FRAMES:

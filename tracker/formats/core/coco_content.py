@@ -10,9 +10,21 @@ import numpy as np
 from tracker.errors import FormatError
 from tracker.formats.core.annotations import Polygons
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text
-from tracker.formats.core.rle import Rle, runs_to_text
+from tracker.formats.core.polygons import to_window
+from tracker.formats.core.rle import Rle, runs_to_text, window_to_rle
 
-__all__ = ["Categories", "Id", "box_of", "coco_categories", "coco_id", "coco_mask", "entries", "is_crowd"]
+__all__ = [
+    "Categories",
+    "Id",
+    "box_of",
+    "coco_categories",
+    "coco_id",
+    "coco_mask",
+    "entries",
+    "is_crowd",
+    "overlap",
+    "united",
+]
 
 Id: TypeAlias = int | str
 """Of an image, category or annotation: a whole number, or a text where all of that file are texts."""
@@ -107,6 +119,27 @@ def coco_mask(value: Any, where: str, path: Any) -> Rle | Polygons | None:
     if isinstance(counts, list):
         counts = runs_to_text(np.array([as_int(run, f"{where}.counts", path) for run in counts] or [0], np.int64))
     return {"size": [height, width], "counts": as_text(counts, f"{where}.counts", path)}
+
+
+def united(mask: Rle | Polygons | None, size: tuple[int, int]) -> Rle | Polygons | None:
+    """The mask as COCO means it: of outlines that overlap, all pixels in any of them. `size` is that of the image."""
+    if not isinstance(mask, tuple) or not overlap(mask, size):
+        return mask
+    width, height = size
+    whole = np.zeros((height, width), bool)
+    for outline in mask:
+        window, covered = to_window((outline,), width=width, height=height)
+        whole[window] |= covered
+    return window_to_rle(whole, left=0, top=0, width=width, height=height)
+
+
+def overlap(outlines: Polygons, size: tuple[int, int]) -> bool:
+    """Whether outlines share pixels, as those of a hole do: COCO joins what is covered twice, here it is left out."""
+    width, height = size
+    if len(outlines) < 2 or not width:
+        return False
+    areas = [int(to_window((outline,), width=width, height=height)[1].sum()) for outline in outlines]
+    return sum(areas) != int(to_window(outlines, width=width, height=height)[1].sum())
 
 
 def box_of(value: Any, mask: Rle | Polygons | None, where: str, path: Any) -> tuple[float, float, float, float]:

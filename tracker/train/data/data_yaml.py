@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 OWN_KEYS = ("labelled", "groups", "validation_share", "repeat")
 """Keys that only this program knows; others that it does not know belong to other programs and are left alone."""
+ROBOFLOW_COCO = "_annotations.coco.json"
 KEYS = ("path", *SPLITS, "names", "nc", *OWN_KEYS)
 
 
@@ -56,7 +57,7 @@ def read_description(path: Path) -> Description:
     """The file at `path`; ConfigError, with what was expected and found, where it does not make sense."""
     path = path if not path.is_dir() else _inside(path)
     try:
-        content: Any = read_yaml(path) if path.suffix != ".json" else _of_coco(path, {"train": path.name})
+        content: Any = read_yaml(path) if path.suffix != ".json" else _of_coco(path)
     except FormatError as error:
         raise ConfigError(f"{error}. Expected a data.yaml or a COCO JSON file.") from error
     if isinstance(content, dict):
@@ -98,17 +99,21 @@ def read_description(path: Path) -> Description:
 
 
 def _inside(folder: Path) -> Path:
-    """The description in a folder: its data.yaml, or the one COCO file that Roboflow puts there."""
-    for name in ("data.yaml", "data.yml", "dataset.yaml", "_annotations.coco.json"):
+    """The description in a folder: its data.yaml, or the COCO file that Roboflow puts into each part."""
+    for name in ("data.yaml", "data.yml", "dataset.yaml", ROBOFLOW_COCO, f"train/{ROBOFLOW_COCO}"):
         if (folder / name).is_file():
             return folder / name
     raise ConfigError(f"{folder} has no data.yaml, which names the classes and the folders of images. Write one there.")
 
 
-def _of_coco(path: Path, splits: Mapping[str, str]) -> dict[str, Any]:
-    """What a COCO file given alone stands for."""
-    categories = coco_categories(as_mapping(read_json(path), "file", path), path)
-    return {**splits, "names": list(categories.names), "validation_share": 0.15}
+def _of_coco(path: Path) -> dict[str, Any]:
+    """What a COCO file given alone stands for; Roboflow's for training has those of the other parts beside it."""
+    names = list(coco_categories(as_mapping(read_json(path), "file", path), path).names)
+    beside = {split: path.parent.parent / folder / path.name for split, folder in (("val", "valid"), ("test", "test"))}
+    if path.name == ROBOFLOW_COCO and path.parent.name == "train" and beside["val"].is_file():
+        others = {split: f"../{file.parent.name}/{file.name}" for split, file in beside.items() if file.is_file()}
+        return {"train": path.name, **others, "names": names}
+    return {"train": path.name, "names": names, "validation_share": 0.15}
 
 
 def _root(path: Path, told: Any) -> Path:

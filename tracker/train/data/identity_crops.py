@@ -165,7 +165,7 @@ def _stated_width(tracks: Path) -> int | None:
         if info.is_file():
             parser = configparser.ConfigParser()
             try:
-                parser.read(info, encoding="utf-8")
+                parser.read(info, encoding="utf-8-sig")
                 return parser.getint("Sequence", "imWidth", fallback=0) or None
             except (configparser.Error, ValueError, UnicodeDecodeError) as error:
                 raise FormatError(f"{info}: not a seqinfo.ini: {error}") from error
