@@ -360,7 +360,7 @@ def disk(*, full: bool) -> None:
         clip = write_clip(Path(folder) / "clip.mp4", frames=400, width=320, height=192)
         write_network(Path(folder) / "tiny.onnx")
         for number in range(count):
-            limit = int(generator.uniform(2_000, 150_000))
+            limit = int(generator.uniform(2_000, 30_000))
             script = (
                 f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
                 f"sys.path.insert(0, {str(ROOT)!r}); import main;"

@@ -15,7 +15,7 @@ from tests.video.synthetic import read_number, write_clip
 from tracker.errors import SourceError
 from tracker.video import FileSource
 from tracker.video.completeness import is_cut_off
-from tracker.video.matroska_check import faults_in
+from tracker.video.framing_check import faults_in
 
 FRAMES = 100
 
@@ -150,6 +150,9 @@ def test_damage_behind_the_frame_that_was_sought_is_counted(tmp_path: Path) -> N
         (".mkv", {"muxer_options": {"cluster_time_limit": "250"}}),
         (".webm", {"codec": "libvpx-vp9", "options": {"cpu-used": "8"}}),
         (".webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}}),
+        (".flv", {"audio_codec": "aac"}),
+        (".avi", {}),
+        (".ts", {"audio_codec": "aac"}),
     ],
 )
 def test_ranges_that_are_doubled_or_moved_are_damage(tmp_path: Path, suffix: str, settings: dict[str, object]) -> None:
@@ -176,9 +179,21 @@ def test_ranges_that_are_doubled_or_moved_are_damage(tmp_path: Path, suffix: str
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["mkv_sample.mkv", "mkv_full_blocks.mkv", "vp9_bear-vp9-odd-dimensions.webm"])
-def test_real_matroska_files_are_sound(shared: Path, name: str) -> None:
-    assert faults_in(shared / "data" / "media" / name) == 0
+@pytest.mark.parametrize(
+    "name",
+    [
+        "media/mkv_sample.mkv",
+        "media/mkv_full_blocks.mkv",
+        "media/vp9_bear-vp9-odd-dimensions.webm",
+        "media/flv_sample.flv",
+        "media/avi_sample.avi",
+        "media/ts_bbb_2500ms.ts",
+        "media/ts_sample_with_sdt.ts",
+        "video/vtest.avi",
+    ],
+)
+def test_real_files_are_sound(shared: Path, name: str) -> None:
+    assert faults_in(shared / "data" / name) == 0
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi", ".mp4"])

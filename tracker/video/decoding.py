@@ -81,6 +81,8 @@ class StreamDecoder:
         self._streams = list(container.streams) if contiguous else [stream]
         self._recent: deque[int | None] = deque(maxlen=MOST_IN_FLIGHT)
         self.last_key_pts: int | None = None
+        self.latest_s = 0.0
+        """Where the newest packet of any stream that was read ends."""
         self._stamps: Stamps = CodedOrderStamps(step) if coded_order else PresentationStamps(time_base, step)
 
     def frames(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[VideoFrame, int]]:
@@ -108,6 +110,10 @@ class StreamDecoder:
             try:
                 for packet in self._container.demux(*self._streams):
                     failures = 0
+                    if packet.pts is not None and packet.time_base is not None:
+                        self.latest_s = max(
+                            self.latest_s, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                        )
                     if self._gaps is not None and self._gaps.misses_before(packet):
                         self._note_damage()
                     if packet.stream.index == self._stream.index:

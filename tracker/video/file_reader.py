@@ -131,7 +131,8 @@ class FileReader:
         if is_cut_off(self.path) or has_shrunk(self.path, self._opened):
             return True
         if self.stream.duration is None:
-            return False
+            promised_s = (self.container.duration or 0) / av.time_base
+            return "flv" in self.container.format.name and promised_s - self.decoder.latest_s > PROMISE_TOLERANCE_S
         step = nominal_step(self.stream)
         missing_s = float((self._start_ticks() + self.stream.duration - last_ticks - step) * self.time_base)
         return missing_s > float(step * self.time_base) + PROMISE_TOLERANCE_S

@@ -14,7 +14,7 @@ from numpy import ndarray
 from tracker.errors import SourceError
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
-from tracker.video.matroska_check import faults_in
+from tracker.video.framing_check import faults_in
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
 
