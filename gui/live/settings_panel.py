@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 
 from gui.engine.engine import Engine
 from tracker.config import field_docs
+from tracker.config.coco import CLASS_GROUPS
 from tracker.errors import ConfigError
 from tracker.factory import embedded_networks
 from tracker.overlay import OverlayConfig
@@ -48,6 +49,7 @@ class LivePanel(QWidget):
         self._confidence = QSlider(Qt.Orientation.Horizontal)
         self._confidence_text = QLabel()
         self._classes = QListWidget()
+        self._group = QComboBox()
         self._problem = QLabel()
         self._problem.setProperty("role", "wrong")
         self._problem.setWordWrap(True)
@@ -103,6 +105,15 @@ class LivePanel(QWidget):
         confidence = QHBoxLayout()
         confidence.addWidget(self._confidence, 1)
         confidence.addWidget(self._confidence_text)
+        group_names = {
+            "people-and-vehicles": self.tr("People and vehicles"), "animals": self.tr("Animals"),
+            "indoor": self.tr("Indoor"),
+        }  # fmt: skip
+        self._group.addItem(self.tr("Choose below"), None)
+        self._group.addItem(self.tr("All"), "all")
+        for name in CLASS_GROUPS:
+            self._group.addItem(group_names[name], name)
+        self._group.activated.connect(self._group_chosen)
         self._classes.setMaximumHeight(132)
         self._classes.itemChanged.connect(self._classes_changed)
         form = QFormLayout()
@@ -118,7 +129,9 @@ class LivePanel(QWidget):
         self._confidence.setAccessibleName(self.tr("Confidence"))
         self._confidence.setToolTip(self.tr("Lowest score of a detection that counts"))
         form.addRow(confidence_label, confidence)
-        form.addRow(self.tr("C&lasses"), self._classes)
+        form.addRow(self.tr("C&lasses"), self._group)
+        form.addRow("", self._classes)
+        self._group.setAccessibleName(self.tr("Group of classes"))
         self._classes.setAccessibleName(self.tr("Classes"))
         layout = QVBoxLayout(self)
         layout.addLayout(form)
@@ -159,7 +172,8 @@ class LivePanel(QWidget):
                 entry.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
                 entry.setCheckState(Qt.CheckState.Checked)
                 self._classes.addItem(entry)
-        wanted = {name.casefold() for name in self._engine.settings.detector.classes}
+        names = {name.casefold() for name in self._engine.settings.detector.classes}
+        wanted = names.union(*(CLASS_GROUPS[name] for name in names & CLASS_GROUPS.keys())) - {"all"}
         for row in range(self._classes.count()):
             item = self._classes.item(row)
             if item is not None:
@@ -179,7 +193,15 @@ class LivePanel(QWidget):
             return
         items = [self._classes.item(row) for row in range(self._classes.count())]
         chosen = [item.text() for item in items if item is not None and item.checkState() == Qt.CheckState.Checked]
+        self._group.setCurrentIndex(0)
         self._set("detector.classes", chosen if 0 < len(chosen) < len(items) else None)
+
+    def _group_chosen(self, _row: int) -> None:
+        group = self._group.currentData()
+        members = self._labels if group == "all" else CLASS_GROUPS.get(group, ())
+        chosen = [label for label in self._labels if label.casefold() in members]
+        if chosen:
+            self._set("detector.classes", chosen if len(chosen) < len(self._labels) else None)
 
     def _blur_changed(self, on: bool) -> None:
         others = [name for name in self._engine.settings.overlay.blur_classes if name != "person"]

@@ -50,7 +50,7 @@ class DetectorConfig:
     imgsz: int | None = None
     """Longest side the frame is scaled to for the network, in multiples of 32; without it the network's own."""
     classes: tuple[str, ...] = ()
-    """Classes to keep, by name or number; empty keeps all."""
+    """Classes to keep, by name or number, or as a group: people-and-vehicles, animals, indoor, all; empty keeps all."""
     max_det: int = 300
     """Most detections kept in one frame."""
     masks: bool = True

@@ -20,6 +20,7 @@ from gui.window import Window
 from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
 from tests.gui.conftest import App, put_line
 from tracker.analytics import Analytics, LineRule, Rules
+from tracker.config.coco import CLASS_GROUPS
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
@@ -68,7 +69,7 @@ class FakeCamera:
 class BlockDetector:
     """Sees the bright block with a score of 0.7."""
 
-    labels = LABELS
+    labels = (*LABELS, "dog")
     engine = "fake, CPU"
 
     def __init__(self, conf: float | None) -> None:
@@ -134,6 +135,25 @@ def test_the_confidence_changes_while_a_source_runs(app: App) -> None:
     assert before is not None
     assert after is not None
     assert after.frames > before.frames, "the run went on, it did not begin anew"
+
+
+def test_a_group_of_classes_is_chosen_at_once(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    group = window.panel._group
+    members = [label for label in window.engine.labels if label in CLASS_GROUPS["people-and-vehicles"]]
+    assert 0 < len(members) < len(window.engine.labels)
+
+    def choose(name: str) -> None:
+        group.setCurrentIndex(group.findData(name))
+        group.activated.emit(group.currentIndex())
+
+    choose("people-and-vehicles")
+    assert list(window.engine.settings.detector.classes) == members
+    choose("all")
+    assert not window.engine.settings.detector.classes
 
 
 def test_a_line_drawn_live_counts_as_the_core_does(app: App) -> None:
