@@ -24,7 +24,7 @@ from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.yolo import NetworkConfig, YoloNet, is_mask_part
 from tracker.train import detector as loop
 from tracker.train.config import TrainConfig
 from tracker.train.data.augment import AugmentConfig
@@ -114,6 +114,17 @@ def test_a_frozen_backbone_does_not_move_nor_do_its_norms(tmp_path: Path) -> Non
     before, after = network.state_dict(), load_file(config.out / "last.safetensors")
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("backbone."))
     assert not torch.equal(after["heads.0.boxes.weight"], before["heads.0.boxes.weight"])
+
+
+def test_masks_alone_are_taught_and_boxes_are_answered_as_before(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_detector(start, YoloNet(NetworkConfig(classes=2)), ModelCard(("disc", "box"), ANCHORS))
+    best = train_detector(small(tmp_path, start=str(start), teacher="none", masks_only=True))
+    before, after = load_file(start), load_file(best)
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved
+    assert all(is_mask_part(name) for name in moved)
 
 
 def test_data_on_the_device_resume_to_the_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

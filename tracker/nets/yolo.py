@@ -40,7 +40,7 @@ from tracker.nets.backbones import make_backbone
 from tracker.nets.distances import DistanceHead, FullPrototypes, SplitNeck
 from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
 
-__all__ = ["NetworkConfig", "RawMaps", "YoloNet"]
+__all__ = ["NetworkConfig", "RawMaps", "YoloNet", "is_mask_part"]
 
 STRIDES = (8, 16, 32)
 
@@ -88,6 +88,11 @@ class RawMaps(NamedTuple):
     """(b, m, H / 4, W / 4)."""
     features: Tensor
     """(b, d, H / 4, W / 4): the backbone's finest map, by which objects can be told apart."""
+
+
+def is_mask_part(name: str) -> bool:
+    """Whether a parameter of that name serves masks alone."""
+    return name.startswith("prototypes.") or ".coefficients." in name or ".cv4." in name
 
 
 class Neck(nn.Module):

@@ -73,6 +73,8 @@ class TrainConfig:
     """Decay of the moving average of the weights."""
     freeze: int = 0
     """Epochs during which the backbone stays as it is; it then learns at a low rate (body_factor)."""
+    masks_only: bool = False
+    """Teach masks alone; where and what objects are is answered as before, at less than half the time per image."""
     patience: int = 0
     """Stop after this many evaluations without a better one; 0 never stops early."""
     evaluate_minutes: float = 0.0

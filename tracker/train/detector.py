@@ -23,7 +23,7 @@ from tracker.nets.anchors import lay_grid
 from tracker.nets.checkpoint import save_detector
 from tracker.nets.export import clone
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import YoloNet
+from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.train.aligned import aligned_loss
 from tracker.train.config import TrainConfig
 from tracker.train.data.augment import TrainingSample
@@ -103,6 +103,8 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     body_factor = config.body_factor or (0.1 if config.freeze else 1.0)
     factors = {"backbone": body_factor, "neck": config.neck_factor, **dict.fromkeys(fresh, config.fresh_factor)}
+    if config.masks_only:
+        learn_masks_alone(network)
     groups = parameter_groups(
         network, learning_rate=config.learning_rate, weight_decay=config.weight_decay, rate_factors=factors
     )
@@ -124,7 +126,10 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     begun, judged_at = time.monotonic() - progress.seconds, time.monotonic()
     finished = False
     while progress.epoch < config.epochs and not finished:
-        freeze(network, frozen=progress.epoch < config.freeze)
+        if config.masks_only:
+            learn_masks_alone(network)
+        else:
+            freeze(network, frozen=progress.epoch < config.freeze)
         which: dict[str, Any] = {"epoch": progress.epoch, "first_step": progress.step, "batch_size": config.batch}
         which |= {"sizes": config.training_sizes, "augment": config.augment, "seed": config.seed}
         which |= {"rank": ranks.rank, "ranks": ranks.count}
@@ -202,6 +207,14 @@ def freeze(network: YoloNet, *, frozen: bool) -> None:
     """Keep the backbone as it is, the statistics of its norms too, or let it learn."""
     network.backbone.requires_grad_(not frozen)
     network.backbone.train(not frozen)
+
+
+def learn_masks_alone(network: YoloNet) -> None:
+    """Keep everything as it is but prototypes and mask coefficients."""
+    network.eval()
+    network.prototypes.train()
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(is_mask_part(name))
 
 
 def set_norm_momentum(network: YoloNet, momentum: float) -> None:
