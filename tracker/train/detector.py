@@ -70,8 +70,8 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     folder = RunFolder(config.out)
     folder.check_free(resume=config.resume)
     device = find_device(config.device)
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":  # torchrun gives each process one of its own
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", device.index or 0)))
     ranks = Distributed.join(device)
     torch.manual_seed(config.seed)
     network, card, fresh = start_network(
