@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -124,7 +125,8 @@ def test_a_wheel_runs_in_any_folder_and_brings_two_packages(wheel: Path, clip: P
     venv.create(tmp_path / "env", with_pip=True)
     scripts = Path(sysconfig.get_path("scripts", vars={"base": str(tmp_path / "env")}))
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")}))
-    subprocess.run([scripts / "python", "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
+    environment = {**os.environ, "PYTHONPATH": ""}  # else a checkout there counts as installed
+    subprocess.run([scripts / "python", "-m", "pip", "install", "-q", "--no-deps", wheel], check=True, env=environment)
     (packages / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for command in ([scripts / "sightline"], [scripts / "python", "-m", "tracker"]):
         arguments = ["track", clip, "--vid-stride", "20", "--project", tmp_path, "--progress", "none"]
