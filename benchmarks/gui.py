@@ -55,7 +55,7 @@ def read_stamp(image: Image) -> int:
     return sum(int(image[BAR // 2, bit * BAR + BAR // 2, 0] > 127) << bit for bit in range(BITS))
 
 
-class ClockSource:
+class ClockSource(FrameSource):
     """A camera of 1080p whose frames say when they were made."""
 
     live = True

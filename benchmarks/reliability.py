@@ -32,9 +32,8 @@ from tests.video.synthetic import read_number, write_clip
 from tracker.errors import SourceError
 from tracker.pipeline import Pipeline
 from tracker.runner import Runner
-from tracker.types import Detections, Image
+from tracker.types import Detections, Image, LinkStatus
 from tracker.video import FileSource, StreamSource
-from tracker.video.watchdog import LinkStatus
 
 ROOT = Path(__file__).parents[1]
 verdicts: list[bool] = []

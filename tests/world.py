@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tracker.protocols import EmbedRows
+from tracker.protocols import EmbedRows, FrameSource
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
 
 LABELS = ("person", "car")
@@ -80,7 +80,7 @@ class World:
 
 
 @dataclass
-class FakeSource:
+class FakeSource(FrameSource):
     """The frames of a world; live ones come at their own pace whether anyone looks or not."""
 
     world: World = field(default_factory=World)

@@ -42,7 +42,7 @@ from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.live_rows import recorded_rows
 from tracker.interchange import to_pandas
 from tracker.paths import typed_path
-from tracker.protocols import Detector, FrameSource, Tracker
+from tracker.protocols import Detector, FrameSource, Sink, Tracker
 from tracker.runner import Channel, Closed, Runner
 from tracker.store import Observations, RecordingEditor
 from tracker.store import Recording as StoredRecording
@@ -324,7 +324,7 @@ def _own_stage(given: Any, protocol: Any, method: str) -> Any:
     return given
 
 
-class _ChannelSink:
+class _ChannelSink(Sink):
     """Hands results to whoever iterates; waits while two are waiting already."""
 
     def __init__(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 
-from tracker.types import Detections, Event, Frame, FrameResult, Image, SourceInfo, Tracks, Warp
+from tracker.types import Clock, Detections, Event, Frame, FrameResult, Image, LinkStatus, SourceInfo, Tracks, Warp
 
 __all__ = [
     "Analyse",
@@ -29,7 +30,8 @@ __all__ = [
 class FrameSource(Protocol):
     """Frames in presentation order with true time stamps.
 
-    Iterating twice is allowed only where the source can start over (files and folders do).
+    Iterating twice is allowed only where the source can start over (files and folders do). A source is its own
+    context manager; one that derives from this class need not say what it has no use for.
     """
 
     name: str
@@ -43,8 +45,36 @@ class FrameSource(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:
-        """Let go of the device or file; safe to call twice and from another thread."""
+        """Release the device or file; safe to call twice and from another thread."""
         ...
+
+    @property
+    def link(self) -> LinkStatus | None:
+        """Where the connection stands; None for what has none."""
+        return None
+
+    @property
+    def reconnects(self) -> int:
+        """How often the source was lost and came back."""
+        return 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames left out by the source itself, because decoding fell behind."""
+        return 0
+
+    @property
+    def clock(self) -> Clock:
+        """Where times come from by now; a stream that only counts its frames changes over to their arrival."""
+        return self.info.clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @runtime_checkable
@@ -101,7 +131,7 @@ class Stateful(Protocol):
 
 
 class Sink(Protocol):
-    """Keeps results: a video, a table, a store."""
+    """Keeps results: a video, a table, a store. As a context manager it closes, or discards after an error."""
 
     def write(self, result: FrameResult) -> None: ...
 
@@ -110,8 +140,16 @@ class Sink(Protocol):
         ...
 
     def discard(self) -> None:
-        """Let go after an error: what was written is kept, but no annotation cut short gets its final name."""
+        """Release after an error: what was written is kept, but no annotation cut short gets its final name."""
         ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close() if kind is None else self.discard()
 
 
 Embed: TypeAlias = Callable[[Image, Float32[ndarray, "n 4"]], Float32[ndarray, "n d"]]

@@ -223,13 +223,13 @@ class Runner:
     def progress(self) -> Progress:
         """How far the run is now."""
         now = self._ended_at or time.perf_counter()
-        link = getattr(self._source, "link", None)
+        link = self._source.link
         with self._lock:
             recent = [moment for moment in self._recent if moment >= now - 2]
             span = now - recent[0] if len(recent) > 1 else 0.0
             return Progress(
                 frames=self._done_frames,
-                dropped=self._frames.dropped + int(getattr(self._source, "dropped", 0)),
+                dropped=self._frames.dropped + self._source.dropped,
                 rejected=self._rejected,
                 damage=self._source.damage,
                 seconds=now - self._started_at,
@@ -237,7 +237,7 @@ class Runner:
                 latency_s=self._latency_s,
                 failed=self._failed,
                 link=str(link.state) if link is not None else "",
-                reconnects=int(getattr(self._source, "reconnects", 0)),
+                reconnects=self._source.reconnects,
             )
 
     def _guard(self, stage: Callable[[], None]) -> None:

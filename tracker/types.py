@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -53,6 +54,10 @@ class Frame:
     """When live input brought its data, by `time.monotonic()`; None where nobody waited for it."""
 
 
+Clock: TypeAlias = Literal["container", "arrival"]
+"""Where times come from: the source's own stamps, or the moment each frame arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What is known of a source before reading it; None where the container does not tell."""
@@ -66,8 +71,35 @@ class SourceInfo:
     time_base: Fraction | None = None
     """Seconds per tick of the container's clock, so that a copy can keep the stamps exactly."""
     has_audio: bool = False
-    clock: Literal["container", "arrival"] = "container"
-    """Where times come from: the source's own stamps, or the moment each frame arrived."""
+    clock: Clock = "container"
+    pixel_aspect: Fraction | None = None
+    """Width to height of one pixel, upright; None where square or unknown."""
+    path: Path | None = None
+    """The file, where it is one: what audio is copied from."""
+
+
+class LinkState(StrEnum):
+    """Where a live source stands."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALLED = "stalled"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One reading of a live source's state."""
+
+    state: LinkState
+    since: float
+    """Seconds on the watchdog's clock."""
+    reason: str = ""
+    attempts: int = 0
+    """Failed tries since the last picture."""
+    returns: int = 0
+    """Times it was lost and came back."""
 
 
 KINDS = {"f": "fiu", "i": "iu", "u": "iu"}

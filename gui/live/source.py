@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tracker.protocols import FrameSource
-from tracker.types import Frame, SourceInfo
-from tracker.video.watchdog import LinkStatus
+from tracker.types import Frame, LinkStatus, SourceInfo
 
 __all__ = ["WatchedSource"]
 
@@ -19,7 +18,7 @@ LATEST_S = 1.0
 """A file that is played later than this no longer tries to catch up."""
 
 
-class WatchedSource:
+class WatchedSource(FrameSource):
     """The frames of any source as live input, and when they were read.
 
     A recorded one is played at its own pace, and from its start again with `loop`; index and time go on.
@@ -44,17 +43,17 @@ class WatchedSource:
     @property
     def reconnects(self) -> int:
         """How often the source was lost and came back."""
-        return int(getattr(self._source, "reconnects", 0))
+        return self._source.reconnects
 
     @property
     def dropped(self) -> int:
         """Frames left out because decoding fell behind."""
-        return int(getattr(self._source, "dropped", 0))
+        return self._source.dropped
 
     @property
     def link(self) -> LinkStatus | None:
         """Where the connection stands; None for what has none."""
-        return getattr(self._source, "link", None)
+        return self._source.link
 
     @property
     def recorded(self) -> bool:

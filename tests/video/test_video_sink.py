@@ -30,7 +30,7 @@ def result(image: Image, index: int, seconds: float, canvas: Image | None = None
 
 def copy(source: FileSource, path: Path, **settings: object) -> list[float]:
     """Write every frame of `source` unchanged, as the program does; its times."""
-    options = {"rate": source.info.rate, "time_base": source.info.time_base, "pixel_aspect": source.pixel_aspect}
+    options = {"rate": source.info.rate, "time_base": source.info.time_base, "pixel_aspect": source.info.pixel_aspect}
     sink = VideoSink(path, **(options | settings))  # type: ignore[arg-type]
     times = []
     for frame in source:
@@ -163,7 +163,7 @@ def test_pixel_aspect_is_kept(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "wide.mp4", pixel_aspect=Fraction(16, 15))
     sink.write(result(numbered_picture(0), 0, 0.0))
     sink.close()
-    assert FileSource(tmp_path / "wide.mp4").pixel_aspect == Fraction(16, 15)
+    assert FileSource(tmp_path / "wide.mp4").info.pixel_aspect == Fraction(16, 15)
 
 
 def test_without_x264_mpeg4_is_written(tmp_path: Path) -> None:

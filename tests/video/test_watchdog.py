@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tracker.video.watchdog import LinkState, LinkStatus, Watchdog
+from tracker.types import LinkState, LinkStatus
+from tracker.video.watchdog import Watchdog
 
 
 @dataclass

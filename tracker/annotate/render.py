@@ -47,7 +47,7 @@ def render_video(
         rate=info.rate,
         time_base=info.time_base,
         audio_from=source_path if info.has_audio else None,
-        pixel_aspect=getattr(source, "pixel_aspect", None),
+        pixel_aspect=info.pixel_aspect,
     )
     analytics = make_analytics(recording.info)
     overlay = Overlay(settings.overlay, figures=analytics.figures if analytics is not None else None)

@@ -177,7 +177,7 @@ def finish_recording(job: RecordingJob) -> int:
             writer.close()
 
 
-class RemainingFrames:
+class RemainingFrames(FrameSource):
     """The frames of a source behind a given one, to a last one or its end; sought where possible and wanted."""
 
     def __init__(self, source: FrameSource, after: int, *, seek: bool, last: int | None = None) -> None:

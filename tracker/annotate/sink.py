@@ -14,6 +14,7 @@ from tracker.annotate.recordings import printable
 from tracker.formats.core.live_rows import recorded_rows
 from tracker.formats.core.rle import masks_to_rle
 from tracker.pipeline import Pipeline, StageDetections
+from tracker.protocols import Sink
 from tracker.store import ImageEntry, Observations, RecordedEvent, RecordingWriter
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
@@ -68,7 +69,7 @@ class CheckpointingPipeline(Pipeline):
         return None
 
 
-class RecordingSink:
+class RecordingSink(Sink):
     """Writes results into a recording, and at each checkpoint what every stage remembers in the same transaction.
 
     With `pictures` also the name and size of each, for sources of single images.

@@ -16,6 +16,7 @@ from tracker.commands.outputs import Tally, own_folder, table, write_settings
 from tracker.commands.track import Outputs, exit_code, open_sinks, track_source
 from tracker.errors import SinkError
 from tracker.factory import make_pipeline, make_runner
+from tracker.protocols import Sink
 from tracker.types import Detections, FrameResult, Tracks
 from tracker.video import VideoSink, open_source
 
@@ -60,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
     return exit_code(ended.progress, source)
 
 
-class _Preview:
+class _Preview(Sink):
     """One annotated frame as a picture."""
 
     def __init__(self, path: Path) -> None:

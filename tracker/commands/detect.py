@@ -82,7 +82,7 @@ def _names(source: FrameSource) -> Callable[[Frame], str]:
     return lambda frame: f"{stem}_{frame.index:06d}"
 
 
-class _Rows:
+class _Rows(Sink):
     """The JSON rows of every image."""
 
     def __init__(self, file: DetectionsJson, name: Callable[[Frame], str]) -> None:
@@ -102,7 +102,7 @@ class _Rows:
         self._file.discard()
 
 
-class _Pictures:
+class _Pictures(Sink):
     """Every image with its boxes drawn, as JPEG."""
 
     def __init__(self, folder: Path, name: Callable[[Frame], str]) -> None:

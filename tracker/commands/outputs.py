@@ -15,7 +15,7 @@ from tracker.config import to_mapping
 from tracker.errors import ConfigError, SinkError
 from tracker.factory import Settings
 from tracker.paths import safe_name
-from tracker.protocols import FrameSource
+from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress
 from tracker.types import FrameResult, TrackState
 
@@ -70,7 +70,7 @@ def write_settings(folder: Path, command: str, source: str, settings: Settings) 
         raise SinkError(f"{path}: cannot write the settings: {error.strerror}; try another --project") from error
 
 
-class Tally:
+class Tally(Sink):
     """A sink that counts what was found: tracks by class, each by the class it was seen as most."""
 
     def __init__(self, labels: Sequence[str]) -> None:

@@ -122,6 +122,6 @@ class _JsonLines:
         }
         if self._source.live:
             row |= {"link": progress.link, "reconnects": progress.reconnects}
-            row["clock"] = getattr(self._source, "clock", self._source.info.clock)
+            row["clock"] = self._source.clock
         sys.stdout.write(json.dumps({**row, "done": done}) + "\n")
         sys.stdout.flush()

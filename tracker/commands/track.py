@@ -131,8 +131,8 @@ def open_sinks(source: FrameSource, outputs: Outputs) -> list[Sink]:
                 outputs.video,
                 rate=info.rate,
                 time_base=info.time_base,
-                audio_from=getattr(source, "path", None) if info.has_audio else None,
-                pixel_aspect=getattr(source, "pixel_aspect", None),
+                audio_from=info.path if info.has_audio else None,
+                pixel_aspect=info.pixel_aspect,
                 live=source.live,
             )
         )

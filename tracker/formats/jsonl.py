@@ -28,6 +28,7 @@ from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.live_rows import LiveObject, class_name, live_objects
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
+from tracker.protocols import Sink
 from tracker.types import Event, FrameResult
 
 __all__ = ["JsonlSink", "read", "write"]
@@ -157,7 +158,7 @@ def segmentation_from_json(value: Any, rows: Collector, where: str) -> Any:
     return {"size": size, "counts": as_text(code.get("counts"), where, path)}
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """Writes a run as JSON Lines; the file gets its name on `close`.
 
     Tracks that are tentative are left out, and those not seen in the frame unless `coasting` is set.

@@ -24,6 +24,7 @@ from tracker.formats.core.live_rows import class_name, live_objects, rounded
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
+from tracker.protocols import Sink
 from tracker.types import FrameResult
 
 __all__ = ["MotRow", "MotSink", "read", "read_rows", "warn_of_mot_losses", "write"]
@@ -174,7 +175,7 @@ def _last_columns(class_id: int, options: WriteOptions) -> str:
     return f"{class_id + 1},1" if options.class_column else "-1,-1,-1"
 
 
-class MotSink:
+class MotSink(Sink):
     """Writes the tracks of a run as MOTChallenge rows; the file gets its name on `close`.
 
     Tracks that are tentative are left out, and those not seen in the frame unless `coasting` is set. At the end a

@@ -10,6 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from tracker.errors import SourceError
+from tracker.protocols import FrameSource
 from tracker.types import Frame, Image, SourceInfo
 
 __all__ = ["ArraySource"]
@@ -17,7 +18,7 @@ __all__ = ["ArraySource"]
 MAX_RATE_DENOMINATOR = 100_000
 
 
-class ArraySource:
+class ArraySource(FrameSource):
     """RGB arrays (h, w, 3) of bytes, or grey ones (h, w), in the order they come; they may differ in size.
 
     Frame i is given the time i / `rate`. What is iterated over is read once and no further than it is asked for; the

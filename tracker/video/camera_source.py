@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from tracker.errors import SourceError, UnreachableError
-from tracker.types import Frame, Image, SourceInfo
+from tracker.protocols import FrameSource
+from tracker.types import Frame, Image, LinkStatus, SourceInfo
 from tracker.video.backoff import Backoff
-from tracker.video.watchdog import LinkStatus, Watchdog
+from tracker.video.watchdog import Watchdog
 
 __all__ = ["CameraSource", "camera_names"]
 
@@ -51,7 +52,7 @@ def camera_names() -> dict[int, str]:
     return {camera.index: camera.name for camera in enumerate_cameras()}
 
 
-class CameraSource:
+class CameraSource(FrameSource):
     """Frames of a camera, chosen by index or by name, for as long as it is wanted.
 
     `time` is the monotonic clock's seconds since the camera was opened, taken when the frame arrives. A camera that

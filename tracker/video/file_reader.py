@@ -116,9 +116,11 @@ class FileReader:
             duration_s=duration_s,
             time_base=self.time_base,
             has_audio=bool(self.container.streams.audio),
+            pixel_aspect=self._pixel_aspect(first),
+            path=self.path,
         )
 
-    def pixel_aspect(self, first: VideoFrame) -> Fraction | None:
+    def _pixel_aspect(self, first: VideoFrame) -> Fraction | None:
         """Width to height of one pixel after turning upright, None where square or unknown."""
         aspect = self.stream.sample_aspect_ratio
         if not aspect or aspect == 1:

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from tracker.errors import SourceError
+from tracker.protocols import FrameSource
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
 from tracker.video.framing_check import faults_in
@@ -29,7 +30,7 @@ KEYS_TRIED = 3
 Picture = tuple[VideoFrame, int, int]
 
 
-class FileSource:
+class FileSource(FrameSource):
     """Every frame of a video file, in order, with the container's own time stamps.
 
     Opening decodes the first frame, so that a file of which nothing decodes is refused at once. Iterating starts at
@@ -63,7 +64,6 @@ class FileSource:
         self._first: tuple[VideoFrame, int] | None = self._probe.first_frame(self._probed_frames)
         self._turn = orientation(self._first[0])
         self.info = self._probe.info(self._first[0])
-        self.pixel_aspect = self._probe.pixel_aspect(self._first[0])
         self._first_ticks = self._first[1]
         self._time_base = self._probe.time_base
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tracker.errors import SourceError
 from tracker.image_file import IMAGE_SUFFIXES, UNREADABLE_SUFFIXES, read_image
+from tracker.protocols import FrameSource
 from tracker.types import Frame, Image, SourceInfo
 
 __all__ = ["ImageSource", "natural_key"]
@@ -18,7 +19,7 @@ __all__ = ["ImageSource", "natural_key"]
 log = logging.getLogger(__name__)
 
 
-class ImageSource:
+class ImageSource(FrameSource):
     """Images in natural order ("2.jpg" before "10.jpg"), turned upright by their EXIF orientation.
 
     Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.

@@ -12,7 +12,8 @@ import av
 from av.video.frame import VideoFrame
 
 from tracker.errors import SourceError, UnreachableError
-from tracker.types import Frame, SourceInfo
+from tracker.protocols import FrameSource
+from tracker.types import Clock, Frame, LinkState, LinkStatus, SourceInfo
 from tracker.video.address import redact
 from tracker.video.arrival_clock import ArrivalClock, NominalClockWatch
 from tracker.video.backoff import Backoff
@@ -20,7 +21,7 @@ from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
 from tracker.video.packet_pump import PacketPump
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.stream_options import has_clock
-from tracker.video.watchdog import STALL_S, LinkState, LinkStatus, Watchdog
+from tracker.video.watchdog import STALL_S, Watchdog
 
 __all__ = ["StreamSource"]
 
@@ -34,7 +35,7 @@ DENIED_PAUSE_S = 30.0
 NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 
 
-class StreamSource:
+class StreamSource(FrameSource):
     """Frames of a network stream for as long as it is wanted.
 
     A live stream that breaks off or falls silent is opened again after 0.5, 1, 1 ... s; `link` tells how it
@@ -72,11 +73,16 @@ class StreamSource:
         self._past_damage = self._past_dropped = 0
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
-        self.clock = self.info.clock
+        self._clock = self.info.clock
         self.live = self._connection.pump.live
         self._arrivals: ArrivalClock | None = None
-        if self.clock == "arrival":
+        if self._clock == "arrival":
             self._arrivals = ArrivalClock(self._connection.first_arrival)
+
+    @property
+    def clock(self) -> Clock:
+        """Where times come from by now."""
+        return self._clock
 
     @property
     def link(self) -> LinkStatus:
@@ -109,7 +115,7 @@ class StreamSource:
                 self._watchdog.picture()
                 if self._arrivals is None and self.live and watch.deceives(stamp, arrival):
                     log.warning("%s only counts its frames; the time is now that of their arrival.", self.name)
-                    self._arrivals, self.clock = ArrivalClock(arrival, stamp + shift), "arrival"
+                    self._arrivals, self._clock = ArrivalClock(arrival, stamp + shift), "arrival"
                 seconds = stamp + shift if self._arrivals is None else self._arrivals.time(arrival)
                 index += 1
                 last_time, last_arrival = seconds, arrival

@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.errors import SinkError, why_unwritable
+from tracker.protocols import Sink
 from tracker.types import FrameResult, Image
 from tracker.video.audio_copy import AudioCopy
 
@@ -45,7 +46,7 @@ LEAST_TIMESCALE, LARGEST_TIMESCALE = 10_000, 2**31 - 1
 BT601, BT709, LIMITED_RANGE = 6, 1, 1  # FFmpeg's AVColorSpace, AVColorPrimaries and -Transfer, AVColorRange
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Writes each result's canvas, or its plain frame where nothing was drawn, under the frame's own time.
 
     The first picture sets the size; later ones of another size are fitted into it. `time_base` is the source's clock:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from statistics import median
 
-__all__ = ["LinkState", "LinkStatus", "Watchdog"]
+from tracker.types import LinkState, LinkStatus
+
+__all__ = ["Watchdog"]
 
 STALL_S = 2.5
 FIRST_PATIENCE_S = 8.0
@@ -24,30 +24,6 @@ KNOWN_AFTER_S = 2.0
 PAUSES_OF_SILENCE = 2.5
 SHORTEST_PAUSE_S = 0.1
 PAUSES_KEPT = 9
-
-
-class LinkState(StrEnum):
-    """Where a live source stands."""
-
-    CONNECTING = "connecting"
-    LIVE = "live"
-    STALLED = "stalled"
-    LOST = "lost"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
-    """One reading of a live source's state."""
-
-    state: LinkState
-    since: float
-    """Seconds on the watchdog's clock."""
-    reason: str = ""
-    attempts: int = 0
-    """Failed tries since the last picture."""
-    returns: int = 0
-    """Times it was lost and came back."""
 
 
 class Watchdog:

@@ -18,7 +18,7 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, make_embedder
 from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
-from tracker.protocols import FrameSource
+from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, FrameResult, Image
@@ -216,7 +216,7 @@ class _OfClasses:
         return [detections[np.isin(detections.class_ids, self._classes)] for detections in found]
 
 
-class _Continuous:
+class _Continuous(Sink):
     """A sink that records without end, in files of a certain length, at the hours wanted."""
 
     def __init__(self, camera: CameraConfig, overlay: OverlayConfig, folder: Path) -> None:

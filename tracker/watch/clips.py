@@ -55,7 +55,7 @@ def _free(path: Path) -> Path:
     return chosen
 
 
-class Recorder:
+class Recorder(Sink):
     """A sink that records while it is asked to. What goes wrong ends the recording, never the source."""
 
     def __init__(self, name: str, config: OverlayConfig, rate: Fraction | None = None) -> None:
@@ -165,7 +165,7 @@ Wanted: TypeAlias = tuple[_Kept, OverlayConfig]
 """A frame for a clip, and how it is to be drawn: what is hidden from now on is hidden in clips begun before."""
 
 
-class ClipKeeper:
+class ClipKeeper(Sink):
     """A sink that remembers the last seconds and writes a clip around every event, 5 s before to 5 s after."""
 
     def __init__(

@@ -24,6 +24,7 @@ from tracker.analytics import analyse
 from tracker.config import TrackerConfig
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.pipeline import Pipeline
+from tracker.protocols import FrameSource
 from tracker.types import Detections, Event, Frame, Image, SourceInfo
 
 WIDTH, HEIGHT, RATE = 640, 240, 10
@@ -90,7 +91,7 @@ def test_stages_hold_no_more_after_thousands_of_tracks(monkeypatch: pytest.Monke
     assert max(held[half:]) < 1.02 * max(held[:half])
 
 
-class Clip:
+class Clip(FrameSource):
     """A file of three frames, which goes on to its end at once."""
 
     live = False

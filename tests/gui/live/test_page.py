@@ -24,6 +24,7 @@ from tracker.config.coco import CLASS_GROUPS
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
+from tracker.protocols import FrameSource
 from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
 
 RATE = 50
@@ -38,7 +39,7 @@ def place(index: int) -> tuple[float, float]:
     return 10.0 + along * 2, 50.0
 
 
-class FakeCamera:
+class FakeCamera(FrameSource):
     """A camera in whose picture one block runs to and fro; it may die after some frames."""
 
     live = True
