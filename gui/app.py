@@ -13,6 +13,7 @@ from types import TracebackType
 from PyQt6.QtCore import QTimer
 
 from gui.qt.application import application
+from gui.qt.icons import app_icon
 from gui.qt.memory import give_back_large_blocks
 from gui.qt.preferences import Preferences
 from gui.qt.theme import THEMES, apply_theme
@@ -38,6 +39,7 @@ def main(paths: Sequence[str] = ()) -> int:
     app = application()
     app.setOrganizationName("Sightline")
     app.setApplicationName("Sightline")
+    app.setWindowIcon(app_icon())
     prepare_process()
     preferences = Preferences()
     theme = preferences.text("theme", "system")

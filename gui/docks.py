@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PyQt6.QtCore import QObject, Qt
-from PyQt6.QtGui import QAction
+from PyQt6.QtCore import QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QCloseEvent
 from PyQt6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
 from gui.qt.preferences import Preferences
@@ -37,7 +37,8 @@ class Docks(QObject):
         beside: str = "",
     ) -> QDockWidget:
         """A new dock; `beside` names one that it shares its place with."""
-        dock = QDockWidget(title, self._window)
+        dock = _Dock(title, self._window)
+        dock.closed.connect(lambda: self._preferences.keep(f"dock/{name}", False))
         dock.setObjectName(name)
         dock.setWidget(widget)
         dock.setMinimumWidth(250)
@@ -95,6 +96,17 @@ class Docks(QObject):
             self._preferences.keep(f"dock/{name}", shown)
         if self._page is not None:
             self.show_for(self._page)
+
+
+class _Dock(QDockWidget):
+    """Tells when somebody closes it by its own button."""
+
+    closed = pyqtSignal()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """It stays closed."""
+        super().closeEvent(event)
+        self.closed.emit()
 
 
 def scrolled(widget: QWidget) -> QScrollArea:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt, QTimer
+from PyQt6.QtCore import QSize, Qt, QTimer, pyqtBoundSignal
 from PyQt6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PyQt6.QtWidgets import (
     QApplication,
@@ -125,14 +125,16 @@ class Window(QMainWindow):
         """Open a recording."""
         self.say("")
         if self.recordings.open(Path(path)):
-            self.preferences.add_recent(path)
+            if self.recordings.recording is not None:
+                self._remember_once_seen(self.recordings.recording.pictured, path)
             self.show_page(self.recordings)
 
     def watch(self, spec: str, loop: bool = False) -> None:
         """Open a source in the live grid."""
         self.say("")
-        if self.live.add(spec, loop=loop) is not None:
-            self.preferences.add_recent(spec)
+        session = self.live.add(spec, loop=loop)
+        if session is not None:
+            self._remember_once_seen(session.pictured, spec)
             self.show_page(self.live)
 
     def watch_set(self, path: Path) -> None:
@@ -147,10 +149,19 @@ class Window(QMainWindow):
         self.preferences.add_recent(str(path))
         self.show_page(self.live)
 
-    def new_job(self, kind: str = "") -> None:
+    def _remember_once_seen(self, pictured: pyqtBoundSignal, spec: str) -> None:
+        """Put a source among those opened lately when its first picture is there: what cannot be read stays out."""
+
+        def remember() -> None:
+            pictured.disconnect(remember)
+            self.preferences.add_recent(spec)
+
+        pictured.connect(remember)
+
+    def new_job(self, kind: str = "", answers: dict[str, str] | None = None) -> None:
         """Ask what the next job is."""
         self.docks.bring("jobs")
-        self.jobs_panel.ask(kind)
+        self.jobs_panel.ask(kind, answers)
 
     @property
     def page(self) -> QWidget | None:
@@ -332,6 +343,7 @@ class Window(QMainWindow):
             page.said.connect(self.say)
         self.recordings.changed.connect(self._recording_changed)
         self.recordings.opened.connect(self._recording_opened)
+        self.recordings.train.connect(lambda data: self.new_job("Train a detector", {"--data": data}))
         self.recordings.full_screen.connect(self.toggle_full_screen)
         self.recorded_events.jumped.connect(self.recordings.jump)
         self.recorded_counts.renamed.connect(self.recordings.view.rename_shape)

@@ -97,7 +97,7 @@ class JobDialog(QDialog):
         except ConfigError as error:
             self._problem.setText(str(error))
             return
-        self._jobs.add(f"{kind.title}: {_brief(kind, answers)}", arguments, results_of(kind, answers, folder))
+        self._jobs.add(f"{kind.title}: {_brief(kind, answers)}", arguments, results_of(answers, folder))
         super().accept()
 
     def _chosen(self) -> JobKind:

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 from tracker.cli import COMMANDS
 from tracker.errors import ConfigError
+from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.paths import typed_path
 
 __all__ = ["JobKind", "Question", "arguments_of", "job_kinds", "results_of"]
 
@@ -38,10 +40,16 @@ class JobKind:
     questions: tuple[Question, ...]
     fixed: tuple[str, ...] = ()
     trains: bool = False
-    """Whether its --out folder gets a table of losses and measures."""
+    """Whether its --out folder gets a table of losses and measures, and it can be gone on with (--resume)."""
 
 
-def _training(kind: str, title: str, data: str, epochs: str) -> JobKind:
+def _start_weights() -> str:
+    """The embedded network's weights, which a training goes on from; empty where they are not here."""
+    path = embedded_networks()[DEFAULT_NETWORK].with_suffix(".safetensors")
+    return str(path) if path.is_file() else ""
+
+
+def _training(kind: str, title: str, data: str, epochs: str, *more: Question) -> JobKind:
     return JobKind(
         title,
         ("train", kind),
@@ -49,6 +57,7 @@ def _training(kind: str, title: str, data: str, epochs: str) -> JobKind:
             Question("--data", "Data", "file" if kind in ("detector", "classifier") else "paths", data, needed=True),
             Question("--out", "Results", "folder", "where weights and the table of results go", needed=True,
                      default=f"train/{kind}"),
+            *more,
             Question("--epochs", "Epochs", "text", "times every example is used", default=epochs),
             Question("--minutes", "Minutes at most", "text", "stop, fully annealed, after so long; 0 for no limit"),
             Question("--device", "Device", "text", "cpu, cuda or auto", default="auto"),
@@ -76,10 +85,21 @@ KINDS = (
         ),
         fixed=("--progress", "json"),
     ),
-    _training("detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50"),
+    _training(
+        "detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50",
+        Question("--start", "Start from", "file", "weights to go on from; empty begins with random ones, which needs "
+                 "thousands of images", default=_start_weights()),
+        Question("--freeze", "Freeze for epochs", "text", "epochs in which only the heads learn; 5 for few images",
+                 default="5"),
+        Question("--imgsz", "Image size", "text", "a multiple of 32; small objects need 640", default="416"),
+    ),
     _training("classifier", "Train a classifier", "an .npz, or a folder with one folder per class", "14"),
     _training("reid", "Train re-identification", "VIDEO=TRACKS, several separated by blanks", "30"),
-    _training("segmentation", "Train segmentation", "a folder or .tar with train and val images and labels", "100"),
+    _training(
+        "segmentation", "Train segmentation", "a folder or .tar with train and val images and labels", "100",
+        Question("--names", "Names of the classes", "text", "in the order of their numbers: road,car,person,sky",
+                 needed=True),
+    ),
     JobKind(
         "Export a network",
         ("export",),
@@ -109,6 +129,9 @@ KINDS = (
             Question("", "Recordings", "paths", ".sqlite files of annotate", needed=True),
             Question("--format", "Formats", "text", "such as mot,coco,cvat", needed=True, default="coco"),
             Question("--out", "Results", "folder", "where the files go", needed=True, default="exported"),
+            Question("--images", "Write the images too, as a data set to train on (coco, yolo, voc)", "flag"),
+            Question("--every", "Every so many frames", "text", "with images: 10 takes every tenth"),
+            Question("--split", "Part to train on", "text", "with images: 0.8 keeps a fifth for validation"),
         ),
     ),
     JobKind(
@@ -167,10 +190,10 @@ def arguments_of(kind: JobKind, answers: Mapping[str, str], options: str = "") -
     return [*arguments, *kind.fixed, *_split(options, "More options")]
 
 
-def results_of(kind: JobKind, answers: Mapping[str, str], folder: Path) -> Path | None:
-    """The folder with the table of a training; relative ones are meant from `folder`."""
+def results_of(answers: Mapping[str, str], folder: Path) -> Path | None:
+    """The file or folder that a job writes; a relative one is meant from `folder`. None where it writes none."""
     out = answers.get("--out", "").strip()
-    return folder / out if kind.trains and out else None
+    return folder / typed_path(out) if out else None
 
 
 def _split(text: str, title: str) -> list[str]:

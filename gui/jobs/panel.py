@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, QTimer
-from PyQt6.QtGui import QFontDatabase
+import shlex
+
+from PyQt6.QtCore import Qt, QTimer, QUrl
+from PyQt6.QtGui import QDesktopServices, QFontDatabase
 from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -14,6 +16,7 @@ from PyQt6.QtWidgets import (
     QPushButton,
     QSplitter,
     QTabWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -31,7 +34,9 @@ DOTS = {
     JobState.WAITING: "#8d97a1",
     JobState.RUNNING: "#56b4e9",
     JobState.DONE: "#009e73",
+    JobState.PARTLY: "#e69f00",
     JobState.FAILED: "#d55e00",
+    JobState.KILLED: "#d55e00",
     JobState.CANCELLED: "#8d97a1",
 }
 REFRESH_MS = 1000
@@ -54,6 +59,16 @@ class JobsPanel(QWidget):
         self._cancel.clicked.connect(self._cancel_shown)
         self._clear = QPushButton(self.tr("Clear &ended"))
         self._clear.clicked.connect(self._clear_ended)
+        self.results_button = QToolButton()
+        self.results_button.setText(self.tr("Open &results"))
+        self.results_button.clicked.connect(self._open_results)
+        self.again_button = QToolButton()
+        self.again_button.setText(self.tr("&Try again"))
+        self.again_button.clicked.connect(lambda: self._repeat(resume=False))
+        self.resume_button = QToolButton()
+        self.resume_button.setText(self.tr("&Resume"))
+        self.resume_button.setToolTip(self.tr("Goes on with the training from its last whole state"))
+        self.resume_button.clicked.connect(lambda: self._repeat(resume=True))
         for button in (self._new, self._cancel, self._clear):
             button.setAutoDefault(False)
         self._words = QLabel(self.tr("Annotate archives, train, export and evaluate here, one job after the other."))
@@ -81,6 +96,17 @@ class JobsPanel(QWidget):
     def shown(self) -> Job | None:
         """The job whose log is shown."""
         return self._shown
+
+    @property
+    def words(self) -> str:
+        """What is told about the job that is shown."""
+        return self._words.text()
+
+    @property
+    def tooltips(self) -> list[str]:
+        """The whole command of each job, and where its results are."""
+        items = (self._list.item(row) for row in range(self._list.count()))
+        return [item.toolTip() for item in items if item is not None]
 
     def ask(self, kind: str = "", answers: dict[str, str] | None = None) -> None:
         """Ask what the next job is."""
@@ -114,6 +140,12 @@ class JobsPanel(QWidget):
         self._tabs.setDocumentMode(True)
         self._tabs.addTab(self._log, self.tr("Log"))
         self._tabs.addTab(curves, self.tr("Curves"))
+        corner = QWidget()
+        offers = QHBoxLayout(corner)
+        offers.setContentsMargins(0, 0, 0, 0)
+        for offer in (self.results_button, self.again_button, self.resume_button):
+            offers.addWidget(offer)
+        self._tabs.setCornerWidget(corner)
         right = QWidget()
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
@@ -130,7 +162,7 @@ class JobsPanel(QWidget):
 
     def _added(self, job: Job) -> None:
         item = QListWidgetItem(job.title)
-        item.setToolTip(" ".join(job.arguments))
+        item.setToolTip(_tooltip(job))
         self._list.addItem(item)
         self._list.setCurrentItem(item)
         job.logged.connect(lambda line: self._logged(job, line))
@@ -162,11 +194,23 @@ class JobsPanel(QWidget):
         if self._shown is not None:
             self._shown.cancel()
 
+    def _open_results(self) -> None:
+        job = self._shown
+        if job is not None and job.results is not None:
+            folder = job.results if job.results.is_dir() else job.results.parent
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def _repeat(self, *, resume: bool) -> None:
+        if self._shown is not None:
+            self._jobs.again(self._shown, resume=resume)
+
     def _clear_ended(self) -> None:
         self._jobs.remove_ended()
         self._list.clear()
         for job in self._jobs.all:
-            self._list.addItem(QListWidgetItem(job.title))
+            item = QListWidgetItem(job.title)
+            item.setToolTip(_tooltip(job))
+            self._list.addItem(item)
         self._list.setCurrentRow(self._list.count() - 1)
 
     def _refresh(self) -> None:
@@ -184,6 +228,11 @@ class JobsPanel(QWidget):
         self._cancel.setEnabled(running)
         self._clear.setEnabled(any(not one.active and one.state is not JobState.WAITING for one in self._jobs.all))
         self._bar.setVisible(job is not None and job.active)
+        ended = job is not None and not running and not job.active
+        self.results_button.setVisible(ended and job is not None and job.results is not None and job.results.exists())
+        self.again_button.setVisible(ended and job is not None and job.state is not JobState.DONE)
+        trained = job is not None and job.arguments[:1] == ["train"] and job.state is not JobState.DONE
+        self.resume_button.setVisible(ended and trained and job is not None and job.results is not None)
         if job is None:
             return
         self._words.setText(self._long_words(job))
@@ -195,6 +244,8 @@ class JobsPanel(QWidget):
             JobState.WAITING: self.tr("waits"),
             JobState.RUNNING: self.tr("runs, {0}").format(clock(job.seconds)),
             JobState.DONE: self.tr("done"),
+            JobState.PARTLY: self.tr("done in part"),
+            JobState.KILLED: self.tr("killed"),
             JobState.FAILED: self.tr("failed"),
             JobState.CANCELLED: self.tr("cancelled"),
         }[job.state]
@@ -206,8 +257,16 @@ class JobsPanel(QWidget):
         return words
 
     def _long_words(self, job: Job) -> str:
-        if job.state in (JobState.FAILED, JobState.DONE):
-            return job.ending or self._state_words(job)
+        if job.state in (JobState.FAILED, JobState.KILLED, JobState.PARTLY, JobState.DONE):
+            words = job.ending or self._state_words(job)
+            there = job.results is not None and job.results.exists()
+            return f"{words}\n{job.results}" if there else words
         if job.reading.words:
             return f"{job.reading.words}  {self._state_words(job)}"
         return self._state_words(job)
+
+
+def _tooltip(job: Job) -> str:
+    """The whole command, and where its results are."""
+    command = f"sightline {shlex.join(job.arguments)}"
+    return command if job.results is None else f"{command}\n{job.results}"

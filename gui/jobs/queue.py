@@ -29,7 +29,9 @@ HOME = Path(__file__).parents[2]
 LOG_LINES = 2000
 KILL_MS = 1500
 CURVES_MS = 2000
-ENDINGS = {2: "refused", 3: "done, but the input was damaged", 130: "interrupted"}
+DAMAGED = 3
+"""Exit code of a command that came to its end though its input was damaged."""
+ENDINGS = {2: "refused", DAMAGED: "done, but the input was damaged", 130: "interrupted"}
 
 Curves = Mapping[str, list[tuple[float, float]]]
 """Points (epoch, value) by the name of the column."""
@@ -41,7 +43,11 @@ class JobState(Enum):
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
+    PARTLY = "partly"
+    """Done, but some files failed or were damaged."""
     FAILED = "failed"
+    KILLED = "killed"
+    """By the system or somebody else, not from this window."""
     CANCELLED = "cancelled"
 
 
@@ -57,7 +63,7 @@ class Reading:
 
 
 class Job(QObject):
-    """One command. `results` is the folder in which training keeps its table."""
+    """One command. `results` is the file or folder that it writes; training keeps its table there."""
 
     changed = pyqtSignal()
     logged = pyqtSignal(str)
@@ -73,6 +79,7 @@ class Job(QObject):
         self.curves: Curves = {}
         self.ending = ""
         """How it ended, in words."""
+        self.files_ended = self.files_failed = 0
         self._began = 0.0
         self._marks: deque[tuple[float, float]] = deque(maxlen=20)
         self._partial = {"out": "", "err": ""}
@@ -137,6 +144,11 @@ class Job(QObject):
             self._process.waitForFinished(timeout_ms)
 
     @property
+    def pid(self) -> int:
+        """Of its process, 0 where there is none."""
+        return int(self._process.processId() or 0)
+
+    @property
     def active(self) -> bool:
         """Whether its process is there."""
         return self._process.state() != QProcess.ProcessState.NotRunning
@@ -171,6 +183,8 @@ class Job(QObject):
         frames, total = row.get("frames"), row.get("total")
         if "status" in row:
             note = f": {row['note']}" if row.get("note") else ""
+            self.files_ended += 1
+            self.files_failed += row["status"] == "failed"
             self._say(f"{name}  {row['status']}{note}")
             reading.words = self.tr("{0} files left").format(row.get("files_left", 0))
             self._marks.clear()
@@ -222,9 +236,16 @@ class Job(QObject):
         self._read_curves()
         if self.state is not JobState.CANCELLED:
             crashed = status == QProcess.ExitStatus.CrashExit
-            self.state = JobState.DONE if code in (0, 3) and not crashed else JobState.FAILED
-            known = ENDINGS.get(code, self.tr("exit code {0}").format(code)) if code else ""
-            self.ending = known if code in (0, 3) or not self.log else self.log[-1]
+            if crashed:
+                self.state, self.ending = JobState.KILLED, self.tr("killed by signal {0}").format(code)
+            else:
+                failed = JobState.PARTLY if code == DAMAGED or self.files_failed < self.files_ended else JobState.FAILED
+                self.state = JobState.DONE if code == 0 and not self.files_failed else failed
+                known = ENDINGS.get(code, self.tr("exit code {0}").format(code)) if code else ""
+                self.ending = known if code in (0, DAMAGED) or not self.log else self.log[-1]
+            if self.files_failed:
+                words = self.tr("{0} of {1} files failed; the log says why")
+                self.ending = words.format(self.files_failed, self.files_ended)
         self.reading.words, self.reading.seconds_left = "", None
         self.changed.emit()
 
@@ -254,6 +275,11 @@ class Jobs(QObject):
         self.added.emit(job)
         self._next()
         return job
+
+    def again(self, job: Job, *, resume: bool = False) -> Job:
+        """Queue the same command once more; with `resume` it goes on from where the training stood."""
+        more = ["--resume"] if resume and "--resume" not in job.arguments else []
+        return self.add(job.title, [*job.arguments, *more], job.results)
 
     def remove_ended(self) -> None:
         """Forget jobs that are over."""

@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.engine.engine import Engine
+from gui.settings.networks import confidence_of
 from tracker.config import field_docs
 from tracker.config.coco import CLASS_GROUPS
 from tracker.errors import ConfigError
@@ -76,9 +77,12 @@ class LivePanel(QWidget):
         if not self._settle.isActive():
             conf = settings.detector.conf
             if conf is None:
-                conf = self._engine.detector.conf if self._engine.detector is not None else 0.5
-            self._confidence.setValue(round(conf * 100))
-            self._confidence_text.setText(f"{conf:.2f}")
+                detector = self._engine.detector
+                conf = detector.conf if detector is not None else confidence_of(network)
+            self._confidence.setEnabled(conf is not None)  # until the network is loaded where its file does not say
+            if conf is not None:
+                self._confidence.setValue(round(conf * 100))
+            self._confidence_text.setText("" if conf is None else f"{conf:.2f}")
         for name, box in self._switches.items():
             box.setChecked(bool(getattr(settings.overlay, name)))
         self._blur_people.setChecked("person" in settings.overlay.blur_classes)

@@ -7,7 +7,7 @@ from PyQt6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPalette, QPixmap,
 from PyQt6.QtSvg import QSvgRenderer
 from PyQt6.QtWidgets import QApplication
 
-__all__ = ["dot", "icon"]
+__all__ = ["app_icon", "dot", "icon"]
 
 RED = "#d55e00"
 # fmt: off
@@ -78,6 +78,15 @@ SHAPES = {
 }
 
 
+APP_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#0066a1"/>'
+    '<path d="M4.500 8.500v-4h4M15.500 4.500h4v4M19.500 15.500v4h-4M8.500 19.500h-4v-4" fill="none" stroke="#f0e442" '
+    'stroke-width="1.800" stroke-linecap="round" stroke-linejoin="round"/>'
+    '<path d="M4.5 12c2.4-3.6 4.9-5 7.5-5s5.1 1.4 7.5 5c-2.4 3.6-4.9 5-7.5 5s-5.1-1.400-7.500-5z" '
+    'fill="#ffffff"/><circle cx="12" cy="12" r="2.800" fill="#0066a1"/></svg>'
+)
+
+
 class _Strokes(QIconEngine):
     """Draws a shape in the text colour of the moment, so that icons follow the theme."""
 
@@ -110,6 +119,19 @@ class _Strokes(QIconEngine):
 def icon(name: str) -> QIcon:
     """The icon in the application's text colour, also after that has changed, sharp at any size."""
     return QIcon(_Strokes(name))
+
+
+def app_icon() -> QIcon:
+    """The program's own: a box around an eye."""
+    found = QIcon()
+    for side in (16, 24, 32, 48, 64, 128, 256):
+        pixmap = QPixmap(QSize(side, side))
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        QSvgRenderer(QByteArray(APP_ICON.encode())).render(painter, QRectF(0, 0, side, side))
+        painter.end()
+        found.addPixmap(pixmap)
+    return found
 
 
 def dot(colour: str, *, side: int = 32) -> QIcon:

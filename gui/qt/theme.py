@@ -47,6 +47,11 @@ QStatusBar::item {{ border: 0; }}
 QDockWidget::title {{ padding: 6px 8px; background: {window}; font-weight: 600; }}
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ padding: 3px 6px; border: 1px solid {line}; border-radius: 4px;
   background: {base}; min-height: 18px; }}
+QComboBox::drop-down {{ border: 0; width: 20px; }}
+QComboBox QAbstractItemView {{ background: {base}; color: {text}; border: 1px solid {line}; outline: 0;
+  selection-background-color: {highlight}; selection-color: white; }}
+QComboBox QAbstractItemView::item {{ min-height: 22px; padding: 2px 6px; }}
+QComboBox QAbstractItemView::item:selected {{ background: {highlight}; color: white; }}
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {accent}; }}
 QLineEdit[invalid="true"] {{ border: 2px solid {wrong}; }}
 QLabel[role="wrong"] {{ color: {wrong}; }}
@@ -102,6 +107,7 @@ def apply_theme(app: QApplication, theme: Theme) -> None:
             disabled=faded.name(),
             window=colours["Window"],
             base=colours["Base"],
+            text=colours["Text"],
             wrong=colours["BrightText"],
             quiet=colours["PlaceholderText"],
         )

@@ -118,7 +118,7 @@ class Corrections(QObject):
         words = self.tr(
             "Tracks {0} are visible together in {1} frames, first in frame {2}.\n"
             "A merged track has one box a frame. Keep there the boxes of track:"
-        ).format(_named(tracks), len(shared), shared[0])
+        ).format(_named(tracks), len(shared), shared[0] + 1)
         names = list(map(str, tracks))
         chosen, taken = QInputDialog.getItem(self._page, self.tr("Merge tracks"), words, names, 0, editable=False)
         return int(chosen) if taken else None
@@ -131,7 +131,7 @@ class Corrections(QObject):
         track, frame = tracks[0], recording.player.index
         recording.correct(
             lambda editor: editor.split(track, frame),
-            lambda edit: self.tr("From frame {0} on, {1} is {2}").format(frame, track, edit.details["new"]),
+            lambda edit: self.tr("From frame {0} on, {1} is {2}").format(frame + 1, track, edit.details["new"]),
         )
 
     def delete(self) -> None:
@@ -149,7 +149,7 @@ class Corrections(QObject):
         frame = recording.player.index
         recording.correct(
             lambda editor: editor.delete(tracks, frame, frame),
-            lambda _: self.tr("Deleted {0} in frame {1}").format(_named(tracks), frame),
+            lambda _: self.tr("Deleted {0} in frame {1}").format(_named(tracks), frame + 1),
         )
 
     def change_class(self, label: str) -> None:
@@ -188,7 +188,7 @@ class Corrections(QObject):
         recording.correct(
             lambda editor: editor.interpolate(track, first, last),
             lambda edit: self.tr("Frames {0} to {1} of {2} are interpolated; {3} boxes of the network replaced").format(
-                first, last, track, edit.details["replaced"]
+                first + 1, last + 1, track, edit.details["replaced"]
             ),
         )
 
@@ -200,7 +200,7 @@ class Corrections(QObject):
         frame = recording.player.index if frame is None else frame
         return recording.correct(
             lambda editor: editor.set_box(track_id, frame, box),
-            lambda edit: self.tr("Moved the box of {0} in frame {1}").format(track_id, frame) + self._more(edit),
+            lambda edit: self.tr("Moved the box of {0} in frame {1}").format(track_id, frame + 1) + self._more(edit),
         )
 
     def add_box(self, box: Box, label: str | None = None, *, frame: int | None = None) -> bool:
@@ -220,7 +220,7 @@ class Corrections(QObject):
         return recording.correct(
             lambda editor: editor.set_box(track, frame, box, label=label if track is None else None),
             lambda edit: (
-                self.tr("Added a box of {0} in frame {1}").format(edit.details["track"], frame) + self._more(edit)
+                self.tr("Added a box of {0} in frame {1}").format(edit.details["track"], frame + 1) + self._more(edit)
             ),
         )
 
@@ -276,7 +276,7 @@ def _word(edit: Edit) -> str:
     """A correction in a few words."""
     details = edit.details
     which = details.get("track", details.get("keep", _named(details.get("tracks", ()))))
-    where = f", frame {details['frame']}" if "frame" in details else ""
+    where = f", frame {details['frame'] + 1}" if "frame" in details else ""
     return f"{edit.kind} {which}{where}" if which else {"rules": "lines and zones"}.get(edit.kind, edit.kind)
 
 

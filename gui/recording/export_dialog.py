@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +26,7 @@ from PyQt6.QtWidgets import (
 from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
+from tracker.annotate.dataset import ImageOptions
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.render import render_video
@@ -40,10 +42,13 @@ __all__ = ["ExportDialog", "export_all"]
 VIDEO, REPORT = "video", "report"
 
 
-def export_all(job: RecordingJob, settings: Settings, names: list[str], folder: Path) -> list[Path]:
+def export_all(
+    job: RecordingJob, settings: Settings, names: list[str], folder: Path, images: ImageOptions | None = None
+) -> list[Path]:
     """Write the recording in each of the formats, `video` and `report` among them; the files written.
 
-    Raises SinkError where a file cannot be written.
+    With `images`, formats that are for single images become data sets with them. Raises SinkError where a file cannot
+    be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,19 +57,24 @@ def export_all(job: RecordingJob, settings: Settings, names: list[str], folder: 
     written = []
     with Recording(job.store) as recording:
         for name in names:
-            path = _path_of(job, name, folder)
+            path = _path_of(job, name, folder, images)
             if name == VIDEO:
                 render_video(recording, job.source, path, settings, lambda *_: None)
             elif name == REPORT:
                 write_report(recording, path, video=job.source)
             else:
-                export(recording, name, path)
+                export(recording, name, path, images=_images_of(name, images), video=job.source)
             written.append(path)
     return written
 
 
-def _path_of(job: RecordingJob, name: str, folder: Path) -> Path:
-    suffix = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name) or export_suffix(name)
+def _images_of(name: str, images: ImageOptions | None) -> ImageOptions | None:
+    return images if name in FORMATS and FORMATS[name].images else None
+
+
+def _path_of(job: RecordingJob, name: str, folder: Path, images: ImageOptions | None) -> Path:
+    own = {VIDEO: "-annotated.mp4", REPORT: ".html"}.get(name)
+    suffix = own or export_suffix(name, images=_images_of(name, images) is not None)
     return folder / f"{job.base.name}{suffix}"
 
 
@@ -72,6 +82,8 @@ class ExportDialog(QDialog):
     """Chooses formats and a folder. Closed while it writes, it goes on and tells the end by `said`."""
 
     said = pyqtSignal(str)
+    train = pyqtSignal(str)
+    """A detector is to be trained on this data set."""
 
     def __init__(
         self,
@@ -103,6 +115,25 @@ class ExportDialog(QDialog):
             self._boxes[VIDEO].setToolTip(
                 self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
             )
+        self._images = QCheckBox(self.tr("With the i&mages, as a data set to train on (COCO, YOLO, VOC)"))
+        self._images.setChecked(preferences.flag("export/images"))
+        self._images.toggled.connect(self._refresh)
+        self._every = QSpinBox()
+        self._every.setRange(1, 100_000)
+        self._every.setValue(10)
+        self._every.setPrefix(self.tr("every "))
+        self._every.setSuffix(self.tr(". frame"))
+        self._every.setAccessibleName(self.tr("Every so many frames"))
+        self._split = QSpinBox()
+        self._split.setRange(1, 99)
+        self._split.setValue(80)
+        self._split.setSuffix(self.tr(" % to train on, the rest to validate"))
+        self._split.setAccessibleName(self.tr("Part to train on"))
+        images = QHBoxLayout()
+        images.addWidget(self._images, 1)
+        images.addWidget(self._every)
+        images.addWidget(self._split)
+        self._data: Path | None = None
         self._folder = QLineEdit(preferences.text("export/folder") or str(job.source.parent))
         self._folder.setAccessibleName(self.tr("Folder"))
         self._folder.textChanged.connect(self._refresh)
@@ -127,14 +158,20 @@ class ExportDialog(QDialog):
         self._open = QPushButton(self.tr("Open f&older"))
         self._open.setAutoDefault(False)
         self._buttons.addButton(self._open, QDialogButtonBox.ButtonRole.ActionRole)
+        self._train = QPushButton(self.tr("&Train on it\N{HORIZONTAL ELLIPSIS}"))
+        self._train.setAutoDefault(False)
+        self._train.clicked.connect(self._train_on_it)
+        self._buttons.addButton(self._train, QDialogButtonBox.ButtonRole.ActionRole)
         self._buttons.addButton(self._write, QDialogButtonBox.ButtonRole.ActionRole)
         self._open.hide()  # only now: a box shows what is added to it
+        self._train.hide()
         self._buttons.rejected.connect(self.reject)
         self._write.clicked.connect(self.write)
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder.text())))
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
         layout.addLayout(grid)
+        layout.addLayout(images)
         layout.addLayout(row)
         layout.addWidget(self._words)
         layout.addWidget(self._busy)
@@ -159,21 +196,32 @@ class ExportDialog(QDialog):
             box.setChecked(name in names and box.isEnabled())
         self._folder.setText(str(folder))
 
+    def choose_images(self, every: int, split: float) -> None:
+        """Write the images of every so many frames too, and this fraction of them to train on."""
+        self._images.setChecked(True)
+        self._every.setValue(every)
+        self._split.setValue(round(100 * split))
+
     def write(self) -> None:
         """Begin."""
         names = self._chosen()
         folder = typed_path(self._folder.text())
-        there = [path for name in names if (path := _path_of(self._job, name, folder)).exists()]
+        wanted = self._images.isChecked() and self._images.isEnabled()
+        images = ImageOptions(self._every.value(), self._split.value() / 100) if wanted else None
+        there = [path for name in names if (path := _path_of(self._job, name, folder, images)).exists()]
         if there and not self._may_replace(there):
             return
         self._preferences.keep("export/formats", ",".join(names))
         self._preferences.keep("export/folder", str(folder))
+        self._preferences.keep("export/images", self._images.isChecked())
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
         self._busy.show()
         self._write.setEnabled(False)
         self._words.setText("")
         job, settings = self._job, self._settings
-        self._background.run(lambda: export_all(job, settings, names, folder), self._written, self._failed, owner=self)
+        self._background.run(
+            lambda: export_all(job, settings, names, folder, images), self._written, self._failed, owner=self
+        )
 
     def _may_replace(self, there: list[Path]) -> bool:
         box = QMessageBox(self)
@@ -190,7 +238,11 @@ class ExportDialog(QDialog):
         return [name for name, box in self._boxes.items() if box.isChecked()]
 
     def _refresh(self) -> None:
-        self._write.setEnabled(bool(self._chosen()) and bool(self._folder.text().strip()) and not self.busy)
+        chosen = self._chosen()
+        self._images.setEnabled(any(name in FORMATS and FORMATS[name].images for name in chosen))
+        for field in (self._every, self._split):
+            field.setEnabled(self._images.isEnabled() and self._images.isChecked())
+        self._write.setEnabled(bool(chosen) and bool(self._folder.text().strip()) and not self.busy)
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Folder"), self._folder.text())
@@ -199,7 +251,13 @@ class ExportDialog(QDialog):
 
     def _written(self, paths: list[Path]) -> None:
         self._open.show()
+        self._data = next((data for path in paths if (data := path / "data.yaml").is_file()), None)
+        self._train.setVisible(self._data is not None)
         self._tell(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
+
+    def _train_on_it(self) -> None:
+        self.train.emit(str(self._data))
+        self.reject()
 
     def _failed(self, error: Exception) -> None:
         self._tell(str(error), wrong=True)

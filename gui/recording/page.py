@@ -47,6 +47,8 @@ class RecordingPage(QWidget):
     """The recording that is open now, or None."""
     changed = pyqtSignal()
     """Its tracks, events or counts are not what they were."""
+    train = pyqtSignal(str)
+    """A detector is to be trained on this data set."""
     full_screen = pyqtSignal()
 
     def __init__(
@@ -255,6 +257,7 @@ class RecordingPage(QWidget):
         dialog = ExportDialog(recording.job, settings, self._background, self._preferences, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.said.connect(self.said)
+        dialog.train.connect(self.train)
         dialog.open()
 
     def _show_heat(self, on: bool) -> None:

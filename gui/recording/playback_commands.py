@@ -89,7 +89,7 @@ class Playback(QObject):
             self._mark = None
         elif self._mark is None:
             self._mark = player.index
-            recording.said.emit(self.tr("The loop begins at frame {0}; again for its end").format(self._mark))
+            recording.said.emit(self.tr("The loop begins at frame {0}; again for its end").format(self._mark + 1))
         else:
             player.repeat((self._mark, player.index))
             self._mark = None
@@ -113,7 +113,7 @@ class Playback(QObject):
     def _mark_range(self, recording: PlayedRecording, first: int, last: int) -> None:
         self._mark = None
         recording.player.repeat((first, last))
-        recording.said.emit(self.tr("The range is frame {0} to {1}; L clears it").format(first, last))
+        recording.said.emit(self.tr("The range is frame {0} to {1}; L clears it").format(first + 1, last + 1))
 
     def snapshot(self) -> None:
         """Save the frame shown."""

@@ -194,7 +194,7 @@ class PlayedRecording(QObject):
         )
 
     def _finished(self, last: int) -> None:
-        self.said.emit(self.tr("The recording ends with frame {0} now").format(last))
+        self.said.emit(self.tr("The recording ends with frame {0} now").format(last + 1))
         self._look()
 
     def stop_annotation(self) -> None:

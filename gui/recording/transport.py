@@ -94,6 +94,11 @@ class Transport(QWidget):
         """What is told about the annotation."""
         return self._words.text()
 
+    @property
+    def position_words(self) -> str:
+        """Time, frame, speed and range in words."""
+        return "  ".join(label.text() for label in (self._position, self._length, self._extra))
+
     def show_position(self, player: Player) -> None:
         """Time, frame, speed and range."""
         index, count = player.index, player.count
@@ -103,12 +108,13 @@ class Transport(QWidget):
         seconds = float(player.times[min(index, count - 1)])
         self._position.setText(clock(seconds, parts=2))
         end = clock(float(player.times[-1]), parts=0)
-        self._length.setText(self.tr("of {0}   frame {1} of {2}").format(end, index, count))
+        self._length.setText(self.tr("of {0}   frame {1} of {2}").format(end, index + 1, count))
         parts = []
         if player.speed != 1.0:
             parts.append(f"{player.speed:g}\N{MULTIPLICATION SIGN}")
         if player.loop_range is not None:
-            parts.append(self.tr("repeats {0} to {1}").format(*player.loop_range))
+            first, last = player.loop_range
+            parts.append(self.tr("repeats {0} to {1}").format(first + 1, last + 1))
         self._extra.setText("   ".join(parts))
 
     def show_annotation(self, annotation: Annotation | None, *, complete: bool, frames: int) -> None:
@@ -118,8 +124,7 @@ class Transport(QWidget):
         self._words.setProperty("role", "wrong" if problem else "quiet")
         self._bar.setVisible(running)
         self._hold.setVisible(running or bool(annotation is not None and not complete))
-        self._finish.setVisible(not self._hold.isHidden())
-        self._finish.setEnabled(self._hold.isEnabled())
+        self._finish.setVisible(not running and not self._hold.isHidden())
         self._hold.setText(self.tr("&Hold") if running else self.tr("&Go on"))
         self._hold.setEnabled(annotation is None or not annotation.stopping)
         if problem:

@@ -13,7 +13,7 @@ from typing import Any
 from tracker.extras import how_to_install
 from tracker.factory import DEFAULT_NETWORK, embedded_networks
 
-__all__ = ["NetworkFacts", "list_networks", "read_facts"]
+__all__ = ["NetworkFacts", "confidence_of", "list_networks", "read_facts"]
 
 SUFFIXES = (".onnx", ".safetensors", ".pt")
 LONGEST_HEADER = 1 << 26
@@ -80,6 +80,17 @@ def read_facts(
         notes=notes,
         embedded=embedded,
     )
+
+
+def confidence_of(model: str) -> float | None:
+    """The threshold of a network's .safetensors, or of the one beside its export, without loading it; else None."""
+    name = DEFAULT_NETWORK if model == "auto" else model
+    path = embedded_networks().get(name, Path(name).expanduser()).with_suffix(".safetensors")
+    try:
+        value = _value(_metadata(path), "confidence")
+    except (OSError, ValueError, struct.error):
+        return None
+    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
 
 
 def _metadata(path: Path) -> Mapping[str, str]:

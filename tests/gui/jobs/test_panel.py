@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -65,11 +67,57 @@ def test_questions_become_a_command_line() -> None:
     arguments = arguments_of(train, answers, "--batch 4")
     assert arguments == ["train", "detector", "--data", "my data/data.yaml", "--out", "train/x", "--epochs", "3",
                          "--resume", "--batch", "4"]  # fmt: skip
-    assert results_of(train, answers, Path("/home")) == Path("/home/train/x")
+    assert results_of(answers, Path("/home")) == Path("/home/train/x")
     with pytest.raises(ConfigError, match="Data is missing"):
         arguments_of(train, {"--out": "x"})
     with pytest.raises(ConfigError, match="quotes"):
         arguments_of(kinds["Annotate videos"], {"": "'a", "--out": "x"})
+
+
+def test_a_job_of_which_files_failed_is_not_done_and_can_be_tried_again(app: App, clip: Path) -> None:
+    window = app.start()
+    broken = app.folder / "broken.mp4"
+    broken.write_bytes(b"\0" * 5000)
+    arguments = ["annotate", str(clip), str(broken), "--out", "archive", "--model", app.tree["detector"]["model"],
+                 "--progress", "json"]  # fmt: skip
+    job = window.jobs.add("both", arguments, results_of({"--out": "archive"}, app.folder / "out"))
+    window.docks.bring("jobs")
+    app.until(lambda: job.state not in (JobState.RUNNING, JobState.WAITING))
+    assert job.state is JobState.PARTLY, list(job.log)
+    assert job.ending == "1 of 2 files failed; the log says why"
+    panel = window.jobs_panel
+    assert panel.results_button.isVisible()
+    assert not panel.resume_button.isVisible(), "it is no training"
+    assert str(app.folder / "out" / "archive") in panel.words
+    assert str(broken) in panel.tooltips[0], "whole paths"
+    panel.again_button.click()
+    assert window.jobs.all[1].arguments == arguments
+    app.close(window)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+def test_a_job_that_was_killed_says_so_and_a_training_can_be_resumed(app: App, clip: Path) -> None:
+    window = app.start()
+    job = window.jobs.add("train", ["annotate", str(clip), "--out", "archive"], app.folder)
+    app.until(lambda: job.active and job.pid)
+    os.kill(job.pid, signal.SIGKILL)
+    app.until(lambda: job.state is not JobState.RUNNING)
+    assert (job.state, job.ending) == (JobState.KILLED, "killed by signal 9")
+    again = window.jobs.again(job, resume=True)
+    assert again.arguments == [*job.arguments, "--resume"]
+    app.close(window)
+
+
+def test_a_training_starts_from_the_embedded_network_and_segmentation_asks_for_names() -> None:
+    kinds = {kind.title: kind for kind in job_kinds()}
+    answers = {question.option: question.default for question in kinds["Train a detector"].questions}
+    arguments = arguments_of(kinds["Train a detector"], {**answers, "--data": "data.yaml"})
+    start = Path(arguments[arguments.index("--start") + 1])
+    assert (start.name, start.is_file()) == ("sightline-nano.safetensors", True)
+    assert arguments[arguments.index("--freeze") + 1] == "5"
+    assert arguments[arguments.index("--imgsz") + 1] == "416"
+    with pytest.raises(ConfigError, match="Names of the classes is missing"):
+        arguments_of(kinds["Train segmentation"], {"--data": "x", "--out": "y"})
 
 
 def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""The window: what it remembers, what it shows before anything is loaded, how it looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtWidgets import QApplication, QComboBox
+
+from gui.qt.icons import app_icon
+from gui.qt.theme import THEMES
+from gui.settings.networks import confidence_of
+from tests.gui.conftest import App
+from tracker.factory import load_settings, make_detector
+
+
+def test_a_dock_that_was_closed_stays_closed(finished: App, clip: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    window.docks["tracks"].close()
+    window.show_page(window.start)
+    window.show_page(window.recordings)
+    assert not window.docks["tracks"].isVisible()
+    finished.close(window)
+    again = finished.start()
+    finished.open_finished(again, clip)
+    assert not again.docks["tracks"].isVisible()
+    again.docks.bring("tracks")
+    assert again.docks["tracks"].isVisible()
+
+
+def test_what_cannot_be_read_is_not_among_what_was_opened_lately(finished: App, clip: Path) -> None:
+    window = finished.start()
+    broken = finished.folder / "broken.mp4"
+    broken.write_bytes(b"\0" * 5000)
+    window.open(str(broken))
+    recording = window.recordings.recording
+    assert recording is not None
+    finished.until(lambda: recording.player.problem)
+    finished.open_finished(window, clip)
+    assert window.preferences.recents() == [str(clip)]
+
+
+def test_the_last_frame_of_a_recording_reads_as_their_number(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    finished.show(recording, 149)
+    finished.until(lambda: "frame 150 of 150" in window.recordings.transport.position_words)
+    finished.show(recording, 0)
+    finished.until(lambda: "frame 1 of 150" in window.recordings.transport.position_words)
+
+
+def test_the_confidence_is_the_network_s_before_it_is_loaded() -> None:
+    detector = make_detector(load_settings({}, "test").detector, threads=1)
+    assert confidence_of("auto") == pytest.approx(detector.conf)
+    assert confidence_of("/nowhere/network.onnx") is None
+
+
+def test_lists_to_choose_from_are_readable_in_both_themes(app: App) -> None:
+    window = app.start()
+    box = QComboBox(window)
+    box.addItems(["one", "two"])
+    for theme in THEMES:
+        window.use_theme(theme)
+        view = box.view()
+        assert view is not None
+        box.showPopup()
+        colours = view.grab().toImage()
+        box.hidePopup()
+        base, text = (QApplication.palette().color(role) for role in (QPalette.ColorRole.Base, QPalette.ColorRole.Text))
+        assert abs(base.lightness() - text.lightness()) > 100
+        seen = QColor(colours.pixel(colours.width() - 3, colours.height() - 3))
+        assert abs(seen.lightness() - base.lightness()) < 20
+    window.use_theme("light")
+
+
+def test_the_program_has_an_icon_in_all_usual_sizes() -> None:
+    assert {size.width() for size in app_icon().availableSizes()} >= {16, 32, 48, 256}
