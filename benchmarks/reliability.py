@@ -29,11 +29,15 @@ import psutil
 from tests.annotate.tiny import write_network
 from tests.video.cameras import Camera, MjpegCamera, RawCamera, RtspCamera
 from tests.video.synthetic import read_number, write_clip
+from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError
+from tracker.factory import Settings
 from tracker.pipeline import Pipeline
 from tracker.runner import Runner
 from tracker.types import Detections, Image, LinkStatus
 from tracker.video import FileSource, StreamSource
+from tracker.watch.camera_set import CameraConfig, CameraSet
+from tracker.watch.watch import SetWatch
 
 ROOT = Path(__file__).parents[1]
 verdicts: list[bool] = []
@@ -375,6 +379,41 @@ def disk(*, full: bool) -> None:
          good=not wrong)  # fmt: skip
 
 
+def soak(*, full: bool) -> None:
+    """Four cameras with faults, one network: memory, threads and handles."""
+    seconds, settle_s = (1800, 120) if full else (90, 30)
+    generator = random.Random(6)
+    cameras = [MjpegCamera(10), MjpegCamera(5), RtspCamera(15, key_every=15), RawCamera(8)]
+    with tempfile.TemporaryDirectory() as folder:
+        configs = tuple(
+            CameraConfig(f"camera {number}", camera.address, record="continuous", segment_s=20.0)
+            for number, camera in enumerate(cameras)
+        )
+        detector = SharedDetector(SlowDetector(0.01))
+        watch = SetWatch(CameraSet(configs, Path(folder)), Settings(), detector=detector)
+        watch.start()
+        process = psutil.Process()
+        before, began = (0.0, 0, 0), time.monotonic()
+        while (passed := time.monotonic() - began) < seconds:
+            if passed > settle_s and not before[0]:
+                before = (process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
+            camera = generator.choice(cameras)
+            camera.down()
+            time.sleep(generator.uniform(0.2, 3.0))
+            camera.up()
+            time.sleep(generator.uniform(0.5, 3.0))
+        time.sleep(4)
+        after = (process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
+        links = [reading.link for reading in watch.readings()]
+        watch.stop()
+        for camera in cameras:
+            camera.down()
+    show("soak", f"{seconds} s: memory within 20 MB of its value after {settle_s} s",
+         f"{before[0]:.0f} -> {after[0]:.0f} MB", good=after[0] - before[0] <= 20)  # fmt: skip
+    show("soak", "threads and handles constant, all live at the end", f"{before[1:]} -> {after[1:]}, {links}",
+         good=after[1] <= before[1] + 6 and after[2] <= before[2] + 6 and set(links) == {"live"})  # fmt: skip
+
+
 SUBJECTS: dict[str, Callable[..., None]] = {
     "loss": loss,
     "time": true_time,
@@ -384,6 +423,7 @@ SUBJECTS: dict[str, Callable[..., None]] = {
     "kill": kill,
     "signals": signals,
     "disk": disk,
+    "soak": soak,
 }
 
 

@@ -7,7 +7,8 @@ the Runner may call it for several frames at once; `follow` remembers and must s
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +69,11 @@ class Pipeline:
     def _stateful(self) -> list[tuple[str, Stateful]]:
         stages = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
         return [(name, stage) for name, stage in stages.items() if isinstance(stage, Stateful)]
+
+    def turn(self) -> AbstractContextManager[None]:
+        """What a detector that many sources share is waited for in; nothing where it has one source only."""
+        turn: Callable[[], AbstractContextManager[None]] = getattr(self.detector, "turn", nullcontext)
+        return turn()
 
     def detect(self, images: Sequence[Image]) -> list[StageDetections]:
         """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""

@@ -81,6 +81,14 @@ class Channel(Generic[Item]):
             if self._cancelled:
                 raise Closed
 
+    def wait_until_filled(self) -> None:
+        """Wait until there is an item to get. Raises Closed after the last one."""
+        with self._changed:
+            while not self._items and not self._finished and not self._cancelled:
+                self._changed.wait()
+            if self._cancelled or not self._items:
+                raise Closed
+
     def finish(self) -> None:
         """No more items will be put; those inside are still taken."""
         with self._changed:
@@ -279,13 +287,19 @@ class Runner:
         """One frame at a time, taken when the one before is detected and handed on, so that none grows old."""
         while True:
             self._pending.wait_until_empty()
-            frame, read_at = self._frames.get()
-            seen: Future[StageDetections] = Future()
-            try:
-                seen.set_result(self._pipeline.detect([frame.image])[0])
-            except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
-                seen.set_exception(error)
+            self._frames.wait_until_filled()
+            with self._pipeline.turn():
+                frame, read_at = self._frames.get()
+                seen = self._detected(frame)
             self._pending.put(_Pending(frame, read_at, seen))
+
+    def _detected(self, frame: Frame) -> Future[StageDetections]:
+        seen: Future[StageDetections] = Future()
+        try:
+            seen.set_result(self._pipeline.detect([frame.image])[0])
+        except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
+            seen.set_exception(error)
+        return seen
 
     def _detect_batches(self) -> None:
         with ThreadPoolExecutor(self._workers, thread_name_prefix="sightline-detect") as pool:

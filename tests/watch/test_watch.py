@@ -40,7 +40,7 @@ def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     watch = watched(tmp_path, CameraConfig("gate", "0", rules=ZONE, before_s=0.5, after_s=1.0))
     watch.start()
     until(lambda: len(watch.store.search(kind="zone-enter")) >= 2)
-    assert watch.health()[0]
+    until(lambda: watch.health()[0])
     assert 'sightline_camera_up{camera="gate"} 1' in watch.metrics()
     assert watch.stop()
     events = watch.store.search(camera="gate", kind="zone-enter", name="middle")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tracker.protocols import Detector
 from tracker.types import Detections, Image
@@ -18,6 +19,7 @@ class SharedDetector:
     def __init__(self, detector: Detector) -> None:
         self._turn = threading.Condition()
         self._queue: deque[object] = deque()
+        self._holder: int | None = None
         self.exchange(detector)
 
     def exchange(self, detector: Detector) -> None:
@@ -29,14 +31,26 @@ class SharedDetector:
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Objects in each image, when it is this caller's turn."""
+        with self.turn():
+            return self._detector.detect(images)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for this thread's turn and hold it, so that a live source can take its newest frame only then."""
+        own = threading.get_ident()
+        if self._holder == own:
+            yield
+            return
         ticket = object()
         with self._turn:
             self._queue.append(ticket)
             while self._queue[0] is not ticket:
                 self._turn.wait()
+            self._holder = own
         try:
-            return self._detector.detect(images)
+            yield
         finally:
             with self._turn:
+                self._holder = None
                 self._queue.popleft()
                 self._turn.notify_all()

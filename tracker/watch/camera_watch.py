@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -207,6 +208,10 @@ class _OfClasses:
         unknown = set(camera.blur_classes) - set(detector.labels)
         if unknown:
             raise ConfigError(f"camera {camera.name}: blur_classes: the network knows no {unknown.pop()!r}")
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The shared detector's."""
+        return self._detector.turn()
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is wanted of each image."""
