@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBo
 from gui.engine.engine import Engine
 from gui.qt.keyboard import order_buttons
 from gui.settings.form import ConfigForm
+from tracker.commands.options import ABOUT_THE_RUN
 from tracker.config import read_settings, to_toml
 from tracker.errors import ConfigError
 
@@ -65,11 +66,13 @@ class SettingsDialog(QDialog):
         self._tell(self._engine.problem, wrong=True)
 
     def _load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load settings"), "", "TOML (*.toml)")
+        kinds = self.tr("Settings (*.toml *.yaml *.yml)")
+        path, _ = QFileDialog.getOpenFileName(self, self.tr("Load settings"), "", kinds)
         if not path:
             return
         try:
-            tree = read_settings(Path(path))
+            read = read_settings(Path(path))
+            tree = {name: value for name, value in read.items() if name not in ABOUT_THE_RUN}
             self._engine.replace_all(tree)
         except ConfigError as error:
             self._tell(str(error), wrong=True)

@@ -223,7 +223,8 @@ class ConfigForm(QWidget):
 
     def load(self, tree: Mapping[str, Any]) -> None:
         """Show these settings."""
-        tracker = dict(tree.get("tracker", {}))
+        given = tree.get("tracker", {})
+        tracker = {PRESET: given} if isinstance(given, str) else dict(given)
         self._preset.setCurrentIndex(max(self._preset.findData(tracker.pop(PRESET, "default")), 0))
         for section, fields in self.fields.items():
             values = tracker if section == "tracker" else tree.get(section, {})

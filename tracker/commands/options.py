@@ -27,6 +27,7 @@ from tracker.overlay import OverlayConfig
 from tracker.paths import typed_path
 
 __all__ = [
+    "ABOUT_THE_RUN",
     "add_detector_options",
     "add_live_options",
     "add_output_options",

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PyQt6.QtCore import QSettings
-from PyQt6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPushButton, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QPushButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from gui.menus import open_settings
@@ -21,6 +29,7 @@ from gui.settings.form import ConfigForm
 from gui.settings.networks import list_networks
 from gui.settings.shortcuts import ShortcutsEditor
 from tests.gui.conftest import App
+from tracker.commands.outputs import write_settings
 from tracker.factory import Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -249,3 +258,18 @@ def test_without_a_display_one_line_says_what_is_missing() -> None:
     assert done.returncode == 2
     assert "no display" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_settings_of_a_run_are_loaded_into_the_form(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_settings({"detector": {"imgsz": 448}, "overlay": {"trails": True}}, "test")
+    write_settings(tmp_path, "track", "street.mp4", run)
+    window = app.start()
+    open_settings(window)
+    (dialog,) = window.findChildren(SettingsDialog)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "args.yaml"), ""))
+    (button,) = (each for each in dialog.findChildren(QPushButton) if each.text().startswith("&Load"))
+    button.click()
+    assert window.engine.settings.detector.imgsz == 448
+    assert dialog.form.tree()["overlay"] == {"trails": True}
