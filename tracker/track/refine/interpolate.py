@@ -25,6 +25,8 @@ WINDOW = 1024
 """Frames; a track of twice as many is cut."""
 MARGIN = 256
 FIRST_FRAMES = 64
+LEAST_TRUST = 0.5
+"""Nothing is filled in where a track's motion was foreseen less well than this; see `smooth.Smoothed.trust`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +210,9 @@ def _smoothed(
     latest = seen.cumsum() - 1
     source, following = own[latest], own[latest + ~seen]  # a track's last row is a seen one
     gap = times[frames[following]] - times[frames[source]]
-    if not filling.smooth:
-        share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
-        boxes = measured[source] + (measured[following] - measured[source]) * share[:, None]
-    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & (smoothed.position_std[full] <= filling.most_blur)))
+    share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
+    straight = measured[source] + (measured[following] - measured[source]) * share[:, None]
+    boxes = straight + (boxes - straight) * (smoothed.trust[full] if filling.smooth else 0 * share)[:, None]
+    sure = (smoothed.position_std[full] <= filling.most_blur) & (smoothed.trust[full] >= LEAST_TRUST)
+    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & sure))
     return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen].astype(np.float32), source[chosen], seen[chosen]

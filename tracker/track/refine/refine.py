@@ -2,8 +2,8 @@
 
 Fragments of one object are linked across occlusions: every end of a fragment is compared with every later start by
 motion, size, look and the time between, and the links are chosen together as one assignment, so that an early greedy
-choice never takes what a later pair needs more. Then gaps are filled, boxes smoothed (Rauch-Tung-Striebel) and ghosts
-dropped. An account tells all that was changed.
+choice never takes what a later pair needs more. Then gaps are filled, boxes smoothed (Rauch-Tung-Striebel) and tracks
+that are likelier false than real dropped. An account tells all that was changed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,20 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+from tracker.track.refine.evidence import TrackEvidence
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
 from tracker.track.rows import Observations, RowsInMemory, TrackedRows
 
 __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
+
+
+CUT_FRAMES = 2.5
+"""Nominal intervals: one missed frame is no gap at any frame rate."""
+SLOWEST_INTERVAL = 0.25
+"""Where frames are rarer than this many seconds, each counts as that much time when fragments are linked: four frames
+tell a speed, and a gap is long by what was missed in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,14 @@ class RefineConfig:
     smooth: bool = True
     """Whether boxes are smoothed over time."""
     split_gap_s: float = 0.25
-    """Tracks are cut where they were unseen for longer than this; what belongs together is then linked again."""
-    fragment_rows: int = 3
-    """Fragments seen in fewer frames than this are dropped before anything is linked."""
-    ghost_rows: int = 8
-    """Tracks seen in fewer frames than this, links included, are dropped."""
-    ghost_score: float = 0.0
-    """Tracks whose mean score is less are dropped."""
+    """Tracks are cut where they were unseen for longer than this, and for two frames or more; what belongs together is
+    then linked again."""
+    evidence: TrackEvidence = field(default_factory=TrackEvidence)
+    """How likely a track is a real object."""
+    fragment_log_odds: float = -1.0
+    """Tracks less likely real than this are dropped before anything is linked; 0 is as likely as not."""
+    track_log_odds: float = 0.5
+    """Tracks less likely real than this, links included, are dropped; above 0 since what was linked is no proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ class Account:
         rows = sum(self.filled.values())
         return (
             f"{len(self.cuts)} cuts, {len(self.links)} links, {rows} rows filled in {len(self.filled)} tracks, "
-            f"{self.smoothed} boxes smoothed, {len(self.drops)} ghosts dropped"
+            f"{self.smoothed} boxes smoothed, {len(self.drops)} false tracks dropped"
         )
 
 
@@ -117,12 +126,15 @@ class Refinement:
         self._rows = rows
         self._times = np.maximum.accumulate(np.asarray(times, np.float64))
         self._config = config = config or RefineConfig()
-        cuts = cut_tracks(rows.by_track(), self._times, longest_gap_s=config.split_gap_s, span_s=config.link.span_s)
+        interval = float(np.median(np.diff(self._times))) if len(times) > 1 else 1.0
+        pace = max(interval / SLOWEST_INTERVAL, 1.0)
+        longest_gap_s = max(config.split_gap_s, CUT_FRAMES * interval) / pace
+        cuts = cut_tracks(rows.by_track(), self._times / pace, longest_gap_s=longest_gap_s, span_s=config.link.span_s)
         free = int(cuts.tracks.max(initial=0)) + 1
-        keep, drops = _ghosts(cuts, cuts.tracks, config.fragment_rows, 0.0)
+        keep, drops = _unlikely(cuts, cuts.tracks, config.evidence, interval, config.fragment_log_odds)
         cuts = cuts.only(keep)
-        names, self._links, new = _link(cuts, free, config)
-        keep, weak = _ghosts(cuts, names, config.ghost_rows, config.ghost_score)
+        names, self._links, new = _link(cuts, free, pace, config)
+        keep, weak = _unlikely(cuts, names, config.evidence, interval, config.track_log_odds)
         self._drops = drops + weak
         self._spans = Spans(names[keep], cuts.tracks[keep], cuts.first_frames[keep], cuts.last_frames[keep])
         kept = set(names[keep].tolist())
@@ -151,7 +163,9 @@ class Refinement:
             yield part
 
 
-def _link(cuts: CutTracks, free: int, config: RefineConfig) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
+def _link(
+    cuts: CutTracks, free: int, pace: float, config: RefineConfig
+) -> tuple[Int64[ndarray, " n"], list[Link], dict[int, int]]:
     """What each fragment is called after linking, the links, and the cuts that stayed; new names begin at `free`."""
     names, following = cuts.tracks.copy(), cuts.ends.following
     cut_off = following[following >= 0]
@@ -166,23 +180,25 @@ def _link(cuts: CutTracks, free: int, config: RefineConfig) -> tuple[Int64[ndarr
     for one, other, likely in zip(before[order].tolist(), after[order].tolist(), odds[order].tolist(), strict=True):
         root[other] = root[one]
         if following[one] != other:
-            links.append(Link(int(names[root[one]]), int(names[other]), float(start[other] - end[one]), likely))
+            links.append(Link(int(names[root[one]]), int(names[other]), pace * float(start[other] - end[one]), likely))
     stayed = {int(names[place]): int(cuts.tracks[place]) for place in cut_off if root[place] == place}
     return names[root], links, stayed
 
 
-def _ghosts(
-    cuts: CutTracks, names: Int64[ndarray, " n"], min_rows: int, min_score: float
+def _unlikely(
+    cuts: CutTracks, names: Int64[ndarray, " n"], evidence: TrackEvidence, interval: float, least: float
 ) -> tuple[Bool[ndarray, " n"], list[Drop]]:
     """Which fragments stay, and the tracks that do not."""
     unique, places, counts, means = cuts.totals(names)
-    short, weak = counts < min_rows, means < min_score
+    odds = evidence.log_odds(counts, means, interval)
+    dropped = odds < least
     drops = [
         Drop(
             int(unique[place]),
             int(counts[place]),
-            f"seen in {counts[place]} frames" if short[place] else f"mean score {means[place]:.2f}",
+            f"{counts[place]} rows of mean score {means[place]:.2f}: real with probability "
+            f"{1 / (1 + np.exp(-odds[place])):.2f}",
         )
-        for place in np.flatnonzero(short | weak)
+        for place in np.flatnonzero(dropped)
     ]
-    return ~(short | weak)[places], drops
+    return ~dropped[places], drops

@@ -16,13 +16,18 @@ from tracker.track.kalman import BoxFilter, FilterState
 
 __all__ = ["FIT_ROWS", "Smoothed", "fit_noise", "smooth"]
 
-VELOCITY_NOISES = (0.001, 0.002, 0.004, 0.008, 0.016)
+VELOCITY_NOISES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
 MEASUREMENT_NOISES = (0.25, 0.5, 0.75, 1.0, 1.5)
 POSITION_NOISE = 0.01
 FIT_ROWS = 1500
 """Rows of a recording that the noise is measured on."""
 MEASUREMENT_SHARE = 0.05
 SHORTEST_STEP = 1e-6
+FORESEEN = (0.2, 0.5)
+"""Mean offset of a track's boxes from where they were expected, in shares of their size, up to which smoothing is
+believed, and from which it is not: a car at one frame a second turns between two of them."""
+FARTHEST = 2.0
+"""One offset counts at most this much in the mean."""
 OUTLIER = 9.0
 """Squared innovations count at most this much in the fit, in variances."""
 
@@ -36,6 +41,8 @@ class Smoothed:
     boxes: Float64[ndarray, "m 4"]
     position_std: Float64[ndarray, " m"]
     """Standard deviation of the box's place, as a share of its size."""
+    trust: Float64[ndarray, " m"]
+    """1 where the track's motion was foreseen to a few hundredths of its size, 0 where the boxes alone tell the way."""
 
 
 def smooth(
@@ -56,11 +63,14 @@ def smooth(
     place = np.concatenate(positions, axis=1)
     spread = np.concatenate(variances, axis=1)
     sides = np.maximum(place[2:], 1.0)
+    rows = np.concatenate(passed.present)
+    foreseen, blind = FORESEEN
     return Smoothed(
         np.concatenate([np.full(len(active), start + step) for step, active in enumerate(passed.present)]),
-        np.concatenate(passed.present),
+        rows,
         box_filter.boxes(place).T,
         np.sqrt((spread[:2] / sides**2).sum(axis=0)),
+        np.clip((blind - passed.offsets[rows]) / (blind - foreseen), 0.0, 1.0),
     )
 
 
@@ -100,6 +110,8 @@ class _Passed:
     estimates: list[FilterState]
     likelihood: float
     """Mean log-likelihood of the measurements."""
+    offsets: Float64[ndarray, " t"]
+    """How far each track's boxes lay from where they were expected, in shares of their size: the mean."""
 
 
 def _forward(
@@ -122,6 +134,7 @@ def _forward(
     predictions: list[FilterState] = []
     estimates: list[FilterState] = []
     likelihood, weighed = 0.0, 0
+    offsets, foretold = np.zeros(count), np.zeros(count)
     for frame in range(start, end + 1):
         active = ((first <= frame) & (frame <= last)).nonzero()[0]
         here = slice(cuts[frame - start], cuts[frame - start + 1])
@@ -137,11 +150,15 @@ def _forward(
             surprise = np.minimum((z[:, begun] - before[0]) ** 2 / variance, OUTLIER)
             likelihood -= float((surprise + np.log(variance)).sum()) / 2
             weighed += len(going)
+            away = np.abs(z[:2, begun] - before[0, :2]) / np.maximum(before[0, 2:], 1.0)
+            offsets[going] += np.minimum(away.sum(axis=0), FARTHEST)
+            foretold[going] += 1
             state[:, :, going] = box_filter.update(before, z[:, begun])
         present.append(active)
         predictions.append(predicted)
         estimates.append(state[:, :, active])
-    return _Passed(count, present, predictions, estimates, likelihood / max(weighed, 1))
+    offsets /= np.maximum(foretold, 1)
+    return _Passed(count, present, predictions, estimates, likelihood / max(weighed, 1), offsets)
 
 
 def _backward(
