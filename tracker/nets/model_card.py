@@ -11,7 +11,7 @@ from typing import Any
 
 from tracker.errors import CheckpointError
 
-__all__ = ["FORMAT", "ModelCard", "parse_description"]
+__all__ = ["FORMAT", "LONGEST_LABEL", "MOST_LABELS", "ModelCard", "parse_description"]
 
 FORMAT = "sightline-yolo/1"
 

@@ -16,6 +16,7 @@ from tracker.formats.core.coco_content import coco_categories
 from tracker.formats.core.image_names import is_elsewhere, relative_parts
 from tracker.formats.core.parsing import as_mapping, read_json
 from tracker.formats.core.yolo_rows import keypoint_values
+from tracker.nets.model_card import LONGEST_LABEL, MOST_LABELS
 
 __all__ = ["Description", "read_description"]
 
@@ -140,6 +141,12 @@ def _read_names(names: Any, path: Path) -> tuple[str, ...]:
         raise ConfigError(f"{error}.") from error
     if not told:
         raise ConfigError(f"{path}: 'names' must list the classes, such as [cat, dog], found none.")
+    longest = max(told, key=len)
+    if len(told) > MOST_LABELS or len(longest) > LONGEST_LABEL:
+        raise ConfigError(
+            f"{path}: {len(told)} class names of up to {len(longest)} letters ({longest[:20]}...); a network holds "
+            f"{MOST_LABELS} of {LONGEST_LABEL}. Shorten them."
+        )
     return told
 
 
