@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from tracker.config.expansion import MOST_VALUES, is_too_large
 from tracker.errors import ConfigError
 
 __all__ = ["assign", "build", "field_docs", "nearest", "parse_assignment", "read_settings", "to_mapping", "to_toml"]
@@ -174,6 +175,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a {kind} file: {error}") from error
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # the last three for dates that are none
         raise ConfigError(f"{path}: not a {kind} file: {error}") from error
+    if is_too_large(tables):
+        raise ConfigError(f"{path}: stands for more than {MOST_VALUES} values; no settings are that many")
     if tables is None:
         return {}
     if not isinstance(tables, dict):

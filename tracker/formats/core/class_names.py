@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tracker.config.expansion import MOST_VALUES, is_too_large
 from tracker.errors import FormatError
 from tracker.formats.core.parsing import read_text
 from tracker.formats.core.yolo_rows import looks_like_row
@@ -43,13 +44,16 @@ class _TextLoader(yaml.SafeLoader):
 def parse_yaml(text: str, path: Path | str) -> Any:
     """The lists, tables and texts of a YAML document. Raises FormatError with the line of a fault."""
     try:
-        return yaml.load(text, _TextLoader)
+        content = yaml.load(text, _TextLoader)
     except yaml.YAMLError as error:
         raise FormatError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise FormatError(f"{path}: nested too deeply") from error
     except (ValueError, TypeError, AttributeError) as error:  # the library's own, for a value that its tag does not fit
         raise FormatError(f"{path}: not YAML: a value is not what it is marked as ({error})") from error
+    if is_too_large(content):
+        raise FormatError(f"{path}: stands for more than {MOST_VALUES} values by naming its own lists again and again")
+    return content
 
 
 def read_yaml(path: Path | str) -> Any:
