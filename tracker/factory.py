@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
+from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
 from tracker.detect.yolo_detector import no_features
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
@@ -160,7 +161,14 @@ def make_detector(
 
 def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     with explain_missing(f"--model {config.model}"):
-        return _open_engine(config, threads=threads, floor=floor, embed=embed)
+        detector = _open_engine(config, threads=threads, floor=floor, embed=embed)
+        if not config.class_conf:
+            return detector
+        thresholds = class_thresholds(config.class_conf, detector.labels, detector.conf)
+        lowest = float(thresholds.min())
+        if lowest < detector.conf:
+            detector = _open_engine(replace(config, conf=lowest), threads=threads, floor=floor, embed=embed)
+        return ClassThresholds(detector, thresholds)
 
 
 def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracker.commands.command_parser import comma_list
 from tracker.commands.user_settings import user_settings
@@ -22,6 +22,7 @@ from tracker.config import (
     parse_assignment,
     read_settings,
 )
+from tracker.config.run import read_class_conf
 from tracker.factory import SCORE_SETTINGS, Settings, load_settings
 from tracker.overlay import OverlayConfig
 from tracker.paths import typed_path
@@ -55,7 +56,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     docs, group = field_docs(DetectorConfig), parser.add_argument_group("network")
     for name, kind, metavar in (
         ("model", str, "MODEL"),
-        ("conf", float, "SCORE"),
+        ("conf", score_thresholds, "SCORE"),
         ("iou", float, "IOU"),
         ("imgsz", int, "PIXELS"),
         ("classes", comma_list, "A,B"),
@@ -65,6 +66,30 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=docs[name])
     group.add_argument("--masks", action=argparse.BooleanOptionalAction, default=None, help=docs["masks"])
+
+
+class Thresholds(NamedTuple):
+    """What --conf says."""
+
+    conf: float | None
+    class_conf: tuple[str, ...]
+
+
+def score_thresholds(text: str) -> Thresholds:
+    """Of `0.4`, of `person=0.5,car=0.35`, or of both. Raises ArgumentTypeError for anything else."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        plain = [float(part) for part in parts if "=" not in part]
+        single = tuple(part for part in parts if "=" in part)
+        for part in single:
+            read_class_conf(part)
+    except ValueError:
+        plain, single = [], ()
+    if len(plain) > 1 or not (plain or single):
+        raise argparse.ArgumentTypeError(
+            f"expected a score from 0 to 1, or scores of classes such as person=0.5,car=0.35, found {text!r}"
+        )
+    return Thresholds(plain[0] if plain else None, single)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +179,12 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
     for section, (_, names) in SECTIONS.items():
         for name in names:
             value = getattr(options, name, None)
-            if value is not None:
+            if isinstance(value, Thresholds):
+                if value.conf is not None:
+                    assign(tree, [section, "conf"], value.conf)
+                if value.class_conf:
+                    assign(tree, [section, "class_conf"], value.class_conf)
+            elif value is not None:
                 assign(tree, [section, "preset" if name == "tracker" else name], value)
     for assignment in getattr(options, "set", []):
         path, value = parse_assignment(assignment)

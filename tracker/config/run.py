@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name"]
+__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name", "read_class_conf"]
 
 
 def device_name(text: str) -> str:
@@ -19,6 +19,20 @@ def device_name(text: str) -> str:
         several = "; one run uses one device" if "," in name else ""
         raise ValueError(f"device {text!r}: no such device; use auto, cpu, cuda, cuda:N (or N alone) or mps{several}")
     return name
+
+
+def read_class_conf(entry: str) -> tuple[str, float]:
+    """(class, threshold) of `person=0.5`. Raises ValueError for anything else."""
+    name, _, number = entry.rpartition("=")
+    try:
+        threshold = float(number)
+    except ValueError:
+        threshold = -1.0
+    if not name.strip() or not 0 <= threshold <= 1:
+        raise ValueError(
+            f"class_conf: expected CLASS=SCORE with a score from 0 to 1, such as person=0.5, found {entry!r}"
+        )
+    return name.strip(), threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,8 @@ class DetectorConfig:
     """Network: auto (the embedded default), an .onnx or .safetensors file of ours, or any .pt of ultralytics."""
     conf: float | None = None
     """Lowest score of a detection, 0 to 1; without it the threshold measured for the network."""
+    class_conf: tuple[str, ...] = ()
+    """Thresholds of single classes or groups in place of `conf`, such as person=0.5 (on the command line: --conf)."""
     iou: float | None = None
     """Overlap above which non-maximum suppression drops the weaker box; without it the network's own."""
     imgsz: int | None = None
@@ -62,6 +78,8 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", device_name(self.device))
+        for entry in self.class_conf:
+            read_class_conf(entry)
         for name, value in (("conf", self.conf), ("iou", self.iou)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {value}")

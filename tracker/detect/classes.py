@@ -18,7 +18,9 @@ ALL = "all"
 """Every class, as a group."""
 
 
-def choose_classes(wanted: Sequence[str], labels: Sequence[str]) -> Int32[ndarray, " k"] | None:
+def choose_classes(
+    wanted: Sequence[str], labels: Sequence[str], *, option: str = "--classes"
+) -> Int32[ndarray, " k"] | None:
     """Class ids for names, numbers or groups in any order, or None when all are wanted.
 
     A group (`CLASS_GROUPS`, or `all`) stands for those of its classes that the network knows. Raises ConfigError for a
@@ -35,15 +37,15 @@ def choose_classes(wanted: Sequence[str], labels: Sequence[str]) -> Int32[ndarra
         elif key in CLASS_GROUPS:
             known = [by_name[member] for member in CLASS_GROUPS[key] if member in by_name]
             if not known:
-                raise ConfigError(f"--classes {name}: the network knows none of them; it knows {_some(labels)}")
+                raise ConfigError(f"{option} {name}: the network knows none of them; it knows {_some(labels)}")
             chosen.update(known)
         elif key.isdigit() and int(key) < len(labels):
             chosen.add(int(key))
         elif key.isdigit():
-            raise ConfigError(f"--classes {name}: the network knows the classes 0 to {len(labels) - 1}")
+            raise ConfigError(f"{option} {name}: the network knows the classes 0 to {len(labels) - 1}")
         else:
             known_names = [*labels, *CLASS_GROUPS, ALL]
-            raise ConfigError(f"--classes {name}: the network knows no such class; {nearest(name, known_names)}")
+            raise ConfigError(f"{option} {name}: the network knows no such class; {nearest(name, known_names)}")
     return np.array(sorted(chosen), np.int32)
 
 
