@@ -55,7 +55,6 @@ BACKBONES: dict[str, str] = {
     "cspdarknet_small": "cspdarknet:cspdarknet_small",
     "yolo11_nano": "yolo26:yolo11_nano",
     "yolo26_nano": "yolo26:yolo26_nano",
-    "yolo26_slim": "yolo26:yolo26_slim",
 }
 """Name -> 'file:constructor' in this package."""
 

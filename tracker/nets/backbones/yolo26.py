@@ -3,7 +3,7 @@
 Architecture: Ultralytics YOLO11 (Jocher and Qiu, 2024) and YOLO26 (2025), which have no paper; blocks in
 nets/split_stage.py. The two bodies differ in the pyramid pooling alone: YOLO26 adds its input and has no activation
 before the pooling. Where we differ: the map at stride 4 is given out too, for masks and embeddings; the attention stage
-belongs to the deepest map; a slim body has the widths a pruned one keeps, in sixteens, which is what CPUs compute in.
+belongs to the deepest map.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tracker.nets.backbones.contract import Backbone
 from tracker.nets.layers import ConvNormAct
 from tracker.nets.split_stage import AttentionStage, FastPyramid, SplitStage, csp_block, plain_bottleneck
 
-__all__ = ["Yolo26Body", "yolo11_nano", "yolo26_nano", "yolo26_slim"]
+__all__ = ["Yolo26Body", "yolo11_nano", "yolo26_nano"]
 
 
 class Widths(NamedTuple):
@@ -32,7 +32,6 @@ class Widths(NamedTuple):
 
 
 NANO = Widths(16, (32, 64, 128, 256), (16, 32, 64, 128), (64, 128, 128, 256), 128)
-SLIM = Widths(16, (32, 48, 96, 160), (16, 32, 48, 80), (48, 80, 96, 160), 128)
 
 
 class Yolo26Body(Backbone):
@@ -74,8 +73,3 @@ def yolo11_nano(*, norm: bool = True, in_channels: int = 3) -> Yolo26Body:
 def yolo26_nano(*, norm: bool = True, in_channels: int = 3) -> Yolo26Body:
     """YOLO26's, a quarter of the full width."""
     return Yolo26Body(NANO, norm=norm, in_channels=in_channels)
-
-
-def yolo26_slim(*, norm: bool = True, in_channels: int = 3) -> Yolo26Body:
-    """YOLO26's nano with about two thirds of its channels."""
-    return Yolo26Body(SLIM, norm=norm, in_channels=in_channels)
