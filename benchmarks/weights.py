@@ -1,10 +1,11 @@
-"""The default network beside YOLOX nano: on our validation split, on vtest.avi, and in time on one thread.
+"""The embedded networks beside those anyone can download: on images kept aside, on vtest.avi, and in time.
 
-`python -m benchmarks.weights [--model MODEL] [--peer FILE] [--ground_truth gt.txt] [--manifest weights/manifest.toml]`
+`python -m benchmarks.weights [--model NAME_OR_FILE ...] [--split val] [--sizes 416 640] [--truth gt.txt] [--manifest]`
 
-The peer's file takes 416 pixels only, so it runs here as the network it is copied into before any training, whose
-finds equal its own (a test holds them to that); its time is that of the file. Average precision is pycocotools', each
-image judged only for what its folder labels. `overhead cars` are those of the folder roads-overhead.
+Average precision is pycocotools', each image judged only for what its folder labels. The columns: people, masks of
+images with one person and all 80 classes on plain COCO photos, AP50 of the road users on the highway, AP50 of cars seen
+from above. The peers run here as the networks they are copied into before any training, whose finds equal their own
+(tests hold them to that); their times are those of their files. `--split test` is for the end.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import hashlib
 import math
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,115 +25,110 @@ import onnxruntime
 
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
-from tracker.evaluate.detection import ClassPrecision, average_precision, detect_all, one_person_masks, rename
+from tracker.evaluate.detection import average_precision, detect_all, one_person_masks, rename
 from tracker.evaluate.ground_truth import DataSet
 from tracker.factory import embedded_networks, make_detector
 from tracker.geometry import iou
-from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
-from tracker.nets.yolox import copy_yolox
+from tracker.nets.ultralytics_weights import open_ultralytics
+from tracker.nets.yolox import open_yolox
 from tracker.protocols import Detector
 from tracker.train.data.detection import load_data
+from tracker.types import Detections
 from tracker.video import open_source
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-VEHICLES = ("car", "motorcycle", "bus", "truck")
-OVERHEAD = "roads-overhead"
+PEERS = ("yolox_nano", "yolo26n", "yolo11n-seg")
+PLAIN, HIGHWAY, OVERHEAD = "coco-people", "highway", "roads-overhead"
+ROAD_USERS = ("person", "car", "motorcycle", "bus", "truck")
 PETS_SCALE = 0.625
-ROUNDS = 30
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of both."""
-
-    name: str
-    ours: float
-    peer: float
+ROUNDS = 40
+SHAPE = (256, 416)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="auto")
-    parser.add_argument("--peer", type=Path, default=SHARED / "pretrained" / "yolox_nano.onnx")
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "weights" / "data.yaml")
+    parser.add_argument("--model", nargs="+", default=sorted(embedded_networks()), help="names or files")
+    parser.add_argument("--peers", nargs="*", default=PEERS, help="names of files in --pretrained")
+    parser.add_argument("--pretrained", type=Path, default=SHARED / "pretrained")
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "weights" / "data80.yaml")
+    parser.add_argument("--split", default="val", choices=["val", "test"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[416, 640])
     parser.add_argument("--vtest", type=Path, default=SHARED / "video" / "vtest.avi")
     parser.add_argument("--truth", type=Path, help="gt.txt of PETS09-S2L1; without it vtest.avi is left out")
     parser.add_argument("--manifest", type=Path, help="file whose tables sha256 and measured are written anew")
     options = parser.parse_args()
-    data = load_data(options.data)[0]["val"]
-    print(f"{len(data.samples)} validation images")
-    print(f"{'':34}{'ours':>8}{'peer':>8}{'':>8}")
-    measured: dict[str, float] = {"validation_images": len(data.samples)}
-    for size in (416, 640):
-        look = DetectorConfig(model=options.model, conf=0.01, imgsz=size, device="cpu")
-        both = make_detector(look, threads=2), peer_detector(options.peer, data.labels, look)
-        for row in compare(both, data):
-            print(f"{f'{row.name} at {size}':34}{row.ours:8.1f}{row.peer:8.1f}{row.ours - row.peer:+8.1f}")
-            measured[f"{row.name} at {size}"] = round(row.ours, 1)
-            if math.isfinite(row.peer):
-                measured[f"{row.name} at {size}, YOLOX nano"] = round(row.peer, 1)
-    if options.ground_truth is not None:
-        for size in (416, 640):
-            recall, precision, conf = on_video(options.model, size, options.vtest, options.ground_truth)
-            print(f"vtest.avi at {size}, threshold {conf:.2f}: recall {recall:.3f}  precision {precision:.3f}")
-            measured |= {f"vtest recall at {size}": round(recall, 3), f"vtest precision at {size}": round(precision, 3)}
-    path = embedded_networks()["sightline-nano"] if options.model == "auto" else Path(options.model)
-    ratio = latency_ratio(path, options.peer)
-    print(f"time of one thread at 416 over the peer's: {ratio:.2f}")
-    print(f"size of the file: {path.stat().st_size / 1e6:.1f} MB")
-    measured["time of one thread at 416 over YOLOX nano's"] = round(ratio, 2)
+    data = load_data(options.data)[0][options.split]
+    judged = [sample for sample in data.samples if {PLAIN, HIGHWAY, OVERHEAD} & set(sample.path.parts)]
+    data = replace(data, samples=tuple(judged))
+    print(f"{len(data.samples)} images of {options.split}")
+    measured: dict[str, dict[str, float]] = {"images": {options.split: len(data.samples)}}
+    for name in (*options.peers, *options.model):
+        measured[name] = {}
+        for size in options.sizes:
+            config = DetectorConfig(model=name, conf=0.01, imgsz=size, device="cpu")
+            peer = options.pretrained / name
+            detector = open_peer(peer, config) if name in options.peers else make_detector(config, threads=2)
+            figures = columns(detector, data)
+            told = "  ".join(f"{key} {value:5.1f}" for key, value in figures.items())
+            print(f"{Path(name).name:24}{size:5}  {told}", flush=True)
+            measured[name] |= {f"{key} at {size}": round(value, 1) for key, value in figures.items()}
+    for name in options.model:
+        if options.truth is not None:
+            for size in options.sizes:
+                recall, precision, conf = on_video(name, size, options.vtest, options.truth)
+                print(f"{name} on vtest.avi at {size}, threshold {conf:.2f}: {recall:.3f} found, {precision:.3f} right")
+                measured[name] |= {
+                    f"vtest recall at {size}": round(recall, 3),
+                    f"vtest precision at {size}": round(precision, 3),
+                }
+    files = {name: embedded_networks().get(name, Path(name)) for name in options.model}
+    times = latencies({**{name: options.pretrained / f"{name}.onnx" for name in options.peers}, **files})
+    for name, spent in times.items():
+        ratios = {peer: spent / times[peer] for peer in options.peers if peer in times}
+        print(f"{name}: {1000 * spent:.2f} ms, " + ", ".join(f"{ratio:.2f} x {peer}" for peer, ratio in ratios.items()))
+        measured[name] |= {f"time over {peer}": round(ratio, 2) for peer, ratio in ratios.items() if peer != name}
     if options.manifest is not None:
-        write_manifest(options.manifest, path, measured)
+        write_manifest(options.manifest, files, measured)
 
 
-def write_manifest(manifest: Path, model: Path, measured: dict[str, float]) -> None:
-    """Everything above the table `sha256` stays; that table and `measured` are written anew."""
-    head = manifest.read_text().partition("[sha256]")[0]
-    files = (model, model.with_suffix(".safetensors"))
-    sums = [f'"{file.name}" = "{hashlib.sha256(file.read_bytes()).hexdigest()}"' for file in files]
-    figures = [f'"{name}" = {value}' for name, value in measured.items()]
-    manifest.write_text("\n".join([f"{head}[sha256]", *sums, "", "[measured]", *figures, ""]))
+def open_peer(path: Path, config: DetectorConfig) -> Detector:
+    """A network to compare with, as its file has it."""
+    onnx, tensors = path.with_suffix(".onnx"), path.with_suffix(".safetensors")
+    network, card = open_ultralytics(tensors)[:2] if tensors.is_file() else open_yolox(onnx)
+    masks = network.config.prototypes == "full"
+    return TorchDetector((network, card), replace(config, masks=masks))
 
 
-def peer_detector(path: Path, labels: tuple[str, ...], look: DetectorConfig) -> TorchDetector:
-    """YOLOX nano, with one anchor per cell of the stride's own size."""
-    anchors = tuple(((float(stride), float(stride)),) for stride in YoloNet.strides)
-    network = YoloNet(NetworkConfig(classes=len(labels), anchors=1, norm=False))
-    copy_yolox(network, path, labels, anchors)
-    card = ModelCard(labels, anchors, coefficients=network.config.coefficients)
-    return TorchDetector((network.eval(), card), replace(look, masks=False))
+def columns(detector: Detector, data: DataSet) -> dict[str, float]:
+    """The figures of one network at one size, in percent; NaN where it has no masks."""
+    found = rename(detect_all(detector, data.samples), detector.labels, data.labels)
+
+    def only(folder: str) -> tuple[list, list[Detections]]:  # type: ignore[type-arg]
+        rows = [row for row, sample in enumerate(data.samples) if folder in sample.path.parts]
+        return [data.samples[row] for row in rows], [found[row] for row in rows]
+
+    def mean(folder: str, labels: Sequence[str], *, at_50: bool) -> float:
+        names = {data.labels.index(label): label for label in labels}
+        scores = average_precision(*only(folder), names).values()
+        return 100 * statistics.fmean(one.ap50 if at_50 else one.ap for one in scores if one.objects)
+
+    samples, seen = only(PLAIN)
+    masked = any(own.masks is not None and own.masks.any() for own in seen)
+    return {
+        "people": mean(PLAIN, ["person"], at_50=False),
+        "masks": 100 * one_person_masks(samples, seen).ap if masked else math.nan,
+        "highway": mean(HIGHWAY, ROAD_USERS, at_50=True),
+        "overhead": mean(OVERHEAD, ["car"], at_50=True),
+        "80 classes": mean(PLAIN, data.labels, at_50=False) if len(detector.labels) >= 80 else math.nan,
+    }
 
 
-def compare(both: Sequence[Detector], data: DataSet) -> list[Row]:
-    """Average precision of ours and the peer's, in percent."""
-    names = dict(enumerate(data.labels))
-    finds = [rename(detect_all(detector, data.samples), detector.labels, data.labels) for detector in both]
-    boxes = [average_precision(data.samples, found, names) for found in finds]
-    rows = [Row(f"AP {label}", *(100 * own[label].ap for own in boxes)) for label in data.labels]
-    rows += [Row("mean AP50 of vehicles", *(100 * mean_ap50(own) for own in boxes))]
-    overhead = [place for place, sample in enumerate(data.samples) if OVERHEAD in sample.path.parts]
-    seen = [data.samples[place] for place in overhead]
-    cars = [average_precision(seen, [found[place] for place in overhead], names)["car"].ap50 for found in finds]
-    rows += [Row("AP50 overhead cars", *(100 * value for value in cars))]
-    masks = one_person_masks(data.samples, finds[0])
-    nothing = float("nan")
-    rows += [Row("mask AP50, one person", 100 * masks.ap50, nothing)]
-    rows += [Row("mask AP75, one person", 100 * masks.ap75, nothing)]
-    return rows
-
-
-def mean_ap50(boxes: dict[str, ClassPrecision]) -> float:
-    """Over the vehicle classes."""
-    return statistics.fmean(boxes[label].ap50 for label in VEHICLES)
-
-
-def on_video(model: str, size: int, video: Path, ground_truth: Path) -> tuple[float, float, float]:
+def on_video(model: str, size: int, video: Path, truth: Path) -> tuple[float, float, float]:
     """(recall, precision, threshold) of people at the default threshold; one find per true box at IoU 0.5."""
-    look = DetectorConfig(model=model, imgsz=size, classes=("person",), masks=False)
-    detector = make_detector(look, threads=2)
-    rows = np.loadtxt(ground_truth, delimiter=",")
+    config = DetectorConfig(model=model, imgsz=size, classes=("person",), masks=False)
+    detector = make_detector(config, threads=2)
+    rows = np.loadtxt(truth, delimiter=",")
     hits = finds = people = 0
     for frame in open_source(str(video)):
         boxes = rows[rows[:, 0] == frame.index + 1, 2:6] * PETS_SCALE
@@ -142,11 +139,11 @@ def on_video(model: str, size: int, video: Path, ground_truth: Path) -> tuple[fl
     return hits / max(people, 1), hits / max(finds, 1), detector.conf
 
 
-def matches(found: np.ndarray, ground_truth: np.ndarray) -> int:
+def matches(found: np.ndarray, truth: np.ndarray) -> int:
     """Finds, best score first, that take a true box of their own."""
-    if not len(found) or not len(ground_truth):
+    if not len(found) or not len(truth):
         return 0
-    overlap, count = iou(found, ground_truth), 0
+    overlap, count = iou(found, truth), 0
     for row in range(len(found)):
         best = int(overlap[row].argmax())
         if overlap[row, best] >= 0.5:
@@ -155,24 +152,48 @@ def matches(found: np.ndarray, ground_truth: np.ndarray) -> int:
     return count
 
 
-def latency_ratio(ours: Path, peer: Path) -> float:
-    """Median time of ours over the peer's, both square at 416 on one thread, in turns."""
-    picture = np.random.default_rng(0).integers(0, 255, (1, 416, 416, 3), np.uint8)
-    calls = [(open_session(ours), picture), (open_session(peer), picture.transpose(0, 3, 1, 2).astype(np.float32))]
-    times: Sequence[list[float]] = ([], [])
+def latencies(files: Mapping[str, Path]) -> dict[str, float]:
+    """Seconds of one call on one thread, in turns; a file that takes one size only counts by its pixels."""
+    calls = {}
+    for name, path in files.items():
+        session = open_session(path)
+        [image] = session.get_inputs()
+        fixed = [side for side in image.shape[2:] if isinstance(side, int)]
+        height, width = fixed if len(fixed) == 2 else SHAPE
+        pixels = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), np.uint8)
+        own = image.type == "tensor(uint8)"
+        feed = {image.name: pixels if own else pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255}
+        calls[name] = (session, feed, SHAPE[0] * SHAPE[1] / (height * width))
+    spent: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
-        for (session, images), spent in zip(calls, times, strict=True):
-            begun = time.perf_counter()
-            session.run(None, {session.get_inputs()[0].name: images})
-            spent.append(time.perf_counter() - begun)
-    return statistics.median(times[0][3:]) / statistics.median(times[1][3:])
+        for name, (session, feed, factor) in calls.items():
+            begun = time.thread_time()
+            session.run(None, feed)
+            spent[name].append((time.thread_time() - begun) * factor)
+    return {name: float(np.percentile(own[3:], 25)) for name, own in spent.items()}
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """The file on one thread."""
+    """The file on one thread, which is the caller's, so that its processor time is the call's."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def write_manifest(manifest: Path, files: Mapping[str, Path], measured: Mapping[str, Mapping[str, float]]) -> None:
+    """Everything above the table `sha256` stays; that table and `measured` get what is new of these files."""
+    text = manifest.read_text()
+    before = tomllib.loads(text)
+    sums = dict(before.get("sha256", {}))
+    for path in files.values():
+        both = (path, path.with_suffix(".safetensors"))
+        sums |= {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in both}
+    lines = [text.partition("[sha256]")[0] + "[sha256]", *(f'"{name}" = "{digest}"' for name, digest in sums.items())]
+    known = {name: figures for name, figures in before.get("measured", {}).items() if isinstance(figures, dict)}
+    for name, figures in {**known, **measured}.items():
+        lines += ["", f'[measured."{name}"]']
+        lines.extend(f'"{key}" = {value}' for key, value in figures.items() if not math.isnan(value))
+    manifest.write_text("\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":
