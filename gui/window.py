@@ -128,6 +128,8 @@ class Window(QMainWindow):
             if self.recordings.recording is not None:
                 self._remember_once_seen(self.recordings.recording.pictured, path)
             self.show_page(self.recordings)
+            if self.recordings.images.names and not self.preferences.text("dock/images"):  # unless it was closed
+                self.docks.bring("images")
 
     def watch(self, spec: str, loop: bool = False) -> None:
         """Open a source in the live grid."""
@@ -315,6 +317,7 @@ class Window(QMainWindow):
         pages = (self.start, *both, self.networks)
         add = self.docks.add
         add("tracks", self.tr("Tracks"), self.recordings.tracks, RIGHT, [self.recordings])
+        add("images", self.tr("Images"), self.recordings.images, RIGHT, [self.recordings], shown=False, beside="tracks")
         add("settings", self.tr("Settings"), scrolled(self.panel), RIGHT, both, beside="tracks")
         add("events", self.tr("Events"), self._event_panels, RIGHT, both, beside="settings")
         add("counts", self.tr("Counts"), self._count_panels, RIGHT, both, beside="events")

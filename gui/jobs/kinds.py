@@ -89,8 +89,8 @@ KINDS = (
         "detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50",
         Question("--start", "Start from", "file", "weights to go on from; empty begins with random ones, which needs "
                  "thousands of images", default=_start_weights()),
-        Question("--freeze", "Freeze for epochs", "text", "epochs in which only the heads learn; 5 for few images",
-                 default="5"),
+        Question("--freeze", "Freeze for epochs", "text", "in these only the heads learn; no more than there are",
+                 default="2"),
         Question("--imgsz", "Image size", "text", "a multiple of 32; small objects need 640", default="416"),
     ),
     _training("classifier", "Train a classifier", "an .npz, or a folder with one folder per class", "14"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from gui.qt.background import NICENESS
+from gui.recording.image_list import images_of
 from tracker.annotate.plan import AnnotateRequest
 from tracker.annotate.recordings import RecordingJob, find_jobs
 from tracker.annotate.run import FileReport
@@ -22,9 +25,13 @@ from tracker.factory import Settings
 from tracker.paths import safe_name, typed_path
 from tracker.store import Recording
 
-__all__ = ["STORE_SUFFIX", "Annotation", "job_of", "request_of_settings", "request_of_store"]
+__all__ = ["STORE_SUFFIX", "Annotation", "job_of", "request_of_settings", "request_of_store", "stand_alone"]
 
 STORE_SUFFIX = ".sqlite"
+NUMBER = re.compile(r"\d+(?=\D*$)")
+"""The last one in a name."""
+MOST_MISSING = 100
+"""Frames that may be left out of a film's between two."""
 RATE_SPAN_S = 5.0
 
 
@@ -57,9 +64,27 @@ def request_of_store(store: Path, settings: Settings) -> AnnotateRequest:
         tree: dict[str, Any] = dict(recording.info.settings)
     refine, rules = bool(tree.pop("refine", False)), str(tree.pop("rules", ""))
     first, last = tree.pop("frames", (0, None))
+    track = bool(tree.pop("track", True))
     begun = replace(build(Settings, tree, str(store)), overlay=settings.overlay)
     request = request_of_settings(begun, refine=refine, rules=rules)
-    return replace(request, first_frame=first, last_frame=last)
+    return replace(request, track=track, first_frame=first, last_frame=last)
+
+
+def stand_alone(source: Path) -> bool:
+    """Whether the images of a folder have nothing to do with one another, by their names.
+
+    Frames of a film are called alike but for a number; photographs of a collection are not, or come from folders and
+    cameras with their own numbers far apart.
+    """
+    names = [Path(name).stem for name in images_of(source)]
+    if len(names) < 2:
+        return bool(names)
+    words = {NUMBER.sub("", name, count=1) for name in names}
+    numbers = [int(found[-1]) for name in names if (found := NUMBER.findall(name))]
+    if len(words) > 1 or len(numbers) < len(names):
+        return True
+    steps = {after - before for before, after in pairwise(sorted(numbers))}
+    return len(steps) > 1 and max(steps) > MOST_MISSING
 
 
 class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a failure

@@ -158,13 +158,13 @@ class ExportDialog(QDialog):
         self._open = QPushButton(self.tr("Open f&older"))
         self._open.setAutoDefault(False)
         self._buttons.addButton(self._open, QDialogButtonBox.ButtonRole.ActionRole)
-        self._train = QPushButton(self.tr("&Train on it\N{HORIZONTAL ELLIPSIS}"))
-        self._train.setAutoDefault(False)
-        self._train.clicked.connect(self._train_on_it)
-        self._buttons.addButton(self._train, QDialogButtonBox.ButtonRole.ActionRole)
+        self.train_button = QPushButton(self.tr("&Train on it\N{HORIZONTAL ELLIPSIS}"))
+        self.train_button.setAutoDefault(False)
+        self.train_button.clicked.connect(self._train_on_it)
+        self._buttons.addButton(self.train_button, QDialogButtonBox.ButtonRole.ActionRole)
         self._buttons.addButton(self._write, QDialogButtonBox.ButtonRole.ActionRole)
         self._open.hide()  # only now: a box shows what is added to it
-        self._train.hide()
+        self.train_button.hide()
         self._buttons.rejected.connect(self.reject)
         self._write.clicked.connect(self.write)
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder.text())))
@@ -252,7 +252,7 @@ class ExportDialog(QDialog):
     def _written(self, paths: list[Path]) -> None:
         self._open.show()
         self._data = next((data for path in paths if (data := path / "data.yaml").is_file()), None)
-        self._train.setVisible(self._data is not None)
+        self.train_button.setVisible(self._data is not None)
         self._tell(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
 
     def _train_on_it(self) -> None:

@@ -21,6 +21,7 @@ from gui.qt.preferences import Preferences
 from gui.recording.annotation import job_of
 from gui.recording.edit_commands import Corrections
 from gui.recording.export_dialog import ExportDialog
+from gui.recording.image_list import ImageList, images_of
 from gui.recording.inspection import Inspection
 from gui.recording.playback_commands import Playback
 from gui.recording.repair_bar import RepairBar
@@ -68,6 +69,7 @@ class RecordingPage(QWidget):
         self._unpend = False
         self.view = VideoView()
         self.timeline = Timeline()
+        self.images = ImageList()
         self.tracks = TrackPanel()
         self.corrections = Corrections(self, commands, lambda: self._recording)
         self.playback = Playback(self, commands, lambda: self._recording)
@@ -143,6 +145,7 @@ class RecordingPage(QWidget):
         self._recording = recording
         self._engine.start()
         self.tracks.begin(recording)
+        self.images.show_images(images_of(job.source))
         self.heat.turn(on=self._commands["recording.heat"].isChecked())
         self.view.show_picture(None)
         self.view.reset_zoom()
@@ -233,6 +236,7 @@ class RecordingPage(QWidget):
         self.view.box_drawn.connect(self._box_drawn)
         self.view.box_moved.connect(self._box_moved)
         self.timeline.sought.connect(self._seek)
+        self.images.chosen.connect(self._show_image)
         self.timeline.scrubbed.connect(self.playback.scrub)
         self.timeline.clicked_track.connect(self._clicked)
         self.tracks.chosen.connect(self._select)
@@ -286,6 +290,8 @@ class RecordingPage(QWidget):
             self._unpend = False
             self.view.show_pending(None)
         self.tools.follow_now()
+        if recording.picture is not None:
+            self.images.mark(recording.picture.result.frame.index)
         if recording.picture is not None:
             self.inspection.show_result(recording.picture.result, playing=recording.player.playing)
 
@@ -388,6 +394,11 @@ class RecordingPage(QWidget):
     def _seek(self, seconds: float) -> None:
         if self._recording is not None:
             self._recording.player.seek_time(seconds)
+
+    def _show_image(self, frame: int) -> None:
+        if self._recording is not None:
+            self._recording.player.play(on=False)
+            self._recording.player.seek(frame)
 
     def _select(self, track_ids: list[int]) -> None:
         if self._recording is not None:

@@ -15,7 +15,7 @@ from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.engine import Engine
 from gui.qt.background import POLL_MS, Background
 from gui.qt.preferences import Preferences
-from gui.recording.annotation import Annotation, request_of_settings, request_of_store
+from gui.recording.annotation import Annotation, request_of_settings, request_of_store, stand_alone
 from gui.recording.counts import RecordedCounts
 from gui.recording.player import Player, by_decoding
 from gui.recording.store_reader import Change, Overview, RowReader, correct, read_overview
@@ -119,7 +119,7 @@ class PlayedRecording(QObject):
         if self.job.store.exists():
             self._look(then=self._resume)
         else:
-            self.annotate(self._new_orders())
+            self.annotate(self._new_request())
 
     def annotate(self, request: AnnotateRequest) -> None:
         """Annotate behind the player."""
@@ -137,7 +137,7 @@ class PlayedRecording(QObject):
 
         Frames from `first` to `last` are annotated, both included.
         """
-        request = replace(self._new_orders(), overwrite=True, first_frame=first, last_frame=last)
+        request = replace(self._new_request(), overwrite=True, first_frame=first, last_frame=last)
         self.select([])
         self._after_annotation(lambda: self.annotate(request))
 
@@ -166,10 +166,13 @@ class PlayedRecording(QObject):
         self.changed.emit()
         self.annotate_again() if anew else self.go_on()
 
-    def _new_orders(self) -> AnnotateRequest:
-        return request_of_settings(
-            self._engine.settings, refine=self._preferences.flag("refine"), rules=rules_text(self.counts.shapes)
-        )
+    def _new_request(self) -> AnnotateRequest:
+        alone = self.job.source.is_dir() and stand_alone(self.job.source)
+        if alone:
+            self.said.emit(self.tr("These images have nothing to do with one another: detected, not followed"))
+        refine = self._preferences.flag("refine") and not alone
+        rules = "" if alone else rules_text(self.counts.shapes)
+        return replace(request_of_settings(self._engine.settings, refine=refine, rules=rules), track=not alone)
 
     def _after_annotation(self, then: Callable[[], None]) -> None:
         """Do it once what is at work has ended."""

@@ -35,6 +35,8 @@ class AnnotateRequest:
     """Lines and zones as TOML text."""
     overwrite: bool = False
     """Begin anew whatever is there, corrections by people too."""
+    track: bool = True
+    """Follow objects from frame to frame; images that have nothing to do with one another are only detected in."""
     first_frame: int = 0
     """Frames before this one are left out."""
     last_frame: int | None = None
@@ -123,6 +125,8 @@ def settings_identity(request: AnnotateRequest) -> dict[str, Any]:
         "refine": request.refine,
         "rules": request.rules,
     }
+    if not request.track:
+        tree["track"] = False
     if request.first_frame > 0 or request.last_frame is not None:
         tree["frames"] = [request.first_frame, request.last_frame]
     plain: dict[str, Any] = json.loads(json.dumps(tree))

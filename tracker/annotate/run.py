@@ -32,6 +32,7 @@ from tracker.formats import FORMATS
 from tracker.protocols import FrameSource
 from tracker.runner import Runner
 from tracker.store import RecordedEvent, Recording, RecordingInfo, RecordingWriter
+from tracker.track.untracked import Untracked
 from tracker.types import Frame
 from tracker.video import FileSource, ImageSource, open_source
 
@@ -276,7 +277,7 @@ def _record(
     settings = request.settings
     source = open_source(job.source, vid_stride=settings.source.vid_stride)
     try:
-        built = make_pipeline(settings, live=False, draw=False)
+        built = _make_pipeline(request)
         writer = _open_writer(source, job, request, plan, network, built)
     except BaseException:
         source.close()
@@ -288,7 +289,7 @@ def _record(
             _refuse_to_lose_corrections(job, error)
             log.warning("%s: begins anew: its checkpoint is another version's (%r)", job.name, error)
             writer.close()
-            built = make_pipeline(settings, live=False, draw=False)
+            built = _make_pipeline(request)
             writer = _open_writer(source, job, request, replace(plan, action="anew"), network, built)
             run = RecordingRun(source, built, writer, request)
         frames = read(run, tell)
@@ -297,6 +298,10 @@ def _record(
     finally:
         source.close()
         writer.close()
+
+
+def _make_pipeline(request: AnnotateRequest) -> Built:
+    return make_pipeline(request.settings, live=False, draw=False, tracker=None if request.track else Untracked())
 
 
 def _open_writer(

@@ -1,0 +1,64 @@
+"""A folder of photographs: detected one by one, listed by name; frames of a film are followed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gui.recording.annotation import stand_alone
+from tests.annotate.tiny import COLOURS, HEIGHT, WIDTH
+from tests.gui.conftest import App
+from tracker.store import Recording
+
+NAMES = ("beach.png", "cat 3.png", "IMG_0007.png", "IMG_2041.png", "old house.png")
+
+
+def write_images(folder: Path, names: tuple[str, ...]) -> Path:
+    """A bright block at one place in each."""
+    folder.mkdir()
+    image = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
+    image[40:72, 60:92] = COLOURS[0]
+    for name in names:
+        cv2.imwrite(str(folder / name), image)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "alone"),
+    [
+        (NAMES, True),
+        (("000000000139.jpg", "000000000285.jpg", "000000581781.jpg"), True),
+        (("shot_0001.jpg", "shot_0002.jpg", "shot_0004.jpg"), False),
+        (("1.jpg", "2.jpg", "10.jpg"), False),
+        (("clip 7 frame 0.png", "clip 7 frame 10.png", "clip 7 frame 20.png"), False),
+    ],
+)
+def test_photographs_are_told_from_the_frames_of_a_film(tmp_path: Path, names: tuple[str, ...], alone: bool) -> None:
+    assert stand_alone(write_images(tmp_path / "images", names)) == alone
+
+
+def test_photographs_are_detected_one_by_one_and_listed_by_name(app: App) -> None:
+    folder = write_images(app.folder / "photos", NAMES)
+    window = app.start()
+    page = window.recordings
+    recording = app.open(window, folder)
+    app.until(lambda: recording.finished)
+    with Recording(recording.store) as store:
+        tracks = store.tracks()
+    assert tracks, "the network must see the block, or this test shows nothing"
+    assert all(track.observations == 1 for track in tracks), "nothing is followed from one photograph to the next"
+    assert page.images.names == sorted(NAMES, key=page.images.names.index)
+    assert set(page.images.names) == set(NAMES)
+    assert window.docks["images"].isVisible()
+    page.images._list.setCurrentRow(3)
+    app.until(lambda: recording.picture is not None and recording.picture.result.frame.index == 3)
+    assert recording.picture is not None
+    assert recording.picture.result.frame.source == page.images.names[3]
+    app.show(recording, 1)
+    app.until(lambda: page.images.current == 1)
+    window.docks["images"].close()
+    window.open(str(folder))
+    assert not window.docks["images"].isVisible(), "closed stays closed"
