@@ -160,3 +160,16 @@ def test_objects_of_selected_frames_are_those_of_the_frames() -> None:
     ]
     assert dict(chosen.track_classes()) == {1: 1, 2: 2, 3: 0}
     assert (chosen.summary().first_frame, chosen.summary().last_frame) == (1, 5)
+
+
+@pytest.mark.parametrize(("rate", "told"), [(24, False), (25, True), (29.97, True)])
+def test_label_studio_is_to_be_told_the_rate_of_the_video(
+    rate: float, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = Collector("made", source="a.mp4", labels=["person"])
+    for index in range(100):
+        rows.frame(index, "made", time=1.5 + index / rate, width=WIDTH, height=HEIGHT)
+        rows.add(index, (1, 2, 3, 4), "made", class_id=0, track_id=1)
+    with caplog.at_level(logging.WARNING):
+        find_format("labelstudio").write(tmp_path / "a.json", rows.finish())
+    assert (f'framerate="{rate:g}"' in caplog.text) == told

@@ -32,6 +32,8 @@ __all__ = ["read", "write"]
 
 log = logging.getLogger(__name__)
 
+DEFAULT_RATE = 24
+"""Frames a second that Label Studio takes a video to have."""
 REGION_VALUES = {"x", "points", "vertices", "rle", "sequence"}
 """One of them stands in the value of all that has a place in the picture; the others are answers about the whole."""
 
@@ -193,6 +195,13 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     holds = Capability.TRACKS | Capability.CLASSES | Capability.TIMES | Capability.KEYFRAMES
     summary = annotations.summary()
     warn_unsupported(summary.content, "Label Studio", holds)
+    rate = _frame_rate(annotations)
+    if rate and abs(rate / DEFAULT_RATE - 1) * (summary.last_frame + 1) > 1:
+        log.warning(
+            'Label Studio: counts %d frames a second unless <Video> in its configuration says framerate="%.5g"',
+            DEFAULT_RATE,
+            rate,
+        )
     source = json.dumps({"video": annotations.source}, ensure_ascii=False)
     with AtomicText(path) as file:
         file.write(f'[{{"data": {source}, "annotations": [{{"result": [')
@@ -200,6 +209,18 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
             file.write(",\n" if number else "\n")
             _write_track(file, track_id, rows, annotations.labels, summary)
         file.write("\n]}]}]\n")
+
+
+def _frame_rate(annotations: AnnotationParts) -> float:
+    """Frames a second from the first time stamp to the last, 0 where there are none."""
+    told: list[tuple[int, float]] = []
+    for part in annotations.by_frames(objects=False):
+        pairs = zip(part.frames.indices.tolist(), part.frames.times.tolist(), strict=True)
+        told = [*told[:1], *((index, time) for index, time in pairs if not math.isnan(time))]
+        told = [told[0], told[-1]] if len(told) > 1 else told
+    if len(told) < 2 or told[-1][1] <= told[0][1]:
+        return 0.0
+    return (told[-1][0] - told[0][0]) / (told[-1][1] - told[0][1])
 
 
 def _write_track(
