@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -143,3 +144,38 @@ def test_recordings_of_the_same_name_are_not_mixed(recording: Path, tmp_path: Pa
     assert run("export-annotations", recording, other, "--format", "mot", "--out", tmp_path / "out") == 0
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.txt"))
     assert written == sorted([f"{recording.parent.name}/{recording.stem}.txt", "b/Clip.txt"])
+
+
+def test_crowds_are_told_to_become_ordinary_objects(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "frame,track_id,x1,y1,x2,y2,crowd\n0,1,10,10,40,40,true\n1,1,10,10,40,40,false\n"
+    (tmp_path / "rows.csv").write_text(rows)
+    out = tmp_path / "clip.sqlite"
+    assert run("import-annotations", tmp_path / "rows.csv", "--format", "csv", "--video", clip, "--out", out) == 0
+    assert "a recording has no crowds: 1 of them become ordinary objects" in caplog.text
+    assert len(rows_of(out)[1]) == 2
+
+
+def test_a_label_studio_file_that_counts_other_frames_is_placed_by_time(clip: Path, tmp_path: Path) -> None:
+    """Drawn at twice the video's rate: frame 9 there is frame 4 here, counted from 0."""
+    with Recording(_imported(clip, tmp_path, rate=None)) as recording:
+        times = recording.frame_times()[1]
+    rate = 2 * (len(times) - 1) / (times[-1] - times[0])
+    labels, numbers, _ = rows_of(_imported(clip, tmp_path, rate=rate))
+    assert labels == ("person",)
+    assert numbers[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def _imported(clip: Path, folder: Path, *, rate: float | None) -> Path:
+    """A recording of one Label Studio track that ends with its frame 9, whose times are at that rate."""
+    whole = {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 0}
+    steps = [whole | {"frame": frame, "enabled": frame == 1} for frame in (1, 9)]
+    if rate is not None:
+        steps = [step | {"time": step["frame"] / rate} for step in steps]
+    value = {"labels": ["person"], "sequence": steps}
+    task = {"data": {"video": "clip"}, "annotations": [{"result": [{"type": "videorectangle", "value": value}]}]}
+    (folder / "a.json").write_text(json.dumps([task]))
+    out = folder / f"{rate}.sqlite"
+    assert run("import-annotations", folder / "a.json", "--format", "labelstudio", "--video", clip, "--out", out) == 0
+    return out

@@ -125,6 +125,17 @@ def test_plain_coco_images_are_numbered_by_id_and_keep_their_names(tmp_path: Pat
     assert found.objects.segmentations == (((1.0, 1.0, 5.0, 1.0, 5.0, 5.0),),)
 
 
+def test_what_a_coco_file_has_beside_boxes_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = {
+        "categories": [{"id": 1, "name": "a"}],
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 8], "keypoints": [2, 2, 2]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert read_coco(tmp_path / "a.json").objects.boxes.tolist() == [[1, 1, 10, 9]]
+    assert "left out: the keypoints of 1 objects" in caplog.text
+
+
 LEFT, RIGHT, INNER = (1, 1, 9, 1, 9, 9, 1, 9), (12, 1, 18, 1, 18, 9, 12, 9), (3, 3, 7, 3, 7, 7, 3, 7)
 OVER = (5, 1, 14, 1, 14, 9, 5, 9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tracker.store import Observations, Origin, RecordingInfo, RecordingWriter
 from tracker.store.schema import refuse_write, remove
 
 __all__ = ["ImportCounts", "import_annotations"]
+
+log = logging.getLogger(__name__)
 
 COMMIT_EVERY = 1000
 
@@ -41,6 +44,9 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
     read: Annotations = find_format(name).read(path, footage.known(labels))
     annotations = footage.place(read, path, name)
     _check(annotations, path, footage)
+    crowds = int(annotations.objects.crowds.sum())
+    if crowds:
+        log.warning("%s: a recording has no crowds: %d of them become ordinary objects", path, crowds)
     size, digest = fingerprint(video.resolve())
     recording = RecordingInfo(
         source={

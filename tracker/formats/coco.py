@@ -108,6 +108,9 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
             crowd=is_crowd(item),
         )
     tracks.report(path)
+    poses = sum(bool(item.get("keypoints")) for item in content["annotations"])
+    if poses:
+        log.warning("%s: left out: the keypoints of %d objects", path, poses)
     return rows.finish()
 
 
@@ -143,7 +146,7 @@ def _kinds_differ(own: Id, others: Iterable[Id]) -> bool:
 def _class_of(item: dict[str, Any], categories: Categories, rows: Collector, where: str) -> int:
     category = coco_id(item.get("category_id"), f"{where}.category_id", rows.path)
     if category not in categories.rows:
-        rows.refuse(where, f"unknown class {category}; the file declares {list(categories.rows)[:20]}")
+        rows.refuse(where, f"unknown class {category!r}; the file declares {list(categories.rows)[:20]}")
     return categories.rows[category]
 
 
