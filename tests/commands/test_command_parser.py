@@ -72,7 +72,10 @@ def test_two_lists_and_a_source_between(tmp_path: Path) -> None:
         (("a.mp4", "show=False"), "write nothing: without --show it is off"),
         (("a.mp4", "overlay.scale=2"), "write --set overlay.scale=2"),
         (("a.mp4", "nonsense"), "unexpected argument 'nonsense'"),
-        (("--source", "a.mp4", "b.mp4"), "unknown option --source; what is read stands without a name"),
+        (
+            ("--source", "a.mp4", "b.mp4"),
+            "unknown option --source; what is read stands without a name: `sightline track street.mp4`",
+        ),
         (("a.mp4", "--weights", "a.pt"), "unknown option --weights; here it is --model"),
         (("a.mp4", "--max_det", "5"), "did you mean '--max-det'"),
         (("a.mp4", "--conf-thres=0.3"), "did you mean '--conf'"),

@@ -73,6 +73,7 @@ class CommandParser(argparse.ArgumentParser):
                 raise
             options, unknown = super().parse_known_args(fewer, namespace)
         if not hasattr(options, "known_options"):
+            options.called = self.prog
             options.known_options = [name for name in self._option_string_actions if name.startswith("--")]
         return options, unknown
 
@@ -87,12 +88,9 @@ class CommandParser(argparse.ArgumentParser):
             return _one_too_many(unknown)
         name, known = unknown.partition("=")[0], getattr(options, "known_options", [])
         if name.lstrip("-") in INPUTS:
-            return f"unknown option {name}; what is read stands without a name: `{self._example()}`"
+            return f"unknown option {name}; what is read stands without a name: `{options.called} street.mp4`"
         other = OTHER_NAMES.get(name.replace("_", "-"), "")
         return f"unknown option {name}; {f'here it is {other}' if other in known else nearest(name, known)}"
-
-    def _example(self) -> str:
-        return f"{self.prog} street.mp4"
 
     def _refuse_assignments(self, arguments: Sequence[str]) -> None:
         """Raise ConfigError for `conf=0.3`, which is how other programs write --conf 0.3."""
