@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from PyQt6.QtCore import QTimer
 
@@ -48,16 +48,24 @@ def main(paths: Sequence[str] = ()) -> int:
     sys.excepthook = lambda kind, error, trace: _report(window, kind, error, trace)
     window.show()
     QTimer.singleShot(0, lambda: window.open_all(paths))
-    previous = signal.signal(signal.SIGINT, lambda *_: window.quit())
+    ended_by: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        ended_by.append(number)
+        window.quit()
+
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     heartbeat = QTimer()  # lets Python see Ctrl-C while Qt waits
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start(200)
     try:
         code = app.exec()
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         sys.excepthook = sys.__excepthook__
     preferences.store.sync()
+    code = 128 + signal.SIGTERM if signal.SIGTERM in ended_by else code
     _leave(code)
     return code
 

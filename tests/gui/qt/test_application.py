@@ -86,3 +86,28 @@ def test_the_app_opens_a_file_plays_it_and_closes_with_exit_code_0(tmp_path: Pat
                 app.kill()
         assert app.returncode == 0, words
         assert "Traceback" not in words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_app_ends_cleanly_on_sigterm(tmp_path: Path) -> None:
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
+    environment |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_RUNTIME_DIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "main.py"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as app:
+        try:
+            assert until(lambda: _has_loaded_qt(app.pid))
+            time.sleep(3)  # the window's event loop begins soon after
+            app.send_signal(signal.SIGTERM)
+            _, words = app.communicate(timeout=PATIENCE_S)
+        finally:
+            app.kill()
+    assert app.returncode == 143, words
+    assert "Traceback" not in words
+
+
+def _has_loaded_qt(process: int) -> bool:
+    try:
+        return "QtWidgets" in Path(f"/proc/{process}/maps").read_text()
+    except OSError:
+        return True
