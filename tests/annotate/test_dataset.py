@@ -15,6 +15,7 @@ import main
 from tests.annotate.test_image_folders import SIZES
 from tests.annotate.test_run import annotate, request
 from tests.annotate.tiny import write_clip
+from tracker.annotate import dataset
 from tracker.formats import find_format
 from tracker.formats.core.rle import rle_to_window, window_to_rle
 from tracker.store import Observations, Recording, RecordingInfo, RecordingWriter
@@ -159,3 +160,16 @@ def test_a_mask_reaches_out_of_its_box_only_where_both_are_told_apart(name: str,
     whole = (slice(10, 30), slice(10, 40))
     expected = [whole, whole] if name == "csv" else [(slice(10, 27), slice(12, 36)), None]
     assert [mask and mask[0] for mask in masks] == expected
+
+
+def test_a_data_set_that_cannot_be_finished_leaves_nothing_behind(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("export-annotations", recording, "--format", "yolo", "--images", "--every", 10, "--out", tmp_path)
+    assert run(*common) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(dataset, "save_images", lambda source, targets: len(targets) - 1)
+    assert run(*common) == 2
+    assert "does not decode any more" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.yolo"]

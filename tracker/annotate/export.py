@@ -221,3 +221,5 @@ def _write_folder(recording: Recording, name: str, path: Path, write: Callable[[
         raise SinkError(
             f"{path}: cannot be written: {error.strerror}. Free some space or choose another --out."
         ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
