@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +21,8 @@ from tests.watch.test_event_store import EVENT
 from tracker.watch.alerts import AlertGate, AlertSender, deliver, message_of, signature_of
 from tracker.watch.camera_set import AlertConfig
 from tracker.watch.event_store import EventStore
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 class Hook:
@@ -115,3 +121,46 @@ def test_a_command_gets_the_event_as_arguments_not_through_a_shell(tmp_path: Pat
     deliver(alert, replace(EVENT, name="$(touch x); door"))
     assert out.read_text() == "gate: zone-enter $(touch x); door {other}"
     assert message_of(EVENT)["time"] == "2023-11-14T22:13:20.250+00:00"
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="needs Debian's mosquitto, a broker")
+def test_a_broker_that_comes_up_later_gets_every_event_in_order(tmp_path: Path) -> None:
+    mqtt = pytest.importorskip("paho.mqtt.client")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = EventStore(tmp_path / "events.sqlite")
+    for number in range(4):
+        store.add(replace(EVENT, time=EVENT.time + number), ["a"])
+    sender = AlertSender("a", AlertConfig(mqtt=f"mqtt://127.0.0.1:{port}/house/gate"), store, pause_s=0.2)
+    sender.start()
+    until(lambda: sender.failing)
+    config = tmp_path / "broker.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    broker = subprocess.Popen([str(MOSQUITTO), "-c", str(config)], stderr=subprocess.DEVNULL)
+    got: list[int] = []
+    listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    listener.on_message = lambda _client, _data, message: got.append(json.loads(message.payload)["event"])
+
+    def listening() -> bool:
+        try:
+            listener.connect("127.0.0.1", port)
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(listening)
+        listener.subscribe("house/gate", qos=1)
+        listener.loop_start()
+        until(lambda: store.waiting() == 0)
+        store.add(EVENT, ["a"])
+        until(lambda: 5 in got)
+        assert got == sorted(set(got))
+    finally:
+        sender.stop()
+        listener.loop_stop()
+        listener.disconnect()
+        broker.terminate()
+        broker.wait(10)
+        store.close()

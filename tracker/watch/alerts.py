@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from tracker.errors import TrackerError
 from tracker.video.address import redact
@@ -27,6 +28,7 @@ __all__ = ["AlertGate", "AlertSender", "message_of", "signature_of"]
 log = logging.getLogger(__name__)
 
 SECRET_VARIABLE = "SIGHTLINE_WEBHOOK_SECRET"
+MQTT_VARIABLE = "SIGHTLINE_MQTT_PASSWORD"
 TIMEOUT_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 GLANCE_S = 0.5
@@ -118,7 +120,7 @@ class AlertSender:
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
                 if not self.failing:
-                    where = redact(self._alert.webhook) if self._alert.webhook else self._alert.command[0]
+                    where = redact(self._alert.webhook or self._alert.mqtt) or self._alert.command[0]
                     log.warning("alert %s: not delivered (%s); it is tried again", where, type(error).__name__)
                 self.failing = True
                 self._stop.wait(pause_s)
@@ -127,7 +129,7 @@ class AlertSender:
 
 def name_of(place: int, alert: AlertConfig) -> str:
     """What an alert's messages are filed under: its target, whatever place it has in the file."""
-    target = alert.webhook or json.dumps(alert.command)
+    target = alert.webhook or alert.mqtt or json.dumps(alert.command)
     return f"{hashlib.sha256(target.encode()).hexdigest()[:16]}-{place}"
 
 
@@ -162,9 +164,34 @@ def deliver(alert: AlertConfig, event: StoredEvent) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             answer.read(1024)
         return
+    if alert.mqtt:
+        _publish(alert.mqtt, json.dumps(message_of(event)))
+        return
     values = {key: str(value) for key, value in message_of(event).items()}
     command = [_filled(part, values) for part in alert.command]
     subprocess.run(command, timeout=TIMEOUT_S, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _publish(address: str, body: str) -> None:
+    """Hand the message to an MQTT broker and wait until it has it. Raises OSError where it has not."""
+    from paho.mqtt import MQTTException, publish
+
+    parts = urlsplit(address)
+    secure = parts.scheme == "mqtts"
+    login: Any = {"username": parts.username, "password": os.environ.get(MQTT_VARIABLE)} if parts.username else None
+    transport: Any = {} if secure else None
+    try:
+        publish.single(
+            parts.path.strip("/"),
+            body,
+            qos=1,
+            hostname=str(parts.hostname),
+            port=parts.port or (8883 if secure else 1883),
+            auth=login,
+            tls=transport,
+        )
+    except MQTTException as error:
+        raise OSError(str(error)) from error
 
 
 def _filled(part: str, values: dict[str, str]) -> str:

@@ -111,6 +111,9 @@ class AlertConfig:
 
     webhook: str = ""
     """Address that the event is posted to as JSON, signed where SIGHTLINE_WEBHOOK_SECRET is set."""
+    mqtt: str = ""
+    """Broker and topic that it is published to, mqtt://[USER@]HOST[:PORT]/TOPIC or mqtts://; the password stands in
+    SIGHTLINE_MQTT_PASSWORD. Needs `pip install sightline[mqtt]`."""
     command: tuple[str, ...] = ()
     """Program and arguments that are run; {camera}, {kind}, {name}, {class} and {time} are filled in."""
     cameras: tuple[str, ...] = ()
@@ -125,8 +128,14 @@ class AlertConfig:
     """Events beyond that in a minute are left out and counted."""
 
     def __post_init__(self) -> None:
-        if bool(self.webhook) == bool(self.command):
-            raise ValueError("an alert has either a webhook or a command")
+        if sum(map(bool, (self.webhook, self.mqtt, self.command))) != 1:
+            raise ValueError("an alert has either a webhook, an mqtt address or a command")
+        if self.mqtt:
+            parts = urlsplit(self.mqtt)
+            if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not parts.path.strip("/"):
+                raise ValueError(f"mqtt {redact(self.mqtt)}: expected mqtt://HOST/TOPIC")
+            if parts.password:
+                raise ValueError(f"mqtt {parts.hostname}: leave the password out; set SIGHTLINE_MQTT_PASSWORD")
         if self.webhook and not self.webhook.startswith(("http://", "https://")):
             raise ValueError(f"webhook {self.webhook[:80]!r}: expected an http:// or https:// address")
         if self.quiet:

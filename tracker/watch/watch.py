@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.detect.shared_detector import SharedDetector
-from tracker.errors import TrackerError
+from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, floor_of, make_detector, usable_cores
 from tracker.watch.alerts import AlertGate, AlertSender
 from tracker.watch.camera_set import CameraSet
@@ -46,6 +47,8 @@ class SetWatch:
             )
         )
         self.store = EventStore(cameras.folder / EVENTS_FILE)
+        if any(alert.mqtt for alert in cameras.alert) and importlib.util.find_spec("paho") is None:
+            raise ConfigError("an alert names an MQTT broker, and paho-mqtt is missing: pip install paho-mqtt")
         self._gate = AlertGate(cameras.alert)
         self._senders = [AlertSender(name, alert, self.store) for name, alert in self._gate.alerts.items()]
         self._watches = [
