@@ -321,6 +321,8 @@ class Window(QMainWindow):
         add("settings", self.tr("Settings"), scrolled(self.panel), RIGHT, both, beside="tracks")
         add("events", self.tr("Events"), self._event_panels, RIGHT, both, beside="settings")
         add("counts", self.tr("Counts"), self._count_panels, RIGHT, both, beside="events")
+        add("corrections", self.tr("Corrections"), self.recordings.corrected, RIGHT, [self.recordings], shown=False,
+            beside="counts")  # fmt: skip
         add("evidence", self.tr("Evidence"), self.evidence, RIGHT, [self.recordings], shown=False, beside="counts")
         add("jobs", self.tr("Jobs"), self.jobs_panel, BELOW, pages, shown=False)
         self.docks["settings"].raise_()

@@ -47,7 +47,6 @@ QStatusBar::item {{ border: 0; }}
 QDockWidget::title {{ padding: 6px 8px; background: {window}; font-weight: 600; }}
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ padding: 3px 6px; border: 1px solid {line}; border-radius: 4px;
   background: {base}; min-height: 18px; }}
-QComboBox::drop-down {{ border: 0; width: 20px; }}
 QComboBox QAbstractItemView {{ background: {base}; color: {text}; border: 1px solid {line}; outline: 0;
   selection-background-color: {highlight}; selection-color: white; }}
 QComboBox QAbstractItemView::item {{ min-height: 22px; padding: 2px 6px; }}

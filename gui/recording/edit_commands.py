@@ -12,7 +12,7 @@ from gui.qt.commands import Commands
 from gui.recording.session import PlayedRecording
 from tracker.store import Edit
 
-__all__ = ["Corrections"]
+__all__ = ["Corrections", "describe_edit"]
 
 MOST_NAMED = 8
 
@@ -78,13 +78,17 @@ class Corrections(QObject):
         """Take the last correction back."""
         recording = self._recording()
         if recording is not None:
-            recording.correct(lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(_word(edit)))
+            recording.correct(
+                lambda editor: editor.undo(), lambda edit: self.tr("Undone: {0}").format(describe_edit(edit))
+            )
 
     def redo(self) -> None:
         """Make it once more."""
         recording = self._recording()
         if recording is not None:
-            recording.correct(lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(_word(edit)))
+            recording.correct(
+                lambda editor: editor.redo(), lambda edit: self.tr("Done again: {0}").format(describe_edit(edit))
+            )
 
     def merge(self) -> None:
         """One track of those selected, under the id that is seen first; whose boxes stay is asked where it matters."""
@@ -272,7 +276,7 @@ class Corrections(QObject):
         return recording, [track.track_id for track in chosen]
 
 
-def _word(edit: Edit) -> str:
+def describe_edit(edit: Edit) -> str:
     """A correction in a few words."""
     details = edit.details
     which = details.get("track", details.get("keep", _named(details.get("tracks", ()))))

@@ -19,6 +19,7 @@ from gui.qt.commands import Commands
 from gui.qt.keyboard import let_space_press, order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
 from gui.recording.annotation import job_of
+from gui.recording.corrections_panel import CorrectionsPanel
 from gui.recording.edit_commands import Corrections
 from gui.recording.export_dialog import ExportDialog
 from gui.recording.image_list import ImageList, images_of
@@ -70,6 +71,7 @@ class RecordingPage(QWidget):
         self.view = VideoView()
         self.timeline = Timeline()
         self.images = ImageList()
+        self.corrected = CorrectionsPanel()
         self.tracks = TrackPanel()
         self.corrections = Corrections(self, commands, lambda: self._recording)
         self.playback = Playback(self, commands, lambda: self._recording)
@@ -174,6 +176,7 @@ class RecordingPage(QWidget):
             return
         recording.close()
         self.tracks.end()
+        self.corrected.show_overview(None, self._time_of)
         self._background.run(recording.wait, lambda _: None)
         recording.deleteLater()
         self._invite()
@@ -237,6 +240,7 @@ class RecordingPage(QWidget):
         self.view.box_moved.connect(self._box_moved)
         self.timeline.sought.connect(self._seek)
         self.images.chosen.connect(self._show_image)
+        self.corrected.jumped.connect(self._go_to_correction)
         self.timeline.scrubbed.connect(self.playback.scrub)
         self.timeline.clicked_track.connect(self._clicked)
         self.tracks.chosen.connect(self._select)
@@ -342,6 +346,7 @@ class RecordingPage(QWidget):
             self.timeline.show_keyframes([])
         self.timeline.show_events(recording.counts.words(recording.label_of))
         self.tracks.show_overview(overview, self._time_of)
+        self.corrected.show_overview(overview, self._time_of)
         self._refresh_tools()
         self.changed.emit()
 
@@ -394,6 +399,13 @@ class RecordingPage(QWidget):
     def _seek(self, seconds: float) -> None:
         if self._recording is not None:
             self._recording.player.seek_time(seconds)
+
+    def _go_to_correction(self, frame: int, track: int) -> None:
+        recording = self._recording
+        if recording is not None:
+            self._show_image(frame)
+            if recording.overview is not None and any(one.track_id == track for one in recording.overview.tracks):
+                recording.select([track])
 
     def _show_image(self, frame: int) -> None:
         if self._recording is not None:

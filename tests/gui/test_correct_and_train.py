@@ -27,7 +27,7 @@ def test_a_corrected_recording_teaches_a_network_that_the_window_uses(app: App, 
     app.until(lambda: recording.correctable)
     recording.select(page.tracks.shown[:1])
     app.edit(window, lambda: page.corrections.change_class("lamp"))
-    app.until(lambda: recording.finished)
+    app.bot.waitUntil(lambda: recording.finished, timeout=TRAINING_MS)
     page.export()
     dialog = page.findChild(ExportDialog)
     assert dialog is not None
@@ -51,7 +51,7 @@ def test_a_corrected_recording_teaches_a_network_that_the_window_uses(app: App, 
     window.engine.change("detector.model", str(network))
     before = recording.overview
     recording.annotate_again()
-    app.until(lambda: recording.overview is not before and recording.finished)
+    app.bot.waitUntil(lambda: recording.overview is not before and recording.finished, timeout=TRAINING_MS)
     assert recording.overview is not None
     assert "lamp" in recording.overview.labels
     assert recording.overview.tracks

@@ -206,6 +206,14 @@ def test_boxes_between_two_keyframes_stay_until_somebody_asks(finished: App, cli
         after = store.observations_of(track.track_id)
     assert np.count_nonzero((after.boxes != before.boxes).any(axis=1)) == 2
     assert sorted(frame for _, frame in recording.overview.keyframes) == [first, last]
+    panel = page.corrected
+    assert [text.partition(" (")[0] for text in panel.keyframes] == [
+        f"{track.track_id}, frame {frame + 1}" for frame in (first, last)
+    ]
+    assert panel.corrections == [f"box {track.track_id}, frame {frame + 1}" for frame in (first, last)]
+    panel._keyframes.itemActivated.emit(panel._keyframes.item(1))
+    finished.until(lambda: recording.picture is not None and recording.picture.result.frame.index == last)
+    finished.show(recording, first)
     finished.edit(window, page.corrections.interpolate)
     with edit_recording(recording.store) as editor:
         assert editor.edits()[-1].details["replaced"] == sum(first < frame < last for frame in before.frames.tolist())
