@@ -17,7 +17,8 @@ blur_classes = ["person"]
 name = "door"
 polygon = [[10, 10], [300, 10], [300, 200]]
 [[alert]]
-webhook = "https://example.org/hook"      # or command = ["notify-send", "{camera}: {kind} {name}"]
+webhook = "https://example.org/hook"      # or mqtt = "mqtt://broker/house/gate",
+                                          # or command = ["notify-send", "{camera}: {kind} {name}"]
 cameras = ["gate"]
 kinds = ["zone-enter"]
 quiet = "22:00-06:00"
