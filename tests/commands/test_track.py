@@ -172,7 +172,7 @@ BAD = {
     "missing settings": (("track", "clip.mp4", "--config", "none.toml"), "none.toml"),
     "file as folder": (("track", "clip.mp4", "--project", "text.mp4"), "text.mp4"),
     "camera that is not there": (("track", "77"), "77"),
-    "address that refuses": (("track", "rtsp://user:secret@127.0.0.1:9/live"), "127.0.0.1"),
+    "address that refuses": (("track", "rtsp://user:secret@127.0.0.1:9/live", "--no-wait"), "127.0.0.1"),
     "detect without images": (("detect", "empty"), "empty"),
     "detect into a file's place": (("detect", "clip.mp4", "--out", "text.mp4/a.json"), "text.mp4"),
 }
