@@ -16,7 +16,7 @@ import torch
 import main
 from tests.track.conftest import mot  # noqa: F401
 from tracker.commands.demo_clip import frames
-from tracker.errors import CheckpointError, ConfigError
+from tracker.errors import CheckpointError
 from tracker.evaluate.mot_files import MotRows, read_rows
 from tracker.evaluate.tracking import evaluate_sequence, prepare
 from tracker.factory import Built, load_settings, make_pipeline
@@ -82,11 +82,15 @@ def test_a_tracker_of_every_score_is_given_what_the_detector_counts(clip: list[F
     assert found.scores.min() >= pipeline.detector.conf
 
 
-def test_reid_without_a_network_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"needs a re-identification network.*--reid-model FILE.*native or none"):
-        built({"appearance": "reid"})
-    with pytest.raises(ConfigError, match="--reid-model FILE"):
-        built({"preset": "deepsort"})
+@pytest.mark.parametrize("tracker", [{"preset": "deepsort"}, {"appearance": "reid"}])
+def test_reid_without_a_network_takes_the_one_that_comes_with_the_program(
+    tracker: Mapping[str, str], clip: list[Frame]
+) -> None:
+    pipeline = built(tracker).pipeline
+    for frame in clip[:4]:
+        tracks = pipeline.process(frame).tracks
+    assert len(tracks) >= 2
+    assert pipeline.state()["tracker"]["galleries"]["rings"].shape[2] == 256
 
 
 def test_a_file_that_is_no_such_network_is_refused(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ __all__ = [
     "make_embedder",
     "make_pipeline",
     "make_runner",
+    "reid_network",
     "usable_cores",
 ]
 
@@ -105,10 +106,13 @@ def _check_sections(tree: Mapping[str, Any], where: str) -> None:
 
 def embedded_networks() -> dict[str, Path]:
     """The networks that come with the program, by name: the ONNX file of each."""
+    return {path.stem: path for path in sorted(_weights_folder().glob("*.onnx"))}
+
+
+def _weights_folder() -> Path:
     packages = Path(__file__).parent
     installed, checkout = packages / "weights", packages.parent / "weights"
-    folder = installed if installed.is_dir() else checkout
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    return installed if installed.is_dir() else checkout
 
 
 def check_embedded(path: Path) -> Path:
@@ -227,23 +231,27 @@ def floor_of(tracker: TrackerConfig) -> float:
     return tracker.low_score or 1.0
 
 
+def reid_network(tracker: TrackerConfig) -> Path:
+    """The re-identification network that these settings name, or the one that comes with the program."""
+    if tracker.reid_model:
+        return typed_path(tracker.reid_model)
+    return check_embedded(_weights_folder() / "reid" / "sightline-reid.onnx")
+
+
 def make_embedder(settings: Settings) -> Embed | None:
     """The network that looks at crops, where the tracker's settings ask for one.
 
-    Raises ConfigError where they name none, CheckpointError for a file that is no such network.
+    Raises CheckpointError for a file that is no such network.
     """
     tracker = settings.tracker
     if tracker.appearance != "reid":
         return None
-    if not tracker.reid_model:
-        raise ConfigError(
-            "--appearance reid: needs a re-identification network, and none is named; add --reid-model FILE (made by "
-            "the command train reid, or torchreid's OSNet), or use --appearance native or none"
-        )
     with explain_missing("--appearance reid"):
         from tracker.detect.reid_embedder import CropEmbedder
 
-    return CropEmbedder(typed_path(tracker.reid_model), device=_device(settings.detector))
+        path = reid_network(tracker)
+        device = "cpu" if path.suffix.lower() == ".onnx" else _device(settings.detector)
+        return CropEmbedder(path, device=device)
 
 
 def check_formats(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -125,13 +125,6 @@ class Engine(QObject):
 
     def _adopt(self, tree: dict[str, Any]) -> None:
         settings = load_settings(tree, "settings")
-        if settings.tracker.appearance == "reid" and not settings.tracker.reid_model:
-            raise ConfigError(
-                self.tr(
-                    "tracker.reid_model: this tracker recognises objects by a network of its own, and none is named. "
-                    "Name its file in all settings under Tracker, or choose native or none for appearance there."
-                )
-            )
         self.settings, self._tree = settings, tree
 
     def _reload(self) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,8 @@ import torch
 
 from tracker.commands.demo_clip import frames, true_boxes
 from tracker.detect.reid_embedder import BATCH, CropEmbedder, cut_out
+from tracker.errors import CheckpointError
+from tracker.nets.export_reid import export_reid
 from tracker.nets.reid import ReidConfig, make_reid
 
 BOXES = np.array([[10, 10, 50, 110], [100, 20, 160, 140], [200.4, 5.2, 230.7, 80.9]], np.float32)
@@ -65,3 +69,34 @@ def test_people_are_told_apart_by_a_published_network(shared: Path) -> None:
     first, later = (embedder(shots[place].image, true_boxes(place)[1].astype(np.float32)) for place in (0, 20))
     likeness = first @ later.T
     assert likeness.diagonal().min() > likeness[~np.eye(len(likeness), dtype=bool)].max() + 0.1
+
+
+def test_an_exported_network_answers_as_it_does_in_torch(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = make_reid(ReidConfig(dimensions=24, height=64, width=32, identities=5, layout="openvino")).eval()
+    export_reid(tmp_path / "reid.onnx", network)
+    exported = CropEmbedder(tmp_path / "reid.onnx")
+    assert exported.dimensions == 24
+    np.testing.assert_allclose(exported(picture(), BOXES), CropEmbedder(network)(picture(), BOXES), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_onnx_file_that_nobody_knows_how_to_normalise_for_is_refused(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    torch.onnx.export(network, (torch.zeros(1, 3, 32, 16),), str(tmp_path / "x.onnx"), dynamo=False)
+    with pytest.raises(CheckpointError, match=r"x\.onnx: not a re-identification network that can be read"):
+        CropEmbedder(tmp_path / "x.onnx")
+    with pytest.raises(CheckpointError, match="not a re-identification network that can be read"):
+        CropEmbedder(Path(__file__).parents[2] / "weights" / "sightline-nano.onnx")
+
+
+def test_the_network_that_comes_with_the_program_is_that_of_its_manifest() -> None:
+    folder = Path(__file__).parents[2] / "weights" / "reid"
+    manifest = tomllib.loads((folder / "manifest.toml").read_text())
+    for name in manifest["files"]:
+        content = (folder / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == manifest["sha256"][name]
+        assert len(content) < 1_500_000
+    both = [CropEmbedder(folder / name)(picture(), BOXES) for name in manifest["files"]]
+    assert both[0].shape[1] == manifest["dimensions"]
+    assert ((both[0] * both[1]).sum(axis=1) > 0.9999).all()

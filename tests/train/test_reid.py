@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.reid import ReidConfig, load_reid, make_reid
 from tracker.nets.saved import save_network
 from tracker.train.data.identity_crops import Crops, cut_crops
-from tracker.train.reid import ReidTraining, batch_hard_triplet_loss, score_reid, train_reid
+from tracker.train.reid import (
+    ReidTraining,
+    batch_hard_triplet_loss,
+    describe_crops,
+    score_reid,
+    teacher_loss,
+    train_reid,
+)
 from tracker.train.trainer import FitConfig
 
 
@@ -99,6 +107,37 @@ def test_a_network_to_start_from_must_fit(tmp_path: Path) -> None:
         train_reid(
             ReidTraining(pretrained=tmp_path / "x.safetensors"), clothes(3, 2), None, tmp_path, report=lambda _: None
         )
+
+
+def test_a_teacher_is_learned_from_by_the_cosine_of_those_it_was_asked_about() -> None:
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]], requires_grad=True)
+    taught = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    loss = teacher_loss(vectors, taught)
+    assert float(loss.detach()) == pytest.approx(0.5)
+    loss.backward()
+    assert vectors.grad is not None
+    assert not vectors.grad[2].any()
+    assert float(teacher_loss(vectors, torch.zeros(3, 2)).detach()) == 0
+
+
+def test_a_network_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
+    crops = clothes(30, 4)
+    colours = crops.images.reshape(120, 3, 2, -1).mean(axis=3).reshape(120, 6).astype(np.float32) - 128
+    config = ReidTraining(
+        network=ReidConfig(dimensions=6, height=32, width=16, layout="openvino"),
+        people=8,
+        crops=2,
+        identity_weight=0,
+        triplet_weight=0,
+        fit=FitConfig(epochs=5, learning_rate=5e-3, average=0.9, device="cpu"),
+    )
+    result = train_reid(config, replace(crops, taught=colours), None, tmp_path, report=lambda _: None)
+    found = describe_crops(load_reid(result.best), crops)
+    wanted = colours / np.linalg.norm(colours, axis=1, keepdims=True)
+    strangers = np.roll(wanted, 4, axis=0)
+    assert (found * wanted).sum(axis=1).mean() > (found * strangers).sum(axis=1).mean() + 0.2
+    with pytest.raises(ConfigError, match="--dimensions 6"):
+        train_reid(replace(config, network=ReidConfig()), replace(crops, taught=colours), None, tmp_path, report=print)
 
 
 def test_one_identity_is_not_enough(tmp_path: Path) -> None:

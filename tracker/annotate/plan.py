@@ -13,7 +13,7 @@ from tracker.annotate.export import export_suffix
 from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
 from tracker.errors import FormatError, SinkError
-from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks
+from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks, reid_network
 from tracker.paths import typed_path
 from tracker.store import Recording
 
@@ -116,7 +116,7 @@ def settings_identity(request: AnnotateRequest) -> dict[str, Any]:
     detector = to_mapping(replace(settings.detector, batch=1))
     tracker = to_mapping(settings.tracker)
     if settings.tracker.appearance == "reid":
-        tracker["reid_model_sha256"] = _sha256(typed_path(settings.tracker.reid_model))
+        tracker["reid_model_sha256"] = _sha256(reid_network(settings.tracker))
     tree = {
         "source": {"vid_stride": settings.source.vid_stride},
         "detector": detector,

@@ -86,7 +86,8 @@ class TrackerConfig:
     """What tells objects apart by their look: nothing, the detector's own features (native), a re-identification
     network, or (auto) the detector's own features where it has some."""
     reid_model: str = ""
-    """Network for `reid`: a .safetensors file that `train reid` made, or a .pt state dict of torchreid's OSNet."""
+    """Network for `reid`: a .safetensors or .onnx file that `train reid` made, a .pt state dict of torchreid's OSNet,
+    or an .onnx of Open Model Zoo's person-reidentification; empty takes the one that comes with the program."""
     cascade: bool = False
     """Match by appearance first, tracks seen last before those lost for long (DeepSORT)."""
     max_cosine_distance: float = 0.5

@@ -4,6 +4,9 @@ Blocks of four streams of one to four light 3 x 3 convolutions, joined by one ga
 each channel chooses its scale.
 
 Where we differ: nothing in the network; parameter names are those of the authors' torchreid, so its files load.
+The layout `openvino` is that of Open Model Zoo's person-reidentification-retail: crops and stem are normalised each
+by itself (instance norm), every second gate is a linear context transform, the last map is weighed place by place
+instead of averaged, and no ReLU ends the vector.
 Any other backbone can take OSNet's place through `BackboneEmbedder`.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float32
@@ -35,6 +38,10 @@ WIDTHS = {
     "osnet_x0_25": (16, 64, 96, 128),
 }
 """Channels of the stem and the three stages."""
+GROUPS = (16, 8, 16)
+"""Groups of channels in the gates of each stage's second block, in the layout of Open Model Zoo."""
+STRIDE = 16
+"""Pixels of a crop for one place of the last map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class ReidConfig:
     """Rows of a crop as the network takes it."""
     width: int = 128
     """Columns of a crop as the network takes it."""
+    layout: Literal["torchreid", "openvino"] = "torchreid"
+    """Which OSNet: the authors', or that of Open Model Zoo (see the top of this file)."""
 
 
 class ReidNet(nn.Module):
@@ -87,22 +96,45 @@ class OSNet(ReidNet):
         super().__init__()
         self.config = config
         stem, second, third, fourth = WIDTHS[config.backbone]
-        self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD, channels=3)
+        own = config.layout == "openvino"
+        self.normalize = InstanceNorm(3) if own else Normalize(IMAGENET_MEAN, IMAGENET_STD, channels=3)
         self.conv1 = Convolution(3, stem, kernel=7, stride=2)
+        if own:
+            self.conv1.bn = InstanceNorm(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.conv2 = _stage(stem, second, halves=True)
-        self.conv3 = _stage(second, third, halves=True)
-        self.conv4 = _stage(third, fourth, halves=False)
+        groups = GROUPS if own else (0, 0, 0)
+        self.conv2 = _stage(stem, second, halves=True, groups=groups[0])
+        self.conv3 = _stage(second, third, halves=True, groups=groups[1])
+        self.conv4 = _stage(third, fourth, halves=False, groups=groups[2])
         self.conv5 = Convolution(fourth, fourth)
-        self.fc = _projection(fourth, config.dimensions)
+        self.pool = WeightedPool(fourth, config.height // STRIDE, config.width // STRIDE) if own else None
+        self.fc = _projection(fourth, config.dimensions, linear=own)
         self.classifier = _identity_layer(config)
         initialize(self)
 
     def forward(self, crops: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         x = self.maxpool(self.conv1(self.normalize(crops)))
         x = self.conv5(self.conv4(self.conv3(self.conv2(x))))
-        vectors: Tensor = self.fc(x.mean(dim=(2, 3)))
+        vectors: Tensor = self.fc(x.mean(dim=(2, 3)) if self.pool is None else self.pool(x))
         return vectors
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Each channel of each crop normalised by itself: light and camera count less."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+
+class WeightedPool(nn.Module):
+    """The mean of a map, each channel with its own weight for every place."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, height, width), 1 / (height * width)))
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c"]:
+        return (x * self.weight).sum(dim=(2, 3))
 
 
 class Convolution(nn.Module):
@@ -111,7 +143,7 @@ class Convolution(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, linear: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
+        self.bn: nn.BatchNorm2d | InstanceNorm = nn.BatchNorm2d(outputs)
         self.linear = linear
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Tensor:
@@ -145,10 +177,27 @@ class ChannelGate(nn.Module):
         return x * torch.sigmoid(self.fc2(torch.relu_(self.fc1(pooled))))
 
 
+class ContextGate(nn.Module):
+    """Channels weighed by how each stands out in its group (Ruan et al., "Linear Context Transform Block", 2020)."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
+        channels = len(self.weight)
+        pooled = x.mean(dim=(2, 3)).view(-1, self.groups, channels // self.groups)  # (b, g, c / g)
+        variance, mean = torch.var_mean(pooled, dim=2, keepdim=True, correction=0)
+        told = ((pooled - mean) / (variance + 1e-5).sqrt()).view(-1, channels)
+        return x * torch.sigmoid(told * self.weight + self.bias)[..., None, None]
+
+
 class OmniScaleBlock(nn.Module):
     """Four streams that see 3, 5, 7 and 9 pixels wide, gated and summed, beside a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, groups: int = 0) -> None:
         super().__init__()
         middle = outputs // 4
         self.conv1 = Convolution(inputs, middle)
@@ -156,7 +205,7 @@ class OmniScaleBlock(nn.Module):
         self.conv2b = nn.Sequential(*(LightConvolution(middle) for _ in range(2)))
         self.conv2c = nn.Sequential(*(LightConvolution(middle) for _ in range(3)))
         self.conv2d = nn.Sequential(*(LightConvolution(middle) for _ in range(4)))
-        self.gate = ChannelGate(middle)
+        self.gate = ContextGate(middle, groups) if groups else ChannelGate(middle)
         self.conv3 = Convolution(middle, outputs, linear=True)
         self.downsample = Convolution(inputs, outputs, linear=True) if inputs != outputs else None
 
@@ -168,15 +217,16 @@ class OmniScaleBlock(nn.Module):
         return torch.relu_(self.conv3(joined) + shortcut)
 
 
-def _stage(inputs: int, outputs: int, *, halves: bool) -> nn.Sequential:
-    blocks = [OmniScaleBlock(inputs, outputs), OmniScaleBlock(outputs, outputs)]
+def _stage(inputs: int, outputs: int, *, halves: bool, groups: int) -> nn.Sequential:
+    blocks = [OmniScaleBlock(inputs, outputs), OmniScaleBlock(outputs, outputs, groups=groups)]
     if not halves:
         return nn.Sequential(*blocks)
     return nn.Sequential(*blocks, nn.Sequential(Convolution(outputs, outputs), nn.AvgPool2d(2)))
 
 
-def _projection(inputs: int, dimensions: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, dimensions), nn.BatchNorm1d(dimensions), nn.ReLU(inplace=True))
+def _projection(inputs: int, dimensions: int, *, linear: bool = False) -> nn.Sequential:
+    layers = [nn.Linear(inputs, dimensions), nn.BatchNorm1d(dimensions), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[: 2 if linear else 3])
 
 
 def _identity_layer(config: ReidConfig) -> nn.Module:

@@ -3,6 +3,8 @@
 Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017: each batch holds P
 identities with K crops each; every crop is compared with its hardest positive and its hardest negative. Softmax over
 the identities beside it, with label smoothing: Luo et al., "Bag of Tricks", CVPR Workshops 2019.
+A teacher's vectors, where there are any, are learned by the cosine to them; an object of which there is one crop is
+its own positive, augmented twice.
 Where we differ: distances are taken between unit vectors, as the tracker compares them.
 """
 
@@ -23,13 +25,17 @@ from torch.nn import functional
 from tracker.detect.engines.torch import find_device
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.retrieval import RetrievalScore, score_retrieval
-from tracker.nets.reid import ReidConfig, ReidNet, load_reid, make_reid
+from tracker.nets.openvino_reid import copy_openvino, settle_norms
+from tracker.nets.reid import OSNet, ReidConfig, ReidNet, load_reid, make_reid
 from tracker.nets.saved import save_network
 from tracker.train.data.classification import AugmentImages, augment_images
 from tracker.train.data.identity_crops import Crops
 from tracker.train.trainer import FitConfig, FitResult, fit
 
-__all__ = ["ReidTraining", "batch_hard_triplet_loss", "describe_crops", "score_reid", "train_reid"]
+__all__ = ["ReidTraining", "batch_hard_triplet_loss", "describe_crops", "score_reid", "teacher_loss", "train_reid"]
+
+SETTLED = 256
+"""Crops on which the batch norms of a network of which there is only the folded form find their statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class ReidTraining:
     network: ReidConfig = field(default_factory=ReidConfig)
     """Which network; its identities come from the data."""
     pretrained: Path | None = None
-    """A network to start from: of ours, or a torchreid OSNet."""
+    """A network to start from: of ours, a torchreid OSNet, or Open Model Zoo's person-reidentification-retail-0288."""
     people: int = 8
     """Identities per batch, P."""
     crops: int = 4
@@ -48,7 +54,15 @@ class ReidTraining:
     """How much farther than the hardest positive the hardest negative should be."""
     label_smoothing: float = 0.1
     """Share of the identity truth spread over all identities."""
-    augment: AugmentImages = field(default_factory=lambda: AugmentImages(scale=0.1, shift=0.05, flip=True, colour=0.2))
+    identity_weight: float = 1.0
+    """Weight of telling the training identities apart; 0 where there are too many of one crop each."""
+    triplet_weight: float = 1.0
+    """Weight of the triplets."""
+    teacher_weight: float = 10.0
+    """Weight of 1 - cosine to what a teacher says."""
+    augment: AugmentImages = field(
+        default_factory=lambda: AugmentImages(scale=0.1, shift=0.05, flip=True, colour=0.2, coarse=0.4)
+    )
     """How crops are moved and changed."""
     fit: FitConfig = field(default_factory=FitConfig)
 
@@ -56,6 +70,7 @@ class ReidTraining:
 class _Batch(NamedTuple):
     crops: Float32[Tensor, "b 3 h w"]
     ids: Int64[Tensor, " b"]
+    taught: Float32[Tensor, "b d"] | None
 
 
 class _ReidTask:
@@ -66,26 +81,39 @@ class _ReidTask:
         self.rows = [np.flatnonzero(numbers == number) for number in range(int(numbers.max()) + 1)]
         self.images = torch.from_numpy(train.images).to(self.device)
         self.ids = torch.from_numpy(numbers.astype(np.int64)).to(self.device)
+        self.taught = None if train.taught is None else torch.from_numpy(train.taught).to(self.device)
+        shares = np.sqrt([len(rows) for rows in self.rows])
+        self.shares = shares / shares.sum()
         self.steps = max(1, round(len(train) / (config.people * config.crops)))
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
         seed = self.config.fit.seed * 1_000_003 + epoch
         random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         for _ in range(self.steps):
-            people = random.choice(len(self.rows), min(self.config.people, len(self.rows)), replace=False)
+            people = random.choice(
+                len(self.rows), min(self.config.people, len(self.rows)), replace=False, p=self.shares
+            )
             chosen = np.concatenate([_draw(self.rows[person], self.config.crops, random) for person in people])
             rows = torch.from_numpy(chosen).to(self.device)
-            yield _Batch(augment_images(self.images[rows], self.config.augment, generator), self.ids[rows])
+            taught = None if self.taught is None else self.taught[rows]
+            crops = augment_images(self.images[rows], self.config.augment, generator)
+            yield _Batch(crops.to(memory_format=torch.channels_last), self.ids[rows], taught)
 
     def losses(self, network: nn.Module, batch: _Batch) -> Mapping[str, Tensor]:
         assert isinstance(network, ReidNet)
         vectors = network(batch.crops)
-        logits = network.classifier(vectors).float()
-        smoothing = self.config.label_smoothing
-        return {
-            "identity": functional.cross_entropy(logits, batch.ids, label_smoothing=smoothing),
-            "triplet": batch_hard_triplet_loss(vectors.float(), batch.ids, margin=self.config.margin),
-        }
+        config = self.config
+        losses: dict[str, Tensor] = {}
+        if config.identity_weight:
+            logits = network.classifier(vectors).float()
+            apart = functional.cross_entropy(logits, batch.ids, label_smoothing=config.label_smoothing)
+            losses["identity"] = config.identity_weight * apart
+        if config.triplet_weight:
+            triplets = batch_hard_triplet_loss(vectors.float(), batch.ids, margin=config.margin)
+            losses["triplet"] = config.triplet_weight * triplets
+        if batch.taught is not None:
+            losses["teacher"] = config.teacher_weight * teacher_loss(vectors.float(), batch.taught)
+        return losses
 
     def measure(self, network: nn.Module) -> Mapping[str, float]:
         if self.val is None:
@@ -116,9 +144,14 @@ def train_reid(
     if identities < 2:
         raise ConfigError(f"re-identification needs at least two identities to tell apart, found {identities}")
     torch.manual_seed(config.fit.seed)
-    network = make_reid(replace(config.network, identities=identities))
+    network = make_reid(replace(config.network, identities=identities if config.identity_weight else 0))
+    if train.taught is not None and train.taught.shape[1] != config.network.dimensions:
+        raise ConfigError(
+            f"the teacher's vectors have {train.taught.shape[1]} values, the network's {config.network.dimensions}; "
+            f"use --dimensions {train.taught.shape[1]}"
+        )
     if config.pretrained is not None:
-        _start_from(network, config.pretrained)
+        _start_from(network, config.pretrained, train)
     return fit(network, _ReidTask(config, train, val), config.fit, out, report=report)
 
 
@@ -136,6 +169,13 @@ def batch_hard_triplet_loss(
     positive = distances.masked_fill(~same | itself, -torch.inf).amax(dim=1)
     negative = distances.masked_fill(same, torch.inf).amin(dim=1)
     return (margin + positive - negative).clamp(min=0).mean()
+
+
+def teacher_loss(vectors: Float32[Tensor, "b d"], taught: Float32[Tensor, "b d"]) -> Float32[Tensor, ""]:
+    """Mean of 1 - cosine to the teacher's vectors, over the crops that it was asked about."""
+    asked = taught.any(dim=1).float()
+    cosine = functional.cosine_similarity(vectors, taught, dim=1)
+    return ((1 - cosine) * asked).sum() / asked.sum().clamp(min=1)
 
 
 @torch.inference_mode()
@@ -157,7 +197,14 @@ def score_reid(network: nn.Module, crops: Crops) -> RetrievalScore:
     )
 
 
-def _start_from(network: ReidNet, path: Path) -> None:
+def _start_from(network: ReidNet, path: Path, train: Crops) -> None:
+    if path.suffix == ".onnx":
+        if not isinstance(network, OSNet):
+            raise CheckpointError(f"{path}: fills an osnet_x0_25 alone, not {network.config.backbone}")
+        copy_openvino(network, path)
+        spread = np.linspace(0, len(train) - 1, min(len(train), SETTLED)).astype(np.int64)
+        settle_norms(network, torch.from_numpy(train.images[spread]).float() / 255)
+        return
     known = {name: value for name, value in load_reid(path).state_dict().items() if not name.startswith("classifier.")}
     wanted = {name for name in network.state_dict() if not name.startswith("classifier.")}
     try:

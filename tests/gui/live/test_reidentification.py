@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtWidgets import QComboBox
 
 import gui.engine.engine
 from gui.engine.stages import LiveTracker
 from gui.live.session import Session, SessionState
-from gui.menus import open_settings
-from gui.settings.dialog import SettingsDialog
 from gui.window import Window
 from tests.gui.conftest import App
 from tests.gui.live.test_memory import Crowds
@@ -85,30 +82,12 @@ def test_sources_ask_the_network_that_is_chosen_while_they_run(app: App, embedde
         assert session.picture.result.tracks.ids.min() > 1, "tracks began anew, ids went on"
 
 
-def test_a_tracker_without_the_network_it_needs_is_refused_with_what_to_do(app: App) -> None:
+def test_deepsort_takes_the_network_that_comes_with_the_program(app: App) -> None:
     window = start(app)
-    before = window.engine.settings
     chooser = window.panel._tracker
     chooser.setCurrentIndex(chooser.findData("deepsort"))
-    assert "none is named" in window.panel._problem.text()
-    assert window.panel._problem.isVisibleTo(window.panel)
-    assert chooser.currentData() == "default", "what is shown is what is used"
-    assert window.engine.settings == before
-
-
-def test_the_form_marks_the_missing_network_at_its_field(app: App) -> None:
-    window = start(app)
-    open_settings(window)
-    (dialog,) = window.findChildren(SettingsDialog)
-    fields = dialog.form.fields["tracker"]
-    choice = fields["appearance"].editor
-    assert isinstance(choice, QComboBox)
-    choice.setCurrentIndex(choice.findData("reid"))
-    app.until(lambda: "none is named" in fields["reid_model"].problem)
-    assert window.engine.settings.tracker.appearance == TrackerConfig().appearance
-    choice.setCurrentIndex(choice.findData("native"))
-    app.until(lambda: window.engine.settings.tracker.appearance == "native")
-    assert dialog.form.problems() == {}
+    assert window.engine.settings.tracker.appearance == "reid"
+    assert not window.panel._problem.isVisibleTo(window.panel)
 
 
 def test_a_file_that_is_no_such_network_is_told_and_sources_go_on(app: App, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tracker.geometry import Letterbox
 from tracker.nets.model_card import FORMAT, ModelCard
 from tracker.types import Detections, Image
 
-__all__ = ["OnnxDetector", "is_ultralytics_export"]
+__all__ = ["OnnxDetector", "is_ultralytics_export", "open_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class OnnxDetector:
     ) -> None:
         import onnxruntime
 
-        self._session = _open(path, config.device, threads)
+        self._session = open_session(path, config.device, threads)
         model = _describe(path, self._session)
         self.labels = model.labels
         self.engine = f"ONNX Runtime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
@@ -134,11 +134,12 @@ class OnnxDetector:
 
 def is_ultralytics_export(path: Path) -> bool:
     """Whether an ONNX file was exported by ultralytics, whose own adapter then reads it."""
-    metadata = _metadata(_open(path, "cpu", 1))
+    metadata = _metadata(open_session(path, "cpu", 1))
     return "names" in metadata and "stride" in metadata
 
 
-def _open(path: Path, device: str, threads: int) -> Any:
+def open_session(path: Path, device: str, threads: int) -> Any:
+    """An ONNX Runtime session. Raises CheckpointError for a file that cannot be run, ConfigError without the device."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
     import onnxruntime

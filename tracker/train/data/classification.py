@@ -68,6 +68,8 @@ class AugmentImages:
     """Mirror every second image."""
     colour: float = 0.0
     """0.2 changes brightness and contrast by up to a fifth."""
+    coarse: float = 1.0
+    """0.4 takes every second image down to as little as that share of its resolution, as if seen from afar."""
 
 
 def load_labelled_images(
@@ -110,7 +112,19 @@ def augment_images(
     grid = random_grid(config, len(images), images.shape[2:], generator)
     if grid is not None:
         result = functional.grid_sample(result, grid.to(result), padding_mode="border", align_corners=False)
-    return change_colours(result, config, generator)
+    return change_colours(_from_afar(result, config, generator), config, generator)
+
+
+def _from_afar(
+    images: Float32[Tensor, "b c h w"], config: AugmentImages, generator: torch.Generator
+) -> Float32[Tensor, "b c h w"]:
+    if config.coarse >= 1:
+        return images
+    share = config.coarse + (1 - config.coarse) * float(torch.rand(1, generator=generator))
+    chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    small = functional.interpolate(images, scale_factor=share, mode="area")
+    again = functional.interpolate(small, images.shape[2:], mode="bilinear", align_corners=False)
+    return torch.where(chosen[:, None, None, None], again, images)
 
 
 def random_grid(

@@ -1,6 +1,7 @@
-"""Crops of people or things with their identity, cut from a video along its tracks.
+"""Crops of people or things with their identity, cut from a video along its tracks, or from single images.
 
-Tracks come from a MOT ground truth or result file, or from a recording of ours.
+Tracks come from a MOT ground truth or result file, or from a recording of ours. Each object of a single image is an
+identity of its own.
 """
 
 from __future__ import annotations
@@ -10,20 +11,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy import ndarray
 
+from tracker.detect.reid_embedder import cut_out
 from tracker.errors import FormatError
+from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.mot_files import read_rows
 from tracker.geometry import clip
-from tracker.protocols import FrameSource
+from tracker.protocols import Embed, FrameSource
 from tracker.store import Origin, Recording
 from tracker.types import Image
 from tracker.video import open_source
 
-__all__ = ["Crops", "TrackBoxes", "cut_crops", "join_crops", "read_tracks", "split_identities"]
+__all__ = [
+    "Crops",
+    "Teacher",
+    "TrackBoxes",
+    "crops_of_images",
+    "cut_crops",
+    "join_crops",
+    "read_tracks",
+    "split_identities",
+]
 
 SMALLEST = 16
 """Crops with a side below this many pixels tell nothing."""
@@ -37,12 +48,31 @@ class Crops:
     ids: Int64[ndarray, " n"]
     moments: Int64[ndarray, " n"]
     """Which stretch of the recording a crop is from; stands in for the camera when crops are searched."""
+    taught: Float32[ndarray, "n d"] | None = None
+    """What a teacher says of each, zeros where it was not asked."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, rows: ndarray | slice) -> Crops:
-        return Crops(self.images[rows], self.ids[rows], self.moments[rows])
+        taught = None if self.taught is None else self.taught[rows]
+        return Crops(self.images[rows], self.ids[rows], self.moments[rows], taught)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teacher:
+    """A network whose vectors are learned, and what it knows."""
+
+    embed: Embed
+    classes: tuple[str, ...] = ()
+    """Labels of what it is asked about; none for all. Things of unknown class are asked about."""
+
+    def ask(self, image: Image, boxes: Float64[ndarray, "n 4"], labels: Sequence[str]) -> Float32[ndarray, "n d"]:
+        """Its vectors, zeros where it is not asked."""
+        vectors = self.embed(image, boxes.astype(np.float32))
+        if self.classes:
+            vectors[[bool(label) and label not in self.classes for label in labels]] = 0
+        return vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +83,8 @@ class TrackBoxes:
     """From 0."""
     ids: Int64[ndarray, " n"]
     boxes: Float64[ndarray, "n 4"]
+    labels: tuple[str, ...] = ()
+    """Class of each; none where the file does not tell."""
 
 
 def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
@@ -71,7 +103,8 @@ def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
         indices, _ = recording.frame_times()
         recorded = recording.observations_in(0, int(indices.max(initial=0)))
         seen = recorded[recorded.origins != Origin.INTERPOLATED]
-        return TrackBoxes(seen.frames, seen.tracks, seen.boxes)
+        labels = tuple(recording.info.labels[class_id] for class_id in seen.class_ids.tolist())
+        return TrackBoxes(seen.frames, seen.tracks, seen.boxes, labels)
 
 
 def cut_crops(
@@ -81,6 +114,7 @@ def cut_crops(
     size: tuple[int, int],
     every: int = 5,
     chunks: int = 4,
+    teacher: Teacher | None = None,
 ) -> Crops:
     """Every fifth box of each track, cut out and scaled to `size` (height, width).
 
@@ -90,22 +124,56 @@ def cut_crops(
     try:
         found = read_tracks(tracks, video_width=source.info.width)
         wanted = _every_nth(found, every)
-        images: list[ndarray] = []
+        cutting = _Cutting(size, teacher)
         rows: list[int] = []
         for row, image in _boxes_in(source, found, wanted):
-            x1, y1, x2, y2 = clip(found.boxes[row][None], image.shape[1], image.shape[0])[0].round().astype(int)
-            if min(x2 - x1, y2 - y1) < SMALLEST:
-                continue
-            height, width = size
-            crop = cv2.resize(image[y1:y2, x1:x2], (width, height), interpolation=cv2.INTER_LINEAR)
-            images.append(crop.transpose(2, 0, 1))
-            rows.append(row)
+            if cutting.add(image, found.boxes[row], found.labels[row] if found.labels else ""):
+                rows.append(row)
     finally:
         source.close()
     if not rows:
         raise FormatError(f"{tracks}: no box of {SMALLEST} pixels or more lies in a frame of {video}")
     moments = found.frames[rows] * chunks // (int(found.frames.max()) + 1)
-    return Crops(np.stack(images), found.ids[rows], moments)
+    return cutting.crops(found.ids[rows], moments)
+
+
+def crops_of_images(data: DataSet, *, size: tuple[int, int], teacher: Teacher | None = None) -> Crops:
+    """Every labelled object of single images, each an identity of its own. Raises FormatError where there is none."""
+    cutting = _Cutting(size, teacher)
+    count = 0
+    for sample in data.samples:
+        image = sample.read()
+        for box, class_id in zip(sample.boxes.astype(np.float64), sample.class_ids.tolist(), strict=True):
+            count += cutting.add(image, box, data.names[class_id])
+    if not count:
+        raise FormatError(
+            f"no object of {SMALLEST} pixels or more in {len(data.samples)} images: nothing to learn from"
+        )
+    return cutting.crops(np.arange(count), np.zeros(count, np.int64))
+
+
+class _Cutting:
+    """Crops as they are cut, and what a teacher says of them."""
+
+    def __init__(self, size: tuple[int, int], teacher: Teacher | None) -> None:
+        self._size, self._teacher = size, teacher
+        self._images: list[ndarray] = []
+        self._taught: list[ndarray] = []
+
+    def add(self, image: Image, box: Float64[ndarray, " 4"], label: str) -> bool:
+        """Cut one box out; False where it is too small."""
+        x1, y1, x2, y2 = clip(box[None], image.shape[1], image.shape[0])[0].round()
+        crop = cut_out(image, box, self._size[::-1])
+        if crop is None or min(x2 - x1, y2 - y1) < SMALLEST:
+            return False
+        self._images.append(crop.transpose(2, 0, 1))
+        if self._teacher is not None:
+            self._taught.append(self._teacher.ask(image, box[None], [label])[0])
+        return True
+
+    def crops(self, ids: Int64[ndarray, " n"], moments: Int64[ndarray, " n"]) -> Crops:
+        """All that was cut."""
+        return Crops(np.stack(self._images), ids, moments, np.stack(self._taught) if self._taught else None)
 
 
 def join_crops(parts: Sequence[Crops]) -> Crops:
@@ -119,7 +187,9 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
         moments.append(part.moments + next_moment)
         next_id += len(known)
         next_moment += int(part.moments.max()) + 1
-    return Crops(np.concatenate(images), np.concatenate(ids), np.concatenate(moments))
+    taught = [part.taught for part in parts if part.taught is not None]
+    told = np.concatenate(taught) if len(taught) == len(parts) else None
+    return Crops(np.concatenate(images), np.concatenate(ids), np.concatenate(moments), told)
 
 
 def split_identities(crops: Crops, share: float, *, seed: int) -> tuple[Crops, Crops]:
