@@ -58,6 +58,9 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="gt.txt of PETS09-S2L1; without it vtest.avi is left out")
     parser.add_argument("--manifest", type=Path, help="file whose tables sha256 and measured are written anew")
     options = parser.parse_args()
+    files = {name: embedded_networks().get(name, Path(name)) for name in options.model}
+    if options.manifest is not None:
+        write_manifest(options.manifest, files, {})
     data = load_data(options.data)[0][options.split]
     judged = [sample for sample in data.samples if {PLAIN, HIGHWAY, OVERHEAD} & set(sample.path.parts)]
     data = replace(data, samples=tuple(judged))
@@ -82,7 +85,6 @@ def main() -> None:
                     f"vtest recall at {size}": round(recall, 3),
                     f"vtest precision at {size}": round(precision, 3),
                 }
-    files = {name: embedded_networks().get(name, Path(name)) for name in options.model}
     times = latencies({**{name: options.pretrained / f"{name}.onnx" for name in options.peers}, **files})
     for name, spent in times.items():
         ratios = {peer: spent / times[peer] for peer in options.peers if peer in times}

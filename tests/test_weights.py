@@ -11,33 +11,45 @@ import pytest
 
 from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
-from tracker.factory import make_detector
+from tracker.config.coco import COCO_LABELS
+from tracker.factory import DEFAULT_NETWORK, embedded_networks, make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 MANIFEST = tomllib.loads((WEIGHTS / "manifest.toml").read_text())
+NETWORKS = MANIFEST["networks"]
+LARGEST = {"sightline-nano": 6_000_000, "sightline-small": 12_000_000}
+LABELS = {"sightline-nano": ("person", "bicycle", "car", "motorcycle", "bus", "truck"), "sightline-small": COCO_LABELS}
+
+
+def test_the_manifest_names_every_network_and_the_default_is_one_of_them() -> None:
+    assert set(NETWORKS) == set(embedded_networks()) == set(MANIFEST["measured"]) & set(NETWORKS)
+    assert DEFAULT_NETWORK in NETWORKS
+    assert set(MANIFEST["sha256"]) == set(MANIFEST["files"])
 
 
 @pytest.mark.parametrize("name", MANIFEST["files"])
 def test_files_are_those_of_the_manifest_and_small(name: str) -> None:
     content = (WEIGHTS / name).read_bytes()
     assert hashlib.sha256(content).hexdigest() == MANIFEST["sha256"][name]
-    assert len(content) < 8_000_000
+    assert len(content) < LARGEST[Path(name).stem]
 
 
-def test_the_card_agrees_with_the_manifest() -> None:
-    _, card = load_detector(WEIGHTS / "sightline-nano.safetensors")
-    assert list(card.labels) == MANIFEST["labels"]
-    assert card.input_size == MANIFEST["input_size"]
-    assert round(card.accuracy["AP person"], 1) == MANIFEST["measured"]["AP person at 416"]
-    assert card.training["data"] == "weights/data.yaml"
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_card_agrees_with_the_manifest(name: str) -> None:
+    _, card = load_detector(WEIGHTS / f"{name}.safetensors")
+    assert card.labels == LABELS[name] == tuple(NETWORKS[name]["labels"])
+    assert card.input_size == NETWORKS[name]["input_size"]
+    assert card.training["data"] in ("weights/data.yaml", "weights/data80.yaml")
+    assert (WEIGHTS.parent / NETWORKS[name]["recipe"].partition(",")[0]).is_file()
 
 
-def test_both_files_find_the_same() -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_both_files_find_the_same(name: str) -> None:
     picture = next(iter(frames())).image
     onnx, torch = (
-        make_detector(DetectorConfig(model=str(WEIGHTS / f"sightline-nano.{kind}"), device="cpu", conf=0.3), threads=1)
+        make_detector(DetectorConfig(model=str(WEIGHTS / f"{name}.{kind}"), device="cpu", conf=0.3), threads=1)
         for kind in ("onnx", "safetensors")
     )
     assert onnx.conf == torch.conf

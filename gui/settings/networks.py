@@ -43,7 +43,9 @@ def list_networks(folders: Iterable[Path]) -> list[NetworkFacts]:
     found = []
     for name, path in networks.items():
         model = "auto" if name == DEFAULT_NETWORK else name
-        known = manifest if manifest.get("name") == name else {}
+        own = manifest.get("networks", {}).get(name, {})
+        measured = manifest.get("measured", {}).get(name, {})
+        known = {**own, "licence": manifest.get("licence", ""), "measured": measured}
         found.append(read_facts(path, model=model, embedded=True, manifest=known))
     for folder in folders:
         if folder.is_dir():

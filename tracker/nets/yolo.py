@@ -208,8 +208,11 @@ class YoloNet(nn.Module):
             self.prototypes = Prototypes(config.widths[0], fine, config)
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
-        maps = dict(zip(self.backbone.strides, self.backbone(self.normalize(images)), strict=True))
+        found, embedding = self.backbone.maps_and_embedding(self.normalize(images))
+        maps = dict(zip(self.backbone.strides, found, strict=True))
         levels = self.neck(*(maps[stride] for stride in STRIDES))
         raw = tuple(head(level) for head, level in zip(self.heads, levels, strict=True))
         fine = maps.get(4) if self.backbone.padded else None
-        return RawMaps(raw, self.prototypes(levels[0], fine), maps[STRIDES[0]] if fine is None else fine)
+        if embedding is None:
+            embedding = maps[STRIDES[0]] if fine is None else fine
+        return RawMaps(raw, self.prototypes(levels[0], fine), embedding)

@@ -36,6 +36,10 @@ class Backbone(nn.Module):
     def forward(self, images: Float32[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
+    def maps_and_embedding(self, images: Float32[Tensor, "b c h w"]) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """The maps, and one of the finest stride by which objects are told apart, where that is none of the maps."""
+        return self(images), None
+
     def paper_head(self, classes: int, *, dropout: float) -> nn.Module | None:  # noqa: ARG002
         """The paper's own classifier on the deepest map; None where that is global pooling and one dense layer."""
         return None
