@@ -48,7 +48,6 @@ class JobDialog(QDialog):
         self._form: QWidget | None = None
         self._options = QLineEdit()
         self._options.setAccessibleName(self.tr("More options"))
-        self._options.setPlaceholderText("--conf 0.4 --set tracker.max_coast_s=3")
         self._command = QLabel()
         self._command.setProperty("role", "quiet")
         self._command.setWordWrap(True)
@@ -118,6 +117,7 @@ class JobDialog(QDialog):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._fields = {}
+        self._options.setPlaceholderText(self._chosen().example)
         for question in self._chosen().questions:
             if question.asked == "flag":
                 box = QCheckBox(question.title)

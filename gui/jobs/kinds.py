@@ -39,6 +39,8 @@ class JobKind:
     command: tuple[str, ...]
     questions: tuple[Question, ...]
     fixed: tuple[str, ...] = ()
+    example: str = ""
+    """More options that this command takes."""
     trains: bool = False
     """Whether its --out folder gets a table of losses and measures, and it can be gone on with (--resume)."""
 
@@ -64,6 +66,7 @@ def _training(kind: str, title: str, data: str, epochs: str, *more: Question) ->
             Question("--resume", "Go on from the last state in that folder", "flag"),
         ),
         trains=True,
+        example="--patience 10 --seed 1",
     )  # fmt: skip
 
 
@@ -84,6 +87,7 @@ KINDS = (
             Question("--save", "Write annotated videos too", "flag"),
         ),
         fixed=("--progress", "json"),
+        example="--conf 0.4 --set tracker.max_coast_s=3",
     ),
     _training(
         "detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50",

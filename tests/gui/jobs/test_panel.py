@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -17,6 +18,7 @@ from gui.jobs.kinds import arguments_of, job_kinds, results_of
 from gui.jobs.queue import Job, JobState, read_curves
 from gui.recording.evidence_panel import surroundings
 from tests.gui.conftest import App
+from tracker.cli import main
 from tracker.errors import ConfigError
 
 
@@ -118,6 +120,15 @@ def test_a_training_starts_from_the_embedded_network_and_segmentation_asks_for_n
     assert arguments[arguments.index("--imgsz") + 1] == "416"
     with pytest.raises(ConfigError, match="Names of the classes is missing"):
         arguments_of(kinds["Train segmentation"], {"--data": "x", "--out": "y"})
+
+
+def test_the_example_of_more_options_is_one_that_the_command_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in job_kinds():
+        if kind.example:
+            with contextlib.suppress(SystemExit):
+                main([*kind.command, "--help"])
+            told = capsys.readouterr().out
+            assert all(word in told for word in kind.example.split() if word.startswith("--")), kind.title
 
 
 def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> None:
