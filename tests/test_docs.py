@@ -52,6 +52,8 @@ def test_commands_are_found_in_the_pages() -> None:
 def test_every_command_in_the_pages_is_understood() -> None:
     parsers: dict[str, argparse.ArgumentParser] = {}
     for page, line in written_commands():
+        if "$(" in line:
+            continue  # the shell makes the rest of it
         words = shlex.split(line)
         if not words or words[0] not in COMMANDS:
             sources = all(re.search(r"\.\w{2,4}$|://", word) for word in words)
