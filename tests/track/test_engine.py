@@ -294,3 +294,17 @@ def test_auto_looks_where_detections_bring_looks() -> None:
     blind = TrackingEngine()
     assert track(blind, plain)[-1].detection_rows.tolist() == [0, 1]
     assert blind.state()["galleries"] is None
+
+
+def test_what_is_there_from_the_first_frame_is_reported_from_it_on() -> None:
+    """Nobody saw it enter: rows begin at frame 1, later arrivals wait for their confirmation (case 18)."""
+    tracker = make_tracker("default", {})
+    early, late = [10, 10, 50, 90], [200, 10, 240, 90]
+    states = []
+    for index in range(4):
+        boxes = np.array([early, late][: 1 + (index > 0)], np.float32)
+        found = Detections(boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.int32))
+        tracks = tracker.update(found, index / 10)
+        states.append([TrackState(state).name for state in tracks.states])
+    assert [row[0] for row in states] == ["CONFIRMED"] * 4
+    assert [row[1] for row in states[1:]] == ["TENTATIVE", "TENTATIVE", "CONFIRMED"]

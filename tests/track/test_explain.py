@@ -15,16 +15,16 @@ def engine(preset: str = "default", **settings: object) -> TrackingEngine:
     return make_tracker(preset, {**plain, "similarity": "iou", **settings})
 
 
-def last_seen(tracker: TrackingEngine, frames: int, boxes: object = (BOX,), start: int = 0) -> None:
+def track_for(tracker: TrackingEngine, frames: int, boxes: object = (BOX,), start: int = 0) -> None:
     for index in range(frames):
         tracker.update(detections(boxes), (start + index) / 30)
 
 
 def test_a_track_tells_how_far_it_is_from_being_confirmed() -> None:
-    tracker = engine()
+    tracker = engine(confirm_first_frames=0)
     told = []
     for index in range(3):
-        last_seen(tracker, 1, start=index)
+        track_for(tracker, 1, start=index)
         told.append(tracker.explain(0))
     assert told[0].startswith("starts track 1, tentative 1 of 3")
     assert told[1:] == ["continues track 1, tentative 2 of 3", "continues track 1, confirmed"]
@@ -47,7 +47,7 @@ def test_an_unusable_box_is_told() -> None:
 
 def test_a_detection_too_far_off_was_gated_by_a_track() -> None:
     tracker = engine(buffer=0, buffer_per_s2=0)
-    last_seen(tracker, 5)
+    track_for(tracker, 5)
     tracker.update(detections([[130, 100, 170, 200]], [0.55]), 5 / 30)
     assert "gated (high): similarity to track 1 0." in tracker.explain(0)
     assert "< 0.20" in tracker.explain(0)
@@ -55,7 +55,7 @@ def test_a_detection_too_far_off_was_gated_by_a_track() -> None:
 
 def test_a_detection_that_lost_its_track_to_another_is_told_which() -> None:
     tracker = engine()
-    last_seen(tracker, 5)
+    track_for(tracker, 5)
     tracker.update(detections([BOX, [110, 100, 150, 200]], [0.9, 0.59]), 5 / 30)
     assert "high: track 1 (similarity 0." in tracker.explain(1)
     assert "went to detection 0 with 0.9" in tracker.explain(1)
@@ -81,8 +81,8 @@ def test_motion_and_appearance_gates_are_told_in_their_own_measures(
 
 def test_an_ended_track_tells_why() -> None:
     tracker = engine(max_coast_s=0.5, tentative_coast_s=0.0)
-    last_seen(tracker, 5, [BOX])
-    last_seen(tracker, 1, [BOX, [500, 500, 540, 600]], 5)
+    track_for(tracker, 5, [BOX])
+    track_for(tracker, 1, [BOX, [500, 500, 540, 600]], 5)
     for index in range(6, 40):
         tracker.update(NOTHING, index / 30)
     assert tracker.explain_end(1) == "unseen beyond 0.5 s"
@@ -94,6 +94,6 @@ def test_a_row_that_does_not_exist_is_refused() -> None:
     tracker = engine()
     with pytest.raises(IndexError, match="found row 0"):
         tracker.explain(0)
-    last_seen(tracker, 1)
+    track_for(tracker, 1)
     with pytest.raises(IndexError, match="detections 0 to 0, found row 3"):
         tracker.explain(3)

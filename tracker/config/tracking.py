@@ -103,8 +103,8 @@ class TrackerConfig:
     """Detections that confirm a track."""
     confirm_in_a_row: bool = False
     """A track is confirmed only while this many detections since the first, or since a gap, came in a row (SORT)."""
-    confirm_first_frames: int = 0
-    """In this many first frames every seen track counts as confirmed."""
+    confirm_first_frames: int = 1
+    """In this many first frames every seen track counts as confirmed: nobody saw it enter (ByteTrack does so too)."""
     instant_score: float = 0.99
     """Detections from this score on start confirmed tracks; above 1 none does."""
     max_coast_s: float = 2.0

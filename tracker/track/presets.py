@@ -33,6 +33,7 @@ _PLAIN: dict[str, Any] = {
     "instant_score": 2.0,
     "report_coast_s": 0.0,
     "report_coast_residual": 1.0,
+    "confirm_first_frames": 0,
 }
 """What the default preset has and the papers do not."""
 
