@@ -131,7 +131,7 @@ def _check_rows(
         if values is None:
             continue
         values = np.asarray(values)
-        if not values.size and count == 0:
+        if not values.size and count == 0 and (not row_shape or values.ndim != 1 + len(row_shape)):
             values = np.empty((0, *(size or 0 for size in row_shape)), dtype)
         if values.dtype.kind in KINDS[dtype.kind]:
             values = values.astype(dtype, copy=False)
