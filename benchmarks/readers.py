@@ -54,8 +54,6 @@ FILES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
     ("jsonl", False, ("pandas", "duckdb")),
 )
 """Format, whether outlines are asked for, and who reads it."""
-NEAREST = 40.0
-"""Pixels: boxes farther apart are not of one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,10 @@ def compare(truth: Sequence[Found], found: Sequence[Found], size: tuple[int, int
         )
         alike = np.array([[item.label in (mine.label, "") for item in other] for mine in one])
         for row, column in zip(*linear_sum_assignment(np.where(alike, apart, 1e6)), strict=True):
-            if apart[row, column] > NEAREST or not alike[row, column]:
+            # boxes that do not meet are not of one object; what MOTS leaves of a hidden one may be a small part of it
+            (x1, y1, x2, y2), (left, top, right, bottom) = one[row].box, other[column].box
+            meet = max(x1, left) <= min(x2, right) and max(y1, top) <= min(y2, bottom)
+            if not meet or not alike[row, column]:
                 continue
             paired += 1
             difference = max(difference, float(apart[row, column]))
