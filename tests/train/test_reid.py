@@ -129,7 +129,7 @@ def test_a_network_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
         crops=2,
         identity_weight=0,
         triplet_weight=0,
-        fit=FitConfig(epochs=5, learning_rate=5e-3, average=0.9, device="cpu"),
+        fit=FitConfig(epochs=8, learning_rate=3e-3, average=0.9, device="cpu"),
     )
     result = train_reid(config, replace(crops, taught=colours), None, tmp_path, report=lambda _: None)
     found = describe_crops(load_reid(result.best), crops)
