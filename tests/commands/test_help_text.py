@@ -6,6 +6,7 @@ import importlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,17 @@ __all__ = ["clip", "network"]
 
 
 @pytest.fixture(scope="module")
-def parser() -> CommandParser:
-    """All commands."""
+def parser() -> Iterator[CommandParser]:
+    """All commands, as they are told to somebody who typed `sightline`."""
     parser = CommandParser(prog="sightline")
     subparsers = parser.add_subparsers(parser_class=CommandParser)
     for module in dict.fromkeys(module for command in COMMANDS.values() for module in command.modules):
         importlib.import_module(module).add_parsers(subparsers)
-    for words, leaf in leaves(parser):
-        complete_help(leaf, words)
-    return parser
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sightline"])
+        for words, leaf in leaves(parser):
+            complete_help(leaf, words)
+        yield parser
 
 
 def test_each_command_stands_in_one_group() -> None:
