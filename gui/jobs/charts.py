@@ -35,7 +35,7 @@ class CurveChart(QWidget):
         self._curves: dict[str, list[tuple[float, float]]] = {}
         self.setAccessibleName(title)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight(110)
+        self.setMinimumHeight(80)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """A wide rectangle."""

@@ -253,7 +253,7 @@ def test_rules_come_back_from_their_text(tmp_path: FilePath) -> None:
     ("text", "reason"),
     [
         ("lines = []", "unknown setting 'lines'; did you mean 'line'"),
-        ('[[line]]\nname = "a"\nstart = [1, 1]', "lacks 'end'"),
+        ('[[line]]\nname = "a"\nstart = [1, 1]', "'end' is missing"),
         ('[[line]]\nname = "a"\nstart = [1, 1]\nend = [1, 1]', "at least a pixel apart"),
         ('[[line]]\nname = "a"\nstart = [1]\nend = [1, 1]', "expected 2 values"),
         ('[[zone]]\nname = "a"\npolygon = [[1, 1], [2, 2]]', "three or more corners"),

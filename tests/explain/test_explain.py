@@ -54,7 +54,6 @@ def test_evidence_covers_the_picture_and_leaves_the_network_as_it_was(network: Y
     assert max(x1, 70) < min(x2, 110)
     assert max(y1, 20) < min(y2, 60)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert not network.backbone._forward_hooks
 
 
 def test_evidence_is_zero_where_the_map_says_nothing(network: YoloNet) -> None:
@@ -64,8 +63,8 @@ def test_evidence_is_zero_where_the_map_says_nothing(network: YoloNet) -> None:
         strides = network.backbone.strides
         padded = network.backbone.padded
 
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(torch.zeros_like(level) for level in network.backbone(images))
+        def maps_and_embedding(self, images: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], None]:
+            return tuple(torch.zeros_like(level) for level in network.backbone(images)), None
 
     copy = YoloNet(network.config)
     copy.load_state_dict(network.state_dict())

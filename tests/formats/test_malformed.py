@@ -250,7 +250,7 @@ def test_a_broken_yolo_file_is_refused(row: str, reason: str, tmp_path: Path) ->
         ("names: [a, b, a]", "'names' has 'a' twice"),
         ("names: [a, '']", "'' is empty"),
         ("names: [cat: 1]", "a class name must be a text, found {'cat': '1'}; put it in quotes"),
-        ("names: &all [*all]", "a class name must be a text"),
+        ("names: &all [*all]", "naming its own lists again and again"),
         ("names: 5", "'names' must list the classes"),
         ("- car", "expected settings such as names, found a list"),
         ("a: !!timestamp soon", "not YAML"),

@@ -216,21 +216,13 @@ def _activation_map(
 
 def _run_with_maps(network: YoloNet, canvas: Tensor, stride: int) -> tuple[Tensor, tuple[Tensor, ...]]:
     """(the backbone's map of that stride, the raw levels that follow from it)."""
-    kept: list[Tensor] = []
-
-    def keep(_module: torch.nn.Module, _inputs: object, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        place = network.backbone.strides.index(stride)
-        leaf = outputs[place].detach().requires_grad_()
-        kept.append(leaf)
-        return (*outputs[:place], leaf, *outputs[place + 1 :])
-
-    handle = network.backbone.register_forward_hook(keep)
-    try:
-        with torch.enable_grad():
-            raw = network(canvas)
-    finally:
-        handle.remove()
-    return kept[0], raw.levels
+    with torch.no_grad():
+        maps, embedding = network.backbone.maps_and_embedding(network.normalize(canvas))
+    place = network.backbone.strides.index(stride)
+    leaf = maps[place].detach().requires_grad_()
+    with torch.enable_grad():
+        raw = network.answer((*maps[:place], leaf, *maps[place + 1 :]), embedding)
+    return leaf, raw.levels
 
 
 def _occlude(

@@ -208,7 +208,10 @@ class YoloNet(nn.Module):
             self.prototypes = Prototypes(config.widths[0], fine, config)
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> RawMaps:
-        found, embedding = self.backbone.maps_and_embedding(self.normalize(images))
+        return self.answer(*self.backbone.maps_and_embedding(self.normalize(images)))
+
+    def answer(self, found: tuple[Tensor, ...], embedding: Tensor | None) -> RawMaps:
+        """The raw maps that follow from the backbone's, one per stride of it, shallow to deep."""
         maps = dict(zip(self.backbone.strides, found, strict=True))
         levels = self.neck(*(maps[stride] for stride in STRIDES))
         raw = tuple(head(level) for head, level in zip(self.heads, levels, strict=True))
