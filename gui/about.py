@@ -13,7 +13,8 @@ PARTS = {
     "cv2-enumerate-cameras": "MIT", "filterpy": "MIT", "jaxtyping": "MIT", "matplotlib": "PSF-based",
     "numpy": "BSD-3-Clause", "onnx": "Apache-2.0", "onnxruntime": "MIT", "opencv-python": "Apache-2.0",
     "pycocotools": "BSD-2-Clause", "PyYAML": "MIT", "safetensors": "Apache-2.0", "scipy": "BSD-3-Clause",
-    "torch": "BSD-3-Clause", "torchvision": "BSD-3-Clause", "tqdm": "MPL-2.0 and MIT", "ultralytics": "AGPL-3.0",
+    "shtab": "Apache-2.0", "torch": "BSD-3-Clause", "torchvision": "BSD-3-Clause",
+    "tqdm": "MPL-2.0 and MIT", "ultralytics": "AGPL-3.0",
 }  # fmt: skip
 """What it depends on, and under which licence."""
 
