@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.recordings import INFO, finished
-from tracker.errors import DamagedStoreError, FormatError
+from tracker.errors import DamagedStoreError, FormatError, SinkError
 from tracker.store import Recording, RecordingWriter, check_store, restore_copy, set_aside
 
 
@@ -61,3 +61,20 @@ def test_a_copy_that_is_damaged_itself_is_refused_and_nothing_moves(tmp_path: Pa
         restore_copy(path, copy)
     check_store(path)
     assert not (tmp_path / "a.sqlite.damaged").exists()
+
+
+def test_a_copy_that_cannot_be_put_there_leaves_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, copy = damaged(tmp_path / "a.sqlite"), finished(tmp_path / "copy.sqlite")
+    content = path.read_bytes()
+    rename = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".new"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(SinkError, match="No space left"):
+        restore_copy(path, copy)
+    assert path.read_bytes() == content
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.sqlite", "copy.sqlite"]

@@ -42,11 +42,7 @@ def set_aside(path: Path) -> Path:
             break
         number += 1
     try:
-        path.replace(aside)
-        for suffix in SIDE_FILES:
-            side = path.with_name(path.name + suffix)
-            if side.exists():
-                side.replace(aside.with_name(aside.name + suffix))
+        _move(path, aside)
     except OSError as error:
         raise refuse_write(path, error) from error
     return aside
@@ -78,8 +74,22 @@ def restore_copy(path: Path, copy: Path) -> Path | None:
         with contextlib.closing(connect(copy)) as source, contextlib.closing(sqlite3.connect(unborn)) as target:
             source.backup(target)
         aside = set_aside(path) if path.exists() else None
-        unborn.replace(path)
+        try:
+            unborn.replace(path)
+        except OSError:
+            if aside is not None:
+                _move(aside, path)
+            raise
     except (OSError, sqlite3.Error) as error:
         remove(unborn)
         raise refuse_write(path, error) from error
     return aside
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename a recording with what SQLite keeps beside it. Raises OSError."""
+    path.replace(target)
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        if side.exists():
+            side.replace(target.with_name(target.name + suffix))
