@@ -37,7 +37,7 @@ from tracker.runner import Runner
 from tracker.types import Detections, Image, LinkStatus
 from tracker.video import FileSource, StreamSource
 from tracker.watch.camera_set import CameraConfig, CameraSet
-from tracker.watch.watch import SetWatch
+from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[1]
 verdicts: list[bool] = []

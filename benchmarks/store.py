@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.analytics import LineRule, Rules, rules_to_toml
-from tracker.annotate.rules import edit_recording, recount_all
+from tracker.annotate.recount import edit_recording, recount_all
 from tracker.store import Observations, Recording, RecordingInfo, RecordingWriter
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30

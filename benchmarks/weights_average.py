@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.ultralytics_weights import open_ultralytics
 from tracker.nets.yolo import YoloNet, is_mask_part

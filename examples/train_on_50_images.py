@@ -17,8 +17,8 @@ import numpy as np
 
 import tracker
 from tracker.factory import embedded_networks
-from tracker.train.config import TrainConfig
 from tracker.train.detector import train_detector
+from tracker.train.detector_config import TrainConfig
 
 NAMES = ("disc", "square")
 

@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.docks import Docks, scrolled
-from gui.engine.engine import Engine, LoadDetector, load_detector
+from gui.engine.live_network import Engine, LoadDetector, load_detector
 from gui.jobs.panel import JobsPanel
 from gui.jobs.queue import Jobs
 from gui.live.events_panel import EventsPanel

@@ -11,7 +11,7 @@ import pytest
 
 from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.factory import DEFAULT_NETWORK, embedded_networks, make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector

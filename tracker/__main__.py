@@ -58,7 +58,7 @@ def _show(runner: Runner, title: str) -> None:
     from tracker.errors import ConfigError
 
     try:
-        from gui.live.window import show
+        from gui.live.plain_window import show
     except ImportError as error:
         raise ConfigError(_missing(error)) from error
 

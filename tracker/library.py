@@ -24,7 +24,7 @@ from tracker.analytics import Analytics, load_rules
 from tracker.annotate.export import export
 from tracker.annotate.plan import AnnotateRequest, Progressing
 from tracker.annotate.recordings import find_jobs
-from tracker.annotate.rules import edit_recording, read_rules
+from tracker.annotate.recount import edit_recording, read_rules
 from tracker.annotate.run import annotate_recording
 from tracker.config import assign
 from tracker.errors import ConfigError, SourceError

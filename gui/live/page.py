@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QToolBar, QToolButton, Q
 from gui.canvas.drawing_keys import DRAWING_KEYS, drawing_hint
 from gui.canvas.hit_testing import Shape
 from gui.canvas.video_view import Tool
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.live.session import OpenSource, Session, SessionState
 from gui.live.tile import LiveTile
 from gui.qt.background import POLL_MS, Background

@@ -12,8 +12,8 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Point, Shape
 from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
-from gui.engine.engine import Engine
 from gui.engine.explaining import explain_at
+from gui.engine.live_network import Engine
 from gui.engine.stages import LiveTracker
 from gui.live.notices import Notice, notices_of
 from gui.live.source import WatchedSource

@@ -19,10 +19,10 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.settings.networks import confidence_of
 from tracker.config import field_docs
-from tracker.config.coco import CLASS_GROUPS
+from tracker.config.coco_classes import CLASS_GROUPS
 from tracker.errors import ConfigError
 from tracker.factory import embedded_networks
 from tracker.overlay import OverlayConfig

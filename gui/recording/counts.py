@@ -17,7 +17,7 @@ from gui.rules.counting import CountRow, change_shapes, shapes_from_mapping, sha
 from gui.rules.event_text import describe_event
 from tracker.analytics import Rules
 from tracker.analytics.heat import HeatMap
-from tracker.annotate.rules import change_rules
+from tracker.annotate.recount import change_rules
 from tracker.store import Edit
 from tracker.types import Event
 

@@ -30,7 +30,7 @@ from tracker.annotate.dataset import ImageOptions
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.render import render_video
-from tracker.annotate.report.page import write_report
+from tracker.annotate.report.html_page import write_report
 from tracker.errors import SinkError
 from tracker.factory import Settings
 from tracker.formats import FORMATS

@@ -8,8 +8,8 @@ import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Point, box_at
-from gui.engine.engine import Engine
 from gui.engine.explaining import Unfollowed, unfollowed
+from gui.engine.live_network import Engine
 from gui.qt.background import Background
 from tracker.types import FrameResult
 

@@ -13,7 +13,7 @@ from gui.canvas.heat_layer import HeatLayer
 from gui.canvas.hit_testing import Box, Shape
 from gui.canvas.renderer import with_hidden
 from gui.canvas.video_view import VideoView
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.qt.background import Background
 from gui.qt.commands import Commands
 from gui.qt.keyboard import let_space_press, order_tabs, reach_by_tab

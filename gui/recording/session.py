@@ -12,7 +12,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Shape
 from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.qt.background import POLL_MS, Background
 from gui.qt.preferences import Preferences
 from gui.recording.annotation import Annotation, request_of_settings, request_of_store, stand_alone
@@ -24,7 +24,7 @@ from gui.rules.saved_shapes import keep_recorded_shapes, recorded_shapes
 from tracker.analytics.heat import HeatMap
 from tracker.annotate.plan import AnnotateRequest
 from tracker.annotate.recordings import RecordingJob
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.recount import edit_recording
 from tracker.annotate.run import finish_recording
 from tracker.errors import DamagedStoreError, TrackerError
 from tracker.protocols import FrameSource

@@ -15,8 +15,8 @@ from numpy import ndarray
 
 from gui.rules.counting import CountRow
 from tracker.analytics import Analytics, Rules
+from tracker.annotate.recount import edit_recording, stored_rules
 from tracker.annotate.render import with_masks
-from tracker.annotate.rules import edit_recording, stored_rules
 from tracker.annotate.sink import as_tracks
 from tracker.errors import FormatError
 from tracker.store import Edit, Observations, Origin, Recording, RecordingEditor, TrackSummary

@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QWidget
 from gui.recording.session import PlayedRecording
 from gui.recording.store_reader import Overview
 from gui.recording.thumbnails import Thumbnailer, Wish
-from gui.recording.track_table import TrackRow, TrackTable
+from gui.recording.track_list_view import TrackRow, TrackTable
 from tracker.errors import FormatError
 from tracker.store import Recording
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBoxLayout, QWidget
 
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.qt.keyboard import order_buttons
 from gui.settings.form import ConfigForm
 from tracker.commands.options import ABOUT_THE_RUN

@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.engine.engine import Engine
+from gui.engine.live_network import Engine
 from gui.qt.background import Background
 from gui.qt.icons import icon
 from gui.qt.preferences import Preferences

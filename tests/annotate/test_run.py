@@ -11,7 +11,7 @@ from tests.annotate.killing import left_in
 from tests.annotate.tiny import write_network
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settings_identity
 from tracker.annotate.recordings import find_jobs
-from tracker.annotate.rules import edit_recording, recount
+from tracker.annotate.recount import edit_recording, recount
 from tracker.annotate.run import FileReport, annotate_recording
 from tracker.errors import SinkError, SourceError
 from tracker.factory import load_settings

@@ -9,7 +9,7 @@ import pytest
 
 import main
 from tests.annotate.conftest import clip, network
-from tracker.commands.recordings import find_recordings
+from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.store import Recording
 

@@ -11,7 +11,7 @@ from tests.train.shapes import write_shapes
 from tracker.cli import main
 from tracker.nets.checkpoint import save_detector
 from tracker.nets.classifier import Classifier, ClassifierConfig
-from tracker.nets.export import export_onnx
+from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
 from tracker.nets.saved import save_network
 from tracker.nets.yolo import NetworkConfig, YoloNet

@@ -10,7 +10,7 @@ import pytest
 import main
 from tests.annotate.test_run import annotate, request
 from tracker.annotate.export import export_suffix
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.recount import edit_recording
 from tracker.store import Origin, Recording
 
 RULES = '[[zone]]\nname = "all"\npolygon = [[0.0, 0.0], [160.0, 0.0], [160.0, 128.0], [0.0, 128.0]]\n'

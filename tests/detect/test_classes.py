@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker.config.coco import CLASS_GROUPS, COCO_LABELS
+from tracker.config.coco_classes import CLASS_GROUPS, COCO_LABELS
 from tracker.detect.classes import choose_classes
 from tracker.errors import ConfigError
 

@@ -17,7 +17,7 @@ from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import ConfigError
 from tracker.explain.evidence import METHODS, QUANTITIES, Evidence, Method, Quantity, find_evidence
 from tracker.explain.features import draw_maps, feature_maps
-from tracker.explain.summary import summarise
+from tracker.explain.layer_summary import summarise
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet

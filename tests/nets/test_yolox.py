@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tracker.config import DetectorConfig
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError

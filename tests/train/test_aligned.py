@@ -18,10 +18,10 @@ from tracker.nets.distances import DistanceHead
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, RawMaps, YoloNet
 from tracker.train.aligned import align, aligned_loss
-from tracker.train.config import TrainConfig
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
+from tracker.train.detector_config import TrainConfig
 from tracker.train.losses import LossConfig, TruthTensors
 
 ANCHORS = (((8.0, 8.0),), ((16.0, 16.0),), ((32.0, 32.0),))

@@ -26,10 +26,10 @@ from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet, is_mask_part
 from tracker.train import detector as loop
-from tracker.train.config import TrainConfig
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
+from tracker.train.detector_config import TrainConfig
 from tracker.train.distil import ask_teachers, known_truth
 from tracker.train.run_folder import RunFolder
 from tracker.train.teacher import Teacher

@@ -11,7 +11,7 @@ from tests.train.shapes import write_shapes
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.checkpoint import load_detector, save_detector
-from tracker.nets.export import export_onnx
+from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 from tracker.train.data.detection import load_data

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from tracker.annotate.export import to_results
 from tracker.annotate.plan import Progressing
-from tracker.annotate.rules import make_analytics
+from tracker.annotate.recount import make_analytics
 from tracker.errors import SinkError, SourceError
 from tracker.factory import Settings
 from tracker.formats.core.rle import rle_to_window

@@ -22,9 +22,9 @@ from tracker.annotate.plan import (
     settings_identity,
 )
 from tracker.annotate.recordings import RecordingJob, fingerprint, printable
-from tracker.annotate.refine import RefinedRows
+from tracker.annotate.recount import make_analytics, recount, recount_all
+from tracker.annotate.refine_recording import RefinedRows
 from tracker.annotate.render import render_video
-from tracker.annotate.rules import make_analytics, recount, recount_all
 from tracker.annotate.sink import CheckpointingPipeline, RecordingSink, last_events
 from tracker.errors import FormatError, SinkError, SourceError
 from tracker.factory import Built, make_pipeline

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from tracker.analytics import rules
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity
 from tracker.annotate.recordings import RecordingJob, find_jobs
-from tracker.annotate.rules import read_rules
+from tracker.annotate.recount import read_rules
 from tracker.annotate.run import FileReport
 from tracker.annotate.summary import exit_code, summary_table, write_summary
 from tracker.annotate.workers import Listener, WorkerProgress, annotate_all

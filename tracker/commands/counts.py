@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.outputs import own_folder
-from tracker.commands.recordings import find_recordings
+from tracker.commands.recording_files import find_recordings
 from tracker.formats.core.atomic import AtomicText
 from tracker.paths import typed_path
 from tracker.store import Recording

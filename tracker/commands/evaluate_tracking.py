@@ -19,7 +19,7 @@ from tracker.evaluate.mot_files import Sequence as MotSequence
 from tracker.evaluate.mot_files import detections_by_frame, find_sequences, read_rows, result_lines
 from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 from tracker.track.presets import make_tracker, tracker_config
-from tracker.track.refine.refine import refine
+from tracker.track.refine.refinement import refine
 from tracker.track.rows import Observations
 from tracker.types import Detections
 

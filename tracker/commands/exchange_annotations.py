@@ -13,7 +13,7 @@ from tracker.annotate.import_ import import_annotations
 from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
 from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import own_folder, spare_inputs
-from tracker.commands.recordings import find_recordings
+from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.paths import typed_path

@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.detect.engines.torch import TorchDetector
     from tracker.explain.evidence import find_evidence
     from tracker.explain.features import draw_maps, feature_maps, tint_heat
-    from tracker.explain.summary import summarise
+    from tracker.explain.layer_summary import summarise
     from tracker.image_file import read_image
     from tracker.nets.checkpoint import load_detector
     from tracker.overlay.palette import colour_of

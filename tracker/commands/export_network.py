@@ -149,7 +149,7 @@ def _beside(source: Path, options: argparse.Namespace) -> Path:
 
 
 def _write(path: Path, network: Any, card: Any, options: argparse.Namespace, canvases: Sequence[Any]) -> None:
-    from tracker.nets.export import export_onnx, export_openvino, export_torchscript
+    from tracker.nets.export_detector import export_onnx, export_openvino, export_torchscript
     from tracker.nets.quantize import quantize_onnx
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from tracker.config import (
     parse_assignment,
     read_settings,
 )
-from tracker.config.run import read_class_conf
+from tracker.config.run_settings import read_class_conf
 from tracker.factory import SCORE_SETTINGS, Settings, load_settings
 from tracker.overlay import OverlayConfig
 from tracker.paths import typed_path

@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-from tracker.annotate.report.page import write_report
+from tracker.annotate.report.html_page import write_report
 from tracker.commands.counts import count_rows, counts_table, write_counts
 from tracker.commands.outputs import own_folder, spare_inputs
-from tracker.commands.recordings import find_recordings
+from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.paths import typed_path
 from tracker.store import Recording

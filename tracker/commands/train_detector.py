@@ -11,8 +11,8 @@ from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
-from tracker.train.config import TrainConfig
 from tracker.train.detector import train_detector
+from tracker.train.detector_config import TrainConfig
 from tracker.train.run_folder import tell_if_interrupted
 from tracker.train.teacher import Teacher
 

@@ -24,7 +24,7 @@ from tracker.watch import camera_set
 from tracker.watch.camera_set import read_cameras
 from tracker.watch.event_store import EventStore
 from tracker.watch.server import StatusServer
-from tracker.watch.watch import EVENTS_FILE, SetWatch
+from tracker.watch.set_watch import EVENTS_FILE, SetWatch
 
 __all__ = ["add_parsers"]
 

@@ -10,7 +10,7 @@ from tracker.config.parsing import (
     to_mapping,
     to_toml,
 )
-from tracker.config.run import DetectorConfig, OutputConfig, SourceConfig, device_name
+from tracker.config.run_settings import DetectorConfig, OutputConfig, SourceConfig, device_name
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [

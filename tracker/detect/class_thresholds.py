@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from tracker.config.run import read_class_conf
+from tracker.config.run_settings import read_class_conf
 from tracker.detect.classes import choose_classes
 from tracker.protocols import Detector
 from tracker.types import Detections, Image

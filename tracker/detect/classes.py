@@ -9,7 +9,7 @@ from jaxtyping import Int32
 from numpy import ndarray
 
 from tracker.config import nearest
-from tracker.config.coco import CLASS_GROUPS
+from tracker.config.coco_classes import CLASS_GROUPS
 from tracker.errors import ConfigError
 
 __all__ = ["choose_classes"]

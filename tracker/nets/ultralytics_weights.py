@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
 from tracker.nets.checkpoint import read_weights

@@ -19,7 +19,7 @@ from numpy import ndarray
 from onnx import GraphProto, numpy_helper
 from torch import nn
 
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
 from tracker.nets.model_card import ModelCard

@@ -23,7 +23,7 @@ from tracker.errors import FormatError
 from tracker.protocols import EmbedRows
 from tracker.track.assignment import overlapping, similarity
 from tracker.track.association import Matching, UsableDetections, associate, usable
-from tracker.track.explain import Endings, LastFrame, why_not
+from tracker.track.association_trace import Endings, LastFrame, why_not
 from tracker.track.gallery import Galleries
 from tracker.track.kalman import BoxFilter
 from tracker.track.reid_policy import look_where_needed, usable_looks

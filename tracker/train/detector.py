@@ -21,15 +21,15 @@ from tracker.evaluate.detection import evaluate_detector
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.nets.anchors import lay_grid
 from tracker.nets.checkpoint import save_detector
-from tracker.nets.export import clone
+from tracker.nets.export_detector import clone
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.train.aligned import aligned_loss
-from tracker.train.config import TrainConfig
 from tracker.train.data.augment import TrainingSample
 from tracker.train.data.augment_gpu import DeviceData
 from tracker.train.data.batches import epoch_batches, shown, to_device
 from tracker.train.data.detection import load_data
+from tracker.train.detector_config import TrainConfig
 from tracker.train.distil import ask_teachers, known_truth, unlabelled
 from tracker.train.distributed import Distributed
 from tracker.train.ema import ModelEma

@@ -15,7 +15,7 @@ from tracker.evaluate.detection import ClassPrecision, average_precision, detect
 from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.matching import best_point, match_finds
 from tracker.nets.checkpoint import load_detector, save_detector
-from tracker.nets.export import clone, export_onnx
+from tracker.nets.export_detector import clone, export_onnx
 from tracker.nets.model_card import ModelCard
 from tracker.train.plots import draw_verdict
 from tracker.types import Detections

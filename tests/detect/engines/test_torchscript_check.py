@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tests.nets.test_export import CARD, lively
 from tracker.detect.engines.exported import open_engine
 from tracker.errors import CheckpointError
-from tracker.nets.export import export_torchscript
+from tracker.nets.export_detector import export_torchscript
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 

@@ -20,7 +20,7 @@ from gui.window import Window
 from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
 from tests.gui.conftest import App, put_line
 from tracker.analytics import Analytics, LineRule, Rules
-from tracker.config.coco import CLASS_GROUPS
+from tracker.config.coco_classes import CLASS_GROUPS
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings

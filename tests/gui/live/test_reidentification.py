@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gui.engine.engine
+import gui.engine.live_network
 from gui.engine.stages import LiveTracker
 from gui.live.session import Session, SessionState
 from gui.window import Window
@@ -42,7 +42,7 @@ def embedders(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeEmbedder]:
         tracker = settings.tracker
         return known[tracker.reid_model] if tracker.appearance == "reid" else None
 
-    monkeypatch.setattr(gui.engine.engine, "make_embedder", make)
+    monkeypatch.setattr(gui.engine.live_network, "make_embedder", make)
     return known
 
 

@@ -14,7 +14,7 @@ from gui.canvas.hit_testing import Shape
 from tests.annotate.tiny import write_clip
 from tests.gui.canvas.test_video_view import MOVE, PRESS, RELEASE, point_at
 from tests.gui.conftest import App, put_line, rows_of
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.recount import edit_recording
 from tracker.store import Origin, Recording, check_store
 
 

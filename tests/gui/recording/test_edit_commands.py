@@ -15,7 +15,7 @@ from gui.recording.export_dialog import ExportDialog
 from gui.recording.store_reader import count_rows
 from tests.gui.conftest import App, put_line, rows_of
 from tracker.analytics import Analytics, LineRule, Rules
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.recount import edit_recording
 from tracker.annotate.sink import as_tracks
 from tracker.formats import find_format
 from tracker.store import Origin, Recording

@@ -19,7 +19,7 @@ from tests.annotate.tiny import HEIGHT, WIDTH
 from tests.gui.conftest import App, put_line
 from tests.gui.live.test_page import start
 from tracker.analytics import LineRule, Rules
-from tracker.annotate.rules import change_rules, edit_recording
+from tracker.annotate.recount import change_rules, edit_recording
 from tracker.overlay import OverlayConfig
 from tracker.store import Recording
 from tracker.types import Detections, Event, Frame, FrameResult, Tracks

@@ -13,7 +13,7 @@ from gui.recording.session import PlayedRecording
 from gui.rules.counting import rules_text
 from gui.window import Window
 from tests.gui.conftest import App
-from tracker.annotate.rules import edit_recording
+from tracker.annotate.recount import edit_recording
 from tracker.store import Recording, RecordingEditor, check_store, restore_copy
 
 Step = tuple[Callable[[], object], Callable[[RecordingEditor], object]]

@@ -12,7 +12,7 @@ from jaxtyping import Int32, UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
-from tracker.config.coco import COCO_LABELS
+from tracker.config.coco_classes import COCO_LABELS
 from tracker.detect.classes import choose_classes
 from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress, to_detections
 from tracker.detect.yolo_detector import no_features

@@ -8,7 +8,7 @@ import pytest
 from PyQt6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from gui.recording.track_table import TrackRow, TrackTable
+from gui.recording.track_list_view import TrackRow, TrackTable
 
 LABELS = ("person", "car", "Bus")
 VALUES = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.store.recordings import INFO
-from tracker.annotate.refine import RefinedRows
+from tracker.annotate.refine_recording import RefinedRows
 from tracker.store import Observations, Origin, Recording, RecordingEditor, RecordingWriter
 
 RATE = 25

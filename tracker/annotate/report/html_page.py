@@ -16,8 +16,8 @@ from numpy import ndarray
 from tracker.analytics import Analytics, Rules
 from tracker.annotate.export import to_results
 from tracker.annotate.recordings import fingerprint
+from tracker.annotate.recount import make_analytics
 from tracker.annotate.report.svg_charts import Series, clock, line_chart
-from tracker.annotate.rules import make_analytics
 from tracker.errors import SourceError
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.analytics.paths import END, HEIGHT, RATE, START, WIDTH, paths, tracks_at
 from tests.analytics.paths import Path as Way
 from tracker.analytics import Analytics, LineRule, Rules, ZoneRule, rules_to_toml
-from tracker.annotate.rules import edit_recording, make_analytics, recount_all
+from tracker.annotate.recount import edit_recording, make_analytics, recount_all
 from tracker.annotate.sink import RecordingSink
 from tracker.store import Recording, RecordingInfo, RecordingWriter
 from tracker.types import Detections, Event, Frame, FrameResult

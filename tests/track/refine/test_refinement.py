@@ -14,7 +14,7 @@ from tracker.track.presets import tracker_config
 from tracker.track.refine import interpolate as fill
 from tracker.track.refine.fragments import cut_tracks
 from tracker.track.refine.link import Fragments, LinkConfig, link_fragments
-from tracker.track.refine.refine import RefineConfig, refine
+from tracker.track.refine.refinement import RefineConfig, refine
 from tracker.track.rows import Observations
 
 RATE = 25.0

@@ -14,7 +14,7 @@ from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.nets.distances import DistanceHead
-from tracker.nets.export import export_onnx
+from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
 from tracker.nets.yolo import NetworkConfig, YoloNet
 

@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
-from tracker.track.refine.evidence import TrackEvidence
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
+from tracker.track.refine.track_evidence import TrackEvidence
 from tracker.track.rows import Observations, RowsInMemory, TrackedRows
 
 __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]

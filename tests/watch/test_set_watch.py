@@ -22,7 +22,7 @@ from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.video import FileSource
 from tracker.watch.camera_set import CameraConfig, CameraSet
-from tracker.watch.watch import SetWatch
+from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[2]
 ZONE = Rules(zone=(ZoneRule("middle", ((200, 0), (400, 0), (400, 360), (200, 360))),))

@@ -14,7 +14,7 @@ from numpy import ndarray
 from tracker.store import Observations as Rows
 from tracker.store import Origin, Recording, Scratch
 from tracker.store.corrections import join_rows
-from tracker.track.refine.refine import RefineConfig, Refinement
+from tracker.track.refine.refinement import RefineConfig, Refinement
 from tracker.track.rows import Observations
 
 __all__ = ["RefinedRows"]
