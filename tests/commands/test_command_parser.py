@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import main
-from tests.video.synthetic import write_clip
+from tests.video.cameras import MjpegCamera
 from tracker.commands.command_parser import CommandParser, comma_list
 from tracker.commands.track import add_parsers
 from tracker.config import to_mapping
@@ -124,16 +125,21 @@ def test_the_settings_of_a_run_are_taken_again(tmp_path: Path, caplog: pytest.Lo
     assert to_mapping(scores)["detector"] == to_mapping(settings)["detector"]
 
 
-def test_a_reader_that_goes_away_ends_a_run_quietly(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mp4", frames=400)
-    command = [sys.executable, str(ROOT / "main.py"), "track", "clip.mp4", "--imgsz", "64", "--progress", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+def test_a_reader_that_goes_away_ends_a_run_quietly() -> None:
+    command = [sys.executable, str(ROOT / "main.py"), "track", "--imgsz", "64", "--progress", "json"]
+    with (
+        MjpegCamera(10) as camera,  # nothing else would end this run
+        subprocess.Popen([*command, camera.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run,
+    ):
         assert run.stdout is not None
         assert run.stderr is not None
+        patience = threading.Timer(120, run.kill)
+        patience.start()
         run.stdout.readline()
         run.stdout.close()
         assert run.stderr.read() == b""
-        assert run.wait(30) == 141
+        assert run.wait() == 141
+        patience.cancel()
 
 
 def test_comma_lists_leave_out_what_is_empty() -> None:

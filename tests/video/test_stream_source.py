@@ -20,6 +20,7 @@ from tests.video.synthetic import read_number, write_clip
 from tracker.errors import SourceError, UnreachableError
 from tracker.video import StreamSource
 from tracker.video.backoff import Backoff
+from tracker.video.packet_pump import PacketPump
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -123,6 +124,19 @@ def test_a_stream_that_dies_comes_back_and_time_goes_on(serve: Callable[..., Ser
     assert (np.diff([frame.time for frame in frames]) > 0).all()
     assert source.reconnects == 1
     assert server.requests >= 3
+
+
+def test_a_stream_that_broke_off_before_anybody_asked_has_opened_all_the_same(
+    serve: Callable[..., Server], clip: bytes
+) -> None:
+    pump = PacketPump(serve(live(clip)).address(), open_timeout_s=5.0)
+    deadline = time.monotonic() + 30
+    while pump.failure is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert pump.failure is not None
+    assert pump.wait_until_open()
+    assert pump.waiting == 50
+    pump.stop()
 
 
 def test_a_stream_that_stalls_is_opened_again(serve: Callable[..., Server], clip: bytes) -> None:

@@ -60,10 +60,14 @@ class PacketPump:
         return len(self._waiting)
 
     def wait_until_open(self) -> bool:
-        """Whether the connection stands; False after a failure or when the time limit passed."""
+        """Whether a connection came about; False after a failure or when the time limit passed.
+
+        One that broke off since is one that came about: what it sent before is still to be taken.
+        """
         if not self._opened.wait(self._open_timeout_s):
             self.failure = f"no answer within {self._open_timeout_s:g} s"
-        return self.failure is None and self.container is not None
+            return False
+        return self.container is not None
 
     def packets(
         self, stream: VideoStream, give_up: Callable[[], str | None], arrived: Callable[[], None]
