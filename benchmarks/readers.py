@@ -29,7 +29,7 @@ import main as command_line
 from tests.formats.cvat_rules import import_cvat
 from tracker.annotate.dataset import ImageOptions
 from tracker.annotate.export import export, export_suffix
-from tracker.formats.core.annotations import Segmentation
+from tracker.formats.core.content import Segmentation
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.write_options import WriteOptions
 from tracker.store import Recording

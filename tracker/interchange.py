@@ -22,7 +22,8 @@ from numpy import ndarray
 from tracker.annotate.export import export
 from tracker.errors import ConfigError, FormatError
 from tracker.formats import coco
-from tracker.formats.core.annotations import Annotations, Collector
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.collector import Collector
 from tracker.store import Origin, Recording
 from tracker.types import Detections, FrameResult
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Annotations, Collector
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.rle import window_to_rle
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"

@@ -15,7 +15,8 @@ import yaml
 from tests.formats.cvat_rules import import_cvat
 from tests.formats.test_real_readers import FRAMES, HEIGHT, WIDTH, walkers
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Annotations, Collector
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.selection import SelectedFrames
 from tracker.formats.core.write_options import WriteOptions
 

@@ -14,7 +14,8 @@ from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.coco import read as read_coco
 from tracker.formats.coco import write as write_coco
-from tracker.formats.core.annotations import Annotations, Collector, ExternalInfo
+from tracker.formats.core.annotations import Annotations, ExternalInfo
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.polygons import to_window
 from tracker.formats.cvat import read as read_cvat
 from tracker.formats.kitti import read as read_kitti

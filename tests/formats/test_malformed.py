@@ -13,7 +13,8 @@ from tests.formats.test_round_trips import WORLDS
 from tests.formats.worlds import HEIGHT, PLAIN_LABELS, WIDTH, annotations, assert_same
 from tracker.errors import FormatError
 from tracker.formats import FORMATS, find_format
-from tracker.formats.core.annotations import Collector, ExternalInfo
+from tracker.formats.core.annotations import ExternalInfo
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.polygons import to_outlines, to_window
 
 KITTI_TAIL = "-1 -1 -1 -1000 -1000 -1000 -10"

@@ -13,7 +13,8 @@ import pytest
 
 from tests.formats.worlds import LABELS
 from tracker.formats.coco import write as write_coco
-from tracker.formats.core.annotations import Annotations, Collector
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.rle import window_to_rle
 from tracker.formats.kitti import write as write_kitti
 from tracker.formats.mot import write as write_mot

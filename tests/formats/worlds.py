@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from tracker.formats.core.annotations import Annotations, Collector, Segmentation
+from tracker.formats.core.annotations import Annotations
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Segmentation
 from tracker.formats.core.rle import rle_to_window, window_to_rle
 
 WIDTH, HEIGHT = 24, 16

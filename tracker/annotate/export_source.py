@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.formats.core.annotations import Annotations, Frames, Objects
-from tracker.formats.core.chunks import Capability, Summary, TrackRow
+from tracker.formats.core.content import Capability, Summary, TrackRow
 from tracker.formats.core.rle import clip_rle
 from tracker.store import Chunk, ImageEntry, Origin, Recording
 

@@ -32,7 +32,7 @@ from typing import Any
 import yaml
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.coco_content import (
@@ -47,6 +47,9 @@ from tracker.formats.core.coco_content import (
     overlap,
     united,
 )
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Segmentation
+from tracker.formats.core.decimals import tidy
 from tracker.formats.core.folder import new_folder
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.core.polygons import box_outline, is_box, to_window

@@ -14,9 +14,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.table import COLUMNS, add_row, table_rows
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions

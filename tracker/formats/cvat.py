@@ -25,11 +25,14 @@ from itertools import chain, pairwise, zip_longest
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability, Summary, TrackRow
 from tracker.formats.core.cvat_shapes import KINDS, OTHER_KINDS, CvatShape, read_shape
 from tracker.formats.core.cvat_tasks import CvatTask, chosen_task, read_tasks
+from tracker.formats.core.decimals import number
 from tracker.formats.core.parsing import to_int
 from tracker.formats.core.polygons import box_outline, joined, to_outlines
 from tracker.formats.core.unsupported import warn_unsupported

@@ -19,9 +19,11 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from tracker.formats.core.annotations import Annotations, number
+from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.content import Capability
+from tracker.formats.core.decimals import number
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.unsupported import warn_unsupported
 from tracker.formats.cvat import read

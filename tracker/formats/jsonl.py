@@ -23,9 +23,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Segmentation
 from tracker.formats.core.live_rows import LiveObject, class_name, live_objects
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
 from tracker.protocols import Sink

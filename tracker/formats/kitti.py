@@ -14,9 +14,12 @@ import logging
 import math
 from pathlib import Path
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability
+from tracker.formats.core.decimals import number
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported
 

@@ -21,9 +21,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Polygons, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability, Summary, TrackRow
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability, Polygons, Summary, TrackRow
+from tracker.formats.core.decimals import tidy
 from tracker.formats.core.frame_rate import FrameOf, frame_counting
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, read_json
 from tracker.formats.core.unsupported import warn_unsupported

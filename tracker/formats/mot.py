@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, number, tidy
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.class_names import names_in
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability
+from tracker.formats.core.decimals import number, tidy
 from tracker.formats.core.live_rows import class_name, live_objects, rounded
 from tracker.formats.core.parsing import read_text, to_float, to_int
 from tracker.formats.core.unsupported import warn_unsupported

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, Collector, ExternalInfo, Segmentation
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability, Segmentation
 from tracker.formats.core.parsing import read_text, to_int
 from tracker.formats.core.polygons import box_outline, to_window
 from tracker.formats.core.rle import Rle, rle_to_window, window_to_rle

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import ConfigError, FormatError, SinkError
-from tracker.formats.core.annotations import MOST_FRAMES, NOTHING_KNOWN, Annotations, Collector, ExternalInfo
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import MOST_FRAMES, Collector
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json
 from tracker.formats.core.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
 

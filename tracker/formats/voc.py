@@ -15,16 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape
 
-from tracker.formats.core.annotations import (
-    NOTHING_KNOWN,
-    Annotations,
-    Collector,
-    ExternalInfo,
-    Polygons,
-    number,
-)
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability, Polygons
+from tracker.formats.core.decimals import number
 from tracker.formats.core.folder import files_in, frame_number, inside, new_folder
 from tracker.formats.core.image_names import is_elsewhere, relative_parts
 from tracker.formats.core.parsing import to_float, to_int

@@ -21,17 +21,12 @@ import numpy as np
 import yaml
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import (
-    NOTHING_KNOWN,
-    Annotations,
-    Collector,
-    ExternalInfo,
-    Polygons,
-    Segmentation,
-    tidy,
-)
+from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
-from tracker.formats.core.chunks import AnnotationParts, Capability, Summary
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Capability, Polygons, Segmentation, Summary
+from tracker.formats.core.decimals import tidy
 from tracker.formats.core.folder import frame_number, inside, new_folder
 from tracker.formats.core.parsing import read_text
 from tracker.formats.core.polygons import box_outline, is_box, joined, to_outlines

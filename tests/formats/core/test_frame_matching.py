@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tracker.errors import FormatError
 from tracker.formats.coco import read as read_coco
-from tracker.formats.core.annotations import Annotations, Collector, ExternalInfo
+from tracker.formats.core.annotations import Annotations, ExternalInfo
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.frame_matching import are_gapless, place_in_folder, place_in_video
 from tracker.formats.core.rle import window_to_rle
 from tracker.formats.mots import read as read_mots

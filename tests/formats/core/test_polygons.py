@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from tracker.formats.core.annotations import Polygons
+from tracker.formats.core.content import Polygons
 from tracker.formats.core.polygons import TOLERANCE, box_outline, is_box, joined, to_outlines
 from tracker.formats.core.rle import clip_rle, rle_to_window, window_to_rle
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tracker.errors import FormatError
-from tracker.formats.core.annotations import Polygons
+from tracker.formats.core.content import Polygons
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.rle import Rle, runs_to_text, window_to_rle

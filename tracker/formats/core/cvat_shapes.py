@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.formats.core.annotations import Collector, Segmentation, tidy
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Segmentation
+from tracker.formats.core.decimals import tidy
 from tracker.formats.core.parsing import to_float, to_int
 from tracker.formats.core.polygons import around, is_box, turned_box
 from tracker.formats.core.rle import Rle, window_to_rle

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from tracker.formats.core.annotations import Collector, ExternalInfo
+from tracker.formats.core.annotations import ExternalInfo
+from tracker.formats.core.collector import Collector
 from tracker.formats.core.parsing import to_int
 from tracker.formats.core.xml_tree import Node
 

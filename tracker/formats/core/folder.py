@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tracker.errors import FormatError, SinkError
-from tracker.formats.core.annotations import Collector
+from tracker.formats.core.collector import Collector
 
 __all__ = ["by_numbers", "files_in", "frame_number", "inside", "new_folder"]
 

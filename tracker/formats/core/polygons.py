@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int32
 from numpy import ndarray
 
-from tracker.formats.core.annotations import Polygons, Segmentation, tidy
+from tracker.formats.core.content import Polygons, Segmentation
+from tracker.formats.core.decimals import tidy
 from tracker.formats.core.fill import fill_outlines
 from tracker.formats.core.rle import Window, rle_to_window
 

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from tracker.formats.core.annotations import Annotations, Frames, Objects
-from tracker.formats.core.chunks import AnnotationParts, Summary, TrackRow
+from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.content import Summary, TrackRow
 
 __all__ = ["SelectedFrames"]
 

@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tracker.formats.core.annotations import Annotations, Collector, Segmentation
+from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.chunks import AnnotationParts
+from tracker.formats.core.collector import Collector
+from tracker.formats.core.content import Segmentation
 from tracker.formats.core.parsing import parse_json
 from tracker.formats.jsonl import segmentation_from_json, segmentation_to_json
 

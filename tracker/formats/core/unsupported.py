@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from tracker.formats.core.chunks import Capability
+from tracker.formats.core.content import Capability
 
 __all__ = ["warn_unsupported"]
 

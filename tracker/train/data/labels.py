@@ -14,8 +14,8 @@ from numpy import ndarray
 
 from tracker.errors import ConfigError, FormatError
 from tracker.evaluate.ground_truth import ObjectMask
-from tracker.formats.core.annotations import Polygons
 from tracker.formats.core.coco_content import Id, box_of, coco_categories, coco_id, coco_mask, entries, is_crowd
+from tracker.formats.core.content import Polygons
 from tracker.formats.core.image_names import find_image, relative_parts
 from tracker.formats.core.parsing import as_mapping, as_text, read_json
 from tracker.formats.core.rle import Rle, rle_to_window
