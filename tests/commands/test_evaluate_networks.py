@@ -13,8 +13,9 @@ from tracker.nets.checkpoint import save_detector
 from tracker.nets.classifier import Classifier, ClassifierConfig
 from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
+from tracker.nets.network_config import NetworkConfig
 from tracker.nets.saved import save_network
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.yolo import YoloNet
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
 

@@ -20,7 +20,8 @@ from tracker.explain.features import draw_maps, feature_maps
 from tracker.explain.layer_summary import summarise
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 from tracker.video import open_source
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))

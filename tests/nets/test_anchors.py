@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tracker.detect.decode import AnchorLayout, decode_anchors
 from tracker.nets.anchors import anchor_fit, decode, encode, find_anchors, flatten, lay_grid, ratio_matches
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 
 ANCHORS = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
 STRIDES = (8, 16, 32)

@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from tracker.errors import CheckpointError, SinkError
-from tracker.nets.checkpoint import load_detector, read_weights, save_detector, write_atomically
+from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.weight_files import read_weights, write_atomically
+from tracker.nets.yolo import YoloNet
 
 ANCHORS = (((10.0, 12.0),), ((30.0, 40.0),), ((90.0, 100.0),))
 CARD = ModelCard(
@@ -120,7 +122,8 @@ def test_a_network_that_the_disk_cannot_hold_is_one_line(tmp_path: Path) -> None
         import torch
         from tests.nets.test_checkpoint import CARD, small
         from tracker.errors import SinkError
-        from tracker.nets.checkpoint import save_detector, write_atomically
+        from tracker.nets.checkpoint import save_detector
+        from tracker.nets.weight_files import write_atomically
         folder = Path({str(tmp_path)!r})
         for write in (
             lambda: save_detector(folder / "a.safetensors", small(), CARD),

@@ -16,7 +16,8 @@ from tracker.detect.engines.torch import TorchDetector
 from tracker.nets.distances import DistanceHead
 from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 
 ANCHORS = (((10.0, 12.0), (20.0, 14.0)), ((30.0, 40.0), (50.0, 30.0)), ((90.0, 100.0), (120.0, 60.0)))
 CARD = ModelCard(("cat", "dog"), ANCHORS, coefficients=4, input_size=128, confidence=0.2, iou=0.5)

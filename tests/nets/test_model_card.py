@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from tests.nets.test_checkpoint import CARD, small
 from tracker.errors import CheckpointError
-from tracker.nets.checkpoint import load_detector, read_weights, save_detector
+from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
+from tracker.nets.weight_files import read_weights
 
 HERE = Path("model.onnx")
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tracker.errors import ConfigError
 from tracker.nets.layers import SpatialPyramid, fold_batch_norm
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 
 
 @settings(max_examples=4, deadline=None)

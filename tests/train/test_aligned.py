@@ -16,7 +16,8 @@ from tracker.nets.anchors import decode, lay_grid
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.distances import DistanceHead
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, RawMaps, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import RawMaps, YoloNet
 from tracker.train.aligned import align, aligned_loss
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data

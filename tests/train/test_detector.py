@@ -24,7 +24,8 @@ from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet, is_mask_part
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.train import detector as loop
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data

@@ -13,7 +13,8 @@ from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 from tracker.train.data.detection import load_data
 from tracker.train.initial_weights import start_network
 

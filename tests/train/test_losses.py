@@ -9,7 +9,8 @@ from torchvision.ops import complete_box_iou
 
 from tracker.nets.anchors import lay_grid
 from tracker.nets.masks import box_points, read_masks
-from tracker.nets.yolo import NetworkConfig, RawMaps, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import RawMaps, YoloNet
 from tracker.train.assign import assign, pair_iou
 from tracker.train.losses import LossConfig, TruthTensors, ciou, target_masks, yolo_loss
 

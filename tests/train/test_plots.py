@@ -12,7 +12,8 @@ from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.matching import match_finds
 from tracker.nets.checkpoint import save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import YoloNet
 from tracker.train import plots as pictures
 from tracker.train.data.augment import Truth
 from tracker.train.data.detection import MASK_SIZE, load_data

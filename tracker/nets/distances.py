@@ -12,7 +12,6 @@ k answers that start as copies. Mask coefficients come from separable convolutio
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float32
@@ -20,10 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracker.nets.layers import ConvNormAct, spatial_conv
+from tracker.nets.network_config import NetworkConfig
 from tracker.nets.split_stage import SplitStage, attention_bottleneck, csp_block, plain_bottleneck
-
-if TYPE_CHECKING:
-    from tracker.nets.yolo import NetworkConfig
 
 __all__ = ["BINS", "SURE", "DistanceHead", "FullPrototypes", "SplitNeck"]
 

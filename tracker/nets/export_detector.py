@@ -17,9 +17,9 @@ from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError
-from tracker.nets.checkpoint import write_atomically
 from tracker.nets.layers import Normalize, fold_batch_norm, store_half
 from tracker.nets.model_card import ModelCard
+from tracker.nets.weight_files import write_atomically
 from tracker.nets.yolo import YoloNet
 
 __all__ = ["Deployed", "clone", "export_onnx", "export_openvino", "export_torchscript"]

@@ -14,8 +14,8 @@ from jaxtyping import Float32, UInt8
 from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
-from tracker.nets.checkpoint import write_atomically
 from tracker.nets.reid import ReidNet
+from tracker.nets.weight_files import write_atomically
 
 __all__ = ["export_reid"]
 

@@ -19,7 +19,7 @@ import onnx
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from tracker.nets.checkpoint import write_atomically
+from tracker.nets.weight_files import write_atomically
 
 __all__ = ["quantize_onnx"]
 

@@ -25,9 +25,9 @@ from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.backbones import make_backbone
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from tracker.nets.backbones.start import initialize
-from tracker.nets.checkpoint import read_weights
 from tracker.nets.layers import Normalize
 from tracker.nets.saved import load_network
+from tracker.nets.weight_files import read_weights
 
 __all__ = ["BackboneEmbedder", "OSNet", "ReidConfig", "ReidNet", "load_reid", "make_reid"]
 

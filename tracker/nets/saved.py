@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import build_for, read_weights, write_atomically
+from tracker.nets.checkpoint import build_for
 from tracker.nets.model_card import parse_description
+from tracker.nets.weight_files import read_weights, write_atomically
 
 __all__ = ["load_network", "save_network"]
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from tracker.config.coco_classes import COCO_LABELS
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
-from tracker.nets.checkpoint import read_weights
 from tracker.nets.distances import DistanceHead
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.weight_files import read_weights
+from tracker.nets.yolo import YoloNet
 
 __all__ = ["copy_ultralytics", "is_ultralytics_weights", "open_ultralytics", "published_config"]
 

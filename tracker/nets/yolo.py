@@ -27,7 +27,6 @@ The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -39,44 +38,11 @@ from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
 from tracker.nets.distances import DistanceHead, FullPrototypes, SplitNeck
 from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
+from tracker.nets.network_config import NetworkConfig
 
-__all__ = ["NetworkConfig", "RawMaps", "YoloNet", "is_mask_part"]
+__all__ = ["RawMaps", "YoloNet", "is_mask_part"]
 
 STRIDES = (8, 16, 32)
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """All that is needed to build the network again."""
-
-    backbone: str = "cspdarknet_nano"
-    """Name in tracker.nets.backbones; must give maps at strides 8, 16 and 32."""
-    classes: int = 6
-    """Number of labels."""
-    anchors: int = 2
-    """Anchors per cell."""
-    coefficients: int = 24
-    """Prototype masks, and so mask coefficients per box."""
-    widths: tuple[int, int, int] = (64, 128, 256)
-    """Channels of the neck at strides 8, 16 and 32."""
-    neck: str = "cspnet"
-    """cspnet (YOLOX's), yolo11 or yolo26; the last two have the heads of nets.distances."""
-    head: str = "offsets"
-    """offsets (YOLOX's), distances (YOLO26's) or distribution (YOLO11's)."""
-    head_width: int = 64
-    """Channels inside the heads."""
-    mask_width: int = 32
-    """Channels inside the branch for mask coefficients, where it stands apart."""
-    prototypes: str = "light"
-    """light, or full (YOLO11's)."""
-    prototype_width: int = 48
-    """Channels inside the prototype branch."""
-    depth: int = 1
-    """Bottlenecks per stage of the neck."""
-    depthwise: bool = True
-    """Separable 3 x 3 convolutions in neck and heads."""
-    norm: bool = True
-    """Batch norm; without it convolutions carry biases, as in a file whose batch norm was folded."""
 
 
 class RawMaps(NamedTuple):

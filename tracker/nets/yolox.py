@@ -23,7 +23,8 @@ from tracker.config.coco_classes import COCO_LABELS
 from tracker.errors import CheckpointError
 from tracker.nets.anchors import Anchors
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import Head, NetworkConfig, YoloNet
+from tracker.nets.network_config import NetworkConfig
+from tracker.nets.yolo import Head, YoloNet
 
 __all__ = ["copy_yolox", "open_yolox", "published_size"]
 

@@ -16,9 +16,9 @@ from torch.nn import functional
 from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
-from tracker.nets.checkpoint import read_weights
 from tracker.nets.classifier import Classifier, ClassifierConfig, classify
 from tracker.nets.saved import save_network
+from tracker.nets.weight_files import read_weights
 from tracker.train.data.classification import AugmentImages, LabelledImages, augment_images, split
 from tracker.train.trainer import FitConfig, FitResult, fit
 

@@ -18,10 +18,12 @@ from torch import Tensor
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
-from tracker.nets.checkpoint import load_detector, read_weights
+from tracker.nets.checkpoint import load_detector
 from tracker.nets.model_card import ModelCard
+from tracker.nets.network_config import NetworkConfig
 from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
-from tracker.nets.yolo import NetworkConfig, YoloNet
+from tracker.nets.weight_files import read_weights
+from tracker.nets.yolo import YoloNet
 from tracker.nets.yolox import copy_yolox, published_size
 
 __all__ = ["InitialNetwork", "start_network"]

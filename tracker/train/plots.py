@@ -26,7 +26,7 @@ from numpy import ndarray
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.evaluate.matching import Matches, confuse, match_finds
 from tracker.geometry import Letterbox, iou
-from tracker.nets.checkpoint import write_atomically
+from tracker.nets.weight_files import write_atomically
 from tracker.overlay.palette import WHITE, Colour, colour_of
 from tracker.overlay.shapes import blend_mask, draw_box, draw_dashed_box, to_pixels
 from tracker.train.data.augment import Truth

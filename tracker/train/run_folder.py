@@ -18,8 +18,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tracker.errors import CheckpointError, ConfigError
-from tracker.nets.checkpoint import load_detector, load_tensors, save_detector, write_atomically
+from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
+from tracker.nets.weight_files import load_tensors, write_atomically
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 

@@ -24,7 +24,7 @@ from numpy import ndarray
 
 from tracker.evaluate.ground_truth import Sample
 from tracker.geometry import iou
-from tracker.nets.checkpoint import write_atomically
+from tracker.nets.weight_files import write_atomically
 from tracker.protocols import Detector
 from tracker.types import Detections
 

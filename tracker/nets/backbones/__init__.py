@@ -1,7 +1,7 @@
 """Networks that turn an image into feature maps: one file per paper, one line here each.
 
 A backbone has `channels` and `strides`, shallow to deep, and its `forward` gives one map per entry. Names are
-resolved lazily, so that asking for one network does not import the others. Imports: nets.layers.
+resolved lazily, so that asking for one network does not import the others. Imports: layers and weight_files of nets.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones.contract import Backbone
+from tracker.nets.weight_files import read_weights
 
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
 
@@ -79,8 +80,6 @@ def make_backbone(name: str, *, pretrained: Path | None = None, **options: Any) 
     else:
         raise ConfigError(f"backbone: unknown name {name!r}. Known: {', '.join(sorted(BACKBONES))}, and timm:NAME.")
     if pretrained is not None:
-        from tracker.nets.checkpoint import read_weights
-
         state, _ = read_weights(pretrained)
         backbone.load_published(state, where=str(pretrained))
     return backbone
