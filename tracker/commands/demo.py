@@ -1,4 +1,7 @@
-"""`demo`: make a clip from two real photographs, run the whole program on it, leave everything to look at."""
+"""`demo`: make a clip from two real photographs, run the whole program on it, leave everything to look at.
+
+With --datasets it writes digits and shapes drawn by itself, to train every kind of network on.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from typing import Any
 import cv2
 
 from tracker.commands import demo_clip
+from tracker.commands.demo_data import SHAPES, write_datasets
 from tracker.commands.options import add_settings_options, settings_from
 from tracker.commands.outputs import Tally, own_folder, table, write_settings
 from tracker.commands.track import Outputs, exit_code, open_sinks, track_source
-from tracker.errors import SinkError
+from tracker.errors import ConfigError, SinkError
 from tracker.factory import make_pipeline, make_runner
 from tracker.protocols import Sink
 from tracker.types import Detections, FrameResult, Tracks
@@ -29,6 +33,10 @@ def add_parsers(subparsers: Any) -> None:
     """Add `demo`."""
     parser = subparsers.add_parser("demo", help="see the whole program at work", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/demo"), metavar="DIR", help="where results go")
+    text = "write data sets drawn by the program there instead, for every kind of network: nothing is downloaded"
+    parser.add_argument("--datasets", type=Path, metavar="DIR", help=text)
+    text = "with --datasets: images to train on in each (default 400)"
+    parser.add_argument("--images", type=int, default=400, metavar="N", help=text)
     add_settings_options(parser)
     parser.set_defaults(run=_run)
 
@@ -42,6 +50,12 @@ def make_clip(path: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.datasets is not None:
+        if options.images < len(SHAPES):
+            raise ConfigError(f"--images {options.images}: must be {len(SHAPES)} or more, the number of classes")
+        ready = write_datasets(options.datasets, images=options.images)
+        sys.stdout.write("\n".join(str(path) for path in ready) + "\n")
+        return 0
     settings = settings_from(options, overlay__trails=True)
     folder = own_folder(options.folder)
     clip = folder / "clip.mp4"

@@ -17,7 +17,7 @@ from tracker.factory import Settings
 __all__ = ["EXAMPLES", "complete_help", "leaves"]
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
-    "demo": ("demo",),
+    "demo": ("demo", "demo --datasets runs/data"),
     "track": ("track street.mp4 --classes person car --save", "track rtsp://camera.local/stream --show"),
     "detect": ("detect photos/ --out found.json --draw drawn",),
     "watch": ("watch cameras.toml --listen 127.0.0.1:9464",),
