@@ -111,6 +111,7 @@ class JobDialog(QDialog):
     def _fill(self) -> None:
         if self._form is not None:
             self._holder.removeWidget(self._form)
+            self._form.hide()
             self._form.deleteLater()
         self._form = QWidget()
         form = QFormLayout(self._form)
@@ -174,6 +175,13 @@ class JobDialog(QDialog):
             self._command.setText("")
             return
         self._command.setText(f"sightline {shlex.join(arguments)}")
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """The command's lines never take the fields' room: the dialog grows instead."""
+        layout = self.layout()
+        if layout is not None:
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
 
 
 def _brief(kind: JobKind, answers: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
@@ -10,6 +10,7 @@ from gui.canvas.heat_layer import HeatLayer
 from gui.canvas.video_view import VideoView
 from gui.live.session import Session, SessionState
 from gui.qt.background import Background
+from gui.qt.elided_label import ElidedLabel
 from gui.qt.icons import icon
 
 __all__ = ["LiveTile"]
@@ -42,7 +43,7 @@ class LiveTile(QWidget):
         self.heat = HeatLayer(self.view, session.heat, background, self)
         self.view.explain = session.explain
         self._dot = _Dot()
-        self._name = _Elided()
+        self._name = ElidedLabel(Qt.TextElideMode.ElideMiddle)  # the end of a file's name stays
         self._name.setProperty("role", "heading")
         self._numbers = QLabel()
         self._numbers.setProperty("role", "quiet")
@@ -160,27 +161,6 @@ class LiveTile(QWidget):
     def _clicked(self, track_id: int) -> None:
         self.chosen.emit(self)
         self.view.select([track_id] if track_id else [])
-
-
-class _Elided(QLabel):
-    """A name that gives way where there is little room, but never goes."""
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """A few letters."""
-        metrics = self.fontMetrics()
-        return QSize(metrics.averageCharWidth() * 6, metrics.height())
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """All of it."""
-        metrics = self.fontMetrics()
-        return QSize(metrics.horizontalAdvance(self.text()) + 2, metrics.height())
-
-    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """As much as there is room for, the end of a file's name included."""
-        painter = QPainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
-        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), shown)
-        painter.end()
 
 
 class _Dot(QWidget):

@@ -45,13 +45,12 @@ QToolBar {{ border: 0; border-bottom: 1px solid {line}; spacing: 3px; padding: 3
 QStatusBar {{ border-top: 1px solid {line}; }}
 QStatusBar::item {{ border: 0; }}
 QDockWidget::title {{ padding: 6px 8px; background: {window}; font-weight: 600; }}
-QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ padding: 3px 6px; border: 1px solid {line}; border-radius: 4px;
-  background: {base}; min-height: 18px; }}
+QLineEdit {{ padding: 3px 6px; border: 1px solid {line}; border-radius: 4px; background: {base}; min-height: 18px; }}
 QComboBox QAbstractItemView {{ background: {base}; color: {text}; border: 1px solid {line}; outline: 0;
   selection-background-color: {highlight}; selection-color: white; }}
 QComboBox QAbstractItemView::item {{ min-height: 22px; padding: 2px 6px; }}
 QComboBox QAbstractItemView::item:selected {{ background: {highlight}; color: white; }}
-QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {accent}; }}
+QLineEdit:focus {{ border-color: {accent}; }}
 QLineEdit[invalid="true"] {{ border: 2px solid {wrong}; }}
 QLabel[role="wrong"] {{ color: {wrong}; }}
 QLabel[role="quiet"] {{ color: {quiet}; }}

@@ -12,18 +12,16 @@ from PyQt6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QWidget,
 )
 
+from gui.qt.elided_label import ElidedLabel
 from gui.recording.annotation import Annotation
 from gui.recording.player import Player
 from gui.recording.timeline_layout import clock
 
 __all__ = ["Transport"]
-
-LEAST_WORDS = 24
 
 
 class Transport(QWidget):
@@ -51,20 +49,17 @@ class Transport(QWidget):
         font = self._position.font()
         font.setBold(True)
         self._position.setFont(font)
-        self._length = QLabel()
+        self._length = ElidedLabel()
         self._length.setProperty("role", "quiet")
-        self._extra = QLabel()
+        self._extra = ElidedLabel()
         self._extra.setProperty("role", "quiet")
         layout.addSpacing(8)
         for label in (self._position, self._length, self._extra):
             layout.addWidget(label)
             layout.addSpacing(8)
         layout.addStretch(1)
-        self._words = QLabel()
+        self._words = ElidedLabel()
         self._words.setProperty("role", "quiet")
-        self._words.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        for label in (self._length, self._extra, self._words):
-            label.setMinimumWidth(LEAST_WORDS)  # words that grow never push the window wider
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMinimumWidth(24)
@@ -154,9 +149,10 @@ class Transport(QWidget):
         parts = [self.tr("Annotating")]
         if annotation.total:
             parts.append(f"{100 * annotation.done // annotation.total} %")
-        if annotation.rate:
-            parts.append(self.tr("{0} frames/s").format(f"{annotation.rate:.0f}"))
         left = annotation.seconds_left
         if left is not None:
             parts.append(self.tr("{0} left").format(clock(left)))
+        if annotation.rate:
+            rate = annotation.rate
+            parts.append(self.tr("{0} frames/s").format(f"{rate:.0f}" if rate >= 1 else f"{rate:.1g}"))
         return "  ".join(parts)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import pytest
+from PyQt6.QtWidgets import QLineEdit
 
 from gui.jobs.charts import choose_curves
 from gui.jobs.dialog import JobDialog
@@ -47,6 +48,19 @@ def test_a_job_runs_to_its_end_the_next_one_waits_and_a_wrong_one_says_why(app: 
     recording = window.recordings.recording
     assert recording is not None
     app.until(lambda: recording.finished)
+
+
+def test_a_long_command_makes_the_dialog_taller_and_its_fields_no_lower(app: App) -> None:
+    window = app.start()
+    dialog = JobDialog(window.jobs, window.preferences, window)
+    dialog.choose("Train a detector", {"--data": "a_folder_with_a_name/" * 30})
+    dialog.show()
+    app.until(dialog.isVisible)
+    fields = [field for field in dialog.findChildren(QLineEdit) if field.isVisibleTo(dialog)]
+    assert len(fields) > 5
+    for field in fields:
+        assert field.height() >= field.minimumSizeHint().height(), field.accessibleName()
+    assert dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width())
 
 
 def test_a_running_job_is_cancelled_and_the_window_ends_it_when_it_closes(app: App, clip: Path) -> None:
