@@ -385,6 +385,7 @@ class Window(QMainWindow):
         box.setText(self.tr("Close all the same?"))
         box.setInformativeText("\n".join(running))
         box.setStandardButtons(QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
         return box.exec() == QMessageBox.StandardButton.Close
 
     def _system_changed(self) -> None:

@@ -231,6 +231,7 @@ class ExportDialog(QDialog):
         box.setInformativeText("\n".join(map(str, there)))
         box.setStandardButtons(QMessageBox.StandardButton.Cancel)
         replace = box.addButton(self.tr("&Replace"), QMessageBox.ButtonRole.AcceptRole)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
         box.exec()
         return box.clickedButton() is replace
 

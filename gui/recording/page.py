@@ -497,4 +497,5 @@ class RecordingPage(QWidget):
         box.setText(self.tr("This recording holds corrections made by hand."))
         box.setInformativeText(self.tr("Annotating again loses them."))
         box.setStandardButtons(QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)  # a stray Enter loses nothing
         return box.exec() == QMessageBox.StandardButton.Discard

@@ -50,12 +50,22 @@ def list_networks(folders: Iterable[Path]) -> list[NetworkFacts]:
     for folder in folders:
         if folder.is_dir():
             paths = [path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file()]
-            found += [read_facts(path) for path in sorted(paths)]
+            found += [read_facts(path, name=_name_within(path, folder)) for path in sorted(paths)]
     return found
 
 
+def _name_within(path: Path, folder: Path) -> str:
+    """The file's name with the folder of its training: every training ends in a best.onnx and a best.safetensors."""
+    return "/".join(path.relative_to(folder).parts[-2:])
+
+
 def read_facts(
-    path: Path, *, model: str = "", embedded: bool = False, manifest: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    name: str = "",
+    model: str = "",
+    embedded: bool = False,
+    manifest: Mapping[str, Any] | None = None,
 ) -> NetworkFacts:
     """What a file says of itself; a file that says nothing has a name and a size."""
     known = dict(manifest or {})
@@ -71,7 +81,7 @@ def read_facts(
     labels = known.get("labels") or _value(metadata, "labels") or _names(_value(metadata, "names"))
     size = known.get("input_size") or _value(metadata, "input_size")
     return NetworkFacts(
-        name=path.stem,
+        name=name or path.stem,
         path=path,
         model=model or str(path),
         size_bytes=path.stat().st_size if path.exists() else 0,

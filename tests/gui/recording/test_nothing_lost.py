@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QMessageBox
 
 from gui.canvas.hit_testing import Shape
@@ -197,3 +199,21 @@ def test_a_recording_without_a_single_frame_names_no_file_that_is_not_there(tmp_
     recorder = Recorder("camera", OverlayConfig())
     recorder.start(tmp_path, annotated=True, raw=False)
     assert recorder.stop() == [path for path in tmp_path.iterdir() if path.suffix == ".mp4"] == []
+
+
+def test_enter_alone_never_loses_or_replaces_anything(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[QMessageBox] = []
+
+    def press_enter(box: QMessageBox) -> int:
+        asked.append(box)
+        box.show()
+        QTest.keyClick(box, Qt.Key.Key_Return)
+        return box.result()
+
+    monkeypatch.setattr(QMessageBox, "exec", press_enter)
+    window = app.start()
+    assert not window.recordings._may_overwrite()
+    assert len(asked) == 1
+    monkeypatch.setattr(type(window.jobs), "busy", True)
+    assert not window._may_close()
+    assert len(asked) == 2

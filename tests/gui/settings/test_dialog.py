@@ -218,6 +218,15 @@ def test_the_networks_page_lists_what_comes_with_the_program(app: App) -> None:
     assert window.networks.names == [network.name for network in list_networks([])]
 
 
+def test_trainings_that_all_end_in_a_best_network_are_told_apart(tmp_path: Path) -> None:
+    for name in ("cars/best.onnx", "cars/best.safetensors", "people/best.onnx", "one.onnx"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    names = [network.name for network in list_networks([tmp_path / "train"]) if not network.embedded]
+    assert names == ["cars/best.onnx", "cars/best.safetensors", "one.onnx", "people/best.onnx"]
+
+
 def _run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     known = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.run(
