@@ -27,7 +27,7 @@ from gui.live.events_panel import EventsPanel
 from gui.live.page import LivePage
 from gui.live.session import OpenSource
 from gui.live.settings_panel import LivePanel
-from gui.menus import add_menus, open_settings
+from gui.menus import add_menus
 from gui.qt.background import Background
 from gui.qt.commands import Commands
 from gui.qt.keyboard import reach_by_tab
@@ -38,8 +38,10 @@ from gui.recording.evidence_panel import EvidencePanel
 from gui.recording.page import RecordingPage
 from gui.recording.session import PlayedRecording
 from gui.rules.counts_panel import CountsPanel
+from gui.settings.dialog import open_settings
 from gui.settings.networks_page import NetworksPage
 from gui.start_page import StartPage
+from gui.window_commands import add_window_commands
 from tracker.errors import TrackerError
 from tracker.paths import typed_path
 from tracker.video import open_source
@@ -94,7 +96,12 @@ class Window(QMainWindow):
         self._add_pages()
         self.docks = Docks(self, preferences)
         self._add_docks()
-        add_menus(self)
+        add_window_commands(
+            self.commands, self, start=self.start, recordings=self.recordings, engine=self.engine,
+            choose_results=self.choose_results, reset_layout=self.reset_layout, new_job=self.new_job,
+            use_theme=self.use_theme, theme=preferences.text("theme", "system"),
+        )  # fmt: skip
+        add_menus(self, self.commands, self.docks, preferences)
         self._add_status()
         self._connect()
         self._default_state = self.saveState()
@@ -354,7 +361,7 @@ class Window(QMainWindow):
         self.recorded_counts.renamed.connect(self.recordings.view.rename_shape)
         self.counts.renamed.connect(self.live.rename_shape)
         self.networks.train.connect(lambda: self.new_job("Train a detector"))
-        self.panel.all_settings.connect(lambda: open_settings(self))
+        self.panel.all_settings.connect(lambda: open_settings(self.engine, self))
         self.panel.changed.connect(self._panel_changed)
         self.engine.changed.connect(self._engine_changed)
         hints = QGuiApplication.styleHints()

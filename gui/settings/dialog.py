@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from gui.engine.live_network import Engine
@@ -13,7 +14,7 @@ from tracker.commands.options import ABOUT_THE_RUN
 from tracker.config import read_settings, to_toml
 from tracker.errors import ConfigError
 
-__all__ = ["SettingsDialog"]
+__all__ = ["SettingsDialog", "open_settings"]
 
 
 class SettingsDialog(QDialog):
@@ -96,3 +97,13 @@ class SettingsDialog(QDialog):
         style = self._words.style()
         if style is not None:
             style.polish(self._words)
+
+
+def open_settings(engine: Engine, window: QWidget) -> None:
+    """Every setting in a window of its own, of which there is one."""
+    open_already = window.findChildren(SettingsDialog)
+    dialog = open_already[0] if open_already else SettingsDialog(engine, window)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.show()
+    dialog.raise_()
+    dialog.activateWindow()

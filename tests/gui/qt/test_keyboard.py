@@ -13,9 +13,8 @@ from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QL
 
 from gui.about import PARTS, About
 from gui.jobs.dialog import JobDialog
-from gui.menus import open_settings
 from gui.recording.export_dialog import ExportDialog
-from gui.settings.dialog import SettingsDialog
+from gui.settings.dialog import SettingsDialog, open_settings
 from gui.settings.shortcuts import ShortcutsEditor
 from gui.window import Window
 from tests.gui.conftest import App
@@ -149,7 +148,7 @@ def test_no_key_that_plays_can_close_a_source_by_accident(app: App) -> None:
 
 
 def open_dialogs(window: Window) -> Iterator[QWidget]:
-    open_settings(window)
+    open_settings(window.engine, window)
     yield window.findChildren(SettingsDialog)[0]
     window.recordings.export()
     yield window.recordings.findChildren(ExportDialog)[0]

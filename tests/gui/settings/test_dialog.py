@@ -22,9 +22,8 @@ from PyQt6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from gui.menus import open_settings
 from gui.qt.preferences import Preferences
-from gui.settings.dialog import SettingsDialog
+from gui.settings.dialog import SettingsDialog, open_settings
 from gui.settings.form import ConfigForm
 from gui.settings.networks import list_networks
 from gui.settings.shortcuts import ShortcutsEditor
@@ -147,8 +146,8 @@ def test_docks_and_theme_are_remembered_and_reset(app: App) -> None:
 
 def test_what_is_changed_beside_the_picture_shows_in_the_open_form_and_is_kept(app: App) -> None:
     window = app.start()
-    open_settings(window)
-    open_settings(window)
+    open_settings(window.engine, window)
+    open_settings(window.engine, window)
     (dialog,) = window.findChildren(SettingsDialog)
     window.panel._switches["trails"].setChecked(True)
     assert dialog.form.tree()["overlay"] == {"trails": True}
@@ -275,7 +274,7 @@ def test_the_settings_of_a_run_are_loaded_into_the_form(
     run = load_settings({"detector": {"imgsz": 448}, "overlay": {"trails": True}}, "test")
     write_settings(tmp_path, "track", "street.mp4", run)
     window = app.start()
-    open_settings(window)
+    open_settings(window.engine, window)
     (dialog,) = window.findChildren(SettingsDialog)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "args.yaml"), ""))
     (button,) = (each for each in dialog.findChildren(QPushButton) if each.text().startswith("&Load"))
