@@ -44,6 +44,7 @@ __all__ = [
     "make_pipeline",
     "make_runner",
     "reid_network",
+    "trainable_file",
     "usable_cores",
 ]
 
@@ -113,6 +114,12 @@ def _weights_folder() -> Path:
     packages = Path(__file__).parent
     installed, checkout = packages / "weights", packages.parent / "weights"
     return installed if installed.is_dir() else checkout
+
+
+def trainable_file(name: str) -> Path:
+    """The .safetensors of an embedded network, by its name; any other text is a path."""
+    networks = embedded_networks()
+    return check_embedded(networks[name].with_suffix(".safetensors")) if name in networks else typed_path(name)
 
 
 def check_embedded(path: Path) -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy import ndarray
 
 from tracker.commands import train_classifier as classifier_command
 from tracker.errors import ConfigError
+from tracker.factory import trainable_file
 from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import LabelledImages
@@ -141,3 +143,21 @@ def test_settings_that_cannot_work_are_refused_before_training(
     with pytest.raises(ConfigError, match=message):
         run(*usual, "--device", "cpu", *options)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_embedded_detector_starts_a_classifier_of_grey_images(tmp_path: Path) -> None:
+    lines: list[str] = []
+    config = ClassifierTraining(
+        network=ClassifierConfig(backbone="cspdarknet_nano"),
+        pretrained=trainable_file("sightline-nano"),
+        batch=32,
+        fit=FitConfig(epochs=1, learning_rate=1e-6, device="cpu"),
+    )
+    result = train_classifier(config, stripes(32, size=32), stripes(8, size=32), tmp_path, report=lines.append)
+    assert "tensors of the backbone cspdarknet_nano taken, batch norm folded in" in lines[0]
+    network, _ = load_classifier(result.best)
+    assert not network.config.norm
+
+    again = replace(config, pretrained=result.best)  # a classifier of ours starts the next one
+    train_classifier(again, stripes(32, size=32), stripes(8, size=32), tmp_path / "again", report=lines.append)
+    assert str(result.best) in lines[2]

@@ -10,6 +10,7 @@ import torch
 from tests.train.shapes import write_shapes
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
+from tracker.factory import trainable_file
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard
@@ -79,6 +80,21 @@ def test_a_fresh_network_takes_a_published_backbone_and_anchors_of_the_data(shap
     widths = np.array([width for level in card.anchors for width, _ in level])
     assert widths.min() > 100  # shapes of 0.36 to 0.44 of the image, at 416 pixels
     assert widths.max() < 210
+
+
+def test_a_fresh_network_takes_the_body_of_an_embedded_one(
+    shapes: DataSet, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level("INFO", "tracker")
+    path = trainable_file("sightline-nano")
+    network, card, _ = start_network(shapes, backbone="cspdarknet_nano", pretrained=str(path))
+    assert "tensors of the backbone cspdarknet_nano taken, batch norm folded in" in caplog.text
+    known, _ = load_detector(path)
+    theirs = known.backbone.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in network.backbone.state_dict().items())
+    save_detector(tmp_path / "again.safetensors", network, card)  # and is built again from what it says of itself
+    again, _ = load_detector(tmp_path / "again.safetensors")
+    assert again.config == network.config
 
 
 def test_a_published_backbone_beside_whole_weights_is_refused(shapes: DataSet, known: tuple[Path, YoloNet]) -> None:

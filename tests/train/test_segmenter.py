@@ -10,10 +10,18 @@ import torch
 
 from tracker.commands import train_segmentation as segmentation_command
 from tracker.errors import ConfigError
-from tracker.nets.segmenter import SegmentationConfig, load_segmentation
+from tracker.factory import trainable_file
+from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
 from tracker.segment import PixelLabeller
 from tracker.train.data.segmentation import IGNORED, PixelLabels, load_pixel_labels
-from tracker.train.segmenter import SegmentationTraining, class_weights, score_segmentation, train_segmentation
+from tracker.train.segmenter import (
+    SegmentationTraining,
+    class_weights,
+    one_in,
+    overlap_loss,
+    score_segmentation,
+    train_segmentation,
+)
 from tracker.train.trainer import FitConfig
 
 
@@ -98,11 +106,60 @@ def test_rare_classes_weigh_more_absent_ones_nothing_and_the_mean_is_one() -> No
     np.testing.assert_allclose(class_weights(data, 2, 0.0), [1, 1], rtol=1e-6)
 
 
-def test_a_u_net_refuses_a_published_backbone() -> None:
-    with pytest.raises(ConfigError, match="a U-Net has no published backbone"):
+def test_a_u_net_takes_a_detectors_body_and_reports_it(tmp_path: Path) -> None:
+    lines: list[str] = []
+    config = SegmentationTraining(
+        network=SegmentationConfig("unet", backbone="yolo26_nano", width=8),
+        pretrained=trainable_file("sightline-small"),
+        overlap=0.5,
+        crop=32,
+        fit=FitConfig(epochs=1, learning_rate=1e-6, device="cpu"),
+    )
+    result = train_segmentation(config, ("a", "b", "c"), shapes(4), shapes(2), tmp_path, report=lines.append)
+    assert "80 tensors of the backbone yolo26_nano taken, batch norm folded in" in lines[0]
+    network, description = load_segmentation(result.best)
+    assert not network.config.norm
+    assert network(torch.zeros(1, 3, 50, 70)).shape == (1, 3, 50, 70)
+    assert set(result.measures) == {"score", "mean_iou", "class_accuracy", "pixel_accuracy"}
+    assert description["network"]["backbone"] == "yolo26_nano"
+
+
+def test_a_u_net_without_a_backbone_refuses_weights_for_one() -> None:
+    with pytest.raises(ConfigError, match="this U-Net has no backbone to fill; name one by --backbone"):
         train_segmentation(
-            SegmentationTraining(pretrained=Path("x.pth")), "ab", shapes(1), None, Path("x"), report=lambda _: None
+            SegmentationTraining(pretrained=trainable_file("sightline-nano")),
+            "ab",
+            shapes(1),
+            None,
+            Path("x"),
+            report=lambda _: None,
         )
+
+
+def test_an_fcn_without_a_backbone_and_a_u_net_on_unfit_maps_are_refused() -> None:
+    with pytest.raises(ConfigError, match="an FCN needs one"):
+        SegmentationNet(SegmentationConfig("fcn"))
+    with pytest.raises(ConfigError, match="a U-Net needs a backbone with maps at strides 4, 8"):
+        SegmentationNet(SegmentationConfig("unet", backbone="lenet5"))
+
+
+def test_valid_convolutions_are_trained_on_the_centre_of_the_labels(tmp_path: Path) -> None:
+    data = shapes(4, size=76)
+    config = SegmentationTraining(
+        network=SegmentationConfig("unet", width=4, depth=2, padded=False), fit=FitConfig(epochs=1, device="cpu")
+    )
+    result = train_segmentation(config, ("a", "b", "c"), data, data, tmp_path, report=lambda _: None)
+    assert result.measures["mean_iou"] > 0
+    network, _ = load_segmentation(result.best)
+    assert network(torch.zeros(1, 3, 76, 76)).shape[2:] == (36, 36)
+
+
+def test_the_overlap_loss_is_one_minus_the_iou_of_certain_answers() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, IGNORED]]])
+    told = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 0]]])
+    logits = 100 * torch.nn.functional.one_hot(told, 3).permute(0, 3, 1, 2).float()
+    expected = 1 - (4 / 5 + 2 / 3) / 2  # class 2 does not occur, the ignored pixel counts for nobody
+    assert float(overlap_loss(logits, labels)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_command_trains_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,3 +188,22 @@ def test_the_command_trains_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_wrong_image_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--image-size"):
         segmentation_command.image_size(text)
+
+
+def test_a_network_learns_by_scores_of_its_own_stride_at_every_phase_of_the_labels() -> None:
+    network = SegmentationNet(SegmentationConfig("unet", classes=3, backbone="yolo26_nano", width=8)).eval()
+    images = torch.rand(1, 3, 45, 71)
+    with torch.inference_mode():
+        own, whole = network.own_scores(images), network(images)
+    assert (network.finest, own.shape, whole.shape) == (2, (1, 3, 22, 35), (1, 3, 45, 71))
+    torch.testing.assert_close(whole[..., 10, 10], (own[..., 4:6, 4:6] * _bilinear(0.25, 0.75)).sum(dim=(2, 3)))
+    labels = torch.arange(45 * 71).view(1, 45, 71)
+    found = torch.cat([one_in(labels, 2) for _ in range(60)])
+    assert found.shape == (60, 22, 35)
+    assert set(found[:, 0, 0].tolist()) == {0, 1, 71, 72}
+    assert (found[:, 1, 1] - found[:, 0, 0] == 144).all()
+
+
+def _bilinear(near: float, far: float) -> torch.Tensor:
+    weights = torch.tensor([near, far])
+    return torch.outer(weights, weights)

@@ -10,6 +10,7 @@ from typing import Any
 from tracker.commands.train_options import add_fit_options, fit_config
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
+from tracker.factory import trainable_file
 from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import AugmentImages, load_labelled_images
@@ -37,8 +38,8 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--backbone", default="resnet18", metavar="NAME", help="lenet5, resnet18, ..., timm:NAME")
     parser.add_argument("--head", choices=("paper", "pooled"), default="paper", help="dense layers (default paper)")
     parser.add_argument("--dropout", type=float, default=0.0, help="before the last dense layer (default 0)")
-    text = "weights of torchvision or timm to start from (.pth or .safetensors)"
-    parser.add_argument("--pretrained", type=Path, metavar="FILE", help=text)
+    text = "start of the backbone: sightline-nano or another network of ours, or torchvision's or timm's weights"
+    parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "side in pixels (default: the .npz's own, 224 for folders)"
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help=text)
     text = "how training images are varied (default: digits for grey images, photos for colour)"

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
+from tracker.factory import trainable_file
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
 from tracker.train.run_folder import tell_if_interrupted
@@ -89,6 +90,9 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
         value = getattr(options, field.name, None)
         if value is not None:
             tree[field.name] = value
+    for name in ("start", "pretrained"):
+        if tree.get(name):
+            tree[name] = str(trainable_file(str(tree[name])))
     for text in options.set:
         path, value = parse_assignment(text)
         assign(tree, path, value)

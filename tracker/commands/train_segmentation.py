@@ -9,6 +9,7 @@ from typing import Any
 
 from tracker.commands.train_options import add_fit_options, fit_config
 from tracker.errors import ConfigError
+from tracker.factory import trainable_file
 from tracker.nets.segmenter import SegmentationConfig, load_segmentation
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import load_pixel_labels
@@ -31,17 +32,21 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--architecture", choices=("unet", "fcn"), default="unet", help="(default unet)")
     text = "U-Net: channels of the first level (default 32; the paper: 64)"
     parser.add_argument("--width", type=int, default=32, metavar="N", help=text)
-    text = "FCN: vgg16, resnet18, ... (default resnet18)"
-    parser.add_argument("--backbone", default="resnet18", metavar="NAME", help=text)
+    text = "vgg16, resnet18, yolo26_nano, ...; a U-Net without one is the paper's (default of an FCN: resnet18)"
+    parser.add_argument("--backbone", metavar="NAME", help=text)
     text = "FCN-8s, 16s or 32s (default 8)"
     parser.add_argument("--finest", type=int, choices=(8, 16, 32), default=8, help=text)
     text = "FCN: channels of the two wide layers (default 0, none; the paper: 4096 on vgg16)"
     parser.add_argument("--hidden", type=int, default=0, metavar="N", help=text)
-    text = "FCN: weights of torchvision or timm for the backbone (.pth or .safetensors)"
-    parser.add_argument("--pretrained", type=Path, metavar="FILE", help=text)
+    text = "start of the backbone: sightline-small or another network of ours, or torchvision's or timm's weights"
+    parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "images are scaled to this (default 480x360)"
     parser.add_argument("--image-size", type=image_size, default=(360, 480), metavar="WxH", help=text)
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="images per step (default 8)")
+    text = "side of the squares cut out of training images (default 0, none)"
+    parser.add_argument("--crop", type=int, default=0, metavar="PIXELS", help=text)
+    text = "weight of 1 - IoU beside the cross-entropy (default 0)"
+    parser.add_argument("--overlap", type=float, default=0.0, metavar="WEIGHT", help=text)
     text = "0 counts pixels, 1 makes every class weigh the same (default 0.5)"
     parser.add_argument("--balance", type=float, default=0.5, metavar="POWER", help=text)
     add_fit_options(parser, FitConfig(epochs=100, learning_rate=2e-3), out="runs/segmentation")
@@ -56,14 +61,16 @@ def _run(options: argparse.Namespace) -> int:
         network=SegmentationConfig(
             architecture=options.architecture,
             width=options.width,
-            backbone=options.backbone,
+            backbone=options.backbone or ("resnet18" if options.architecture == "fcn" else ""),
             finest=options.finest,
             hidden=options.hidden,
         ),
         pretrained=options.pretrained,
         batch=options.batch,
+        crop=options.crop,
         balance=options.balance,
-        augment=AugmentImages(rotate=5.0, scale=0.3, shift=0.15, flip=True, colour=0.2),
+        overlap=options.overlap,
+        augment=AugmentImages(rotate=5.0, scale=0.4, shift=0.15, flip=True, colour=0.2),
         fit=fit_config(options),
     )
     skipped = len(train.skipped) + len(val.skipped)

@@ -38,6 +38,8 @@ class ClassifierConfig:
     """Share of the head's inputs dropped while training."""
     in_channels: int = 3
     """1 for grey images, 3 for RGB."""
+    norm: bool = True
+    """Batch norm in the backbone, where it has any; without it its convolutions carry biases."""
 
 
 class PooledHead(nn.Module):
@@ -61,7 +63,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone: Backbone = make_backbone(config.backbone, in_channels=config.in_channels)
+        self.backbone: Backbone = make_backbone(config.backbone, in_channels=config.in_channels, norm=config.norm)
         self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=config.in_channels)
         paper = self.backbone.paper_head(config.classes, dropout=config.dropout) if config.head == "paper" else None
         if paper is None:

@@ -11,12 +11,13 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError
-from tracker.nets.backbones import make_backbone
+from tracker.nets.backbones import Backbone, make_backbone
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from tracker.nets.fcn import FCN
 from tracker.nets.layers import Normalize
 from tracker.nets.saved import load_network
 from tracker.nets.unet import UNet
+from tracker.nets.unet_backbone import BackboneUNet
 
 __all__ = ["SegmentationConfig", "SegmentationNet", "load_segmentation"]
 
@@ -32,9 +33,16 @@ class SegmentationConfig:
     width: int = 32
     """U-Net: channels of the first level; the paper has 64."""
     depth: int = 4
-    """U-Net: halvings."""
-    backbone: str = "resnet18"
-    """FCN: name in tracker.nets.backbones, with maps at strides 8, 16 and 32."""
+    """U-Net without a backbone: halvings."""
+    padded: bool = True
+    """U-Net without a backbone: convolutions that keep the size; without, the paper's valid ones, whose output is
+    smaller than the image by a border."""
+    backbone: str = ""
+    """Name in tracker.nets.backbones: of an FCN with maps at strides 8, 16 and 32, of a U-Net at 4, 8, ... as its
+    contracting path; none gives the paper's U-Net."""
+    norm: bool = True
+    """Batch norm, in the U-Net and in the backbone; without it the backbone's convolutions carry biases, as in a file
+    whose batch norm was folded."""
     finest: Literal[8, 16, 32] = 8
     """FCN: stride of the finest scores, FCN-8s, 16s or 32s."""
     hidden: int = 0
@@ -46,33 +54,50 @@ class SegmentationConfig:
 class SegmentationNet(nn.Module):
     """RGB in 0..1 in, one logit per class and pixel out."""
 
-    def __init__(self, config: SegmentationConfig, *, pretrained: Path | None = None) -> None:
+    def __init__(self, config: SegmentationConfig) -> None:
         super().__init__()
         self.config = config
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
-        if config.architecture == "unet":
-            if pretrained is not None:
-                raise ConfigError("--pretrained: a U-Net has no published backbone; take --architecture fcn")
-            self.network: nn.Module = UNet(config.classes, width=config.width, depth=config.depth)
-        elif config.architecture == "fcn":
-            backbone = make_backbone(config.backbone, pretrained=pretrained)
-            mean, std = backbone.mean, backbone.std  # type: ignore[assignment]
+        mean: tuple[float, ...] = IMAGENET_MEAN
+        std: tuple[float, ...] = IMAGENET_STD
+        backbone = make_backbone(config.backbone, norm=config.norm) if config.backbone else None
+        if backbone is not None:
+            mean, std = backbone.mean, backbone.std
+        self.network: nn.Module
+        if config.architecture == "unet" and backbone is None:
+            options = {"batch_norm": config.norm, "padded": config.padded}
+            self.network = UNet(config.classes, width=config.width, depth=config.depth, **options)
+        elif config.architecture == "unet" and backbone is not None:
+            self.network = BackboneUNet(backbone, config.classes, width=config.width)
+        elif config.architecture == "fcn" and backbone is not None:
             self.network = FCN(
                 backbone, config.classes, finest=config.finest, hidden=config.hidden, dropout=config.dropout
             )
+        elif config.architecture == "fcn":
+            raise ConfigError("backbone: an FCN needs one, such as resnet18 or vgg16")
         else:
             raise ConfigError(f"architecture: expected unet or fcn, found {config.architecture!r}")
         self.normalize = Normalize(mean, std, channels=3)
 
     @property
-    def backbone(self) -> nn.Module | None:
-        """The part that --freeze keeps still; None for a U-Net."""
+    def backbone(self) -> Backbone | None:
+        """The part that --freeze keeps still; None for the paper's U-Net."""
         found = getattr(self.network, "backbone", None)
-        return found if isinstance(found, nn.Module) else None
+        return found if isinstance(found, Backbone) else None
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k h w"]:
         logits: Tensor = self.network(self.normalize(images))
         return logits
+
+    @property
+    def finest(self) -> int:
+        """Stride of the scores that are learned; what is finer is interpolated."""
+        return int(getattr(self.network, "finest", 1))
+
+    def own_scores(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k i j"]:
+        """The logits at stride `finest`, to learn by at a fraction of the time."""
+        if isinstance(self.network, BackboneUNet):
+            return self.network.own_scores(self.normalize(images))
+        return self(images)  # type: ignore[no-any-return]
 
 
 def load_segmentation(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
@@ -81,7 +106,10 @@ def load_segmentation(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
 
 
 def _build(description: Mapping[str, Any]) -> SegmentationNet:
-    config = SegmentationConfig(**description["network"])
+    values = dict(description["network"])
+    if "norm" not in values and values.get("architecture") == "unet":
+        values["backbone"] = ""  # files made before a U-Net could have one name a backbone that it does not use
+    config = SegmentationConfig(**values)
     if config.classes != len(description["labels"]):
         raise ConfigError(f"head has {config.classes} classes, labels list {len(description['labels'])}")
     return SegmentationNet(config)

@@ -18,7 +18,7 @@ from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.nets.classifier import Classifier, ClassifierConfig, classify
 from tracker.nets.saved import save_network
-from tracker.nets.weight_files import read_weights
+from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages, LabelledImages, augment_images, split
 from tracker.train.trainer import FitConfig, FitResult, fit
 
@@ -32,7 +32,8 @@ class ClassifierTraining:
     network: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Which network; its classes and channels come from the data."""
     pretrained: Path | None = None
-    """Published weights of the backbone (torchvision's or timm's), head included where it fits."""
+    """Weights of the backbone: any network of ours that holds it, or a published one (torchvision's or timm's; its head
+    is taken too where it fits)."""
     batch: int = 128
     """Images per step."""
     label_smoothing: float = 0.0
@@ -108,11 +109,16 @@ def train_classifier(
     if val is not None and val.names != train.names:
         raise ConfigError(f"validation data has classes {', '.join(val.names)}, training data {', '.join(train.names)}")
     torch.manual_seed(config.fit.seed)
-    network = Classifier(replace(config.network, classes=len(train.names), in_channels=train.images.shape[1]))
+    start = None if config.pretrained is None else read_backbone(config.pretrained)
+    norm = config.network.norm and not (start is not None and start.folded)
+    network = Classifier(
+        replace(config.network, classes=len(train.names), in_channels=train.images.shape[1], norm=norm)
+    )
     _check_size(network, train)
-    if config.pretrained is not None:
-        state, _ = read_weights(config.pretrained)
-        network.load_published(state, where=str(config.pretrained))
+    if start is not None and start.name:
+        report(fill_backbone(network.backbone, start, name=config.network.backbone))
+    elif start is not None:
+        network.load_published(start.state, where=start.where)
     return fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)
 
 

@@ -40,7 +40,7 @@ class TrainConfig:
     backbone: str = "cspdarknet_nano"
     """Backbone of a fresh network."""
     pretrained: str = ""
-    """Published weights (torchvision's or timm's) for the backbone of a fresh network."""
+    """Weights for the backbone of a fresh network: any network of ours that holds it, or torchvision's or timm's."""
     epochs: int = 50
     """Times every image is used."""
     max_minutes: float = 0.0

@@ -21,8 +21,8 @@ from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import load_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
+from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
-from tracker.nets.weight_files import read_weights
 from tracker.nets.yolo import YoloNet
 from tracker.nets.yolox import copy_yolox, published_size
 
@@ -78,9 +78,11 @@ def start_network(
             fresh = [f"heads.{level}.{answers}" for level in range(len(network.strides))]
             return InitialNetwork(network, _card(train, network, card.anchors, input_size), fresh)
         return InitialNetwork(network, replace(card, input_size=input_size), [])
-    network = YoloNet(NetworkConfig(backbone=backbone, classes=len(train.labels)))
-    if pretrained:
-        network.backbone.load_published(read_weights(Path(pretrained))[0], where=pretrained)
+    source = read_backbone(Path(pretrained)) if pretrained else None
+    backbone_norm = source is None or not source.folded
+    network = YoloNet(NetworkConfig(backbone=backbone, classes=len(train.labels), backbone_norm=backbone_norm))
+    if source is not None:
+        log.info("%s", fill_backbone(network.backbone, source, name=backbone))
     return InitialNetwork(
         network, _card(train, network, fit_anchors(train, input_size, len(network.strides)), input_size), []
     )

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracker.detect.engines.torch import find_device
+from tracker.errors import ConfigError
 from tracker.evaluate.pixel_accuracy import SegmentationScore
 from tracker.nets.saved import save_network
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
+from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import IGNORED, PixelLabels, augment_pixels
 from tracker.train.trainer import FitConfig, FitResult, fit
@@ -33,11 +35,15 @@ class SegmentationTraining:
     network: SegmentationConfig = field(default_factory=SegmentationConfig)
     """Which network; its classes come from the labels."""
     pretrained: Path | None = None
-    """Published weights of an FCN's backbone (torchvision's or timm's)."""
+    """Weights of the backbone: any network of ours that holds it, or a published one (torchvision's or timm's)."""
     batch: int = 8
     """Images per step."""
+    crop: int = 0
+    """Side of the squares cut out of training images; 0 trains on whole ones."""
     balance: float = 0.5
-    """Weight of a class is its share of the pixels to the power of minus this: 0 counts pixels, 1 counts classes."""
+    """Weight of a class is its fraction of the pixels to the power of minus this: 0 counts pixels, 1 counts classes."""
+    overlap: float = 0.0
+    """Weight of 1 - IoU of the probabilities, averaged over a batch's classes, beside the cross-entropy."""
     augment: AugmentImages = field(default_factory=AugmentImages)
     """How training images are moved and changed."""
     fit: FitConfig = field(default_factory=FitConfig)
@@ -63,17 +69,24 @@ class _SegmentationTask:
         generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         for rows in order.tensor_split(self.steps):
-            yield _Batch(*augment_pixels(self.images[rows], self.labels[rows], self.config.augment, generator))
+            augment, crop = self.config.augment, self.config.crop
+            yield _Batch(*augment_pixels(self.images[rows], self.labels[rows], augment, generator, crop=crop))
 
     def losses(self, network: nn.Module, batch: _Batch) -> Mapping[str, Tensor]:
-        logits = network(batch.images).float()
-        return {"cross_entropy": functional.cross_entropy(logits, batch.labels, self.weights, ignore_index=IGNORED)}
+        assert isinstance(network, SegmentationNet)
+        logits = network.own_scores(batch.images).float()
+        labels = one_in(batch.labels, network.finest) if network.finest > 1 else crop_to(batch.labels, logits)
+        losses = {"cross_entropy": functional.cross_entropy(logits, labels, self.weights, ignore_index=IGNORED)}
+        if self.config.overlap:
+            losses["overlap"] = self.config.overlap * overlap_loss(logits, labels)
+        return losses
 
     def measure(self, network: nn.Module) -> Mapping[str, float]:
         if self.val is None:
             return {}
         score = score_segmentation(network, self.val, classes=len(self.names), batch=self.config.batch)
-        return {"score": score.mean_iou, "mean_iou": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
+        figures = {"mean_iou": score.mean_iou, "class_accuracy": score.mean_accuracy}
+        return {"score": score.mean_iou, **figures, "pixel_accuracy": score.pixel_accuracy}
 
     def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
         assert isinstance(network, SegmentationNet)
@@ -98,7 +111,14 @@ def train_segmentation(
 ) -> FitResult:
     """Train on `train`, choose the epoch with the best mean IoU on `val` (else the last), leave the files in `out`."""
     torch.manual_seed(config.fit.seed)
-    network = SegmentationNet(replace(config.network, classes=len(labels)), pretrained=config.pretrained)
+    start = None if config.pretrained is None else read_backbone(config.pretrained)
+    folded = start is not None and start.folded
+    network = SegmentationNet(replace(config.network, classes=len(labels), norm=config.network.norm and not folded))
+    if start is not None:
+        if network.backbone is None:
+            raise ConfigError(f"--pretrained {start.where}: this U-Net has no backbone to fill; name one by --backbone")
+        report(fill_backbone(network.backbone, start, name=config.network.backbone))
+    network = network.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
     return fit(network, _SegmentationTask(config, labels, train, val), config.fit, out, report=report)
 
 
@@ -110,9 +130,38 @@ def score_segmentation(network: nn.Module, data: PixelLabels, *, classes: int, b
     for start in range(0, len(data), batch):
         images = torch.from_numpy(data.images[start : start + batch]).to(device).float() / 255
         told = network(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        for each, ground_truth in zip(told, data.labels[start : start + batch], strict=True):
-            score.add(each, ground_truth)
+        ground_truth = crop_to(torch.from_numpy(data.labels[start : start + batch]), told).numpy()
+        for each, truth in zip(told, ground_truth, strict=True):
+            score.add(each, truth)
     return score
+
+
+def overlap_loss(logits: Float32[Tensor, "b k h w"], labels: Int64[Tensor, "b h w"]) -> Float32[Tensor, ""]:
+    """1 - IoU of the probabilities with the labels, averaged over the classes that occur in the batch.
+
+    Source: Rahman and Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", 2016.
+    """
+    known = (labels != IGNORED)[:, None]
+    probabilities = logits.softmax(dim=1) * known
+    right = functional.one_hot(labels.where(known[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * known
+    shared = (probabilities * right).sum(dim=(0, 2, 3))
+    true = right.sum(dim=(0, 2, 3))
+    union = probabilities.sum(dim=(0, 2, 3)) + true - shared
+    return 1 - (shared / union.clamp(min=1))[true > 0].mean()
+
+
+def crop_to(labels: Int64[Tensor, "b h w"], logits: Tensor) -> Int64[Tensor, "b i j"]:
+    """The centre of the labels that a network with valid convolutions answers for."""
+    (height, width), (tall, wide) = labels.shape[1:], logits.shape[-2:]
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return labels[:, top : top + tall, left : left + wide]
+
+
+def one_in(labels: Int64[Tensor, "b h w"], stride: int) -> Int64[Tensor, "b i j"]:
+    """The labels of every `stride`-th row and column, beginning at a random one so that none is favoured."""
+    top, left = torch.randint(stride, (2,)).tolist()
+    tall, wide = (side // stride for side in labels.shape[1:])
+    return labels[:, top::stride, left::stride][:, :tall, :wide].contiguous()
 
 
 def class_weights(data: PixelLabels, classes: int, balance: float) -> Float32[ndarray, " k"]:

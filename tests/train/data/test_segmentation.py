@@ -76,3 +76,26 @@ def test_labels_move_with_their_image() -> None:
     unmoved, same = augment_pixels(images, labels, AugmentImages(), torch.Generator().manual_seed(3))
     assert torch.equal(same, labels.long())
     torch.testing.assert_close(unmoved, images.float() / 255)
+
+
+def test_elastic_deformation_bends_image_and_labels_alike_and_smoothly() -> None:
+    ramp = torch.linspace(0, 255, 60).round().to(torch.uint8).expand(4, 40, 60).contiguous()
+    images = ramp[:, None].expand(-1, 3, -1, -1).contiguous()
+    config = AugmentImages(elastic=4.0)
+    moved, targets = augment_pixels(images, ramp, config, torch.Generator().manual_seed(1))
+    known = targets != IGNORED
+    assert (255 * moved[:, 0] - targets)[known].abs().max() <= 4  # a step of the ramp: nearest against bilinear
+    assert (255 * moved[:, 0] - ramp)[known].abs().mean() > 2  # it did move
+    steps = (255 * moved[:, 0]).diff(dim=2)
+    assert steps.abs().max() < 14  # no tears: 4.3 a column before
+
+
+def test_crops_are_cut_out_of_image_and_labels_at_the_same_places() -> None:
+    labels = torch.arange(40 * 60).view(1, 40, 60).remainder(199).to(torch.uint8).expand(5, -1, -1).contiguous()
+    images = labels[:, None].expand(-1, 3, -1, -1).contiguous()
+    moved, targets = augment_pixels(images, labels, AugmentImages(), torch.Generator().manual_seed(1), crop=24)
+    assert moved.shape == (5, 3, 24, 24)
+    torch.testing.assert_close((255 * moved[:, 0]).round().long(), targets)
+    assert len(set(targets[:, 0, 0].tolist())) > 1
+    whole, _ = augment_pixels(images, labels, AugmentImages(), torch.Generator().manual_seed(1), crop=50)
+    assert whole.shape == (5, 3, 40, 50)

@@ -10,8 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from tracker.errors import ConfigError
 from tracker.nets.backbones.contract import Backbone
+from tracker.nets.layers import fold_batch_norm
 from tracker.nets.weight_files import read_weights
 
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
@@ -62,12 +65,15 @@ BACKBONES: dict[str, str] = {
 TIMM = "timm:"
 
 
-def make_backbone(name: str, *, pretrained: Path | None = None, **options: Any) -> Backbone:
+def make_backbone(name: str, *, pretrained: Path | None = None, norm: bool = True, **options: Any) -> Backbone:
     """The backbone of that name; `options` such as `in_channels` go to its constructor.
+
+    Without `norm` its convolutions carry biases in place of batch norm, whatever network it is.
 
     A name such as `timm:efficientnet_b0` takes any network of the timm library. `pretrained` is a state dict
     (.safetensors, or .pth read without unpickling code) in torchvision's or timm's naming; without it the weights
-    are fresh. Raises ConfigError for an unknown name and CheckpointError for weights that do not fit.
+    are fresh. Raises ConfigError for an unknown name or one that needs its batch norm, CheckpointError for weights
+    that do not fit.
     """
     backbone: Backbone
     if name.startswith(TIMM):
@@ -79,6 +85,10 @@ def make_backbone(name: str, *, pretrained: Path | None = None, **options: Any) 
         backbone = getattr(import_module(f"{__name__}.{file}"), constructor)(**options)
     else:
         raise ConfigError(f"backbone: unknown name {name!r}. Known: {', '.join(sorted(BACKBONES))}, and timm:NAME.")
+    if not norm:
+        fold_batch_norm(backbone)
+        if any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
+            raise ConfigError(f"backbone {name}: its batch norm cannot be left out. Take another, such as resnet18.")
     if pretrained is not None:
         state, _ = read_weights(pretrained)
         backbone.load_published(state, where=str(pretrained))

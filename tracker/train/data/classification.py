@@ -68,6 +68,8 @@ class AugmentImages:
     """Mirror every second image."""
     colour: float = 0.0
     """0.2 changes brightness and contrast by up to a fifth."""
+    elastic: float = 0.0
+    """Pixels that the corners of a coarse 3 x 3 grid are moved by (standard deviation; U-Net's paper: 10)."""
     coarse: float = 1.0
     """0.4 takes every second image down to as little as that share of its resolution, as if seen from afar."""
 
@@ -134,7 +136,7 @@ def random_grid(
     angle, zoom = torch.deg2rad(_draw(config.rotate, count, generator)), 1 + _draw(config.scale, count, generator)
     shift_x, shift_y = _draw(2 * config.shift, count, generator), _draw(2 * config.shift, count, generator)
     mirrored = torch.rand(count, generator=generator) < 0.5
-    if not (config.rotate or config.scale or config.shift or config.flip):
+    if not (config.rotate or config.scale or config.shift or config.flip or config.elastic):
         return None
     mirror = 1 - 2 * mirrored.float() if config.flip else torch.ones(count)
     height, width = size
@@ -143,7 +145,16 @@ def random_grid(
         torch.stack((mirror * cosine, -sine * aspect, shift_x), dim=1),
         torch.stack((mirror * sine / aspect, cosine, shift_y), dim=1),
     )
-    return functional.affine_grid(torch.stack(rows, dim=1), [count, 1, height, width], align_corners=False)
+    grid = functional.affine_grid(torch.stack(rows, dim=1), [count, 1, height, width], align_corners=False)
+    return grid + _elastic(config.elastic, count, size, generator) if config.elastic else grid
+
+
+def _elastic(std: float, count: int, size: Sequence[int], generator: torch.Generator) -> Float32[Tensor, "b h w 2"]:
+    """Smooth random displacements: normal ones of a 3 x 3 grid, bicubic between (Ronneberger et al., 2015, 3.1)."""
+    height, width = size
+    coarse = std * torch.randn(count, 2, 3, 3, generator=generator)
+    pixels = functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+    return pixels.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height])
 
 
 def change_colours(

@@ -90,17 +90,35 @@ def augment_pixels(
     labels: UInt8[Tensor, "b h w"],
     config: AugmentImages,
     generator: torch.Generator,
-) -> tuple[Float32[Tensor, "b 3 h w"], Int64[Tensor, "b h w"]]:
-    """Images in 0..1 and their labels, moved together at random; what comes in from outside is ignored."""
+    *,
+    crop: int = 0,
+) -> tuple[Float32[Tensor, "b 3 i j"], Int64[Tensor, "b i j"]]:
+    """Images in 0..1 and their labels, moved together at random; what comes in from outside is ignored.
+
+    With `crop`, squares of that side cut out at random places, as far as the images are larger.
+    """
     moved, targets = images.float() / 255, labels.long()
     grid = random_grid(config, len(images), images.shape[2:], generator)
+    if crop and grid is None:
+        identity = torch.eye(2, 3).expand(len(images), -1, -1)
+        grid = functional.affine_grid(identity, [len(images), 1, *images.shape[2:]], align_corners=False)
     if grid is not None:
+        grid = _cut_out(grid, crop, generator) if crop else grid
         grid = grid.to(moved)
         moved = functional.grid_sample(moved, grid, padding_mode="border", align_corners=False)
         shifted = (labels.float() + 1)[:, None]  # outside becomes 0
         targets = functional.grid_sample(shifted, grid, mode="nearest", align_corners=False)[:, 0].round().long() - 1
         targets[targets < 0] = IGNORED
     return change_colours(moved, config, generator), targets
+
+
+def _cut_out(grid: Float32[Tensor, "b h w 2"], side: int, generator: torch.Generator) -> Float32[Tensor, "b i j 2"]:
+    count, height, width, _ = grid.shape
+    tall, wide = min(side, height), min(side, width)
+    tops = torch.randint(height - tall + 1, (count,), generator=generator).tolist()
+    lefts = torch.randint(width - wide + 1, (count,), generator=generator).tolist()
+    places = zip(grid, tops, lefts, strict=True)
+    return torch.stack([each[top : top + tall, left : left + wide] for each, top, left in places])
 
 
 def _open(path: Path) -> dict[str, Callable[[], bytes]]:
