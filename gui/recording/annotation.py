@@ -13,6 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from gui.qt.background import NICENESS
 from gui.recording.image_list import images_of
 from tracker.annotate.plan import AnnotateRequest
@@ -24,6 +28,7 @@ from tracker.errors import ConfigError
 from tracker.factory import Settings
 from tracker.paths import safe_name, typed_path
 from tracker.store import Recording
+from tracker.video.image_source import ImageSource
 
 __all__ = ["STORE_SUFFIX", "Annotation", "job_of", "request_of_settings", "request_of_store", "stand_alone"]
 
@@ -32,6 +37,12 @@ NUMBER = re.compile(r"\d+(?=\D*$)")
 """The last one in a name."""
 MOST_MISSING = 100
 """Frames that may be left out of a film's between two."""
+COMPARED = 6
+"""About so many pairs of neighbours are compared: a folder opens at once, also one of large photographs."""
+THUMBNAIL = 16
+"""Pixels a side: the scene's layout is left, its details are not."""
+LEAST_CORRELATION = 0.3
+"""Between 0.22, photographs of one street, and 0.40, one frame in a hundred from a driving car."""
 RATE_SPAN_S = 5.0
 
 
@@ -71,10 +82,10 @@ def request_of_store(store: Path, settings: Settings) -> AnnotateRequest:
 
 
 def stand_alone(source: Path) -> bool:
-    """Whether the images of a folder have nothing to do with one another, by their names.
+    """Whether the images of a folder have nothing to do with one another.
 
-    Frames of a film are called alike but for a number; photographs of a collection are not, or come from folders and
-    cameras with their own numbers far apart.
+    Frames of a film are called alike but for a number, and each resembles the one before; photographs of a collection
+    have names of their own, or numbers far apart, or nothing in common with their neighbours.
     """
     names = [Path(name).stem for name in images_of(source)]
     if len(names) < 2:
@@ -84,7 +95,42 @@ def stand_alone(source: Path) -> bool:
     if len(words) > 1 or len(numbers) < len(names):
         return True
     steps = {after - before for before, after in pairwise(sorted(numbers))}
-    return len(steps) > 1 and max(steps) > MOST_MISSING
+    return (len(steps) > 1 and max(steps) > MOST_MISSING) or not _resemble(source)
+
+
+def _resemble(folder: Path) -> bool:
+    """Whether neighbours among the images show the same scene, by the correlation of a few pairs' thumbnails.
+
+    Half of a film's neighbours correlate at 0.4 or more, also where it keeps one frame in a hundred; photographs
+    numbered through at 0.2 or less.
+    """
+    paths = ImageSource(folder).paths
+    step = max((len(paths) - 1) // COMPARED, 1)
+    found = [_correlation(paths[at], paths[at + 1]) for at in range(0, len(paths) - 1, step)]
+    known = [correlation for correlation in found if correlation is not None]
+    return not known or float(np.median(known)) >= LEAST_CORRELATION
+
+
+def _correlation(first: Path, second: Path) -> float | None:
+    """Of two images' grey thumbnails; None where one cannot be read or is plain."""
+    rows = []
+    for path in (first, second):
+        grey = _grey(path)
+        if grey is None:
+            return None
+        rows.append(cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel().astype(np.float64))
+    deviations = [row - row.mean() for row in rows]
+    norms = [float(np.linalg.norm(row)) for row in deviations]
+    return None if min(norms) < 1 else float(deviations[0] @ deviations[1]) / (norms[0] * norms[1])
+
+
+def _grey(path: Path) -> NDArray[np.uint8] | None:
+    """An image without colour, an eighth as large where the format can be decoded so; None where it cannot be read."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
 
 
 class _StopRequest(Exception):  # noqa: N818 - a signal to the thread, not a failure

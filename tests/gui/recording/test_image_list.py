@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,30 @@ def write_images(folder: Path, names: tuple[str, ...]) -> Path:
 )
 def test_photographs_are_told_from_the_frames_of_a_film(tmp_path: Path, names: tuple[str, ...], alone: bool) -> None:
     assert stand_alone(write_images(tmp_path / "images", names)) == alone
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_images_numbered_through_are_a_film_where_neighbours_show_one_scene(tmp_path: Path, alone: bool) -> None:
+    generator = np.random.default_rng(1)
+    scenes = generator.integers(0, 255, (20, 6, 8, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    for number, scene in enumerate(scenes):
+        shown = scene if alone else cv2.addWeighted(scenes[0], 0.7, scene, 0.3, 0)
+        image = cv2.resize(shown, (640, 480), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "images" / f"{number:04d}.jpg"), image)
+    assert stand_alone(tmp_path / "images") == alone
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("archive", "alone"), [("detection/people-mixed.tar", True), ("camvid.tar", False)])
+def test_real_photographs_and_real_frames(tmp_path: Path, archive: str, alone: bool, shared: Path) -> None:
+    with tarfile.open(shared / "data" / archive) as tar:
+        images = [one for one in tar.getmembers() if "images/" in one.name and one.name.endswith((".jpg", ".png"))]
+        for number, member in enumerate(images[:60]):
+            content = tar.extractfile(member)
+            assert content is not None
+            (tmp_path / f"{number:05d}{Path(member.name).suffix}").write_bytes(content.read())
+    assert stand_alone(tmp_path) == alone
 
 
 def test_photographs_are_detected_one_by_one_and_listed_by_name(app: App) -> None:
