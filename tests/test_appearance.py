@@ -97,7 +97,7 @@ def test_a_file_that_is_no_such_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file"):
         built({"appearance": "reid", "reid_model": str(tmp_path / "none.safetensors")})
     detector = Path(__file__).parents[1] / "weights" / "sightline-nano.safetensors"
-    with pytest.raises(CheckpointError, match=r"expected 'sightline-reid/1', found 'sightline-yolo/1'"):
+    with pytest.raises(CheckpointError, match=r"network, found a detector, which is for `detect`"):
         built({"appearance": "reid", "reid_model": str(detector)})
 
 

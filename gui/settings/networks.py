@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import struct
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tracker.extras import how_to_install
+from tracker.errors import CheckpointError
 from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.nets.kinds import kind_of, read_metadata
 
 __all__ = ["NetworkFacts", "confidence_of", "list_networks", "read_facts"]
 
 SUFFIXES = (".onnx", ".safetensors", ".pt")
-LONGEST_HEADER = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class NetworkFacts:
     licence: str = ""
     notes: str = ""
     embedded: bool = False
+    kind: str = ""
+    """Such as detector or classifier (tracker.nets.kinds); empty where the file does not say."""
 
 
 def list_networks(folders: Iterable[Path]) -> list[NetworkFacts]:
@@ -71,15 +72,18 @@ def read_facts(
     known = dict(manifest or {})
     notes = ""
     try:
-        metadata = _metadata(path)
-    except ModuleNotFoundError as error:  # onnx: what is in the file is not read by a light install
-        metadata, notes = {}, how_to_install(error)
-    except (OSError, ValueError, struct.error) as error:
+        metadata = read_metadata(path)
+    except (OSError, CheckpointError) as error:
         metadata, notes = {}, str(error)
+    if "description" in metadata:  # of what is no detector
+        described = _value(metadata, "description")
+        texts = described if isinstance(described, dict) else {}
+        metadata = {**metadata, **{key: json.dumps(value) for key, value in texts.items()}}
     measured = known.get("measured")
     accuracy = _numbers(_value(metadata, "accuracy")) or _numbers(measured)
     labels = known.get("labels") or _value(metadata, "labels") or _names(_value(metadata, "names"))
-    size = known.get("input_size") or _value(metadata, "input_size")
+    size = known.get("input_size") or _value(metadata, "input_size") or _value(metadata, "image_size")
+    size = max(size) if isinstance(size, list) and size and all(isinstance(side, int) for side in size) else size
     return NetworkFacts(
         name=name or path.stem,
         path=path,
@@ -91,6 +95,7 @@ def read_facts(
         licence=str(known.get("licence", "")),
         notes=notes,
         embedded=embedded,
+        kind=kind_of(metadata),
     )
 
 
@@ -99,27 +104,10 @@ def confidence_of(model: str) -> float | None:
     name = DEFAULT_NETWORK if model == "auto" else model
     path = embedded_networks().get(name, Path(name).expanduser()).with_suffix(".safetensors")
     try:
-        value = _value(_metadata(path), "confidence")
-    except (OSError, ValueError, struct.error):
+        value = _value(read_metadata(path), "confidence")
+    except (OSError, CheckpointError):
         return None
     return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
-
-
-def _metadata(path: Path) -> Mapping[str, str]:
-    if path.suffix == ".safetensors":
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > LONGEST_HEADER:
-                raise ValueError("not a safetensors file")
-            header = json.loads(file.read(length))
-        metadata: Mapping[str, str] = header.get("__metadata__", {})
-        return metadata
-    if path.suffix == ".onnx":
-        import onnx
-
-        model = onnx.load(str(path), load_external_data=False)
-        return {entry.key: entry.value for entry in model.metadata_props}
-    return {}
 
 
 def _manifest(folder: Path) -> Mapping[str, Any]:

@@ -47,7 +47,7 @@ def test_a_truncated_file_says_so(tmp_path: Path) -> None:
 
 def test_a_foreign_file_says_what_was_expected(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "b.safetensors")
-    with pytest.raises(CheckpointError, match="sightline-yolo/1"):
+    with pytest.raises(CheckpointError, match="expected a detector; the file does not say"):
         load_detector(tmp_path / "b.safetensors")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import CheckpointError
+from tracker.nets.kinds import wrong_kind
 
 __all__ = ["FORMAT", "LONGEST_LABEL", "MOST_LABELS", "ModelCard", "parse_description"]
 
@@ -55,10 +56,7 @@ class ModelCard:
         """The card a file carries; CheckpointError when it is not one of ours, lacks something or makes no sense."""
         found = metadata.get("format")
         if found != FORMAT:
-            raise CheckpointError(
-                f"{path}: expected a model of format {FORMAT!r}, found {str(found)[:80]!r}. Give a file made by "
-                "'train detector' or 'export'."
-            )
+            raise wrong_kind(path, "detector", found or "")
         values: dict[str, Any] = {}
         for item in fields(cls):
             if item.name in metadata:

@@ -12,6 +12,7 @@ from torch import nn
 
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.checkpoint import build_for
+from tracker.nets.kinds import KINDS, wrong_kind
 from tracker.nets.model_card import parse_description
 from tracker.nets.weight_files import read_weights, write_atomically
 
@@ -35,9 +36,9 @@ def load_network(
     Raises CheckpointError when the file is another kind of network, damaged, or does not fit its own description.
     """
     weights, metadata = read_weights(path)
-    found = metadata.get("format", "a file without description")
+    found = metadata.get("format", "")
     if found != _format(kind):
-        raise CheckpointError(f"{path}: expected {_format(kind)!r}, found {found!r}. Give a file that 'train' made.")
+        raise wrong_kind(path, KINDS[_format(kind)], found)
     try:
         description = parse_description(metadata["description"], "description", path)
         network = build_for(weights, lambda: build(description), path)

@@ -10,10 +10,9 @@ from gui.settings.networks import read_facts
 from tracker.factory import embedded_networks
 
 
-def test_a_light_install_knows_a_network_by_name_and_says_what_reads_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_light_install_knows_a_network_and_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     (path, *_) = embedded_networks().values()
-    assert read_facts(path).labels
     monkeypatch.setitem(sys.modules, "onnx", None)
     facts = read_facts(path)
-    assert (facts.name, facts.labels) == (path.stem, ())
-    assert 'pip install "sightline[train]"' in facts.notes
+    assert (facts.name, facts.kind) == (path.stem, "detector")
+    assert "person" in facts.labels
