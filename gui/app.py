@@ -59,7 +59,7 @@ def main(paths: Sequence[str] = ()) -> int:
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start(200)
     try:
-        code = app.exec()
+        code = 0 if ended_by else app.exec()  # a signal may come before the event loop that it is to end
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

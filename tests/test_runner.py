@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import pytest
 
 from tests.world import FakeSource, NoTracker, ScriptedDetector, World
 from tracker.pipeline import Pipeline
 from tracker.runner import Channel, Closed, Runner
-from tracker.types import Detections, FrameResult, Image
+from tracker.types import Detections, Frame, FrameResult, Image
 
 
 class Collector:
@@ -98,25 +97,61 @@ def test_a_live_run_ends_when_the_detector_keeps_failing() -> None:
     assert sink.discarded
 
 
-def test_a_live_result_is_one_detection_old() -> None:
-    delay_s, ages = 0.05, []
-    source = FakeSource(live=True)
-    pipeline = Pipeline(ScriptedDetector(delay_s=delay_s), NoTracker())
-    runner = Runner(source, pipeline, on_result=lambda _: ages.append(runner.progress().latency_s))
-    runner.run()
-    assert np.median(ages) < 1.5 * delay_s  # 3 detections and more where frames are taken before they can be looked at
+class HeldDetector(ScriptedDetector):
+    """Begins with each frame when it is asked, and ends with it when `go_on` is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[int] = []
+        self.go_on = threading.Semaphore(0)
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        self.begun += [int(image[0, 0, 0]) * 256 + int(image[0, 0, 1]) for image in images]
+        self.go_on.acquire()
+        return super().detect(images)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_live_frame_is_taken_only_when_the_detector_is_free() -> None:
+    class PushedSource(FakeSource):
+        shown = 0
+
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                until(lambda index=frame.index: self.shown > index or self.closed)  # type: ignore[misc]
+                yield frame
+
+    source, detector, sink = PushedSource(World(seconds=0.6), live=True), HeldDetector(), Collector()
+    runner = make(source, detector, sink)
+    runner.start()
+    source.shown = 1
+    until(lambda: detector.begun == [0])
+    source.shown = 10
+    until(lambda: runner.progress().dropped == 8)  # nobody holds one of those back
+    detector.go_on.release()
+    until(lambda: len(detector.begun) == 2)
+    source.shown = 15
+    until(lambda: runner.progress().dropped == 12)
+    detector.go_on.release(2)
+    runner.wait()
+    assert detector.begun == [0, 9, 14]
 
 
 def test_a_live_run_ends_its_outputs_without_waiting_for_a_slow_detection() -> None:
-    source, sink = FakeSource(World(seconds=60), live=True), Collector()
-    runner = make(source, ScriptedDetector(delay_s=1.0), sink)
+    source, detector, sink = FakeSource(World(seconds=60), live=True), HeldDetector(), Collector()
+    runner = make(source, detector, sink)
     runner.start()
-    time.sleep(0.2)
-    began = time.monotonic()
+    until(lambda: detector.begun)
     runner.stop()
-    while not sink.closed:
-        time.sleep(0.005)
-    assert time.monotonic() - began < 0.5
+    until(lambda: sink.closed)
+    assert runner.running
+    detector.go_on.release()
     runner.wait()
 
 

@@ -49,14 +49,22 @@ class Camera:
     """Listens on a port of its own and gives every client pictures numbered by the time since it was made.
 
     `down` closes all connections and the port, `up` opens it again; `silent` keeps connections and sends nothing.
-    `jitter` gives a delay in seconds for each frame.
+    `jitter` gives a delay in seconds for each frame; of `most` frames only so many are sent to a client.
     """
 
     scheme = "tcp"
     path = ""
 
-    def __init__(self, rate: float = 10, *, jitter: Callable[[int], float] | None = None, start: bool = True) -> None:
+    def __init__(
+        self,
+        rate: float = 10,
+        *,
+        jitter: Callable[[int], float] | None = None,
+        most: int | None = None,
+        start: bool = True,
+    ) -> None:
         self.rate = rate
+        self.most = most
         self.jitter = jitter or (lambda _: 0.0)
         self.silent = threading.Event()
         self.clients = 0
@@ -117,8 +125,12 @@ class Camera:
 
     def frames(self, closing: threading.Event) -> Iterator[int]:
         """Numbers of pictures, each when it is due."""
-        number = int((time.monotonic() - self.began) * self.rate) + 1
+        number, left = int((time.monotonic() - self.began) * self.rate) + 1, self.most
         while not closing.is_set():
+            if left == 0:
+                closing.wait()
+                return
+            left = None if left is None else left - 1
             due = self.began + number / self.rate + self.jitter(number)
             if closing.wait(max(0.0, due - time.monotonic())):
                 return

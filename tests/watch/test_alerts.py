@@ -60,7 +60,7 @@ class Hook:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120  # for machines that have other things to do
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

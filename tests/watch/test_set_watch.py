@@ -101,18 +101,24 @@ def test_the_command_watches_until_it_is_told_to_end(tmp_path: Path) -> None:
 
         def health() -> dict[str, dict[str, str]]:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
                     tree = json.load(answer)
             except urllib.error.HTTPError as unwell:
                 tree = json.load(unwell)
             return tree["cameras"]  # type: ignore[no-any-return]
 
+        def frames_done() -> float:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+                lines = answer.read().decode().splitlines()
+            name = 'sightline_camera_frames_total{camera="gate"} '
+            return float(next(line.removeprefix(name) for line in lines if line.startswith(name)))
+
         until(lambda: health()["gate"]["link"] == "live")
         until(lambda: health()["dead"]["link"] == "refused")
         assert "Connection refused" in health()["dead"]["problem"]
-        time.sleep(1.0)
+        until(lambda: frames_done() > 8)
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     assert "gate:" in output
     (video,) = (tmp_path / "recordings" / "gate").glob("*.mp4")

@@ -127,8 +127,7 @@ def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: 
     app.until(lambda: recording.overview is not None and recording.overview.last_frame > 0)
     overview = recording.overview
     assert overview is not None
-    seconds = app.close(window)
-    assert seconds < 10
+    app.close(window)
     store = recording.store
     with Recording(store) as opened:
         if opened.complete:
