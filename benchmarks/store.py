@@ -20,7 +20,8 @@ import numpy as np
 
 from tracker.analytics import LineRule, Rules, rules_to_toml
 from tracker.annotate.recount import edit_recording, recount_all
-from tracker.store import Observations, Recording, RecordingInfo, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import Recording, RecordingInfo, RecordingWriter
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 IN_PICTURE = 40

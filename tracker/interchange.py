@@ -24,7 +24,8 @@ from tracker.errors import ConfigError, FormatError
 from tracker.formats import coco
 from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.collector import Collector
-from tracker.store import Origin, Recording
+from tracker.observations import Origin
+from tracker.store import Recording
 from tracker.types import Detections, FrameResult
 
 __all__ = [

@@ -41,11 +41,12 @@ from tracker.formats import find_format
 from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.live_rows import recorded_rows
 from tracker.interchange import to_pandas
+from tracker.observations import Observations
 from tracker.paths import typed_path
 from tracker.protocols import Detector, FrameSource, Sink, Tracker
 from tracker.runner import Channel, Closed, Runner
-from tracker.store import Observations, RecordingEditor
 from tracker.store import Recording as StoredRecording
+from tracker.store import RecordingEditor
 from tracker.track.presets import make_tracker
 from tracker.types import FrameResult
 from tracker.video import open_source

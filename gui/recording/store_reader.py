@@ -19,7 +19,8 @@ from tracker.annotate.recount import edit_recording, stored_rules
 from tracker.annotate.render import with_masks
 from tracker.annotate.sink import as_tracks
 from tracker.errors import FormatError
-from tracker.store import Edit, Observations, Origin, Recording, RecordingEditor, TrackSummary
+from tracker.observations import Observations, Origin
+from tracker.store import Edit, Recording, RecordingEditor, TrackSummary
 from tracker.types import Detections, Event, Frame, FrameResult, Tracks
 
 __all__ = ["Change", "Overview", "RowReader", "correct", "count_recording", "count_rows", "read_overview"]

@@ -18,7 +18,8 @@ from tests.annotate.tiny import write_clip
 from tracker.annotate import dataset
 from tracker.formats import find_format
 from tracker.formats.core.rle import rle_to_window, window_to_rle
-from tracker.store import Observations, Recording, RecordingInfo, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import Recording, RecordingInfo, RecordingWriter
 from tracker.video import FileSource
 
 

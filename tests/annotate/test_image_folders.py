@@ -18,7 +18,8 @@ from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.core.annotations import ExternalInfo
 from tracker.formats.core.rle import rle_to_window, window_to_rle
-from tracker.store import ImageEntry, Observations, Recording, RecordingInfo, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import ImageEntry, Recording, RecordingInfo, RecordingWriter
 
 SIZES = {"a é.png": (160, 128), "b.jpg": (120, 96), "c.2.png": (160, 128), "d.png": (200, 64)}
 

@@ -16,7 +16,8 @@ from tests.annotate.tiny import write_clip
 from tests.store.recordings import INFO
 from tracker.formats import FORMATS
 from tracker.formats.core.rle import window_to_rle
-from tracker.store import Observations, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import RecordingWriter
 
 FRAMES, TIMES, MOST_GROWTH_MB = 500, 10, 30
 PEAKS = """

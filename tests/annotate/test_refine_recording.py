@@ -7,7 +7,9 @@ import numpy as np
 
 from tests.store.recordings import INFO
 from tracker.annotate.refine_recording import RefinedRows
-from tracker.store import Observations, Origin, Recording, RecordingEditor, RecordingWriter
+from tracker.observations import Observations, Origin
+from tracker.store import Recording, RecordingEditor, RecordingWriter
+from tracker.store.rows import to_stored
 
 RATE = 25
 
@@ -78,7 +80,7 @@ def test_tracks_that_people_corrected_stay_as_they_are_and_new_ids_are_free(tmp_
         rows = joined(list(parts))
     assert set(rows.tracks.tolist()) == {1, 9, 10}
     same = rows[rows.tracks == 9]
-    assert (list(same.to_stored()), same.masks) == (list(corrected.to_stored()), corrected.masks)
+    assert (list(to_stored(same)), same.masks) == (list(to_stored(corrected)), corrected.masks)
     assert not (rows[rows.tracks == 1].frames >= 300).any()
 
 

@@ -15,7 +15,8 @@ from tracker.annotate.recount import edit_recording, recount
 from tracker.annotate.run import FileReport, annotate_recording
 from tracker.errors import SinkError, SourceError
 from tracker.factory import load_settings
-from tracker.store import Origin, Recording
+from tracker.observations import Origin
+from tracker.store import Recording
 
 RULES = '[[line]]\nname = "gate"\nstart = [80.0, 0.0]\nend = [80.0, 128.0]\n'
 

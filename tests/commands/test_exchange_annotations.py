@@ -11,7 +11,8 @@ import main
 from tests.annotate.test_run import annotate, request
 from tracker.annotate.export import export_suffix
 from tracker.annotate.recount import edit_recording
-from tracker.store import Origin, Recording
+from tracker.observations import Origin
+from tracker.store import Recording
 
 RULES = '[[zone]]\nname = "all"\npolygon = [[0.0, 0.0], [160.0, 0.0], [160.0, 128.0], [0.0, 128.0]]\n'
 

@@ -10,7 +10,8 @@ from tests.annotate.tiny import write_clip
 from tracker.annotate.media_info import look_at
 from tracker.annotate.recordings import fingerprint
 from tracker.formats.core.rle import window_to_rle
-from tracker.store import Observations, Origin, RecordingInfo, RecordingWriter
+from tracker.observations import Observations, Origin
+from tracker.store import RecordingInfo, RecordingWriter
 
 pytestmark = pytest.mark.slow
 FRAMES = 12

@@ -24,6 +24,7 @@ from tests.video.synthetic import write_clip as write_numbered
 from tracker.annotate.run import annotate_recording
 from tracker.factory import Settings, load_settings
 from tracker.store import Recording
+from tracker.store.rows import to_stored
 
 WAIT_MS = 60_000
 """Long, for machines that have other things to do; nothing waits longer than it must."""
@@ -145,7 +146,7 @@ def numbered(tmp_path: Path) -> Path:
 def rows_of(store: Path) -> list[tuple[int, ...]]:
     """All observations of a store."""
     with Recording(store) as recording:
-        return list(recording.observations_in(0, 10**6).to_stored())
+        return list(to_stored(recording.observations_in(0, 10**6)))
 
 
 def put_line(view: VideoView, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.store import Observations, RecordingInfo, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import RecordingInfo, RecordingWriter
 from tracker.types import Event
 
 INFO = RecordingInfo(

@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.store.recordings import INFO, finished, objects
 from tracker.errors import ConfigError, FormatError
-from tracker.store import Origin, RecordedEvent, Recording, RecordingEditor, RecordingInfo, RecordingWriter
+from tracker.observations import Origin
+from tracker.store import RecordedEvent, Recording, RecordingEditor, RecordingInfo, RecordingWriter
+from tracker.store.rows import to_stored
 from tracker.types import Event
 
 
@@ -18,7 +20,7 @@ def contents(recording: Recording) -> tuple[object, ...]:
     """Everything a reader can see of the rows."""
     rows = recording.observations_in(0, 10**6, masks=True)
     tracks = recording.tracks()
-    return (list(rows.to_stored()), rows.masks, tracks)
+    return (list(to_stored(rows)), rows.masks, tracks)
 
 
 def test_merging_gives_one_track_and_asks_whose_boxes_stay_where_both_are_seen(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_boxes_that_the_network_gave_stay_when_boxes_before_and_behind_them_are_
             editor.interpolate(1, 2, 11)
         while editor.undo():
             pass
-        assert contents(editor)[0] == list(editor.observations_in(0, 99).to_stored())
+        assert contents(editor)[0] == list(to_stored(editor.observations_in(0, 99)))
         assert editor.observations_of(1, masks=True).masks == before.masks
 
 

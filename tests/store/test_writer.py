@@ -12,8 +12,10 @@ from hypothesis.extra import numpy as arrays
 
 from tests.store.recordings import INFO, finished, objects
 from tracker.errors import FormatError, SinkError
-from tracker.store import Observations, Recording, RecordingWriter
+from tracker.observations import Observations
+from tracker.store import Recording, RecordingWriter
 from tracker.store import schema as schema_module
+from tracker.store.rows import from_stored, to_stored
 from tracker.types import Event
 
 
@@ -26,7 +28,7 @@ def test_values_are_kept_with_the_digits_that_live_sinks_write(boxes: np.ndarray
     kept = Observations.rounded(0, tracks=np.arange(3), class_ids=np.zeros(3), scores=scores, boxes=boxes)
     assert kept.boxes.tolist() == [[round(value, 2) + 0.0 for value in box] for box in boxes.tolist()]
     assert kept.scores.tolist() == [round(score, 4) for score in scores.tolist()]
-    stored = Observations.from_stored(list(kept.to_stored()))
+    stored = from_stored(list(to_stored(kept)))
     assert stored.boxes.tolist() == kept.boxes.tolist()
     assert stored.scores.tolist() == kept.scores.tolist()
 

@@ -20,7 +20,8 @@ from tracker.formats.core.live_rows import class_name
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.jsonl import dump_line, event_to_mapping, header
 from tracker.formats.mot import MotSink, warn_of_mot_losses
-from tracker.store import ImageEntry, Observations, Origin, Recording
+from tracker.observations import Observations, Origin
+from tracker.store import ImageEntry, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_results"]

@@ -18,7 +18,8 @@ from numpy import ndarray
 from tracker.formats.core.annotations import Annotations, Frames, Objects
 from tracker.formats.core.content import Capability, Summary, TrackRow
 from tracker.formats.core.rle import clip_rle
-from tracker.store import Chunk, ImageEntry, Origin, Recording
+from tracker.observations import Origin
+from tracker.store import Chunk, ImageEntry, Recording
 
 __all__ = ["FRAMES_AT_ONCE", "RecordedParts"]
 

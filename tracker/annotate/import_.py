@@ -15,7 +15,8 @@ from tracker.formats import find_format
 from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.rle import window_to_rle
-from tracker.store import Observations, Origin, RecordingInfo, RecordingWriter
+from tracker.observations import Observations, Origin
+from tracker.store import RecordingInfo, RecordingWriter
 from tracker.store.schema import refuse_write, remove
 
 __all__ = ["ImportCounts", "import_annotations"]

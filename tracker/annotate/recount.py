@@ -16,7 +16,8 @@ from tracker.annotate.sink import as_tracks
 from tracker.config import build
 from tracker.errors import ConfigError
 from tracker.formats.core.rle import rle_to_window, window_to_rle
-from tracker.store import Edit, Observations, RecordedEvent, Recording, RecordingEditor, RecordingInfo
+from tracker.observations import Observations
+from tracker.store import Edit, RecordedEvent, Recording, RecordingEditor, RecordingInfo
 
 __all__ = ["change_rules", "edit_recording", "make_analytics", "read_rules", "recount", "recount_all"]
 

@@ -11,11 +11,9 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from tracker.store import Observations as Rows
-from tracker.store import Origin, Recording, Scratch
-from tracker.store.corrections import join_rows
+from tracker.observations import Observations
+from tracker.store import Recording, Scratch
 from tracker.track.refine.refinement import RefineConfig, Refinement
-from tracker.track.rows import Observations
 
 __all__ = ["RefinedRows"]
 
@@ -38,18 +36,18 @@ class RefinedRows:
         indices, times = recording.frame_times()
         self._scratch = Scratch(recording.path, without=self._untouched)
         try:
-            refinement = Refinement(_ByPlace(self._scratch, indices), times, config)
+            refinement = Refinement(_ByPosition(self._scratch, indices), times, config)
             own, all_ids = self._scratch.highest_track(), max(recording.highest_track, self._scratch.highest_track())
             for part in refinement.parts():
                 rows = part.rows
-                ids = np.where(rows.ids > own, rows.ids + (all_ids - own), rows.ids)  # what was cut off is new
-                stored = Rows.rounded(
+                ids = np.where(rows.tracks > own, rows.tracks + (all_ids - own), rows.tracks)  # what was cut off is new
+                stored = Observations.rounded(
                     indices[rows.frames],
                     tracks=ids,
                     class_ids=rows.class_ids,
                     scores=np.minimum(rows.scores, 1.0),
                     boxes=rows.boxes,
-                    origins=np.where(part.before > 0, Origin.DETECTED, Origin.INTERPOLATED),
+                    origins=rows.origins,
                 )
                 self._scratch.add(stored, part.before)
         except BaseException:
@@ -70,14 +68,14 @@ class RefinedRows:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Observations]:
         for frames, _ in self._recording.frame_chunks(FRAMES_AT_ONCE):
             first, last = int(frames[0]), int(frames[-1])
             rows, before = self._scratch.added_in(first, last)
             if self._untouched:
                 there = self._recording.observations_in(first, last)
                 there = there[np.isin(there.tracks, self._untouched)]
-                rows, before = join_rows([rows, there]), np.concatenate([before, there.tracks])
+                rows, before = Observations.joined([rows, there]), np.concatenate([before, there.tracks])
                 order = np.lexsort((rows.tracks, rows.frames))
                 rows, before = rows[order], before[order]
             if len(rows):
@@ -86,21 +84,19 @@ class RefinedRows:
                 yield replace(rows, masks=tuple(masks.get(key) for key in keys) if masks else None)
 
 
-class _ByPlace:
-    """The rows put aside as refinement wants them: frames are places in the recording, from 0."""
+class _ByPosition:
+    """The rows put aside as refinement wants them: frames count from 0 without gaps, as the time stamps do."""
 
     def __init__(self, scratch: Scratch, indices: Int64[ndarray, " f"]) -> None:
         self._scratch, self._indices = scratch, indices
 
     def by_track(self) -> Iterator[Observations]:
         """All rows ordered by track, then frame."""
-        yield from map(self._seen, self._scratch.by_track())
+        yield from map(self._by_position, self._scratch.by_track())
 
     def of(self, track: int, first: int, last: int) -> Observations:
-        """The rows of one track from place `first` to `last`, both included."""
-        return self._seen(self._scratch.of(track, int(self._indices[first]), int(self._indices[last])))
+        """The rows of one track from position `first` to `last`, both included."""
+        return self._by_position(self._scratch.of(track, int(self._indices[first]), int(self._indices[last])))
 
-    def _seen(self, rows: Rows) -> Observations:
-        places = self._indices.searchsorted(rows.frames)
-        boxes, scores = rows.boxes.astype(np.float32), rows.scores.astype(np.float32)
-        return Observations(places, rows.tracks, boxes, scores, rows.class_ids)
+    def _by_position(self, rows: Observations) -> Observations:
+        return replace(rows, frames=self._indices.searchsorted(rows.frames))

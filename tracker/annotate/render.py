@@ -20,8 +20,9 @@ from tracker.annotate.recount import make_analytics
 from tracker.errors import SinkError, SourceError
 from tracker.factory import Settings
 from tracker.formats.core.rle import rle_to_window
+from tracker.observations import Observations
 from tracker.overlay import Overlay
-from tracker.store import Observations, Recording
+from tracker.store import Recording
 from tracker.types import Detections, FrameResult
 from tracker.video import VideoSink, open_source
 

@@ -13,9 +13,10 @@ from tracker.analytics import Analytics
 from tracker.annotate.recordings import printable
 from tracker.formats.core.live_rows import recorded_rows
 from tracker.formats.core.rle import masks_to_rle
+from tracker.observations import Observations
 from tracker.pipeline import Pipeline, StageDetections
 from tracker.protocols import Sink
-from tracker.store import ImageEntry, Observations, RecordedEvent, RecordingWriter
+from tracker.store import ImageEntry, RecordedEvent, RecordingWriter
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
 __all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks", "last_events"]

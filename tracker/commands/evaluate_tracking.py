@@ -16,11 +16,11 @@ from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.evaluate import tuning
 from tracker.evaluate.benchmark_rules import rules_by_group
 from tracker.evaluate.mot_files import Sequence as MotSequence
-from tracker.evaluate.mot_files import detections_by_frame, find_sequences, read_rows, result_lines
+from tracker.evaluate.mot_files import detections_by_frame, find_sequences, observation_lines, read_rows, result_lines
 from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
+from tracker.observations import Observations
 from tracker.track.presets import make_tracker, tracker_config
 from tracker.track.refine.refinement import refine
-from tracker.track.rows import Observations
 from tracker.types import Detections
 
 __all__ = ["add_parsers"]
@@ -119,7 +119,7 @@ def _associate(
         found.append(tracks)
         reported.append(tracks[tracker.reported(tracks)])
     if refined:
-        return list(refine(Observations.from_tracks(found, frames), times).observations.mot_lines())
+        return list(observation_lines(refine(Observations.from_tracks(found, frames), times).observations))
     return [line for index, tracks in enumerate(reported) for line in result_lines(index + 1, tracks)]
 
 

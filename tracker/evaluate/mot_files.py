@@ -15,9 +15,18 @@ from numpy import ndarray
 
 from tracker.errors import FormatError, SourceError
 from tracker.formats import mot
+from tracker.observations import Observations
 from tracker.types import Detections, Tracks
 
-__all__ = ["MotRows", "Sequence", "detections_by_frame", "find_sequences", "read_rows", "result_lines"]
+__all__ = [
+    "MotRows",
+    "Sequence",
+    "detections_by_frame",
+    "find_sequences",
+    "observation_lines",
+    "read_rows",
+    "result_lines",
+]
 
 FRAME_RATE = 30.0
 """Frames per second where no seqinfo.ini tells."""
@@ -124,6 +133,13 @@ def detections_by_frame(
         )
         for first, last in pairwise(cuts)
     ]
+
+
+def observation_lines(rows: Observations) -> Iterable[str]:
+    """One MOT result row per observation, boxes to three decimals; frames count from 1 there."""
+    columns = rows.frames.tolist(), rows.tracks.tolist(), rows.boxes.tolist(), rows.scores.tolist()
+    for frame, track, (x1, y1, x2, y2), score in zip(*columns, strict=True):
+        yield f"{frame + 1},{track},{x1:.3f},{y1:.3f},{x2 - x1:.3f},{y2 - y1:.3f},{score:.4f},-1,-1,-1\n"
 
 
 def result_lines(frame: int, tracks: Tracks) -> Iterable[str]:

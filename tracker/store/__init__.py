@@ -1,12 +1,12 @@
 """One SQLite file per recording: written while it is read, resumed after any kill, corrected with undo.
 
-May import geometry, config, types and errors. `schema.py` documents the tables.
+May import observations, geometry, config, types and errors. `schema.py` documents the tables.
 """
 
 from tracker.store.edits import RecordingEditor
 from tracker.store.reader import Chunk, Recording, TrackSummary
 from tracker.store.repair import check_store, restore_copy, set_aside
-from tracker.store.rows import Edit, ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo
+from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state
@@ -18,8 +18,6 @@ __all__ = [
     "Chunk",
     "Edit",
     "ImageEntry",
-    "Observations",
-    "Origin",
     "RecordedEvent",
     "Recording",
     "RecordingEditor",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
-from tracker.store.rows import Observations, Origin
+from tracker.observations import Observations, Origin
+from tracker.store.rows import from_stored, to_stored
 
 __all__ = [
     "LAST_FRAME",
     "change_later",
     "from_state",
     "interpolate_rows",
-    "join_rows",
     "merge_rows",
     "replace_columns",
     "shared_frames",
@@ -39,22 +39,6 @@ def replace_columns(
         rows.boxes,
         rows.origins,
         rows.masks,
-    )
-
-
-def join_rows(parts: Sequence[Observations]) -> Observations:
-    """The rows of all parts in their order; masks are there if any part has some."""
-    masks: list[str | None] | None = None
-    if any(part.masks is not None for part in parts):
-        masks = [mask for part in parts for mask in part.masks or [None] * len(part)]
-    return Observations(
-        np.concatenate([part.frames for part in parts]),
-        np.concatenate([part.tracks for part in parts]),
-        np.concatenate([part.class_ids for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.boxes for part in parts]),
-        np.concatenate([part.origins for part in parts]),
-        None if masks is None else tuple(masks),
     )
 
 
@@ -121,10 +105,10 @@ def change_later(
 
 def to_state(rows: Observations) -> dict[str, Any]:
     """Rows as plain values and arrays."""
-    table = np.array(list(rows.to_stored()), np.int64).reshape(-1, 9)
+    table = np.array(list(to_stored(rows)), np.int64).reshape(-1, 9)
     return {"rows": table, "masks": list(rows.masks) if rows.masks is not None else None}
 
 
 def from_state(state: Mapping[str, Any]) -> Observations:
     """The opposite of `to_state`."""
-    return Observations.from_stored(state["rows"], state["masks"])
+    return from_stored(state["rows"], state["masks"])

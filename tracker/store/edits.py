@@ -11,18 +11,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tracker.errors import ConfigError
+from tracker.observations import Observations, Origin
 from tracker.store.corrections import (
     LAST_FRAME,
     from_state,
     interpolate_rows,
-    join_rows,
     merge_rows,
     replace_columns,
     shared_frames,
     to_state,
 )
 from tracker.store.reader import Recording
-from tracker.store.rows import Edit, Observations, Origin, RecordedEvent
+from tracker.store.rows import Edit, RecordedEvent, stored_masks, to_stored
 from tracker.store.schema import transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.store.writer import INSERT_MASK, INSERT_OBSERVATION, MOST_SEEN_CLASS, insert_events
@@ -178,7 +178,7 @@ class RecordingEditor(Recording):
                     last = int(end.frames[0]) - 1
                     new.append(self._between(here, end))
             replaced = own[(own.frames >= first) & (own.frames <= last)]
-            added = join_rows(new)
+            added = Observations.joined(new)
             details["filled"] = len(added) - 1
             return self._exchange("box", details, replaced, added)
 
@@ -311,8 +311,8 @@ class RecordingEditor(Recording):
         connection = self._connection
         for table in ("observations", "masks"):
             connection.executemany(f"DELETE FROM {table} WHERE frame = ? AND track = ?", keys)
-        connection.executemany(INSERT_OBSERVATION, added.to_stored())
-        connection.executemany(INSERT_MASK, added.stored_masks())
+        connection.executemany(INSERT_OBSERVATION, to_stored(added))
+        connection.executemany(INSERT_MASK, stored_masks(added))
         concerned = sorted({*removed.tracks.tolist(), *added.tracks.tolist()})
         for track in concerned:
             connection.execute("DELETE FROM tracks WHERE track = ?", (track,))

@@ -15,7 +15,8 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from tracker.errors import DamagedStoreError, FormatError
-from tracker.store.rows import Edit, ImageEntry, Observations, Origin, RecordedEvent, RecordingInfo, parse_stored
+from tracker.observations import Observations, Origin
+from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo, from_stored, parse_stored
 from tracker.store.schema import connect, damage_of
 from tracker.store.state import unpack_state
 from tracker.types import Event
@@ -226,7 +227,7 @@ class Recording:
         rows = self._query(
             f"SELECT {COLUMNS} FROM observations WHERE frame BETWEEN ? AND ? ORDER BY frame, track", span
         )
-        return self._checked(Observations.from_stored(rows) if not masks else _with_masks(rows, self.masks_in(*span)))
+        return self._checked(from_stored(rows) if not masks else _with_masks(rows, self.masks_in(*span)))
 
     def tentative(self, first: int = 0, last: int | None = None) -> Observations:
         """What was seen, from frame `first` to `last`, of tracks before they were confirmed.
@@ -234,7 +235,7 @@ class Recording:
         It is there only until the recording is finished.
         """
         statement = f"SELECT {COLUMNS} FROM tentative WHERE frame BETWEEN ? AND ? ORDER BY frame, track"
-        return Observations.from_stored(self._query(statement, (first, _end(last))))
+        return from_stored(self._query(statement, (first, _end(last))))
 
     def tentative_count(self) -> int:
         """Number of rows that `tentative` gives over all frames."""
@@ -264,7 +265,7 @@ class Recording:
         chosen = f"track IN ({', '.join('?' * len(track_ids))})"
         rows = self._query(f"SELECT {COLUMNS} FROM observations WHERE {chosen} ORDER BY frame, track", track_ids)
         if not masks or not rows:
-            return self._checked(Observations.from_stored(rows, [None] * len(rows) if masks else None))
+            return self._checked(from_stored(rows, [None] * len(rows) if masks else None))
         found = self._query(
             f"SELECT frame, track, counts FROM masks WHERE frame BETWEEN ? AND ? AND {chosen}",
             (rows[0][0], rows[-1][0], *track_ids),
@@ -274,7 +275,7 @@ class Recording:
     def by_track(self) -> Iterator[tuple[Observations, Float64[ndarray, " n"]]]:
         """All that was seen, with masks and the frames' times, ordered by track, then frame; some rows at a time."""
         for rows in self._stream(BY_TRACK):
-            found = self._checked(Observations.from_stored([row[:9] for row in rows], [row[10] for row in rows]))
+            found = self._checked(from_stored([row[:9] for row in rows], [row[10] for row in rows]))
             if any(row[9] is None for row in rows):
                 raise self._damage(f"track {rows[0][1]} has rows in frames that were not recorded")
             yield found, self._times([row[9] for row in rows])
@@ -412,4 +413,4 @@ def _end(last: int | None) -> int:
 
 
 def _with_masks(rows: list[tuple[Any, ...]], counts: dict[tuple[int, int], str]) -> Observations:
-    return Observations.from_stored(rows, [counts.get((row[0], row[1])) for row in rows])
+    return from_stored(rows, [counts.get((row[0], row[1])) for row in rows])

@@ -13,7 +13,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from tracker.errors import SinkError
-from tracker.store.rows import Observations
+from tracker.observations import Observations
+from tracker.store.rows import from_stored, to_stored
 from tracker.store.schema import DAMAGE_CODES, damage_of
 
 __all__ = ["Scratch"]
@@ -73,16 +74,16 @@ class Scratch:
         """The recording's rows ordered by track, then frame; some at a time."""
         cursor = self._connection.execute(f"SELECT {COLUMNS} FROM before ORDER BY track, frame")
         while rows := cursor.fetchmany(FETCHED_AT_ONCE):
-            yield Observations.from_stored(rows)
+            yield from_stored(rows)
 
     def of(self, track: int, first: int, last: int) -> Observations:
         """The recording's rows of one track from frame `first` to `last`, both included, in order."""
         statement = f"SELECT {COLUMNS} FROM before WHERE track = ? AND frame BETWEEN ? AND ? ORDER BY frame"
-        return Observations.from_stored(self._connection.execute(statement, (track, first, last)).fetchall())
+        return from_stored(self._connection.execute(statement, (track, first, last)).fetchall())
 
     def add(self, rows: Observations, came_from: Int64[ndarray, " n"]) -> None:
         """Put rows aside, each with the track it belonged to; in any order, none twice."""
-        table = ((*row, track) for row, track in zip(rows.to_stored(), came_from.tolist(), strict=True))
+        table = ((*row, track) for row, track in zip(to_stored(rows), came_from.tolist(), strict=True))
         try:
             with self._connection:
                 self._connection.execute("BEGIN")
@@ -95,7 +96,7 @@ class Scratch:
         rows = self._connection.execute(
             f"SELECT {COLUMNS}, came_from FROM after WHERE frame BETWEEN ? AND ? ORDER BY frame, track", (first, last)
         ).fetchall()
-        return Observations.from_stored([row[:-1] for row in rows]), np.array([row[-1] for row in rows], np.int64)
+        return from_stored([row[:-1] for row in rows]), np.array([row[-1] for row in rows], np.int64)
 
 
 def _refusal(error: sqlite3.Error) -> SinkError:

@@ -14,9 +14,10 @@ from typing import Any, Self
 import numpy as np
 
 from tracker.errors import DamagedStoreError, SinkError
-from tracker.store.corrections import change_later, from_state, join_rows, replace_columns, to_state
+from tracker.observations import Observations
+from tracker.store.corrections import change_later, from_state, replace_columns, to_state
 from tracker.store.repair import set_aside_if_damaged
-from tracker.store.rows import ImageEntry, Observations, RecordedEvent, RecordingInfo, parse_stored
+from tracker.store.rows import ImageEntry, RecordedEvent, RecordingInfo, parse_stored, stored_masks, to_stored
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.types import Event
@@ -165,14 +166,14 @@ class RecordingWriter:
             tentative = self._tentative
             if corrected:
                 rows, tentative = self._renumber(self._observations), self._renumber(tentative)
-                insert_observations(connection, self._correct(join_rows(rows)))
+                insert_observations(connection, self._correct(Observations.joined(rows)))
             else:
                 for observations in self._observations:
                     insert_observations(connection, observations)
                 insert_events(connection, self._events)
             for observations in tentative:
-                connection.executemany(INSERT_TENTATIVE, observations.to_stored())
-                connection.executemany(INSERT_MASK, observations.stored_masks())
+                connection.executemany(INSERT_TENTATIVE, to_stored(observations))
+                connection.executemany(INSERT_MASK, stored_masks(observations))
             connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
         self._frames, self._pictures = [], []
         self._observations, self._tentative, self._events = [], [], []
@@ -258,9 +259,9 @@ class RecordingWriter:
                 chosen, changed = later
                 change = unpack_state(packed)
                 parts = {"removed": rows[chosen], "added": changed}
-                change = {key: to_state(join_rows([from_state(change[key]), parts[key]])) for key in parts}
+                change = {key: to_state(Observations.joined([from_state(change[key]), parts[key]])) for key in parts}
                 connection.execute("UPDATE edits SET change = ? WHERE edit = ?", (pack_state(change), number))
-                rows = _in_order(join_rows([rows[~chosen], changed]))
+                rows = _in_order(Observations.joined([rows[~chosen], changed]))
             if not undone:
                 done = rows
         return done
@@ -277,8 +278,8 @@ def _in_order(rows: Observations) -> Observations:
 
 def insert_observations(connection: sqlite3.Connection, observations: Observations) -> None:
     """Write rows and make their tracks reach to them; frames come in order."""
-    connection.executemany(INSERT_OBSERVATION, observations.to_stored())
-    connection.executemany(INSERT_MASK, observations.stored_masks())
+    connection.executemany(INSERT_OBSERVATION, to_stored(observations))
+    connection.executemany(INSERT_MASK, stored_masks(observations))
     columns = (observations.tracks.tolist(), observations.class_ids.tolist(), observations.frames.tolist())
     connection.executemany(GROW_TRACK, zip(*columns, strict=True))
 

@@ -15,7 +15,8 @@ from tests.annotate.tiny import write_clip
 from tests.gui.canvas.test_video_view import MOVE, PRESS, RELEASE, point_at
 from tests.gui.conftest import App, put_line, rows_of
 from tracker.annotate.recount import edit_recording
-from tracker.store import Origin, Recording, check_store
+from tracker.observations import Origin
+from tracker.store import Recording, check_store
 
 
 @pytest.fixture(scope="session")

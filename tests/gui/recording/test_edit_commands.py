@@ -18,7 +18,8 @@ from tracker.analytics import Analytics, LineRule, Rules
 from tracker.annotate.recount import edit_recording
 from tracker.annotate.sink import as_tracks
 from tracker.formats import find_format
-from tracker.store import Origin, Recording
+from tracker.observations import Origin
+from tracker.store import Recording
 from tracker.types import Event
 
 

@@ -15,6 +15,7 @@ from gui.window import Window
 from tests.gui.conftest import App
 from tracker.annotate.recount import edit_recording
 from tracker.store import Recording, RecordingEditor, check_store, restore_copy
+from tracker.store.rows import to_stored
 
 Step = tuple[Callable[[], object], Callable[[RecordingEditor], object]]
 """A correction as a user makes it in the window, and as a program makes it in the store."""
@@ -27,7 +28,7 @@ def everything(path: Path) -> tuple[object, ...]:
         rows = store.observations_in(0, 10**6, masks=True)
         events = sorted((row.frame, row.event.time, row.event.kind, row.event.track_id) for row in store.events())
         edits = [(edit.kind, edit.undone) for edit in store.edits()]
-        return list(rows.to_stored()), rows.masks, store.tracks(), events, store.info.rules, store.info.labels, edits
+        return list(to_stored(rows)), rows.masks, store.tracks(), events, store.info.rules, store.info.labels, edits
 
 
 def next_step(app: App, window: Window, recording: PlayedRecording, number: int, random: np.random.Generator) -> Step:

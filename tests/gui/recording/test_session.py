@@ -18,6 +18,7 @@ from tests.video.synthetic import read_number
 from tracker.annotate.run import annotate_recording
 from tracker.factory import load_settings
 from tracker.store import Recording
+from tracker.store.rows import to_stored
 
 
 def test_a_seek_shows_exactly_the_frame_that_was_asked_for(app: App, numbered: Path) -> None:
@@ -132,7 +133,7 @@ def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: 
     with Recording(store) as opened:
         if opened.complete:
             pytest.skip("this machine annotated 60 s of video before the window closed")
-        begun = list(opened.observations_in(0, opened.last_frame).to_stored())
+        begun = list(to_stored(opened.observations_in(0, opened.last_frame)))
     assert begun
 
     again = app.start()

@@ -9,13 +9,13 @@ import pytest
 from tracker.evaluate.mot_files import MotRows
 from tracker.evaluate.tracking import combine, evaluate_sequence, prepare
 from tracker.evaluate.tuning import Problem, evaluate, load_problems
+from tracker.observations import Observations
 from tracker.track.engine import TrackingEngine
 from tracker.track.presets import tracker_config
 from tracker.track.refine import interpolate as fill
 from tracker.track.refine.fragments import cut_tracks
 from tracker.track.refine.link import Fragments, LinkConfig, link_fragments
 from tracker.track.refine.refinement import RefineConfig, refine
-from tracker.track.rows import Observations
 
 RATE = 25.0
 
@@ -23,15 +23,16 @@ RATE = 25.0
 def observed(rows: list[tuple[int, int, float, float]], *, looks: object = None) -> Observations:
     """Observations from (frame, id, x, y) of boxes 40 wide and 100 high."""
     frames, ids, x, y = np.array(sorted(rows), float).T
-    boxes = np.stack([x, y, x + 40, y + 100], axis=1).astype(np.float32)
+    boxes = np.stack([x, y, x + 40, y + 100], axis=1)
     count = len(rows)
     return Observations(
         frames.astype(np.int64),
         ids.astype(np.int64),
-        boxes,
-        np.full(count, 0.9, np.float32),
         np.zeros(count, np.int32),
-        None if looks is None else np.asarray(looks, np.float32),
+        np.full(count, 0.9),
+        boxes,
+        np.zeros(count, np.uint8),
+        embeddings=None if looks is None else np.asarray(looks, np.float32),
     )
 
 
@@ -42,7 +43,7 @@ def walk(track: int, frames: range, x: float, y: float, speed: float = 2.0) -> l
 def weak(rows: list[tuple[int, int, float, float]], *, track: int, score: float = 0.3) -> Observations:
     """The same with one track that scores less than the others' 0.9."""
     found = observed(rows)
-    return replace(found, scores=np.where(found.ids == track, score, found.scores).astype(np.float32))
+    return replace(found, scores=np.where(found.tracks == track, score, found.scores))
 
 
 TIMES = np.arange(120) / RATE
@@ -51,7 +52,7 @@ HIDDEN = [*walk(1, range(40), 0, 0), *walk(2, range(60, 120), 0, 0)]
 
 def test_two_halves_of_a_walk_become_one_track_with_its_gap_filled() -> None:
     refined = refine(observed(HIDDEN), TIMES)
-    assert refined.observations.ids.tolist() == [1] * 120
+    assert refined.observations.tracks.tolist() == [1] * 120
     assert refined.observations.frames.tolist() == list(range(120))
     middle = (refined.observations.boxes[:, 0] + refined.observations.boxes[:, 2]) / 2
     np.testing.assert_allclose(middle, 20 + 2 * np.arange(120), atol=1)
@@ -66,7 +67,7 @@ def test_two_halves_of_a_walk_become_one_track_with_its_gap_filled() -> None:
 def test_tracks_that_are_there_at_once_are_never_linked() -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(2, range(50, 120), 5, 0)]
     refined = refine(observed(rows), TIMES)
-    assert set(refined.observations.ids.tolist()) == {1, 2}
+    assert set(refined.observations.tracks.tolist()) == {1, 2}
     assert refined.account.links == ()
 
 
@@ -91,9 +92,9 @@ def test_links_are_chosen_together_and_not_greedily() -> None:
 
 def test_objects_of_different_classes_or_looks_are_not_linked() -> None:
     one = observed(HIDDEN)
-    classes = (one.ids == 2).astype(np.int32)
+    classes = (one.tracks == 2).astype(np.int32)
     assert refine(replace(one, class_ids=classes), TIMES).account.links == ()
-    looks = np.where((one.ids == 2)[:, None], [1.0, 0], [0, 1.0]).astype(np.float32)
+    looks = np.where((one.tracks == 2)[:, None], [1.0, 0], [0, 1.0]).astype(np.float32)
     assert refine(replace(one, embeddings=looks), TIMES).account.links == ()
 
 
@@ -118,7 +119,7 @@ def test_smoothing_brings_shaky_boxes_nearer_to_the_truth() -> None:
 def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
     rows = [*walk(1, range(40), 0, 0), *walk(1, range(70, 120), 900, 600)]
     refined = refine(observed(rows), TIMES)
-    assert refined.observations.ids.tolist() == [1] * 40 + [2] * 50
+    assert refined.observations.tracks.tolist() == [1] * 40 + [2] * 50
     assert refined.account.links == ()
     assert refined.account.cuts == {2: 1}
 
@@ -126,7 +127,7 @@ def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
 def test_what_is_likelier_false_than_real_is_dropped_and_told() -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 12), 900, 500)]
     refined = refine(weak(rows, track=7), TIMES)
-    assert set(refined.observations.ids.tolist()) == {1}
+    assert set(refined.observations.tracks.tolist()) == {1}
     (drop,) = refined.account.drops
     assert (drop.track, drop.rows) == (7, 2)
     assert drop.reason.startswith("2 rows of mean score 0.30: real with probability 0.23")
@@ -136,16 +137,16 @@ def test_what_a_camera_saw_in_few_frames_because_it_gives_few_stays() -> None:
     """The same rows, once as 25 frames a second and once as one in ten seconds."""
     rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 12), 900, 500)]
     seldom = refine(weak(rows, track=7, score=0.85), np.arange(120) * 10.0)
-    assert set(seldom.observations.ids.tolist()) == {1, 7}
+    assert set(seldom.observations.tracks.tolist()) == {1, 7}
     often = refine(weak(rows, track=7, score=0.85), TIMES)
-    assert set(often.observations.ids.tolist()) == {1}
+    assert set(often.observations.tracks.tolist()) == {1}
 
 
 @pytest.mark.parametrize("interval", [1 / 60, 0.1, 0.5, 1.0, 10.0, 600.0])
 def test_halves_of_a_walk_are_joined_at_any_frame_rate(interval: float) -> None:
     rows = [*walk(1, range(30), 0, 0), *walk(2, range(33, 60), 0, 0)]
     refined = refine(observed(rows), np.arange(60) * interval)
-    assert set(refined.observations.ids.tolist()) == {1}
+    assert set(refined.observations.tracks.tolist()) == {1}
     assert len(refined.observations) >= 57
 
 
@@ -180,7 +181,7 @@ def test_long_tracks_are_smoothed_in_windows_as_if_at_once(monkeypatch: pytest.M
     rows = [*walk(1, range(600), 0, 0), *walk(2, range(100, 400), 300, 0, 1.0), *walk(3, range(30, 90), 0, 300)]
     hidden = (rng.random(len(rows)) < 0.1) | np.array([290 < frame < 312 for frame, *_ in sorted(rows)])
     shaky = observed(rows)[np.flatnonzero(~hidden)]
-    shaky = replace(shaky, boxes=shaky.boxes + rng.normal(0, 2, shaky.boxes.shape).astype(np.float32))
+    shaky = replace(shaky, boxes=shaky.boxes + rng.normal(0, 2, shaky.boxes.shape))
     times = np.arange(600) / RATE
     monkeypatch.setattr(fill, "WINDOW", 10**6)
     whole = refine(shaky, times)
@@ -188,7 +189,7 @@ def test_long_tracks_are_smoothed_in_windows_as_if_at_once(monkeypatch: pytest.M
     monkeypatch.setattr(fill, "MARGIN", 128)
     windows = refine(shaky, times)
     assert windows.account == whole.account
-    for name in ("frames", "ids", "scores", "class_ids", "filled"):
+    for name in ("frames", "tracks", "scores", "class_ids", "origins"):
         np.testing.assert_array_equal(getattr(windows.observations, name), getattr(whole.observations, name))
     np.testing.assert_allclose(windows.observations.boxes, whole.observations.boxes, rtol=0, atol=1e-4)
     assert windows.account.filled
@@ -197,7 +198,7 @@ def test_long_tracks_are_smoothed_in_windows_as_if_at_once(monkeypatch: pytest.M
 def test_fragments_do_not_depend_on_how_their_rows_come_in_blocks() -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(1, range(80, 120), 0, 0), *walk(4, range(5, 9), 50, 0)]
     one = observed(rows)
-    one = one[np.lexsort((one.frames, one.ids))]
+    one = one[np.lexsort((one.frames, one.tracks))]
     at_once = cut_tracks([one], TIMES, longest_gap_s=0.25, span_s=1.0)
     one_by_one = [one[np.array([row])] for row in range(len(one))]
     in_blocks = cut_tracks(one_by_one, TIMES, longest_gap_s=0.25, span_s=1.0)
@@ -231,7 +232,7 @@ def scores(problem: Problem) -> tuple[object, object]:
     found = [tracker.update(one, time) for one, time in zip(problem.frames, times.tolist(), strict=True)]
     seen = refine(Observations.from_tracks(found, problem.frames), times).observations
     ones = np.ones(len(seen), np.int64)
-    rows = MotRows(seen.frames + 1, seen.ids, seen.boxes.astype(float), seen.scores.astype(float), ones, 10)
+    rows = MotRows(seen.frames + 1, seen.tracks, seen.boxes, seen.scores, ones, 10)
     prepared = prepare(problem.ground_truth, rows, problem.length, rules=problem.rules, where=problem.name)
     return evaluate(problem, config), evaluate_sequence(prepared)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.store.recordings import INFO
 from tracker.errors import FormatError, SourceError
-from tracker.store import Observations, Origin, RecordingWriter
+from tracker.observations import Observations, Origin
+from tracker.store import RecordingWriter
 from tracker.train.data.identity_crops import Crops, cut_crops, join_crops, read_tracks, split_identities
 
 COLOURS = {1: (200, 30, 30), 2: (30, 30, 200), 3: (30, 200, 30)}

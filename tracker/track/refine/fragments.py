@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+from tracker.observations import Observations
 from tracker.track.refine.link import Fragments, end_of
-from tracker.track.rows import Observations
 
 __all__ = ["CutTracks", "cut_tracks"]
 
@@ -85,7 +85,7 @@ class _Fragment:
 
     def add(self, rows: Observations, times: Float64[ndarray, " k"], span_s: float) -> None:
         """Take its next rows."""
-        x1, y1, x2, y2 = rows.boxes.T.astype(np.float64)
+        x1, y1, x2, y2 = rows.boxes.T
         shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
         if times[0] - self.start <= span_s:
             near = times - self.start <= span_s
@@ -95,7 +95,7 @@ class _Fragment:
         near = self.end - when <= span_s
         self.tail = when[near], where[near]
         self.count += len(rows)
-        self.scores += float(rows.scores.sum(dtype=np.float64))
+        self.scores += float(rows.scores.sum())
         classes = np.bincount(rows.class_ids, minlength=len(self.classes))
         classes[: len(self.classes)] += self.classes
         self.classes = classes
@@ -126,9 +126,9 @@ def cut_tracks(
             continue
         when = times[rows.frames]
         begins = np.ones(len(rows), bool)
-        begins[1:] = (np.diff(rows.ids) != 0) | (np.diff(when) > longest_gap_s)
+        begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s)
         if going is not None:
-            begins[0] = rows.ids[0] != going.track or when[0] - going.end > longest_gap_s
+            begins[0] = rows.tracks[0] != going.track or when[0] - going.end > longest_gap_s
         edges = [0, *(np.flatnonzero(begins[1:]) + 1).tolist(), len(rows)]
         for start, stop in pairwise(edges):
             part = rows[np.arange(start, stop)]
@@ -136,7 +136,7 @@ def cut_tracks(
                 if going is not None:
                     cuts.extend(going.finish(span_s))
                     looks.append(going.embed_rows)
-                going = _Fragment(int(part.ids[0]), int(part.frames[0]), float(when[start]))
+                going = _Fragment(int(part.tracks[0]), int(part.frames[0]), float(when[start]))
             assert going is not None
             going.add(part, when[start:stop], span_s)
     if going is not None:

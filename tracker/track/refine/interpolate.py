@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+from tracker.observations import Observations, Origin
 from tracker.track.kalman import BoxFilter
 from tracker.track.refine.smooth import FIT_ROWS, fit_noise, smooth
-from tracker.track.rows import Observations, TrackedRows
+from tracker.track.refine.tracked_rows import TrackedRows
 
 __all__ = ["Filling", "Part", "Spans", "fill_and_smooth"]
 
@@ -111,7 +112,7 @@ def _fitted(source: TrackedRows, spans: Spans, times: Float64[ndarray, " f"], in
         last = start + 2 * (last - start) + 1
     names = np.repeat(near.names, [len(part) for part in parts])
     order = np.lexsort((names, rows.frames))[:FIT_ROWS]
-    frames, boxes = rows.frames[order] - start, rows.boxes[order].astype(np.float64)
+    frames, boxes = rows.frames[order] - start, rows.boxes[order]
     return fit_noise(
         frames, np.unique(names[order], return_inverse=True)[1], boxes, _ratios(times, start, last, interval)
     )
@@ -171,7 +172,7 @@ def _filled(
         box_filter,
         rows.frames - start,
         places,
-        rows.boxes.astype(np.float64),
+        rows.boxes,
         times[start : end + 1] - times[start],
         _ratios(times, start, end, interval),
         filling,
@@ -181,8 +182,9 @@ def _filled(
     first, last, names = np.array([(piece.first, piece.last, piece.name) for piece in group], np.int64).T
     own = (frames >= first[tracks]) & (frames <= last[tracks])
     frames, tracks, boxes, sources, seen = (column[own] for column in (frames, tracks, boxes, sources, seen))
-    found = Observations(frames, names[tracks], boxes, rows.scores[sources], rows.class_ids[sources], filled=~seen)
-    return Part(found, np.where(seen, rows.ids[sources], 0))
+    origins = np.where(seen, Origin.DETECTED, Origin.INTERPOLATED).astype(np.uint8)
+    found = Observations(frames, names[tracks], rows.class_ids[sources], rows.scores[sources], boxes, origins)
+    return Part(found, np.where(seen, rows.tracks[sources], 0))
 
 
 def _smoothed(
@@ -196,7 +198,7 @@ def _smoothed(
     *,
     longest_gap_s: float,
 ) -> tuple[
-    Int64[ndarray, " m"], Int64[ndarray, " m"], Float32[ndarray, "m 4"], Int64[ndarray, " m"], Bool[ndarray, " m"]
+    Int64[ndarray, " m"], Int64[ndarray, " m"], Float64[ndarray, "m 4"], Int64[ndarray, " m"], Bool[ndarray, " m"]
 ]:
     """Frames, tracks and boxes of some tracks; the row each is or comes after, and whether it is that row."""
     names, places = np.unique(tracks, return_inverse=True)
@@ -215,4 +217,4 @@ def _smoothed(
     boxes = straight + (boxes - straight) * (smoothed.trust[full] if filling.smooth else 0 * share)[:, None]
     sure = (smoothed.position_std[full] <= filling.most_blur) & (smoothed.trust[full] >= LEAST_TRUST)
     chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & sure))
-    return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen].astype(np.float32), source[chosen], seen[chosen]
+    return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen], source[chosen], seen[chosen]

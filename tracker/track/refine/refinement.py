@@ -16,11 +16,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+from tracker.observations import Observations, Origin
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
 from tracker.track.refine.track_evidence import TrackEvidence
-from tracker.track.rows import Observations, RowsInMemory, TrackedRows
+from tracker.track.refine.tracked_rows import RowsInMemory, TrackedRows
 
 __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
 
@@ -112,7 +113,7 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
     """
     refinement = Refinement(RowsInMemory(observations), times, config)
     rows = Observations.joined([part.rows for part in refinement.parts()])
-    return Refined(rows[np.lexsort((rows.ids, rows.frames))], refinement.account)
+    return Refined(rows[np.lexsort((rows.tracks, rows.frames))], refinement.account)
 
 
 class Refinement:
@@ -156,9 +157,8 @@ class Refinement:
         config = self._config
         filling = Filling(config.fill_gap_s, config.fill_blur, config.smooth)
         for part in fill_and_smooth(self._rows, self._spans, self._times, filling):
-            filled = part.rows.filled
-            assert filled is not None
-            self._filled.update(part.rows.ids[filled].tolist())
+            filled = part.rows.origins == Origin.INTERPOLATED
+            self._filled.update(part.rows.tracks[filled].tolist())
             self._smoothed += int((~filled).sum()) if config.smooth else 0
             yield part
 

@@ -20,8 +20,9 @@ from tracker.errors import FormatError
 from tracker.evaluate.ground_truth import DataSet
 from tracker.evaluate.mot_files import read_rows
 from tracker.geometry import clip
+from tracker.observations import Origin
 from tracker.protocols import Embed, FrameSource
-from tracker.store import Origin, Recording
+from tracker.store import Recording
 from tracker.types import Image
 from tracker.video import open_source
 
