@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
+from tracker.config.run_settings import tile_grid
 from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
+from tracker.detect.regions import RegionDetector
+from tracker.detect.tiles import TiledDetector
 from tracker.detect.yolo_detector import no_features
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.extras import explain_missing, has_torch
@@ -49,6 +52,8 @@ __all__ = [
 ]
 
 DEFAULT_NETWORK = "sightline-nano"
+USUAL_SIZE = 640
+"""Longest side of the input of a network that does not say its own."""
 Appearance: TypeAlias = Literal["auto", "none", "native", "reid"]
 LIVE_FORMATS = {"mot": "txt", "jsonl": "jsonl"}
 SCORE_SETTINGS = {"high_score", "new_score", "track_high_thresh", "new_track_thresh"}
@@ -173,13 +178,18 @@ def make_detector(
 def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     with explain_missing(f"--model {config.model}"):
         detector = _open_engine(config, threads=threads, floor=floor, embed=embed)
-        if not config.class_conf:
-            return detector
-        thresholds = class_thresholds(config.class_conf, detector.labels, detector.conf)
-        lowest = float(thresholds.min())
-        if lowest < detector.conf:
-            detector = _open_engine(replace(config, conf=lowest), threads=threads, floor=floor, embed=embed)
-        return ClassThresholds(detector, thresholds)
+        thresholds = None
+        if config.class_conf:
+            thresholds = class_thresholds(config.class_conf, detector.labels, detector.conf)
+            lowest = float(thresholds.min())
+            if lowest < detector.conf:
+                detector = _open_engine(replace(config, conf=lowest), threads=threads, floor=floor, embed=embed)
+    if config.tiles:
+        grid = tile_grid(config.tiles)
+        detector = TiledDetector(detector, grid, imgsz=config.imgsz or USUAL_SIZE, max_det=config.max_det)
+    if config.roi:
+        detector = RegionDetector(detector, config.roi)
+    return detector if thresholds is None else ClassThresholds(detector, thresholds)
 
 
 def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:

@@ -20,6 +20,7 @@ __all__ = [
     "EstimateMotion",
     "FrameSource",
     "LabelPixels",
+    "Scalable",
     "Sink",
     "Stateful",
     "Tracker",
@@ -88,6 +89,16 @@ class Detector(Protocol):
     """Device and engine, for people to read."""
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
+
+
+@runtime_checkable
+class Scalable(Detector, Protocol):
+    """A detector that can be asked for another input size than its own."""
+
+    imgsz: int
+    """Longest side of its input; 0 where it takes one size only after all."""
+
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]: ...
 
 
 EmbedRows: TypeAlias = Callable[[Int64[ndarray, " k"]], Float32[ndarray, "k d"]]

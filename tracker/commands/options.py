@@ -22,7 +22,7 @@ from tracker.config import (
     parse_assignment,
     read_settings,
 )
-from tracker.config.run_settings import read_class_conf
+from tracker.config.run_settings import read_class_conf, tile_grid
 from tracker.factory import SCORE_SETTINGS, Settings, load_settings
 from tracker.overlay import OverlayConfig
 from tracker.paths import typed_path
@@ -43,7 +43,10 @@ log = logging.getLogger(__name__)
 ABOUT_THE_RUN = ("command", "input")
 """What args.yaml holds beside the settings."""
 SECTIONS = {
-    "detector": (DetectorConfig, ("model", "conf", "iou", "imgsz", "classes", "max_det", "device", "batch", "masks")),
+    "detector": (
+        DetectorConfig,
+        ("model", "conf", "iou", "imgsz", "classes", "tiles", "roi", "max_det", "device", "batch", "masks"),
+    ),
     "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport")),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
     "overlay": (OverlayConfig, ("trails",)),
@@ -60,6 +63,8 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         ("iou", float, "IOU"),
         ("imgsz", int, "PIXELS"),
         ("classes", comma_list, "A,B"),
+        ("tiles", tile_text, "AUTO|RxC"),
+        ("roi", polygon, "'X,Y X,Y X,Y'"),
         ("max_det", int, "N"),
         ("device", str, "DEVICE"),
         ("batch", int, "N"),
@@ -90,6 +95,27 @@ def score_thresholds(text: str) -> Thresholds:
             f"expected a score from 0 to 1, or scores of classes such as person=0.5,car=0.35, found {text!r}"
         )
     return Thresholds(plain[0] if plain else None, single)
+
+
+def tile_text(text: str) -> str:
+    """`auto` or `2x3`. Raises ArgumentTypeError for anything else."""
+    try:
+        tile_grid(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("tiles: ")) from None
+    return text
+
+
+def polygon(text: str) -> tuple[tuple[float, float], ...]:
+    """The corners of `10,10 300,10 300,200`. Raises ArgumentTypeError for anything else."""
+    try:
+        corners = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.replace(";", " ").split()))
+        DetectorConfig(roi=corners or ((0.0, 0.0),))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected three or more corners such as '10,10 300,10 300,200', found {text!r}"
+        ) from None
+    return corners
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

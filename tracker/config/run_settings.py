@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name", "read_class_conf"]
+__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name", "read_class_conf", "tile_grid"]
 
 
 def device_name(text: str) -> str:
@@ -33,6 +34,22 @@ def read_class_conf(entry: str) -> tuple[str, float]:
             f"class_conf: expected CLASS=SCORE with a score from 0 to 1, such as person=0.5, found {entry!r}"
         )
     return name.strip(), threshold
+
+
+def tile_grid(text: str) -> tuple[int, int] | None:
+    """(rows, columns) of `2x3`, None of `auto`. Raises ValueError for anything else."""
+    if text.strip().lower() == "auto":
+        return None
+    rows, _, columns = text.strip().lower().partition("x")
+    if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
+        raise ValueError(f"tiles: expected auto or ROWSxCOLUMNS, such as 2x3, found {text!r}")
+    return int(rows), int(columns)
+
+
+def polygon_area(corners: Sequence[tuple[float, float]]) -> float:
+    """Square pixels inside, whichever way round."""
+    pairs = zip(corners, (*corners[1:], *corners[:1]), strict=True)
+    return abs(sum(x * other_y - other_x * y for (x, y), (other_x, other_y) in pairs)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,10 @@ class DetectorConfig:
     """Longest side the frame is scaled to for the network, in multiples of 32; without it the network's own."""
     classes: tuple[str, ...] = ()
     """Classes to keep, by name or number, or as a group: people-and-vehicles, animals, indoor, all; empty keeps all."""
+    tiles: str = ""
+    """Look through overlapping windows too, for small objects: auto, or rows x columns such as 2x3."""
+    roi: tuple[tuple[float, float], ...] = ()
+    """Detect inside this polygon alone: corners x,y in pixels of the image."""
     max_det: int = 300
     """Most detections kept in one frame."""
     masks: bool = True
@@ -83,6 +104,10 @@ class DetectorConfig:
         for name, value in (("conf", self.conf), ("iou", self.iou)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {value}")
+        if self.tiles:
+            tile_grid(self.tiles)
+        if self.roi and (len(self.roi) < 3 or not polygon_area(self.roi) >= 1):
+            raise ValueError(f"roi needs three or more corners around at least a square pixel, found {self.roi}")
         if self.imgsz is not None and (self.imgsz < 32 or self.imgsz % 32):
             near = max(32, round(self.imgsz / 32) * 32)
             raise ValueError(f"imgsz must be a multiple of 32, found {self.imgsz}; try {near}")

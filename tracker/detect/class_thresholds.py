@@ -10,7 +10,8 @@ from numpy import ndarray
 
 from tracker.config.run_settings import read_class_conf
 from tracker.detect.classes import choose_classes
-from tracker.protocols import Detector
+from tracker.detect.windows import detect_at_size
+from tracker.protocols import Detector, Scalable
 from tracker.types import Detections, Image
 
 __all__ = ["ClassThresholds", "class_thresholds"]
@@ -38,9 +39,11 @@ class ClassThresholds:
 
     def __init__(self, detector: Detector, thresholds: Float32[ndarray, " c"]) -> None:
         self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
+        self.imgsz = detector.imgsz if isinstance(detector, Scalable) else 0
         self._detector = detector
         self._least = np.where(thresholds > np.float32(self.conf), thresholds, -np.inf).astype(np.float32)
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
         """What the detector finds, as far as it reaches its class's threshold."""
-        return [found[found.scores >= self._least[found.class_ids]] for found in self._detector.detect(images)]
+        every = detect_at_size(self._detector, images, imgsz)
+        return [found[found.scores >= self._least[found.class_ids]] for found in every]

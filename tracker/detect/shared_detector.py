@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tracker.protocols import Detector
+from tracker.detect.windows import detect_at_size
+from tracker.protocols import Detector, Scalable
 from tracker.types import Detections, Image
 
 __all__ = ["SharedDetector"]
@@ -28,11 +29,12 @@ class SharedDetector:
         self.labels = detector.labels
         self.conf = detector.conf
         self.engine = detector.engine
+        self.imgsz = detector.imgsz if isinstance(detector, Scalable) else 0
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
         """Objects in each image, when it is this caller's turn."""
         with self.turn():
-            return self._detector.detect(images)
+            return detect_at_size(self._detector, images, imgsz)
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -80,7 +80,7 @@ class RawDetector:
         self._floor = min(self.conf, floor)
         self._iou = card.iou if config.iou is None else config.iou
         self._max_det = config.max_det
-        self._size = config.imgsz or card.input_size
+        self.imgsz = config.imgsz or card.input_size
         self._classes = choose_classes(config.classes, card.labels)
         self._masks = config.masks and card.coefficients > 0
         self._layout = AnchorLayout(card.strides, card.anchors, len(card.labels), card.coefficients)
@@ -88,12 +88,13 @@ class RawDetector:
         if embed and run(np.zeros((1, 64, 64, 3), np.uint8)).features is None:
             raise no_features(engine)
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
         """Boxes and masks of each image in its own pixels, best score first.
 
-        Images that letterbox to one size go through the network together.
+        Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
         """
-        letterboxes = [Letterbox.fit(image.shape[1], image.shape[0], self._size) for image in images]
+        size = imgsz or self.imgsz
+        letterboxes = [Letterbox.fit(image.shape[1], image.shape[0], size) for image in images]
         found = [Detections.empty()] * len(images)
         for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
             rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == shape]

@@ -62,8 +62,9 @@ class OnnxDetector:
         self._floor = min(self.conf, floor)
         self._iou = model.iou if config.iou is None else config.iou
         self._max_det = config.max_det
-        self._size = config.imgsz or model.imgsz
-        if model.fixed is not None and self._size != max(model.fixed):
+        size = config.imgsz or model.imgsz
+        self.imgsz = size if model.fixed is None else 0
+        if model.fixed is not None and size != max(model.fixed):
             raise ConfigError(f"{path}: takes images of {max(model.fixed)} only; use --imgsz {max(model.fixed)}")
         self._input = self._session.get_inputs()[0].name
         outputs = [output.name for output in self._session.get_outputs()]
@@ -72,12 +73,12 @@ class OnnxDetector:
         unwanted = {"prototypes": not self._masks, "features": not embed}
         self._outputs = [name for name in outputs if not unwanted.get(name, False)]
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
         """Boxes and masks of each image in its own pixels, best score first.
 
-        Images that letterbox to one size go through the network together.
+        Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
         """
-        letterboxes = [self._letterbox(image) for image in images]
+        letterboxes = [self._letterbox(image, imgsz or self.imgsz) for image in images]
         found: list[Detections | None] = [None] * len(images)
         sizes = dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes)
         for size in sizes:
@@ -89,10 +90,10 @@ class OnnxDetector:
                 found[row] = self._convert(own, letterboxes[row], image_width=width, image_height=height)
         return [detections for detections in found if detections is not None]
 
-    def _letterbox(self, image: Image) -> Letterbox:
+    def _letterbox(self, image: Image, size: int) -> Letterbox:
         height, width = image.shape[:2]
         if self._model.fixed is None:
-            return Letterbox.fit(width, height, self._size)
+            return Letterbox.fit(width, height, size)
         fixed_height, fixed_width = self._model.fixed
         return Letterbox.inside(width, height, width=fixed_width, height=fixed_height)
 

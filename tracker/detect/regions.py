@@ -1,0 +1,63 @@
+"""Detection inside a polygon alone, on the part of the image around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from tracker.detect.windows import detect_at_size, move, size_of_part
+from tracker.errors import ConfigError
+from tracker.protocols import Detector
+from tracker.types import Detections, Image
+
+__all__ = ["RegionDetector"]
+
+MARGIN = 0.2
+"""Share of the region's longer side that is seen around it, for objects on its border to be seen whole."""
+SMALLEST = 96
+"""Pixels of the network's input at least."""
+
+
+class RegionDetector:
+    """A detector that sees the part of an image around a polygon and gives the objects whose box's centre is inside.
+
+    The part is seen at the scale at which the whole image would be, so that a small region costs little; a detector
+    that takes one input size only sees it enlarged. Raises ConfigError for an image that has nothing of the polygon.
+    """
+
+    def __init__(self, detector: Detector, polygon: Sequence[tuple[float, float]]) -> None:
+        self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
+        self._detector = detector
+        self._corners = np.array(polygon, np.float32)
+        self._outline = self._corners.reshape(-1, 1, 2)
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """What is inside the polygon, in pixels of the whole images."""
+        found: list[Detections] = []
+        for image in images:
+            height, width = image.shape[:2]
+            left, top, right, bottom = self.window(width, height)
+            longest = max(right - left, bottom - top)
+            part = np.ascontiguousarray(image[top:bottom, left:right])
+            imgsz = size_of_part(self._detector, longest / max(width, height), least=SMALLEST)
+            [own] = detect_at_size(self._detector, [part], imgsz)
+            moved = move(own, left, top)
+            centres = (moved.boxes[:, :2] + moved.boxes[:, 2:]) / 2
+            inside = [cv2.pointPolygonTest(self._outline, point, False) >= 0 for point in centres.tolist()]
+            found.append(moved[np.array(inside, bool)])
+        return found
+
+    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The part of a width x height image that is seen: left, top, right, bottom."""
+        low, high = self._corners.min(axis=0), self._corners.max(axis=0)
+        rim = MARGIN * float((high - low).max())
+        left, top = (max(0, int(edge - rim)) for edge in low.tolist())
+        right, bottom = (min(side, int(np.ceil(edge + rim))) for edge, side in zip(high, (width, height), strict=True))
+        if high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
+            corners = " ".join(f"{x:g},{y:g}" for x, y in self._corners.tolist())
+            raise ConfigError(
+                f"--roi {corners}: outside the image, which has {width} x {height} pixels; give corners inside it"
+            )
+        return left, top, right, bottom
