@@ -26,6 +26,8 @@ EXTRA_OF = {
     "pyarrow": "parquet",
     "openvino": "openvino",
     "tensorboard": "tensorboard",
+    "captum": "explain",
+    "sklearn": "explain",
 }
 """The extra of this project that brings a package."""
 

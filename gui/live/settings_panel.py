@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
@@ -71,9 +70,7 @@ class LivePanel(QWidget):
         settings = self._engine.settings
         network = settings.detector.model
         if self._network.findData(network) < 0:
-            path = Path(network)  # a training's results are all called best: its folder tells them apart
-            self._network.addItem("/".join(path.parts[-2:]), network)
-            self._network.setItemData(self._network.count() - 1, network, Qt.ItemDataRole.ToolTipRole)
+            self._network.addItem(network, network)
         self._network.setCurrentIndex(self._network.findData(network))
         preset = str(self._engine.tree.get("tracker", {}).get("preset", "default"))
         self._tracker.setCurrentIndex(max(0, self._tracker.findData(preset)))

@@ -50,7 +50,7 @@ class EvidencePanel(QWidget):
         self._explain.setAutoDefault(False)
         self._explain.clicked.connect(self.explain)
         self._words = QLabel(
-            self.tr("Shows which pixels made the network say what it says (LayerCAM), and its feature maps.")
+            self.tr("Shows where the network's evidence lies in the image (LayerCAM), its maps and filters.")
         )
         self._words.setProperty("role", "quiet")
         self._words.setWordWrap(True)

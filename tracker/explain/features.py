@@ -1,51 +1,50 @@
-"""What the channels of a backbone answer to: its feature maps as pictures."""
+"""What the layers of a network answer to: the maps that they give for an image, and their filters."""
 
 from __future__ import annotations
 
-import math
-
-import cv2
-import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from numpy import ndarray
+from torch import Tensor, nn
 
+from tracker.errors import ConfigError
+from tracker.explain.activation_maps import capture_maps, find_layer
 from tracker.geometry import Letterbox
 from tracker.nets.yolo import YoloNet
 from tracker.types import Image
 
-__all__ = ["draw_maps", "feature_maps", "tint_heat"]
+__all__ = ["feature_maps", "filters_of", "layer_maps"]
 
 
 @torch.inference_mode()
 def feature_maps(network: YoloNet, image: Image, *, size: int) -> dict[int, Float32[ndarray, "c h w"]]:
-    """The backbone's maps of the picture, longest side `size`, by stride."""
+    """The backbone's maps of the image, longest side `size`, by stride."""
     canvas = Letterbox.fit(image.shape[1], image.shape[0], size).apply(image)
     pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255
     maps = network.eval().backbone(network.normalize(pixels))
     return {stride: level[0].numpy() for stride, level in zip(network.backbone.strides, maps, strict=True)}
 
 
-def draw_maps(maps: Float32[ndarray, "c h w"], *, count: int = 16, side: int = 160) -> UInt8[ndarray, "h w 3"]:
-    """The `count` channels that differ most over the picture, dark to bright, strongest first."""
-    strongest = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:count]
-    columns = math.ceil(math.sqrt(len(strongest)))
-    height, width = maps.shape[1:]
-    wide, tall = (side, max(1, side * height // width)) if width >= height else (max(1, side * width // height), side)
-    rows = math.ceil(len(strongest) / columns)
-    sheet = np.zeros((rows * (tall + 2), columns * (wide + 2), 3), np.uint8)
-    for place, channel in enumerate(strongest):
-        row, column = divmod(place, columns)
-        low, high = float(maps[channel].min()), float(maps[channel].max())
-        levels = (255 * (maps[channel] - low) / max(high - low, 1e-9)).astype(np.uint8)
-        picture = cv2.resize(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), (wide, tall))
-        top, left = row * (tall + 2), column * (wide + 2)
-        sheet[top : top + tall, left : left + wide] = picture[..., ::-1]
-    return sheet
+def layer_maps(network: nn.Module, canvas: Float32[Tensor, "1 c h w"], layer: str) -> list[Float32[ndarray, "c h w"]]:
+    """The maps that one layer gives for a canvas in 0..1; several where it gives several.
+
+    Raises ConfigError for a layer that does not exist or gives no map.
+    """
+    with torch.no_grad(), capture_maps([find_layer(network, layer)], inputs=False) as maps:
+        network.eval()(canvas)
+    if not maps:
+        raise ConfigError(f"explain: layer {layer}: gives no map of places; take one before it")
+    return [each.detach()[0].numpy() for each in maps]
 
 
-def tint_heat(image: Image, heat: Float32[ndarray, "h w"]) -> Image:
-    """The picture with a heat map of 0 to 1 over it."""
-    colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    mixed = cv2.addWeighted(image, 0.5, np.ascontiguousarray(colours), 0.5, 0)
-    return np.asarray(mixed, np.uint8)
+def filters_of(network: nn.Module, layer: str | None = None) -> tuple[str, Float32[ndarray, "d c i j"]] | None:
+    """(name, weights) of the first convolution of that layer, of the whole network without one; None where none is.
+
+    Convolutions of 1 x 1 are passed over: they have nothing to show.
+    """
+    inside = network if layer is None else find_layer(network, layer)
+    for name, module in inside.named_modules():
+        if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
+            whole = ".".join(part for part in (layer, name) if part)
+            return whole, module.weight.detach().float().numpy()
+    return None
