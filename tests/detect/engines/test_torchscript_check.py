@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.nets.test_export import CARD, lively
+from tests.nets.test_export_detector import CARD, lively
 from tracker.detect.engines.exported import open_engine
 from tracker.errors import CheckpointError
 from tracker.nets.export_detector import export_torchscript
