@@ -21,11 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from benchmarks.reliability_sources import sources
 from tests.annotate.tiny import write_network
 from tests.video.cameras import Camera, MjpegCamera, RawCamera, RtspCamera
 from tests.video.synthetic import read_number, write_clip
@@ -424,6 +426,7 @@ SUBJECTS: dict[str, Callable[..., None]] = {
     "signals": signals,
     "disk": disk,
     "soak": soak,
+    "sources": partial(sources, show),
 }
 
 

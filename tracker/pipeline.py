@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,22 +69,26 @@ class Pipeline:
         stages = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
         return [(name, stage) for name, stage in stages.items() if isinstance(stage, Stateful)]
 
-    def turn(self) -> AbstractContextManager[None]:
-        """What a detector that many sources share is waited for in; nothing where it has one source only."""
-        turn: Callable[[], AbstractContextManager[None]] = getattr(self.detector, "turn", nullcontext)
-        return turn()
-
     def detect(self, images: Sequence[Image]) -> list[StageDetections]:
         """The objects in each image, those a tracker cannot use dropped and counted; keeps no state."""
         started = time.perf_counter()
-        found = []
-        for detections in self.detector.detect(images):
-            usable = is_valid(detections.boxes, detections.scores)
-            rejected = int(len(usable) - usable.sum())
-            kept = detections[usable] if rejected else detections
-            found.append((kept, rejected))
+        found = self.detector.detect(images)
         seconds = (time.perf_counter() - started) / max(len(found), 1)
-        return [StageDetections(kept, rejected, seconds) for kept, rejected in found]
+        return [_usable(detections, seconds) for detections in found]
+
+    def detect_newest(self, take: Callable[[], Image]) -> StageDetections:
+        """As `detect`, of the image that `take` gives when the detector is free: many sources may share it."""
+        started = 0.0
+
+        def take_now() -> Image:
+            nonlocal started
+            image = take()
+            started = time.perf_counter()
+            return image
+
+        ask: Callable[[Callable[[], Image]], Detections] | None = getattr(self.detector, "detect_newest", None)
+        found = self.detector.detect([take_now()])[0] if ask is None else ask(take_now)
+        return _usable(found, time.perf_counter() - started)
 
     def follow(self, frame: Frame, seen: StageDetections) -> FrameResult:
         """Give the objects of the next frame their identities, then analyse and draw it."""
@@ -116,6 +119,12 @@ class Pipeline:
     def _look(self, image: Image, detections: Detections) -> EmbedRows | None:
         embed = self._embed
         return None if embed is None else lambda rows: embed(image, detections.boxes[rows])
+
+
+def _usable(detections: Detections, seconds: float) -> StageDetections:
+    usable = is_valid(detections.boxes, detections.scores)
+    rejected = int(len(usable) - usable.sum())
+    return StageDetections(detections[usable] if rejected else detections, rejected, seconds)
 
 
 class _Clock:

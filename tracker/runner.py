@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from tracker.pipeline import Pipeline, StageDetections
 from tracker.protocols import FrameSource, Sink
-from tracker.types import Frame, FrameResult
+from tracker.types import Frame, FrameResult, Image
 
 __all__ = ["Channel", "Closed", "Progress", "Runner"]
 
@@ -288,18 +288,20 @@ class Runner:
         while True:
             self._pending.wait_until_empty()
             self._frames.wait_until_filled()
-            with self._pipeline.turn():
-                frame, read_at = self._frames.get()
-                seen = self._detected(frame)
-            self._pending.put(_Pending(frame, read_at, seen))
+            taken: list[tuple[Frame, float]] = []
 
-    def _detected(self, frame: Frame) -> Future[StageDetections]:
-        seen: Future[StageDetections] = Future()
-        try:
-            seen.set_result(self._pipeline.detect([frame.image])[0])
-        except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
-            seen.set_exception(error)
-        return seen
+            def take(taken: list[tuple[Frame, float]] = taken) -> Image:
+                taken.append(self._frames.get())
+                return taken[0][0].image
+
+            seen: Future[StageDetections] = Future()
+            try:
+                seen.set_result(self._pipeline.detect_newest(take))
+            except Closed:
+                raise
+            except Exception as error:  # noqa: BLE001 - `_follow` judges it: a single bad frame is passed over
+                seen.set_exception(error)
+            self._pending.put(_Pending(*taken[0], seen))
 
     def _detect_batches(self) -> None:
         with ThreadPoolExecutor(self._workers, thread_name_prefix="sightline-detect") as pool:

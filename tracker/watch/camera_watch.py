@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -209,16 +208,18 @@ class _OfClasses:
         if unknown:
             raise ConfigError(f"camera {camera.name}: blur_classes: the network knows no {unknown.pop()!r}")
 
-    def turn(self) -> AbstractContextManager[None]:
-        """The shared detector's."""
-        return self._detector.turn()
-
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is wanted of each image."""
-        found = self._detector.detect(images)
+        return [self._wanted(detections) for detections in self._detector.detect(images)]
+
+    def detect_newest(self, take: Callable[[], Image]) -> Detections:
+        """What is wanted of the image that `take` gives when the shared detector is free."""
+        return self._wanted(self._detector.detect_newest(take))
+
+    def _wanted(self, detections: Detections) -> Detections:
         if self._classes is None:
-            return found
-        return [detections[np.isin(detections.class_ids, self._classes)] for detections in found]
+            return detections
+        return detections[np.isin(detections.class_ids, self._classes)]
 
 
 class _Continuous(Sink):
