@@ -52,6 +52,11 @@ class Pipeline:
         self._analyse = analyse
         self._draw = draw
 
+    @property
+    def analyse(self) -> Analyse | None:
+        """The stage that makes events of tracks, where there is one."""
+        return self._analyse
+
     def process(self, frame: Frame) -> FrameResult:
         """Everything about one frame. Frames of one source come in order."""
         return self.follow(frame, self.detect([frame.image])[0])
