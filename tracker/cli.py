@@ -40,6 +40,7 @@ COMMANDS = {
     "track": _Command("follow people and vehicles in a file, camera or stream", ("tracker.commands.track",)),
     "watch": _Command("a set of cameras for months, without a window", ("tracker.commands.watch",)),
     "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
+    "segment": _Command("what every pixel of images shows", ("tracker.commands.segment",)),
     "annotate": _Command("whole archives into stores and annotation files, resumed", ("tracker.commands.annotate",)),
     "export-annotations": _Command(
         "a recording in the formats others read", ("tracker.commands.exchange_annotations",)
@@ -56,7 +57,6 @@ COMMANDS = {
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
     "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export_network",)),
     "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
-    "summary": _Command("a network's layers: shapes, parameters, work, fields", ("tracker.commands.summary",)),
     "convolve": _Command("a layer of a network at work on numbers or an image", ("tracker.commands.convolve",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
     "completion": _Command("a script for the shell's completion", ("tracker.commands.completion",)),
@@ -64,9 +64,9 @@ COMMANDS = {
 
 
 GROUPS = {
-    "See and follow": ("demo", "track", "detect", "watch"),
+    "See and follow": ("demo", "track", "detect", "segment", "watch"),
     "Recordings": ("annotate", "report", "counts", "export-annotations", "import-annotations", "convert"),
-    "Networks of your own": ("train", "evaluate", "export", "explain", "summary", "convolve"),
+    "Networks of your own": ("train", "evaluate", "export", "explain", "convolve"),
     "Trackers": ("associate", "tune"),
     "The program itself": ("config", "completion"),
 }
@@ -74,7 +74,6 @@ GROUPS = {
 
 OTHER_COMMANDS = {
     "predict": "detect, or track for videos",
-    "segment": "detect, or track for videos",
     "val": "evaluate",
     "validate": "evaluate",
     "benchmark": "evaluate",

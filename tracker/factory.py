@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from tracker.analytics import Analytics
-from tracker.config import DetectorConfig, OutputConfig, SourceConfig, TrackerConfig, build, nearest
+from tracker.config import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, TrackerConfig, build, nearest
 from tracker.config.run_settings import tile_grid
 from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
@@ -27,6 +26,7 @@ from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
 from tracker.protocols import Analyse, Detector, Embed, FrameSource, Sink, Tracker
 from tracker.runner import Runner
+from tracker.segment.labeller import PixelLabeller
 from tracker.track.camera_motion import CameraMotion
 from tracker.track.engine import TrackingEngine
 from tracker.track.presets import tracker_config
@@ -40,14 +40,17 @@ __all__ = [
     "check_formats",
     "default_device",
     "embedded_networks",
+    "embedded_segmenters",
     "floor_of",
     "load_settings",
     "make_detection_pipeline",
     "make_detector",
     "make_embedder",
+    "make_labeller",
     "make_pipeline",
     "make_runner",
     "reid_network",
+    "segmentation_file",
     "trainable_file",
     "usable_cores",
 ]
@@ -68,6 +71,8 @@ class Settings:
     """How frames are read."""
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     """Which network looks at the frames."""
+    semantic: SemanticConfig = field(default_factory=SemanticConfig)
+    """Which network says what every pixel shows."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """How detections become tracks."""
     own_scores: bool = False
@@ -79,7 +84,7 @@ class Settings:
 
 
 def load_settings(tree: Mapping[str, Any], where: str) -> Settings:
-    """Settings from nested tables `source detector tracker overlay output`.
+    """Settings from nested tables `source detector semantic tracker overlay output`.
 
     `[tracker]` may name a `preset` (or a YAML or TOML file) that its other keys adjust. Raises ConfigError for
     anything unknown, with the nearest known name.
@@ -256,6 +261,37 @@ def reid_network(tracker: TrackerConfig) -> Path:
     return check_embedded(_weights_folder() / "reid" / "sightline-reid.onnx")
 
 
+def embedded_segmenters() -> dict[str, Path]:
+    """The networks that come with the program and label every pixel, by name: the ONNX file of each."""
+    return {path.stem: path for path in sorted((_weights_folder() / "semantic").glob("*.onnx"))}
+
+
+def segmentation_file(name: str) -> Path:
+    """The file of an embedded segmentation network, by its name; any other text is a path.
+
+    Raises CheckpointError for what is neither.
+    """
+    networks = embedded_segmenters()
+    if name in networks:
+        return check_embedded(networks[name])
+    path = typed_path(name)
+    if not path.suffix:
+        raise CheckpointError(f"{name}: no such segmentation network or file; {nearest(name, networks)}")
+    return path
+
+
+def make_labeller(config: SemanticConfig, *, threads: int, device: str = "cpu") -> PixelLabeller | None:
+    """The network that labels every pixel, where one is named.
+
+    Raises CheckpointError for a file that is no such network.
+    """
+    if not config.network:
+        return None
+    with explain_missing(f"--semantic {config.network}"):
+        path = segmentation_file(config.network)
+        return PixelLabeller(path, device="cpu" if path.suffix.lower() == ".onnx" else device, threads=threads)
+
+
 def make_embedder(settings: Settings) -> Embed | None:
     """The network that looks at crops, where the tracker's settings ask for one.
 
@@ -322,7 +358,7 @@ def make_pipeline(
 
     Live input gives one frame all cores, so that it is soon done; a file gives each frame one core and works on
     several, which is more frames a second. A `detector` or `tracker` that is given stands in the place of the
-    settings' own. `make_analyse` is given the class names; the lines and zones of an `Analytics` are drawn.
+    settings' own. `make_analyse` is given the class names.
     """
     cores = usable_cores()
     workers = 1 if live else min(cores, 4)
@@ -334,14 +370,24 @@ def make_pipeline(
         appearance=config.appearance,
     )
     embed = make_embedder(settings)
+    label_pixels = make_labeller(
+        settings.semantic, threads=cores if live else max(1, cores // workers), device=_device(settings.detector)
+    )
     if not settings.own_scores:
         config = config.for_threshold(detector.conf)
+    overlay = Overlay(settings.overlay) if draw else None
     motion = CameraMotion() if config.camera_motion else None
     tracker = tracker or TrackingEngine(config)
     analyse = make_analyse(detector.labels) if make_analyse is not None else None
-    figures = analyse.figures if isinstance(analyse, Analytics) else None
-    overlay = Overlay(settings.overlay, figures) if draw else None
-    pipeline = Pipeline(detector, tracker, embed=embed, estimate_motion=motion, analyse=analyse, draw=overlay)
+    pipeline = Pipeline(
+        detector,
+        tracker,
+        embed=embed,
+        estimate_motion=motion,
+        label_pixels=label_pixels,
+        analyse=analyse,
+        draw=overlay,
+    )
     return Built(pipeline, workers, detector.engine)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jaxtyping import UInt8
+from numpy import ndarray
+
 from tracker.geometry import is_valid
 from tracker.protocols import Analyse, Detector, Draw, Embed, EmbedRows, EstimateMotion, LabelPixels, Stateful, Tracker
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
@@ -25,6 +28,7 @@ class StageDetections:
     detections: Detections
     rejected: int
     seconds: float
+    semantic: UInt8[ndarray, "i j"] | None = None
 
 
 class Pipeline:
@@ -53,9 +57,9 @@ class Pipeline:
         self._draw = draw
 
     @property
-    def analyse(self) -> Analyse | None:
-        """The stage that makes events of tracks, where there is one."""
-        return self._analyse
+    def semantic_labels(self) -> tuple[str, ...]:
+        """What the pixels are told apart as; empty without a network for it."""
+        return () if self._label_pixels is None else self._label_pixels.labels
 
     def process(self, frame: Frame) -> FrameResult:
         """Everything about one frame. Frames of one source come in order."""
@@ -79,21 +83,22 @@ class Pipeline:
         started = time.perf_counter()
         found = self.detector.detect(images)
         seconds = (time.perf_counter() - started) / max(len(found), 1)
-        return [_usable(detections, seconds) for detections in found]
+        return [self._usable(each, image, seconds) for each, image in zip(found, images, strict=True)]
 
     def detect_newest(self, take: Callable[[], Image]) -> StageDetections:
         """As `detect`, of the image that `take` gives when the detector is free: many sources may share it."""
         started = 0.0
+        taken: list[Image] = []
 
         def take_now() -> Image:
             nonlocal started
-            image = take()
+            taken.append(take())
             started = time.perf_counter()
-            return image
+            return taken[-1]
 
         ask: Callable[[Callable[[], Image]], Detections] | None = getattr(self.detector, "detect_newest", None)
         found = self.detector.detect([take_now()])[0] if ask is None else ask(take_now)
-        return _usable(found, time.perf_counter() - started)
+        return self._usable(found, taken[-1], time.perf_counter() - started)
 
     def follow(self, frame: Frame, seen: StageDetections) -> FrameResult:
         """Give the objects of the next frame their identities, then analyse and draw it."""
@@ -103,7 +108,6 @@ class Pipeline:
             motion = self._estimate_motion(frame.image) if self._estimate_motion else None
             tracks = self.tracker.update(seen.detections, frame.time, motion, self._look(frame.image, seen.detections))
         clock.lap("track")
-        semantic = self._label_pixels(frame.image) if self._label_pixels else None
         events = self._analyse(tracks, frame.time) if self._analyse else ()
         clock.lap("analyse")
         result = FrameResult(
@@ -111,7 +115,8 @@ class Pipeline:
             detections=seen.detections,
             tracks=tracks,
             labels=self.detector.labels,
-            semantic=semantic,
+            semantic=seen.semantic,
+            semantic_labels=self.semantic_labels,
             events=events,
             timings=clock.laps,
             rejected=seen.rejected,
@@ -121,15 +126,16 @@ class Pipeline:
         clock.lap("draw")
         return replace(result, canvas=canvas, timings={"detect": seen.seconds, **clock.laps})
 
+    def _usable(self, detections: Detections, image: Image, seconds: float) -> StageDetections:
+        """What a tracker can use of it, with a label per pixel where there is a network for that."""
+        usable = is_valid(detections.boxes, detections.scores)
+        rejected = int(len(usable) - usable.sum())
+        semantic = None if self._label_pixels is None else self._label_pixels(image)
+        return StageDetections(detections[usable] if rejected else detections, rejected, seconds, semantic)
+
     def _look(self, image: Image, detections: Detections) -> EmbedRows | None:
         embed = self._embed
         return None if embed is None else lambda rows: embed(image, detections.boxes[rows])
-
-
-def _usable(detections: Detections, seconds: float) -> StageDetections:
-    usable = is_valid(detections.boxes, detections.scores)
-    rejected = int(len(usable) - usable.sum())
-    return StageDetections(detections[usable] if rejected else detections, rejected, seconds)
 
 
 class _Clock:

@@ -163,8 +163,20 @@ class Sink(Protocol):
         self.close() if kind is None else self.discard()
 
 
+class LabelPixels(Protocol):
+    """Says what every pixel shows; several calls may run at once."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the numbers stand for."""
+        ...
+
+    def __call__(self, image: Image) -> UInt8[ndarray, "i j"] | None:
+        """A number per pixel, of the image at any size; None where they are not labelled at present."""
+        ...
+
+
 Embed: TypeAlias = Callable[[Image, Float32[ndarray, "n 4"]], Float32[ndarray, "n d"]]
 EstimateMotion: TypeAlias = Callable[[Image], Warp | None]
-LabelPixels: TypeAlias = Callable[[Image], UInt8[ndarray, "h w"]]
 Analyse: TypeAlias = Callable[[Tracks, float], tuple[Event, ...]]
 Draw: TypeAlias = Callable[[FrameResult], Image]

@@ -9,13 +9,13 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.engine.stages import SharedEmbedder, live_detector, tracker_settings, warm_up
+from gui.engine.stages import SharedEmbedder, SharedLabeller, live_detector, tracker_settings, warm_up
 from gui.qt.background import Background
 from tracker.config import DetectorConfig, TrackerConfig, assign
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError
-from tracker.factory import Settings, floor_of, load_settings, make_embedder
-from tracker.protocols import Detector, Embed
+from tracker.factory import Settings, floor_of, load_settings, make_embedder, make_labeller, usable_cores
+from tracker.protocols import Detector, Embed, LabelPixels
 
 __all__ = ["Engine"]
 
@@ -60,6 +60,8 @@ class Engine(QObject):
         self.detector: SharedDetector | None = None
         self.embedder: SharedEmbedder | None = None
         """Looks at crops, where the tracker's settings ask for it."""
+        self.labeller = SharedLabeller()
+        """Labels every pixel, where the settings name a network for it."""
         self.loading = False
         self.problem = ""
 
@@ -133,16 +135,17 @@ class Engine(QObject):
         self.loading = True
         self._background.drop_waiting("network")
         self._background.run(
-            lambda: (make_embedder(wanted), self._load(wanted)),
+            lambda: (make_embedder(wanted), make_labeller(wanted.semantic, threads=usable_cores()), self._load(wanted)),
             lambda networks: self._arrived(*networks, wanted),
             lambda error: self._failed(error, wanted),
             lane="network",
         )
 
-    def _arrived(self, embed: Embed | None, detector: Detector, wanted: Settings) -> None:
+    def _arrived(self, embed: Embed | None, label: LabelPixels | None, detector: Detector, wanted: Settings) -> None:
         if wanted is not self._loaded:
             return
         self._present = wanted
+        self.labeller.exchange(label)
         self.embedder = None if embed is None else SharedEmbedder(embed)
         self.loading, self.problem = False, ""
         if self.detector is None:
@@ -158,10 +161,10 @@ class Engine(QObject):
             self.changed.emit()
 
 
-def _of_network(settings: Settings) -> tuple[DetectorConfig, float, str, str]:
+def _of_network(settings: Settings) -> tuple[DetectorConfig, float, str, str, str]:
     """What the networks are made for: others are loaded when any of it changes."""
     tracker = settings.tracker
-    return settings.detector, floor_of(tracker), tracker.appearance, tracker.reid_model
+    return settings.detector, floor_of(tracker), tracker.appearance, tracker.reid_model, settings.semantic.network
 
 
 def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:

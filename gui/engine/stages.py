@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.factory import Settings, floor_of, make_detector
-from tracker.protocols import Detector, Embed, EmbedRows
+from tracker.protocols import Detector, Embed, EmbedRows, LabelPixels
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
-__all__ = ["LiveTracker", "SharedEmbedder", "live_detector", "tracker_settings", "warm_up"]
+__all__ = ["LiveTracker", "SharedEmbedder", "SharedLabeller", "live_detector", "tracker_settings", "warm_up"]
 
 SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery", "reid_model")
 """Settings that decide what a track remembers: when one changes, tracks begin anew."""
@@ -34,6 +34,27 @@ class SharedEmbedder:
         """A unit vector for each box, when it is this caller's turn."""
         with self._turn:
             return self._embed(image, boxes)
+
+
+class SharedLabeller:
+    """A network that labels every pixel, for many sources; it may be exchanged, or be none, between two frames."""
+
+    def __init__(self) -> None:
+        self._label: LabelPixels | None = None
+
+    def exchange(self, label: LabelPixels | None) -> None:
+        """Use this network from the next frame on."""
+        self._label = label
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the numbers stand for; none without a network."""
+        return () if self._label is None else self._label.labels
+
+    def __call__(self, image: Image) -> UInt8[ndarray, "i j"] | None:
+        """A number per pixel; None without a network."""
+        label = self._label
+        return None if label is None else label(image)
 
 
 class LiveTracker:

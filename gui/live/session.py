@@ -269,7 +269,9 @@ class Session(QObject):
         self.counts.use_shapes(self.shapes)
         self.configure()
         self._renderer.fit(self._size, self._density)
-        pipeline = Pipeline(detector, tracker, embed=tracker.embed, analyse=self.counts)
+        pipeline = Pipeline(
+            detector, tracker, embed=tracker.embed, label_pixels=self._engine.labeller, analyse=self.counts
+        )
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()
 

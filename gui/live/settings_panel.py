@@ -21,10 +21,10 @@ from PyQt6.QtWidgets import (
 
 from gui.engine.live_network import Engine
 from gui.settings.networks import confidence_of
-from tracker.config import field_docs
+from tracker.config import SemanticConfig, field_docs
 from tracker.config.coco_classes import CLASS_GROUPS
 from tracker.errors import ConfigError
-from tracker.factory import embedded_networks
+from tracker.factory import embedded_networks, embedded_segmenters
 from tracker.overlay import OverlayConfig
 from tracker.track.presets import PRESETS
 
@@ -46,6 +46,7 @@ class LivePanel(QWidget):
         self._filling = False
         self._labels: tuple[str, ...] = ()
         self._network = QComboBox()
+        self._semantic = QComboBox()
         self._tracker = QComboBox()
         self._confidence = QSlider(Qt.Orientation.Horizontal)
         self._confidence_text = QLabel()
@@ -72,6 +73,10 @@ class LivePanel(QWidget):
         if self._network.findData(network) < 0:
             self._network.addItem(network, network)
         self._network.setCurrentIndex(self._network.findData(network))
+        pixels = settings.semantic.network
+        if self._semantic.findData(pixels) < 0:
+            self._semantic.addItem(pixels, pixels)
+        self._semantic.setCurrentIndex(self._semantic.findData(pixels))
         preset = str(self._engine.tree.get("tracker", {}).get("preset", "default"))
         self._tracker.setCurrentIndex(max(0, self._tracker.findData(preset)))
         if not self._settle.isActive():
@@ -93,15 +98,22 @@ class LivePanel(QWidget):
         self._filling = False
 
     def _build(self) -> None:
-        for chooser in (self._network, self._tracker):  # a long path shall not widen the panel
+        for chooser in (self._network, self._semantic, self._tracker):  # a long path shall not widen the panel
             chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             chooser.setMinimumContentsLength(12)
         self._network.addItem(self.tr("Embedded default"), "auto")
         for name in embedded_networks():
             self._network.addItem(name, name)
+        self._semantic.addItem(self.tr("Not labelled"), "")
+        for name in embedded_segmenters():
+            self._semantic.addItem(name, name)
+        self._semantic.setToolTip(field_docs(SemanticConfig)["network"])
         for name in PRESETS:
             self._tracker.addItem(name, name)
         self._network.currentIndexChanged.connect(lambda _: self._set("detector.model", self._network.currentData()))
+        self._semantic.currentIndexChanged.connect(
+            lambda _: self._set("semantic.network", self._semantic.currentData() or None)
+        )
         self._tracker.currentIndexChanged.connect(lambda _: self._set("tracker.preset", self._tracker.currentData()))
         self._confidence.setRange(5, 95)
         self._confidence.valueChanged.connect(self._confidence_moved)
@@ -124,6 +136,7 @@ class LivePanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for label, widget, name in (
             (self.tr("&Network"), self._network, self.tr("Network")),
+            (self.tr("&Every pixel"), self._semantic, self.tr("Network that labels every pixel")),
             (self.tr("&Tracker"), self._tracker, self.tr("Tracker")),
         ):
             form.addRow(label, widget)

@@ -109,6 +109,8 @@ class RowReader:
                 return empty
             try:
                 rows = recording.observations_in(frame.index, masks=True)
+                semantic_labels = recording.semantic_labels
+                semantic = recording.semantic(frame.index) if semantic_labels else None
             except FormatError:
                 self._close()
                 return empty
@@ -118,7 +120,7 @@ class RowReader:
         tracks = as_tracks(rows)
         detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
         result = FrameResult(frame, detections, tracks, labels)
-        return FrameResult(frame, with_masks(rows, result), tracks, labels)
+        return FrameResult(frame, with_masks(rows, result), tracks, labels, semantic, semantic_labels)
 
     def explain(self, frame: int, track_id: int, labels: Sequence[str]) -> str:
         """Where a box comes from, in words."""

@@ -13,8 +13,10 @@ from tests.overlay.scenes import GOLDEN, SCENES, body_mask, crowd, make_result, 
 from tracker.config import build, field_docs
 from tracker.errors import ConfigError
 from tracker.overlay import Overlay, OverlayConfig
+from tracker.overlay.legend import legend
 from tracker.overlay.palette import colour_of
 from tracker.overlay.shapes import to_pixels
+from tracker.overlay.text import Pen
 from tracker.types import FrameResult, Tracks, TrackState
 
 BARE = OverlayConfig(class_names=False, ids=False, scores=False, masks=False)
@@ -237,3 +239,19 @@ def test_settings_that_make_no_sense_are_refused(setting: dict[str, object]) -> 
 
 def test_every_setting_is_explained() -> None:
     assert all(field_docs(OverlayConfig)[name] for name in OverlayConfig.__slots__)
+
+
+def test_the_legend_names_the_labels_that_occur_and_no_single_pixels() -> None:
+    image = np.full((240, 320, 3), 100, np.uint8)
+    labels = np.zeros((120, 160), np.uint8)  # of any size
+    labels[60:] = 2
+    labels[0, 0] = 1
+    result = replace(make_result(Tracks.empty(), image), semantic=labels, semantic_labels=("road", "pole", "sky"))
+    pen = Pen(12)
+    assert [tag.text for tag in legend(labels, result.semantic_labels, image, pen)] == ["road", "sky"]
+    with_legend = Overlay(OverlayConfig())(result)
+    without = Overlay(OverlayConfig(semantic_legend=False))(result)
+    changed = np.argwhere((with_legend != without).any(axis=2))
+    assert len(changed)
+    assert changed[:, 0].min() > 160
+    assert changed[:, 1].max() < 80

@@ -12,7 +12,7 @@ from tracker.commands import train_segmentation as segmentation_command
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
-from tracker.segment import PixelLabeller
+from tracker.segment.labeller import PixelLabeller
 from tracker.train.data.segmentation import IGNORED, PixelLabels, load_pixel_labels
 from tracker.train.segmenter import (
     SegmentationTraining,

@@ -18,7 +18,7 @@ from tracker.formats import find_format
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
-from tracker.formats.jsonl import dump_line, event_to_mapping, header
+from tracker.formats.jsonl import dump_line, event_to_mapping, header, semantic_to_mapping
 from tracker.formats.mot import MotSink, warn_of_mot_losses
 from tracker.observations import Observations, Origin
 from tracker.store import ImageEntry, Recording
@@ -93,6 +93,7 @@ def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult
     """
     info = recording.info
     video = ImageEntry(str(info.source.get("name", "")), info.width, info.height)
+    semantic_labels = recording.semantic_labels
     dot = np.zeros((1, 1, 3), np.uint8)
     for stretch in recording.chunks(frames=FRAMES_AT_ONCE, masks=True):
         first, last = int(stretch.frames[0]), int(stretch.frames[-1])
@@ -102,7 +103,9 @@ def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult
             detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
             name, width, height = pictures.get(index, video)
             frame = Frame(np.broadcast_to(dot, (height, width, 3)), index, time, name)
-            yield rows, FrameResult(frame, detections, tracks, info.labels, events=tuple(events.get(index, ())))
+            semantic = recording.semantic(index) if semantic_labels else None
+            result = FrameResult(frame, detections, tracks, info.labels, semantic, semantic_labels)
+            yield rows, replace(result, events=tuple(events.get(index, ())))
 
 
 def _events_by_frame(recording: Recording, first: int, last: int) -> dict[int, list[Event]]:
@@ -128,7 +131,7 @@ def _write_jsonl(recording: Recording, path: Path) -> None:
     name = str(info.source.get("name", ""))
     are_images = bool(recording.pictures())
     with AtomicText(path) as file:
-        file.write(dump_line(header(name, info.width, info.height, info.labels)))
+        file.write(dump_line(header(name, info.width, info.height, info.labels, recording.semantic_labels)))
         for rows, result in to_results(recording):
             line: dict[str, Any] = {"frame": result.frame.index, "time": result.frame.time}
             height, width = result.frame.image.shape[:2]
@@ -137,6 +140,8 @@ def _write_jsonl(recording: Recording, path: Path) -> None:
             if are_images:
                 line["image"] = result.frame.source
             line["objects"] = list(_jsonl_objects(rows, info.labels, [height, width]))
+            if result.semantic is not None:
+                line["semantic"] = semantic_to_mapping(result.semantic)
             if result.events:
                 line["events"] = [event_to_mapping(event) for event in result.events]
             file.write(dump_line(line))

@@ -13,7 +13,7 @@ from tracker.annotate.export import export_suffix
 from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
 from tracker.errors import FormatError, SinkError
-from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks, reid_network
+from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks, reid_network, segmentation_file
 from tracker.paths import typed_path
 from tracker.store import Recording
 
@@ -125,6 +125,9 @@ def settings_identity(request: AnnotateRequest) -> dict[str, Any]:
         "refine": request.refine,
         "rules": request.rules,
     }
+    if settings.semantic.network:
+        path = segmentation_file(settings.semantic.network)
+        tree["semantic"] = {"network": settings.semantic.network, "sha256": _sha256(path)}
     if not request.track:
         tree["track"] = False
     if request.first_frame > 0 or request.last_frame is not None:

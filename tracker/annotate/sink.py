@@ -16,7 +16,7 @@ from tracker.formats.core.rle import masks_to_rle
 from tracker.observations import Observations
 from tracker.pipeline import Pipeline, StageDetections
 from tracker.protocols import Sink
-from tracker.store import ImageEntry, RecordedEvent, RecordingWriter
+from tracker.store import ImageEntry, RecordedEvent, RecordingWriter, SemanticMap
 from tracker.types import Frame, FrameResult, Image, Tracks, TrackState
 
 __all__ = ["CheckpointingPipeline", "RecordingSink", "as_tracks", "last_events"]
@@ -117,7 +117,8 @@ class RecordingSink(Sink):
         events = self._analyse(as_tracks(kept), frame.time) if self._analyse is not None else ()
         height, width = frame.image.shape[:2]
         picture = ImageEntry(printable(frame.source), width, height) if self._pictures else None
-        self._writer.add(frame.index, frame.time, kept, events, tentative, picture)
+        labelled = None if result.semantic is None else SemanticMap(result.semantic, result.semantic_labels)
+        self._writer.add(frame.index, frame.time, kept, events, tentative, picture, labelled)
         self.frames += 1
         self._last_frame = frame.index
         self.rejected += result.rejected

@@ -23,6 +23,7 @@ from tracker.annotate.workers import Listener, WorkerProgress, annotate_all
 from tracker.commands.command_parser import comma_list
 from tracker.commands.options import (
     add_detector_options,
+    add_semantic_options,
     add_settings_options,
     add_source_options,
     add_tracking_options,
@@ -67,6 +68,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="begin anew, corrections made by hand are lost")
     parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     add_detector_options(parser)
+    add_semantic_options(parser)
     add_source_options(parser)
     add_tracking_options(parser)
     add_settings_options(parser)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 import cv2
 
 from tracker.commands.options import add_detector_options, add_settings_options, add_source_options, settings_from
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import frame_names, own_folder
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.factory import make_detection_pipeline, make_runner
 from tracker.formats.detections_json import DetectionsJson
-from tracker.paths import shortened
-from tracker.protocols import FrameSource, Sink
+from tracker.protocols import Sink
 from tracker.types import Frame, FrameResult
-from tracker.video import ImageSource, open_source
+from tracker.video import open_source
 
 __all__ = ["add_parsers"]
 
@@ -45,10 +43,10 @@ def _run(options: argparse.Namespace) -> int:
             raise SourceError(f"{source.name}: detect looks at images and files; use `track` for live input")
         built = make_detection_pipeline(settings, draw=options.draw is not None)
         own_folder(options.out.parent)
-        rows = _Rows(DetectionsJson(options.out), _names(source))
+        rows = _Rows(DetectionsJson(options.out), frame_names(source))
         sinks: list[Sink] = [rows]
         if options.draw is not None:
-            sinks.append(_Pictures(own_folder(options.draw), _names(source)))
+            sinks.append(_Pictures(own_folder(options.draw), frame_names(source)))
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)
     except BaseException:
         source.close()
@@ -62,24 +60,6 @@ def _run(options: argparse.Namespace) -> int:
     if ended.interrupt is not None:
         raise ended.interrupt
     return 3 if progress.damage else 0
-
-
-def _names(source: FrameSource) -> Callable[[Frame], str]:
-    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0.
-
-    Where files share a stem, all are called by their folders below the common one too; where they differ by nothing
-    but the suffix, by that as well.
-    """
-    if isinstance(source, ImageSource):
-        paths = [path.absolute() for path in source.paths]
-        common = Path(os.path.commonpath([path.parent for path in paths]))
-        below = [path.relative_to(common) for path in paths]
-        for names in ([path.stem for path in paths], [path.with_suffix("").as_posix() for path in below]):
-            if len({name.casefold() for name in names}) == len(names):
-                return lambda frame: names[frame.index]
-        return lambda frame: below[frame.index].as_posix()
-    stem = shortened(Path(source.name).stem)
-    return lambda frame: f"{stem}_{frame.index:06d}"
 
 
 class _Rows(Sink):

@@ -30,7 +30,7 @@ FRAMES = 12
 
 def add_parsers(subparsers: Any) -> None:
     """Add `export`."""
-    parser = subparsers.add_parser("export", help="a detector of ours as ONNX, OpenVINO or TorchScript")
+    parser = subparsers.add_parser("export", help="a detector or segmenter of ours as ONNX, OpenVINO or TorchScript")
     parser.add_argument("model", metavar="MODEL", help="a .safetensors file of `train detector`, or auto")
     text = "format to write (default onnx)"
     parser.add_argument("--to", default="onnx", choices=tuple(SUFFIXES), help=text)
@@ -58,12 +58,15 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.evaluate.detection import detect_all, rename
     from tracker.evaluate.parity import compare_engines
     from tracker.nets.checkpoint import load_detector
+    from tracker.nets.kinds import network_kind
     from tracker.train.data.detection import load_data
     from tracker.train.detector import spread
     from tracker.train.finalize import measured_card
 
     _check(options)
     source = find_weights(options.model)
+    if network_kind(source) == "segmenter":
+        return _export_segmentation(source, options)
     network, card = load_detector(source)
     path: Path = options.out or _beside(source, options)
     splits = load_data(options.data)[0] if options.data is not None else {}
@@ -117,6 +120,27 @@ def _run(options: argparse.Namespace) -> int:
     elif options.data is not None:
         lines.append(f"average precision not measured: {options.data} has no 'val'; add it, or validation_share")
     sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _export_segmentation(source: Path, options: argparse.Namespace) -> int:
+    """Write it for ONNX Runtime, and compare the labels of a few photographs."""
+    from tracker.nets.export_segmentation import export_segmentation
+    from tracker.nets.segmenter import load_segmentation
+    from tracker.segment.labeller import PixelLabeller
+
+    if options.to != "onnx" or options.int8 or options.data is not None or options.tune_confidence:
+        raise ConfigError(f"{source}: a segmenter is exported --to onnx, whole or --half; leave out the other options")
+    path: Path = options.out or _beside(source, options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export_segmentation(path, *load_segmentation(source), half=options.half)
+    original, exported = PixelLabeller(source), PixelLabeller(path)
+    photographs = _photographs()
+    equal = statistics.fmean(float((original(image) == exported(image)).mean()) for image in photographs)
+    sys.stdout.write(
+        f"{path}: {path.stat().st_size / 1e6:.2f} MB, labels {', '.join(exported.labels)}\n"
+        f"against torch on {len(photographs)} frames: {100 * equal:.2f} % of the pixels have the same label\n"
+    )
     return 0
 
 

@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "demo": ("demo", "demo --datasets runs/data"),
     "track": ("track street.mp4 --classes person car --save", "track rtsp://camera.local/stream --show"),
     "detect": ("detect photos/ --out found.json --draw drawn",),
+    "segment": ("segment photos/ --out labels", "segment street.mp4 --model runs/segmentation/best.safetensors"),
     "watch": ("watch cameras.toml --listen 127.0.0.1:9464",),
     "annotate": ("annotate footage/ --recursive --out labels --format mot,coco",),
     "export-annotations": ("export-annotations labels/ --format cvat,yolo --out exports",),
@@ -40,7 +41,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "train segmentation": ("train segmentation --data streets.tar --names road,car,person,sky --out runs/streets",),
     "export": ("export runs/mine/best.safetensors --to onnx --half",),
     "explain": ("explain photo.jpg --out runs/why",),
-    "summary": ("summary vgg16", "summary runs/mine/best.safetensors --draw mine.svg"),
     "convolve": (
         "convolve 3x3 --kernel '0 1; 2 3'",
         "convolve photo.jpg --kernel sharpen --padding same --out sharp.png",

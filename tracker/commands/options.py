@@ -15,6 +15,7 @@ from tracker.commands.user_settings import user_settings
 from tracker.config import (
     DetectorConfig,
     OutputConfig,
+    SemanticConfig,
     SourceConfig,
     TrackerConfig,
     assign,
@@ -32,6 +33,7 @@ __all__ = [
     "add_detector_options",
     "add_live_options",
     "add_output_options",
+    "add_semantic_options",
     "add_settings_options",
     "add_source_options",
     "add_tracking_options",
@@ -48,10 +50,15 @@ SECTIONS = {
         ("model", "conf", "iou", "imgsz", "classes", "tiles", "roi", "max_det", "device", "batch", "masks"),
     ),
     "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport")),
+    "semantic": (SemanticConfig, ("semantic",)),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
-    "overlay": (OverlayConfig, ("trails", "counts")),
+    "overlay": (OverlayConfig, ("trails",)),
     "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
 }
+
+
+KEYS = {"tracker": "preset", "semantic": "network"}
+"""Options that are called otherwise than their setting."""
 
 
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +78,11 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=docs[name])
     group.add_argument("--masks", action=argparse.BooleanOptionalAction, default=None, help=docs["masks"])
+
+
+def add_semantic_options(parser: argparse.ArgumentParser) -> None:
+    """What every pixel shows."""
+    parser.add_argument("--semantic", metavar="MODEL", help=field_docs(SemanticConfig)["network"])
 
 
 class Thresholds(NamedTuple):
@@ -142,8 +154,6 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
-    text = field_docs(OverlayConfig)["counts"]
-    group.add_argument("--count", dest="counts", action=argparse.BooleanOptionalAction, default=None, help=text)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -213,7 +223,7 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
                 if value.class_conf:
                     assign(tree, [section, "class_conf"], value.class_conf)
             elif value is not None:
-                assign(tree, [section, "preset" if name == "tracker" else name], value)
+                assign(tree, [section, KEYS.get(name, name)], value)
     for assignment in getattr(options, "set", []):
         path, value = parse_assignment(assignment)
         assign(tree, path, value)

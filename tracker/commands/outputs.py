@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import yaml
 from tracker.config import to_mapping
 from tracker.errors import ConfigError, SinkError
 from tracker.factory import Settings
-from tracker.paths import safe_name
+from tracker.paths import safe_name, shortened
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress
-from tracker.types import FrameResult, TrackState
+from tracker.types import Frame, FrameResult, TrackState
+from tracker.video import ImageSource
 
-__all__ = ["Tally", "new_folder", "own_folder", "safe_stem", "spare_inputs", "table", "write_settings"]
+__all__ = ["Tally", "frame_names", "new_folder", "own_folder", "safe_stem", "spare_inputs", "table", "write_settings"]
 
 
 def new_folder(project: Path, name: str) -> Path:
@@ -52,6 +54,24 @@ def spare_inputs(out: Path, *inputs: Path) -> None:
     for path in inputs:
         if path.resolve() == out.resolve():
             raise ConfigError(f"--out {out}: this is the input itself; choose another name")
+
+
+def frame_names(source: FrameSource) -> Callable[[Frame], str]:
+    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0.
+
+    Where files share a stem, all are called by their folders below the common one too; where they differ by nothing
+    but the suffix, by that as well.
+    """
+    if isinstance(source, ImageSource):
+        paths = [path.absolute() for path in source.paths]
+        common = Path(os.path.commonpath([path.parent for path in paths]))
+        below = [path.relative_to(common) for path in paths]
+        for names in ([path.stem for path in paths], [path.with_suffix("").as_posix() for path in below]):
+            if len({name.casefold() for name in names}) == len(names):
+                return lambda frame: names[frame.index]
+        return lambda frame: below[frame.index].as_posix()
+    stem = shortened(Path(source.name).stem)
+    return lambda frame: f"{stem}_{frame.index:06d}"
 
 
 def safe_stem(source: FrameSource) -> str:

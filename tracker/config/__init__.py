@@ -10,12 +10,13 @@ from tracker.config.parsing import (
     to_mapping,
     to_toml,
 )
-from tracker.config.run_settings import DetectorConfig, OutputConfig, SourceConfig, device_name
+from tracker.config.run_settings import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, device_name
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [
     "DetectorConfig",
     "OutputConfig",
+    "SemanticConfig",
     "SourceConfig",
     "TrackerConfig",
     "assign",

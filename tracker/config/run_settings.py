@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DetectorConfig", "OutputConfig", "SourceConfig", "device_name", "read_class_conf", "tile_grid"]
+__all__ = [
+    "DetectorConfig",
+    "OutputConfig",
+    "SemanticConfig",
+    "SourceConfig",
+    "device_name",
+    "read_class_conf",
+    "tile_grid",
+]
 
 
 def device_name(text: str) -> str:
@@ -113,6 +121,14 @@ class DetectorConfig:
             raise ValueError(f"imgsz must be a multiple of 32, found {self.imgsz}; try {near}")
         if self.max_det < 1 or self.batch < 1:
             raise ValueError(f"max_det and batch must be 1 or more, found {self.max_det} and {self.batch}")
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticConfig:
+    """Which network says what every pixel shows."""
+
+    network: str = ""
+    """Network that labels every pixel: sightline-street (embedded) or one of `train segmentation`; none if empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from tracker.detect.engines.onnx import open_session
 from tracker.errors import CheckpointError
 from tracker.geometry import clip
+from tracker.nets.onnx_session import open_session
 from tracker.types import Image
 
 if TYPE_CHECKING:

@@ -11,6 +11,9 @@ its digits. `segmentation` is a COCO run-length code, or a list of outlines `[x1
 there is one. An event is `{"kind", "name", "time", "id", "class_id", "value"}`; `events` is left out where nothing
 happened. Frames without objects have their line too, so the time stamps are complete. Equal input gives equal bytes.
 
+Where a network labels every pixel, the header has `"semantic_labels": [...]` and a line `"semantic": {"size": [h, w],
+"png": "..."}`: a grey PNG in base64 whose values are numbers of those labels. Reading passes over it, as over events.
+
 Single images have `"width"`, `"height"` and `"image"` (the file name) in their line. An object outside any track has
 no `id`, one marked by hand no `score`; `"occluded": true`, `"keyframe": false` and `"crowd": true` (a
 region of many objects) stand where they apply.
@@ -18,10 +21,14 @@ region of many objects) stand where they apply.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
 from typing import Any
+
+from jaxtyping import UInt8
+from numpy import ndarray
 
 from tracker.formats.core.annotations import NOTHING_KNOWN, Annotations, ExternalInfo
 from tracker.formats.core.atomic import AtomicText
@@ -30,6 +37,7 @@ from tracker.formats.core.collector import Collector
 from tracker.formats.core.content import Segmentation
 from tracker.formats.core.live_rows import LiveObject, class_name, live_objects
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json, read_text
+from tracker.label_map import pack_label_map
 from tracker.protocols import Sink
 from tracker.types import Event, FrameResult
 
@@ -177,7 +185,7 @@ class JsonlSink(Sink):
         if not self._started:
             height, width = frame.image.shape[:2]
             self._size = width, height
-            self._file.write(dump_line(header(frame.source, width, height, result.labels)))
+            self._file.write(dump_line(header(frame.source, width, height, result.labels, result.semantic_labels)))
             self._started = True
         objects = [_object(item, result.labels) for item in live_objects(result, coasting=self._coasting)]
         line: dict[str, Any] = {"frame": frame.index, "time": float(frame.time)}
@@ -185,6 +193,8 @@ class JsonlSink(Sink):
         if (width, height) != self._size:
             line |= {"width": width, "height": height}
         line["objects"] = objects
+        if result.semantic is not None:
+            line["semantic"] = semantic_to_mapping(result.semantic)
         if result.events:
             line["events"] = [event_to_mapping(event) for event in result.events]
         self._file.write(dump_line(line))
@@ -200,8 +210,11 @@ class JsonlSink(Sink):
         self._file.keep()
 
 
-def header(source: str, width: int, height: int, labels: tuple[str, ...]) -> dict[str, Any]:
+def header(
+    source: str, width: int, height: int, labels: tuple[str, ...], semantic_labels: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The first line."""
+    semantic = {"semantic_labels": list(semantic_labels)} if semantic_labels else {}
     return {
         "format": FORMAT_NAME,
         "version": VERSION,
@@ -210,7 +223,13 @@ def header(source: str, width: int, height: int, labels: tuple[str, ...]) -> dic
         "height": height,
         "labels": list(labels),
         "bbox": "x1 y1 x2 y2",
+        **semantic,
     }
+
+
+def semantic_to_mapping(labels: UInt8[ndarray, "h w"]) -> dict[str, Any]:
+    """A label per pixel as it stands in a line."""
+    return {"size": list(labels.shape), "png": base64.b64encode(pack_label_map(labels)).decode()}
 
 
 def event_to_mapping(event: Event) -> dict[str, Any]:

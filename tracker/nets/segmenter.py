@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError
@@ -93,11 +93,44 @@ class SegmentationNet(nn.Module):
         """Stride of the scores that are learned; what is finer is interpolated."""
         return int(getattr(self.network, "finest", 1))
 
+    @property
+    def layout(self) -> dict[str, int]:
+        """How the scores that `Deployed` gives lie over its input, for `tracker.segment`."""
+        if isinstance(self.network, UNet):
+            valid_depth = 0 if self.config.padded else self.config.depth
+            return {"multiple": self.network.stride, "finest": 1, "valid_depth": valid_depth}
+        if isinstance(self.network, BackboneUNet):
+            return {"multiple": self.network.stride, "finest": self.network.finest, "valid_depth": 0}
+        return {"multiple": 32, "finest": 1, "valid_depth": 0}
+
     def own_scores(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k i j"]:
         """The logits at stride `finest`, to learn by at a fraction of the time."""
         if isinstance(self.network, BackboneUNet):
             return self.network.own_scores(self.normalize(images))
         return self(images)  # type: ignore[no-any-return]
+
+
+class Deployed(nn.Module):
+    """The network as it is shipped: whole numbers RGB (b, h, w, 3) in, logits at its own stride out.
+
+    The sides of the input are multiples of `layout["multiple"]`.
+    """
+
+    def __init__(self, network: SegmentationNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: UInt8[Tensor, "b h w 3"]) -> Float32[Tensor, "b k i j"]:
+        pixels = images.permute(0, 3, 1, 2).float() / 255
+        inside = self.network.network
+        if isinstance(inside, BackboneUNet):
+            return inside.coarse_scores(self.network.normalize(pixels))
+        return self.network(pixels)  # type: ignore[no-any-return]
+
+
+def deployed(network: SegmentationNet) -> Deployed:
+    """In evaluation mode, with the same weights."""
+    return Deployed(network).eval()
 
 
 def load_segmentation(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:

@@ -6,7 +6,7 @@ May import observations, geometry, config, types and errors. `schema.py` documen
 from tracker.store.edits import RecordingEditor
 from tracker.store.reader import Chunk, Recording, TrackSummary
 from tracker.store.repair import check_store, restore_copy, set_aside
-from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo
+from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo, SemanticMap
 from tracker.store.schema import SCHEMA_VERSION
 from tracker.store.scratch import Scratch
 from tracker.store.state import pack_state, unpack_state
@@ -24,6 +24,7 @@ __all__ = [
     "RecordingInfo",
     "RecordingWriter",
     "Scratch",
+    "SemanticMap",
     "TrackSummary",
     "check_store",
     "pack_state",

@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, UInt8
 from numpy import ndarray
 
 from tracker.errors import DamagedStoreError, FormatError
+from tracker.label_map import unpack_label_map
 from tracker.observations import Observations, Origin
 from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo, from_stored, parse_stored
 from tracker.store.schema import connect, damage_of
@@ -198,6 +199,21 @@ class Recording:
             if not isinstance(picture.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
                 raise self._damage(f"frame {frame} is of the picture {picture}")
         return found
+
+    @property
+    def semantic_labels(self) -> tuple[str, ...]:
+        """What pixels are told apart as; empty where no pixels were labelled."""
+        return tuple(str(name) for name in self.note("semantic_labels") or ())
+
+    def semantic(self, frame: int) -> UInt8[ndarray, "h w"] | None:
+        """The label of every pixel of a frame, at the size the network saw it at; None where they were not labelled."""
+        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'semantic'"):
+            return None
+        rows = self._query("SELECT png FROM semantic WHERE frame = ?", (frame,))
+        try:
+            return unpack_label_map(rows[0][0]) if rows else None
+        except (TypeError, ValueError) as error:
+            raise self._damage(f"the pixel labels of frame {frame}: {error}") from error
 
     def frame_shown_at(self, seconds: float) -> int:
         """The last frame whose time has come, the first one before that."""

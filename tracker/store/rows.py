@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
 
 from tracker.errors import FormatError
 from tracker.observations import BOX_PARTS, SCORE_PARTS, Observations
@@ -18,6 +20,7 @@ __all__ = [
     "ImageEntry",
     "RecordedEvent",
     "RecordingInfo",
+    "SemanticMap",
     "from_stored",
     "parse_stored",
     "stored_masks",
@@ -78,6 +81,14 @@ class ImageEntry(NamedTuple):
     name: str
     width: int
     height: int
+
+
+class SemanticMap(NamedTuple):
+    """What every pixel of a frame shows."""
+
+    pixels: UInt8[ndarray, "h w"]
+    """Numbers of `labels`, of the frame at any size."""
+    labels: tuple[str, ...]
 
 
 def parse_stored(text: str) -> Any:

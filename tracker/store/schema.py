@@ -13,6 +13,8 @@
     edits         edit, kind, ...       corrections in order; `undone` ones can be redone; `change` holds the rows
                                         taken away and put in their place, so that both ways are exact
     pictures      frame, name, ...      file name, width and height of each image; in recordings of image folders only
+    semantic      frame, png            what every pixel shows: numbers of info's semantic_labels as a grey PNG of any
+                                        size; only where a network for that was named
     checkpoint    one row               last whole frame, and all that is needed to go on behind it, written in the
                                         same transaction as that frame's rows
 

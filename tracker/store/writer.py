@@ -14,10 +14,19 @@ from typing import Any, Self
 import numpy as np
 
 from tracker.errors import DamagedStoreError, SinkError
+from tracker.label_map import pack_label_map
 from tracker.observations import Observations
 from tracker.store.corrections import change_later, from_state, replace_columns, to_state
 from tracker.store.repair import set_aside_if_damaged
-from tracker.store.rows import ImageEntry, RecordedEvent, RecordingInfo, parse_stored, stored_masks, to_stored
+from tracker.store.rows import (
+    ImageEntry,
+    RecordedEvent,
+    RecordingInfo,
+    SemanticMap,
+    parse_stored,
+    stored_masks,
+    to_stored,
+)
 from tracker.store.schema import connect, create, refuse_write, remove, transaction
 from tracker.store.state import pack_state, unpack_state
 from tracker.types import Event
@@ -35,6 +44,8 @@ CREATE TABLE IF NOT EXISTS pictures (
 )
 """
 INSERT_PICTURE = "INSERT INTO pictures VALUES (?, ?, ?, ?)"
+SEMANTIC_TABLE = "CREATE TABLE IF NOT EXISTS semantic (frame INTEGER PRIMARY KEY, png BLOB NOT NULL)"
+INSERT_SEMANTIC = "INSERT INTO semantic VALUES (?, ?)"
 MOST_SEEN_CLASS = """
 SELECT class FROM observations WHERE observations.track = tracks.track GROUP BY class
 ORDER BY count(*) DESC, min(frame) LIMIT 1
@@ -69,6 +80,8 @@ class RecordingWriter:
         self._token = secrets.token_hex(8)
         self._frames: list[tuple[int, float]] = []
         self._pictures: list[tuple[int, str, int, int]] = []
+        self._semantic: list[tuple[int, bytes]] = []
+        self._semantic_labels: tuple[str, ...] = ()
         self._observations: list[Observations] = []
         self._tentative: list[Observations] = []
         self._events: list[RecordedEvent] = []
@@ -135,9 +148,16 @@ class RecordingWriter:
         events: Sequence[Event] = (),
         tentative: Observations | None = None,
         picture: ImageEntry | None = None,
+        semantic: SemanticMap | None = None,
     ) -> None:
-        """Take the next frame, with its `picture` where that is a file; it is on disk after the next `commit`."""
+        """Take the next frame, with its `picture` where that is a file and a label per pixel where there is one.
+
+        It is on disk after the next `commit`.
+        """
         self._frames.append((frame, float(time)))
+        if semantic is not None:
+            self._semantic.append((frame, pack_label_map(semantic.pixels)))
+            self._semantic_labels = semantic.labels
         if picture is not None:
             self._pictures.append((frame, *picture))
         self._observations.append(observations)
@@ -162,6 +182,10 @@ class RecordingWriter:
             if self._pictures:
                 connection.execute(PICTURES_TABLE)
                 connection.executemany(INSERT_PICTURE, self._pictures)
+            if self._semantic:
+                connection.execute(SEMANTIC_TABLE)
+                connection.executemany(INSERT_SEMANTIC, self._semantic)
+                self._keep_note("semantic_labels", list(self._semantic_labels))
             corrected = bool(connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()[0])
             tentative = self._tentative
             if corrected:
@@ -175,7 +199,7 @@ class RecordingWriter:
                 connection.executemany(INSERT_TENTATIVE, to_stored(observations))
                 connection.executemany(INSERT_MASK, stored_masks(observations))
             connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
-        self._frames, self._pictures = [], []
+        self._frames, self._pictures, self._semantic = [], [], []
         self._observations, self._tentative, self._events = [], [], []
 
     def complete_with(

@@ -19,9 +19,10 @@ from tracker.detect.yolo_detector import no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.geometry import Letterbox
 from tracker.nets.model_card import FORMAT, ModelCard
+from tracker.nets.onnx_session import open_session
 from tracker.types import Detections, Image
 
-__all__ = ["OnnxDetector", "is_ultralytics_export", "open_session"]
+__all__ = ["OnnxDetector", "is_ultralytics_export"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,34 +138,6 @@ def is_ultralytics_export(path: Path) -> bool:
     """Whether an ONNX file was exported by ultralytics, whose own adapter then reads it."""
     metadata = _metadata(open_session(path, "cpu", 1))
     return "names" in metadata and "stride" in metadata
-
-
-def open_session(path: Path, device: str, threads: int) -> Any:
-    """An ONNX Runtime session. Raises CheckpointError for a file that cannot be run, ConfigError without the device."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Waiting threads that spin would take the cores that decoding and encoding need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device.startswith("cuda"):
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise ConfigError(
-                f"--device {device}: this ONNX Runtime has no CUDA; install onnxruntime-gpu, or use the .safetensors "
-                "network, which runs on torch"
-            )
-        index = device.partition(":")[2] or "0"
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index}))
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path}: not an ONNX model that can be run: {reason}") from error
 
 
 def _metadata(session: Any) -> dict[str, str]:

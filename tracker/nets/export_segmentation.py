@@ -1,0 +1,68 @@
+"""A segmentation network as ONNX: image preparation inside, batch norm folded, its description in the metadata."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx.onnx_ml_pb2 import ModelProto
+from torch import nn
+
+from tracker.nets.layers import fold_batch_norm, store_half
+from tracker.nets.segmenter import SegmentationNet, deployed
+from tracker.nets.weight_files import write_atomically
+
+__all__ = ["export_segmentation"]
+
+OPSET = 17
+SIDE = 128
+"""Of the image that is traced; the file takes any."""
+
+
+def export_segmentation(
+    path: Path, network: SegmentationNet, description: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write it for `tracker.segment`, with free height and width; `network` itself stays as it is.
+
+    `half` stores weights in half precision, but for the first half of the backbone's, where rounding would cost most;
+    the engine widens them once, when it loads the file.
+    """
+    copy = deepcopy(network).eval().cpu()
+    fold_batch_norm(copy)
+    if half:
+        convolutions = [part for part in copy.modules() if isinstance(part, nn.Conv2d)]
+        store_half(copy, keep=convolutions[: len(convolutions) // 4])
+    layout = network.layout
+    depth = layout["valid_depth"]
+    side = 14 * 2**depth - 4 if depth else SIDE  # what valid levels take and leave something of
+    sample = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    axes = {"images": {0: "batch", 1: "height", 2: "width"}, "scores": {0: "batch", 2: "rows", 3: "columns"}}
+
+    def write(temporary: Path) -> None:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                deployed(copy),
+                (sample,),
+                str(temporary),
+                input_names=["images"],
+                output_names=["scores"],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                do_constant_folding=not half,  # which would widen the weights
+                dynamo=False,
+            )
+        model: ModelProto = onnx.load(temporary)
+        text = json.dumps({**description, **layout})
+        for key, value in {"format": "sightline-segmentation/1", "description": text}.items():
+            model.metadata_props.add(key=key, value=value)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, temporary)
+
+    write_atomically(path, write)
