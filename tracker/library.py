@@ -104,7 +104,7 @@ def track(
         vid_stride=vid_stride, other=settings,
     )  # fmt: skip
     found_rules = load_rules(typed_path(rules)) if rules is not None else None
-    opened = open_source(source, vid_stride=vid_stride, rtsp_transport=chosen.source.rtsp_transport)
+    opened = _opened(source, vid_stride, chosen)
 
     def analyse(labels: Sequence[str]) -> Analytics | None:
         width, height = opened.info.width, opened.info.height
@@ -144,7 +144,7 @@ def detect(
         model=model, classes=classes, conf=conf, iou=iou, imgsz=imgsz, device=device, masks=masks,
         vid_stride=vid_stride, other=settings, overlay__show="detections", overlay__colour_by="class",
     )  # fmt: skip
-    opened = open_source(source, vid_stride=vid_stride, rtsp_transport=chosen.source.rtsp_transport)
+    opened = _opened(source, vid_stride, chosen)
     try:
         built = make_detection_pipeline(chosen, draw=draw, detector=own)
     except BaseException:
@@ -312,6 +312,11 @@ def _settings(
         else:
             assign(tree, key.split("."), value)
     return load_settings(tree, "settings")
+
+
+def _opened(source: Source, vid_stride: int, chosen: Settings) -> FrameSource:
+    how = chosen.source
+    return open_source(source, vid_stride=vid_stride, rtsp_transport=how.rtsp_transport, hwaccel=how.hwaccel)
 
 
 def _own_stage(given: Any, protocol: Any, method: str) -> Any:

@@ -65,6 +65,11 @@ class FrameSource(Protocol):
         return 0
 
     @property
+    def decoder(self) -> str:
+        """What decodes: a device such as cuda, `software`, or nothing for what needs no decoding."""
+        return ""
+
+    @property
     def clock(self) -> Clock:
         """Where times come from by now; a stream that only counts its frames changes over to their arrival."""
         return self.info.clock

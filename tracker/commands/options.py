@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from tracker.commands.command_parser import comma_list
 from tracker.commands.user_settings import user_settings
 from tracker.config import (
     DetectorConfig,
+    HardwareChoice,
     OutputConfig,
     SemanticConfig,
     SourceConfig,
@@ -49,7 +50,7 @@ SECTIONS = {
         DetectorConfig,
         ("model", "conf", "iou", "imgsz", "classes", "tiles", "roi", "max_det", "device", "batch", "masks"),
     ),
-    "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport")),
+    "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel")),
     "semantic": (SemanticConfig, ("semantic",)),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
     "overlay": (OverlayConfig, ("trails",)),
@@ -140,6 +141,7 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
     docs, group = field_docs(SourceConfig), parser.add_argument_group("cameras and streams")
     group.add_argument("--wait", action=argparse.BooleanOptionalAction, default=None, help=docs["wait"])
     group.add_argument("--rtsp-transport", choices=("tcp", "udp"), help=docs["rtsp_transport"])
+    group.add_argument("--hwaccel", choices=get_args(HardwareChoice), help=docs["hwaccel"])
 
 
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:

@@ -119,6 +119,7 @@ class _JsonLines:
             "rejected": progress.rejected,
             "failed": progress.failed,
             "damage": progress.damage,
+            "decoder": self._source.decoder,
         }
         if self._source.live:
             row |= {"link": progress.link, "reconnects": progress.reconnects}

@@ -105,7 +105,10 @@ def _open(spec: str, settings: Settings) -> FrameSource:
     wait = is_address(spec) if wanted is None else wanted
 
     def open_it() -> FrameSource:
-        return open_source(spec, vid_stride=settings.source.vid_stride, rtsp_transport=settings.source.rtsp_transport)
+        source = settings.source
+        return open_source(
+            spec, vid_stride=source.vid_stride, rtsp_transport=source.rtsp_transport, hwaccel=source.hwaccel
+        )
 
     return wait_for_source(open_it) if wait else open_it()
 

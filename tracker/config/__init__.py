@@ -10,11 +10,19 @@ from tracker.config.parsing import (
     to_mapping,
     to_toml,
 )
-from tracker.config.run_settings import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, device_name
+from tracker.config.run_settings import (
+    DetectorConfig,
+    HardwareChoice,
+    OutputConfig,
+    SemanticConfig,
+    SourceConfig,
+    device_name,
+)
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [
     "DetectorConfig",
+    "HardwareChoice",
     "OutputConfig",
     "SemanticConfig",
     "SourceConfig",

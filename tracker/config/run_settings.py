@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 __all__ = [
     "DetectorConfig",
@@ -17,6 +17,9 @@ __all__ = [
     "read_class_conf",
     "tile_grid",
 ]
+
+HardwareChoice: TypeAlias = Literal["auto", "none", "cuda", "vaapi", "videotoolbox", "d3d11va"]
+"""What is to decode video: the first device found, software, or a certain device of the machine."""
 
 
 def device_name(text: str) -> str:
@@ -70,6 +73,8 @@ class SourceConfig:
     """Keep trying a camera or stream that does not answer yet; without it that is done for addresses."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """What carries an RTSP stream: tcp loses nothing, udp is for cameras that offer nothing else."""
+    hwaccel: HardwareChoice = "none"
+    """Device that decodes video: auto takes the first that is there; software decodes what it cannot."""
 
     def __post_init__(self) -> None:
         if self.vid_stride < 1:

@@ -19,6 +19,7 @@ from tracker.errors import SourceError
 from tracker.types import SourceInfo
 from tracker.video.completeness import has_shrunk, is_contiguous, is_cut_off
 from tracker.video.decoding import StreamDecoder, frame_rate, has_coded_order, nominal_step, use_threads
+from tracker.video.hardware import Accelerator
 from tracker.video.pixels import orientation
 
 __all__ = ["FileReader"]
@@ -39,9 +40,10 @@ ENCRYPTED_TAGS = {"encv", "drmi"}
 class FileReader:
     """An open video file, read once: from its start, or from a key packet."""
 
-    def __init__(self, path: Path, *, threads: int = 0, stream: int | None = None):
+    def __init__(self, path: Path, *, threads: int = 0, stream: int | None = None, hardware: Accelerator | None = None):
         self.path = path
-        self.container = _open(path)
+        self.hardware = hardware
+        self.container = _open(path, hardware)
         self._opened = path.stat()
         self.stop = False
         """Set from any thread to end all iteration at the next packet."""
@@ -176,7 +178,7 @@ class FileReader:
                 yield packet
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, hardware: Accelerator | None = None) -> InputContainer:
     if not path.exists():
         raise SourceError(f"{path}: no such file. Check the spelling; relative paths start at {Path.cwd()}.")
     if not path.is_file():
@@ -194,7 +196,8 @@ def _open(path: Path) -> InputContainer:
         )
     try:
         # An absolute path, else a colon in the name would part off a protocol.
-        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+        accelerated = None if hardware is None else hardware.settings
+        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"}, hwaccel=accelerated)
     except PermissionError as error:
         raise SourceError(f"{path}: not allowed to read it. Change its permissions, or copy it.") from error
     except (av.FFmpegError, OSError, UnicodeError) as error:

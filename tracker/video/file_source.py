@@ -11,11 +11,13 @@ from av.video.frame import VideoFrame
 from jaxtyping import Float64
 from numpy import ndarray
 
+from tracker.config import HardwareChoice
 from tracker.errors import SourceError
 from tracker.protocols import FrameSource
 from tracker.types import Frame
 from tracker.video.file_reader import FileReader
 from tracker.video.framing_check import faults_in
+from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
 
@@ -36,14 +38,22 @@ class FileSource(FrameSource):
     Opening decodes the first frame, so that a file of which nothing decodes is refused at once. Iterating starts at
     the beginning, or once at the frame chosen by `seek`; `vid_stride` yields each n-th frame under its true index.
     `stream` picks a video stream by its number in the container, by default the best one. `threads` are the
-    decoder's; 0 chooses by the number of cores.
+    decoder's; 0 chooses by the number of cores. `hwaccel` is the device that decodes where it can, else software does.
 
     After iterating to the end `damage` also counts video that the container promised and did not hold.
     """
 
     live = False
 
-    def __init__(self, path: str | Path, *, vid_stride: int = 1, threads: int = 0, stream: int | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        vid_stride: int = 1,
+        threads: int = 0,
+        stream: int | None = None,
+        hwaccel: HardwareChoice = "none",
+    ):
         self.path = Path(path)
         self.name = self.path.name
         self.damage = 0
@@ -59,13 +69,22 @@ class FileSource(FrameSource):
         self._seek_reader: FileReader | None = None
         self._cursor: tuple[int, Iterator[Picture]] | None = None
 
-        self._probe: FileReader | None = self._open_reader()
-        self._probed_frames = self._probe.frames()
-        self._first: tuple[VideoFrame, int] | None = self._probe.first_frame(self._probed_frames)
+        self._hardware = accelerator(hwaccel, self.name)
+        self._probe: FileReader | None = None
+        self._first: tuple[VideoFrame, int] | None = None
+        self._probe, self._probed_frames, self._first = self._open_first()
+        self._decoder = decoder_of(self._probe.stream.codec_context, self._first[0], self._hardware, self.name)
+        if self._decoder == SOFTWARE:
+            self._hardware = None
         self._turn = orientation(self._first[0])
         self.info = self._probe.info(self._first[0])
         self._first_ticks = self._first[1]
         self._time_base = self._probe.time_base
+
+    @property
+    def decoder(self) -> str:
+        """What decodes: a device such as cuda, or `software`."""
+        return self._decoder
 
     def __iter__(self) -> Iterator[Frame]:
         start, self._start = self._start, 0
@@ -130,9 +149,23 @@ class FileSource(FrameSource):
         return Frame(self._rgb.upright(decoded, self._turn), index, time, self.name)
 
     def _open_reader(self) -> FileReader:
-        reader = FileReader(self.path, threads=self._threads, stream=self._stream)
+        reader = FileReader(self.path, threads=self._threads, stream=self._stream, hardware=self._hardware)
         self._readers.append(reader)
         return reader
+
+    def _open_first(self) -> tuple[FileReader, Iterator[tuple[VideoFrame, int]], tuple[VideoFrame, int]]:
+        """A reader at the file's start and its first frame; where the device gives none, by software."""
+        try:
+            reader = self._open_reader()
+            frames = reader.frames()
+            return reader, frames, reader.first_frame(frames)
+        except (SourceError, RuntimeError) as error:
+            if self._hardware is None:
+                raise
+            log.warning("%s: %s gives no picture; it is decoded in software.", self.name, self._hardware.device)
+            log.debug("%s", error)
+            self._hardware = None
+            return self._open_first()
 
     def _close_reader(self, reader: FileReader) -> None:
         """Close it once, whether its iteration or `close` comes first: an iteration may end on a thread of its own."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from numpy import ndarray
 
+from tracker.config import HardwareChoice
 from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
@@ -39,6 +40,7 @@ def open_source(
     vid_stride: int = 1,
     threads: int = 0,
     rtsp_transport: str = "tcp",
+    hwaccel: HardwareChoice = "none",
 ) -> FrameSource:
     """The source that `spec` names, opened.
 
@@ -54,7 +56,9 @@ def open_source(
     if not exists(text):  # a name may begin or end with a blank
         text = text.strip()
     if is_address(text):
-        return StreamSource(text, vid_stride=vid_stride, threads=threads, rtsp_transport=rtsp_transport)
+        return StreamSource(
+            text, vid_stride=vid_stride, threads=threads, rtsp_transport=rtsp_transport, hwaccel=hwaccel
+        )
     path = typed_path(unquote(text.removeprefix(FILE_SCHEME)) if text.startswith(FILE_SCHEME) else text)
     if not text:
         raise SourceError("no source given. Name a file, a folder, a camera or an address.")
@@ -63,7 +67,7 @@ def open_source(
     if exists(path) and path.is_file():
         if is_image(path):
             return ImageSource(path, vid_stride=vid_stride)
-        return FileSource(path, vid_stride=vid_stride, threads=threads)
+        return FileSource(path, vid_stride=vid_stride, threads=threads, hwaccel=hwaccel)
     if exists(path) and path.is_dir():
         return ImageSource(path, vid_stride=vid_stride)
     if glob.has_magic(text):

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from tracker.video.hardware import Accelerator
 from tracker.video.stream_options import has_clock, is_broadcast, options_of
 
 __all__ = ["PacketPump"]
@@ -33,7 +34,14 @@ class PacketPump:
     after `stop`, and closes the connection.
     """
 
-    def __init__(self, address: str, *, open_timeout_s: float, rtsp_transport: str = "tcp"):
+    def __init__(
+        self,
+        address: str,
+        *,
+        open_timeout_s: float,
+        rtsp_transport: str = "tcp",
+        hardware: Accelerator | None = None,
+    ):
         self.failure: str | None = None
         """Why opening or reading ended, without the address; None while it goes on or after a proper end."""
         self.container: InputContainer | None = None
@@ -44,6 +52,7 @@ class PacketPump:
         self.opened_at = 0.0
         self._open_timeout_s = open_timeout_s
         self._rtsp_transport = rtsp_transport
+        self._hardware = hardware
         self._address = address
         self._opened = Event()
         self._stop = Event()
@@ -125,11 +134,12 @@ class PacketPump:
         """The connection. Bare data is looked at briefly, for frames come slowly; a container gets all it needs."""
         timeout = (self._open_timeout_s / 2, READ_TIMEOUT_S)
         options = options_of(self._address, rtsp_transport=self._rtsp_transport)
-        container = av.open(self._address, options=options, timeout=timeout)
+        accelerated = None if self._hardware is None else self._hardware.settings
+        container = av.open(self._address, options=options, timeout=timeout, hwaccel=accelerated)
         if "probesize" in options and has_clock(container) and not container.streams.video:
             container.close()
             options.pop("probesize")
-            container = av.open(self._address, options=options, timeout=timeout)
+            container = av.open(self._address, options=options, timeout=timeout, hwaccel=accelerated)
         return container
 
     def _put(self, packet: Packet[VideoStream]) -> bool:

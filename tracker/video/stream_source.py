@@ -11,6 +11,7 @@ from threading import Event
 import av
 from av.video.frame import VideoFrame
 
+from tracker.config import HardwareChoice
 from tracker.errors import SourceError, UnreachableError
 from tracker.protocols import FrameSource
 from tracker.types import Clock, Frame, LinkState, LinkStatus, SourceInfo
@@ -18,6 +19,7 @@ from tracker.video.address import redact
 from tracker.video.arrival_clock import ArrivalClock, NominalClockWatch
 from tracker.video.backoff import Backoff
 from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
+from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.packet_pump import PacketPump
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.stream_options import has_clock
@@ -54,6 +56,7 @@ class StreamSource(FrameSource):
         vid_stride: int = 1,
         threads: int = 0,
         rtsp_transport: str = "tcp",
+        hwaccel: HardwareChoice = "none",
         open_timeout_s: float = 8.0,
         stall_s: float = STALL_S,
         backoff: Backoff | None = None,
@@ -71,6 +74,8 @@ class StreamSource(FrameSource):
         self._stop = Event()
         self._rgb = RgbConverter()
         self._past_damage = self._past_dropped = 0
+        self._hardware = accelerator(hwaccel, self.name)
+        self._decoder = SOFTWARE
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
         self._clock = self.info.clock
@@ -83,6 +88,11 @@ class StreamSource(FrameSource):
     def clock(self) -> Clock:
         """Where times come from by now."""
         return self._clock
+
+    @property
+    def decoder(self) -> str:
+        """What decodes by now: a device such as cuda, or `software`."""
+        return self._decoder
 
     @property
     def link(self) -> LinkStatus:
@@ -133,11 +143,20 @@ class StreamSource(FrameSource):
             connection.pump.stop()
 
     def _connect(self) -> _Connection:
-        pump = PacketPump(self._address, open_timeout_s=self._open_timeout_s, rtsp_transport=self._rtsp_transport)
+        pump = PacketPump(
+            self._address,
+            open_timeout_s=self._open_timeout_s,
+            rtsp_transport=self._rtsp_transport,
+            hardware=self._hardware,
+        )
         try:
-            return _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
+            connection = _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
         except _NoPictureError as failure:
             pump.stop()
+            if self._hardware is not None and pump.container is not None:
+                log.warning("%s: %s gives no picture; it is decoded in software.", self.name, self._hardware.device)
+                self._hardware = None
+                return self._connect()
             self._watchdog.refused(str(failure))
             refused = f"{self.name}: {failure}. "
             if any(words in str(failure) for words in NEVER_WILL):
@@ -147,6 +166,11 @@ class StreamSource(FrameSource):
                 refused + "Check the address, user and password, and that the server runs and can be reached.",
                 retry_s=DENIED_PAUSE_S if denied else 0.0,
             ) from None
+        codec = connection.stream.codec_context
+        self._decoder = decoder_of(codec, connection.first_picture, self._hardware, self.name)
+        if self._decoder == SOFTWARE:
+            self._hardware = None
+        return connection
 
     def _reconnect(self) -> bool:
         """Stand again on a new connection; False when closed, or at the end of a finished recording."""
@@ -212,6 +236,7 @@ class _Connection:
         if first is None:
             raise _NoPictureError(f"no picture came ({pump.failure or 'nothing in it decodes'})")
         self._first: tuple[VideoFrame, int] | None = first
+        self.first_picture = first[0]
         self.first_arrival = pump.arrival
         self._deadline = None
         self.turn = orientation(first[0])

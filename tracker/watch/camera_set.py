@@ -27,6 +27,7 @@ at_most_per_minute = 6
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -35,12 +36,14 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from tracker.analytics import Rules
-from tracker.config import build, read_settings
+from tracker.config import HardwareChoice, build, read_settings
 from tracker.errors import ConfigError
 from tracker.paths import safe_name
 from tracker.video.address import is_address, redact
 
 __all__ = ["AlertConfig", "CameraConfig", "CameraSet", "RetentionConfig", "address_of", "read_cameras"]
+
+log = logging.getLogger(__name__)
 
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
@@ -73,6 +76,8 @@ class CameraConfig:
     """Rectangles that are always unrecognisable: left, top, right, bottom as shares of width and height."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """What carries an RTSP stream."""
+    hwaccel: HardwareChoice = "none"
+    """Device that decodes, as `--hwaccel` of track."""
     rules: Rules = field(default_factory=Rules)
     """Lines, zones and speeds that make events."""
 
@@ -220,5 +225,9 @@ def _from_keyring(camera: CameraConfig) -> str | None:
         import keyring
     except ImportError:
         return None
-    found: str | None = keyring.get_password("sightline", camera.name)
+    try:
+        found: str | None = keyring.get_password("sightline", camera.name)
+    except keyring.errors.KeyringError as error:  # a server has none, or it is locked
+        log.debug("keyring: %s", error)
+        return None
     return found

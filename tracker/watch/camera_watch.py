@@ -54,7 +54,7 @@ class CameraReading:
 
 def open_camera(camera: CameraConfig) -> FrameSource:
     """The camera's source, opened."""
-    return open_source(address_of(camera), rtsp_transport=camera.rtsp_transport)
+    return open_source(address_of(camera), rtsp_transport=camera.rtsp_transport, hwaccel=camera.hwaccel)
 
 
 class CameraWatch:
