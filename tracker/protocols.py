@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy import ndarray
 
+from tracker.errors import SourceError
 from tracker.types import Clock, Detections, Event, Frame, FrameResult, Image, LinkStatus, SourceInfo, Tracks, Warp
 
 __all__ = [
@@ -73,6 +75,28 @@ class FrameSource(Protocol):
     def clock(self) -> Clock:
         """Where times come from by now; a stream that only counts its frames changes over to their arrival."""
         return self.info.clock
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file of each frame, by its index, where every frame is an image of its own; empty for video."""
+        return ()
+
+    @property
+    def seekable(self) -> bool:
+        """Whether `times` and `seek` know every frame before it is read."""
+        return False
+
+    def times(self) -> Float64[ndarray, " n"]:
+        """Time of every frame in seconds. Raises SourceError where the source is not seekable."""
+        raise SourceError(f"{self.name}: the times of its frames are known only as it is read")
+
+    def seek(self, index: int) -> None:
+        """The next iteration starts at frame `index`. Raises SourceError where the source is not seekable."""
+        raise SourceError(f"{self.name}: it can only be read from its start, not from frame {index}")
+
+    def frame_at(self, index: int) -> Frame:
+        """One frame by its index. Raises SourceError where it does not decode, or where frames only come in order."""
+        raise SourceError(f"{self.name}: its frames come only in order; frame {index} cannot be asked for alone")
 
     def __enter__(self) -> Self:
         return self

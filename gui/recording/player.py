@@ -71,7 +71,7 @@ class Walked:
 
 def seekable(source: FrameSource) -> Seekable:
     """The source itself where it can seek."""
-    return source if hasattr(source, "frame_at") and hasattr(source, "times") else Walked(source)  # type: ignore[return-value]
+    return source if source.seekable else Walked(source)
 
 
 def by_decoding(source: FrameSource) -> FrameSource:

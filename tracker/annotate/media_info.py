@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tracker.annotate.recordings import printable
+from tracker.annotate.recordings import fingerprint, printable
 from tracker.errors import SourceError
 from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.frame_matching import NUMBERED_BY_PLACE, place_in_folder, place_in_video
-from tracker.store import ImageEntry
-from tracker.video import FileSource, ImageSource, open_source
+from tracker.protocols import FrameSource
+from tracker.store import ImageEntry, Recording
+from tracker.video import open_source
 
 __all__ = ["Footage", "look_at"]
 
@@ -76,14 +77,27 @@ def look_at(path: Path | str) -> Footage:
         if source.live:
             raise SourceError(f"{source.name}: expected a file or a folder of images, found live input")
         info, name = source.info, Path(source.name).name
-        if isinstance(source, FileSource):
+        if source.seekable:
             return Footage(name, info.width, info.height, dict(enumerate(source.times().tolist())), {})
         times, pictures = {}, {}
         for frame in source:
             height, width = frame.image.shape[:2]
             times[frame.index] = frame.time
-            if isinstance(source, ImageSource):
+            if source.paths:
                 pictures[frame.index] = ImageEntry(printable(frame.source), width, height)
         return Footage(name, info.width, info.height, times, pictures)
     finally:
         source.close()
+
+
+def open_recorded(recording: Recording, path: Path | None = None) -> FrameSource:
+    """The video or folder of images that was recorded, where it is now or at `path`.
+
+    Raises SourceError where it is not there, or is another one.
+    """
+    path = path or Path(str(recording.info.source.get("path", "")))
+    if not path.exists():
+        raise SourceError(f"{path} is not there.")
+    if fingerprint(path)[1] != recording.info.source.get("digest"):
+        raise SourceError(f"{path} is not the video that was recorded.")
+    return open_source(path)

@@ -32,7 +32,7 @@ from tracker.factory import Built, Settings, make_pipeline
 from tracker.pipeline import StageDetections
 from tracker.protocols import FrameSource
 from tracker.types import Frame
-from tracker.video import FileSource, open_source
+from tracker.video import open_source
 
 __all__ = ["annotate_on_cluster"]
 
@@ -216,7 +216,7 @@ class _Chunks:
 
     def _looked(self, run: RecordingRun) -> Iterator[_Looked]:
         """What was seen in the frames that are left, in order, while later chunks are being looked at."""
-        if not isinstance(run.source, FileSource):  # a folder of images is one chunk: it is read from its start
+        if not run.source.seekable:  # a folder of images is one chunk: it is read from its start
             yield from self._fetch(self._look.remote(self._path, self._settings, 0, None))
             return
         first = run.rest.after + 1
@@ -250,7 +250,7 @@ def _look_at(path: Path, settings: Settings, first: int, end: int | None) -> lis
 
 def _look(path: Path, settings: Settings, first: int, end: int | None) -> Iterator[_Looked]:
     source, pipeline = _opened(path, settings.source.vid_stride), _built(settings).pipeline
-    if isinstance(source, FileSource):
+    if source.seekable:
         source.seek(first)
     frames = itertools.takewhile(lambda frame: end is None or frame.index < end, source)
     while batch := list(itertools.islice(frames, settings.detector.batch)):

@@ -34,7 +34,7 @@ from tracker.runner import Runner
 from tracker.store import RecordedEvent, Recording, RecordingInfo, RecordingWriter
 from tracker.track.untracked import Untracked
 from tracker.types import Frame
-from tracker.video import FileSource, ImageSource, open_source
+from tracker.video import open_source
 
 __all__ = ["FileReport", "Reading", "RecordingRun", "annotate_recording", "finish_recording"]
 
@@ -84,7 +84,7 @@ class RecordingRun:
             damage=self.damage,
             analyse=analyse,
             refine=request.refine,
-            pictures=isinstance(source, ImageSource),
+            pictures=bool(source.paths),
         )
         if checkpoint.frame >= 0:
             self.sink.restore(state)
@@ -190,7 +190,7 @@ class RemainingFrames(FrameSource):
         self._last = last
 
     def __iter__(self) -> Iterator[Frame]:
-        if self._seek and self.after >= 0 and isinstance(self._source, FileSource):
+        if self._seek and self.after >= 0 and self._source.seekable:
             if self.after + 1 >= len(self._source.times()):
                 return
             self._source.seek(self.after + 1)

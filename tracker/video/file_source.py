@@ -99,6 +99,11 @@ class FileSource(FrameSource):
                 frame = self._frame(picture)
             yield frame
 
+    @property
+    def seekable(self) -> bool:
+        """Whether any frame can be begun at: always."""
+        return True
+
     def frame_at(self, index: int) -> Frame:
         """The frame that iterating would number `index`; neighbours ahead of the last one come fastest."""
         with self._lock:

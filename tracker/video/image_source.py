@@ -33,7 +33,7 @@ class ImageSource(FrameSource):
     def __init__(
         self, images: str | Path | Sequence[str | Path], *, vid_stride: int = 1, rate: Fraction | float = Fraction(30)
     ):
-        self.paths = _find(images)
+        self._paths = _find(images)
         self.name = _name_of(images)
         self.damage = 0
         self._stride = max(1, vid_stride)
@@ -44,15 +44,15 @@ class ImageSource(FrameSource):
             width=width,
             height=height,
             rate=self._rate,
-            frame_count=len(self.paths),
-            duration_s=float(len(self.paths) / self._rate),
+            frame_count=len(self._paths),
+            duration_s=float(len(self._paths) / self._rate),
             time_base=1 / self._rate,
         )
 
     def __iter__(self) -> Iterator[Frame]:
         self.damage = 0
         noted: set[str] = set()
-        for index, path in enumerate(self.paths):
+        for index, path in enumerate(self._paths):
             if self._closed:
                 return
             if index % self._stride:
@@ -62,21 +62,36 @@ class ImageSource(FrameSource):
             kind = re.sub(r"\d+", "", note)
             if note and kind not in noted:
                 noted.add(kind)
-                log.warning("%s: %s%s.", path.name, note, "" if len(self.paths) == 1 else "; others too may be such")
+                log.warning("%s: %s%s.", path.name, note, "" if len(self._paths) == 1 else "; others too may be such")
             if image is None:
                 log.warning("%s cannot be read as an image; skipped.", path)
             else:
                 yield Frame(image, index, float(index / self._rate), path.name)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, in their natural order."""
+        return self._paths
+
+    def frame_at(self, index: int) -> Frame:
+        """The image of that index."""
+        if not 0 <= index < len(self._paths):
+            raise SourceError(f"{self.name}: frame {index} is none of its {len(self._paths)} images")
+        path = self._paths[index]
+        image, _, note = read_image(path)
+        if image is None:
+            raise SourceError(f"{path}: it cannot be read as an image{f' ({note})' if note else ''}")
+        return Frame(image, index, float(index / self._rate), path.name)
+
     def close(self) -> None:
         self._closed = True
 
     def _first_image(self) -> Image:
-        for path in self.paths:
+        for path in self._paths:
             image = read_image(path).pixels
             if image is not None:
                 return image
-        raise SourceError(f"{self.name}: none of its {len(self.paths)} images can be read. Check one in a viewer.")
+        raise SourceError(f"{self.name}: none of its {len(self._paths)} images can be read. Check one in a viewer.")
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

@@ -6,7 +6,6 @@ import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -15,21 +14,18 @@ from numpy import ndarray
 
 from tracker.analytics import Analytics, Rules
 from tracker.annotate.export import to_results
-from tracker.annotate.recordings import fingerprint
+from tracker.annotate.media_info import open_recorded
 from tracker.annotate.recount import make_analytics
 from tracker.annotate.report.svg_charts import Series, clock, line_chart
 from tracker.errors import SourceError
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
-from tracker.image_file import read_image
 from tracker.overlay import Figure, Overlay
+from tracker.protocols import FrameSource
 from tracker.store import Recording
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
-from tracker.video import FileSource, ImageSource, open_source
 
 __all__ = ["write_report"]
-
-Source: TypeAlias = FileSource | ImageSource
 
 BINS = 60
 CROP_SIDE = 160
@@ -144,32 +140,23 @@ def _quality(box: list[float], score: float, width: int, height: int) -> float:
     return score * whole * float(np.sqrt(area))
 
 
-def _open(recording: Recording, video: Path | None) -> tuple[Source | None, str]:
+def _open(recording: Recording, video: Path | None) -> tuple[FrameSource | None, str]:
     """The recorded video or folder of images, or why there are no pictures of it."""
-    path = video or Path(str(recording.info.source.get("path", "")))
-    if not path.exists():
-        return None, f"Without pictures: {path} is not there."
     try:
-        if fingerprint(path)[1] != recording.info.source.get("digest"):
-            return None, f"Without pictures: {path} is not the video that was recorded."
-        source = open_source(path)
+        return open_recorded(recording, video), ""
     except SourceError as error:
         return None, f"Without pictures: {error}"
-    assert isinstance(source, FileSource | ImageSource)  # a path is nothing else
-    return source, ""
 
 
-def _picture(source: Source, index: int) -> Image | None:
+def _picture(source: FrameSource, index: int) -> Image | None:
     """The picture of a frame; None where it does not decode any more."""
     try:
-        return (
-            source.frame_at(index).image if isinstance(source, FileSource) else read_image(source.paths[index]).pixels
-        )
+        return source.frame_at(index).image
     except SourceError:
         return None
 
 
-def _heat(recording: Recording, gathered: _Gathered, source: Source | None) -> str:
+def _heat(recording: Recording, gathered: _Gathered, source: FrameSource | None) -> str:
     heat = gathered.analytics.heat
     if not heat.seconds.any():
         return "<p>Nothing was seen.</p>"
@@ -186,7 +173,7 @@ def _heat(recording: Recording, gathered: _Gathered, source: Source | None) -> s
     return f'<img class="heat" alt="heat map" src="{_jpeg(drawn)}">'
 
 
-def _crops(recording: Recording, gathered: _Gathered, source: Source | None) -> dict[int, str]:
+def _crops(recording: Recording, gathered: _Gathered, source: FrameSource | None) -> dict[int, str]:
     """A picture of each track, by id."""
     if source is None:
         return {}
