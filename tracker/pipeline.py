@@ -15,7 +15,18 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.geometry import is_valid
-from tracker.protocols import Analyse, Detector, Draw, Embed, EmbedRows, EstimateMotion, LabelPixels, Stateful, Tracker
+from tracker.protocols import (
+    Analyse,
+    Detector,
+    Draw,
+    Embed,
+    EmbedRows,
+    EstimateMotion,
+    Explains,
+    LabelPixels,
+    Stateful,
+    Tracker,
+)
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 
 __all__ = ["Pipeline", "StageDetections"]
@@ -121,6 +132,7 @@ class Pipeline:
             timings=clock.laps,
             rejected=seen.rejected,
             tracked=self.tracker is not None,
+            explain=self.tracker.explanation if isinstance(self.tracker, Explains) else None,
         )
         canvas = self._draw(result) if self._draw else None
         clock.lap("draw")

@@ -20,6 +20,8 @@ __all__ = [
     "Embed",
     "EmbedRows",
     "EstimateMotion",
+    "Explain",
+    "Explains",
     "FrameSource",
     "LabelPixels",
     "Scalable",
@@ -168,6 +170,20 @@ class Stateful(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+Explain: TypeAlias = Callable[[int], str]
+"""Why a row of a frame's detections is no confirmed track, or which one it is, in words; raises IndexError."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A tracker that can say what became of each detection."""
+
+    @property
+    def explanation(self) -> Explain | None:
+        """What to ask about the detections of the last update, then or at any later time; None before the first."""
+        ...
 
 
 class Sink(Protocol):

@@ -8,7 +8,7 @@ struct-of-arrays: one row per object, one attribute per column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from fractions import Fraction
@@ -270,6 +270,8 @@ class FrameResult:
     """The frame with its overlay, where something was drawn."""
     tracked: bool = True
     """False where no tracker was asked: then `detections` are what there is."""
+    explain: Callable[[int], str] | None = None
+    """Why a row of `detections` is no confirmed track, or which one it is; None where the tracker cannot say."""
 
     def masks(self) -> Bool[ndarray, "n h w"]:
         """The pixels of each row of `tracks`, or of `detections` where nothing is tracked; made when asked.

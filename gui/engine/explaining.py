@@ -1,4 +1,4 @@
-"""Why a box is a track or is not, in words, from a result and the tracker's settings; pure functions."""
+"""Why a box is a track or is not, in the words of the engine that followed it; pure functions."""
 
 from __future__ import annotations
 
@@ -9,78 +9,58 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from gui.canvas.hit_testing import Box, Point, box_at
-from tracker.config import TrackerConfig
 from tracker.geometry import iou
 from tracker.types import Detections, FrameResult, Tracks, TrackState
 
-__all__ = ["Unfollowed", "explain_at", "explain_detection", "explain_track", "unfollowed"]
+__all__ = ["Untracked", "explain_at", "explain_detection", "explain_track", "untracked"]
 
 SAME = 0.5
 """Overlap from which a detection and a recorded box are taken for the same object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unfollowed:
+class Untracked:
     """A detection that is part of no track, and why."""
 
     box: Box
     words: str
 
 
-def explain_at(result: FrameResult, config: TrackerConfig, point: Point) -> str:
+def explain_at(result: FrameResult, point: Point) -> str:
     """Words about the track, else the detection, below a point of the frame; empty where there is none."""
     row = box_at(result.tracks.boxes, point)
     if row is not None:
-        return explain_track(result, row, config)
+        return explain_track(result, row)
     free = free_rows(result.detections, result.tracks)
     place = box_at(result.detections.boxes[free], point)
-    return "" if place is None else explain_detection(result, int(free[place]), config)
+    return "" if place is None else explain_detection(result, int(free[place]))
 
 
-def explain_track(result: FrameResult, row: int, config: TrackerConfig) -> str:
-    """Why the tracker sees a track as it does."""
+def explain_track(result: FrameResult, row: int) -> str:
+    """How a track stands, and what the engine says of its detection."""
     tracks = result.tracks
     name = f"{_name(result, int(tracks.class_ids[row]))} {int(tracks.ids[row])}"
     age, unseen, score = float(tracks.ages[row]), float(tracks.unseen[row]), float(tracks.scores[row])
-    state = TrackState(int(tracks.states[row]))
+    state, detection = TrackState(int(tracks.states[row])), int(tracks.detection_rows[row])
+    if detection < 0:
+        return f"{name}: not detected for {unseen:.1f} s; drawn where it is expected."
     if state is TrackState.TENTATIVE:
-        return (
-            f"{name}: not a track yet. Seen for {age:.1f} s, score {score:.2f}; "
-            f"{config.confirm_hits} detections confirm it (tracker.confirm_hits)."
-        )
-    if tracks.detection_rows[row] < 0:
-        return (
-            f"{name}: not seen for {unseen:.1f} s; drawn where it is expected. "
-            f"Given up after {config.max_coast_s:g} s (tracker.max_coast_s)."
-        )
-    return f"{name}: a confirmed track, followed for {age:.1f} s, seen now with score {score:.2f}."
+        return f"{name}: not a track yet. Detected for {age:.1f} s, score {score:.2f}{_reason(result, detection)}."
+    return f"{name}: a confirmed track, followed for {age:.1f} s, detected now with score {score:.2f}."
 
 
-def explain_detection(result: FrameResult, row: int, config: TrackerConfig) -> str:
-    """Why a detection belongs to no track."""
+def explain_detection(result: FrameResult, row: int) -> str:
+    """What became of a detection."""
     score = float(result.detections.scores[row])
-    head = f"{_name(result, int(result.detections.class_ids[row]))} with score {score:.2f}: not a track. "
-    if score < config.low_score:
-        return f"{head}Below {config.low_score:g} a detection is ignored (tracker.low_score)."
-    if score < config.high_score:
-        return (
-            f"{head}Below {config.high_score:g} it can only continue a track (tracker.high_score), "
-            "and none was expected here."
-        )
-    if score < config.new_score:
-        return f"{head}A new track takes {config.new_score:g} (tracker.new_score)."
-    return (
-        f"{head}It is sure enough to start one, which {config.confirm_hits} detections in time must confirm "
-        "(tracker.confirm_hits)."
-    )
+    return f"{_name(result, int(result.detections.class_ids[row]))} with score {score:.2f}{_reason(result, row)}."
 
 
-def unfollowed(result: FrameResult, config: TrackerConfig) -> list[Unfollowed]:
+def untracked(result: FrameResult) -> list[Untracked]:
     """All detections that no track took."""
     found = []
     for row in free_rows(result.detections, result.tracks).tolist():
         x1, y1, x2, y2 = result.detections.boxes[row].tolist()
-        found.append(Unfollowed((x1, y1, x2, y2), explain_detection(result, row, config)))
+        found.append(Untracked((x1, y1, x2, y2), explain_detection(result, row)))
     return found
 
 
@@ -94,6 +74,10 @@ def free_rows(detections: Detections, tracks: Tracks) -> Int64[ndarray, " n"]:
         free &= ~(iou(detections.boxes, tracks.boxes[finite]) >= SAME).any(axis=1)
     rows: ndarray = np.flatnonzero(free).astype(np.int64)
     return rows
+
+
+def _reason(result: FrameResult, row: int) -> str:
+    return f": {result.explain(row)}" if result.explain is not None else ""
 
 
 def _name(result: FrameResult, class_id: int) -> str:

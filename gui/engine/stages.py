@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.factory import Settings, floor_of, make_detector
-from tracker.protocols import Detector, Embed, EmbedRows, LabelPixels
+from tracker.protocols import Detector, Embed, EmbedRows, Explain, LabelPixels
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
@@ -98,6 +98,11 @@ class LiveTracker:
             if config != self._engine.config:
                 self._engine = _changed(self._engine, config)
         return self._engine.update(detections, time, camera_motion, None if self._embed is None else embed_rows)
+
+    @property
+    def explanation(self) -> Explain | None:
+        """What to ask about the detections of the last update."""
+        return self._engine.explanation
 
     def state(self) -> Mapping[str, Any]:
         return self._engine.state()

@@ -186,7 +186,7 @@ class Session(QObject):
     def explain(self, point: Point) -> str:
         """Why what is below that point of the frame is a track or is not, in words."""
         picture = self.picture
-        return "" if picture is None else explain_at(picture.result, self._engine.tracker(), point)
+        return "" if picture is None else explain_at(picture.result, point)
 
     def configure(self) -> None:
         """Draw, hide and track by the settings as they are now."""

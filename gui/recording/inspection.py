@@ -1,35 +1,45 @@
-"""What the network sees in the frame that is shown, and why parts of it are no track."""
+"""What the network detects in the frame that is shown, and why parts of it are no track."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from gui.canvas.hit_testing import Point, box_at
-from gui.engine.explaining import Unfollowed, unfollowed
+from gui.engine.explaining import Untracked, untracked
 from gui.engine.live_network import Engine
 from gui.qt.background import Background
-from tracker.types import FrameResult
+from tracker.protocols import Explain
+from tracker.types import Detections, FrameResult
 
 __all__ = ["Inspection"]
 
 SETTLE_MS = 200
+"""So long a frame is held before the network is run on it."""
+Replay: TypeAlias = Callable[[int, Detections, float], Explain | None]
+"""Of a frame's number, its detections and the detector's threshold; may be called on any thread."""
 
 
 class Inspection(QObject):
-    """Looks at held frames while it is turned on; `found` are the detections that no recorded track has."""
+    """Runs the network on held frames while it is turned on; `found` are the detections that no recorded track has.
+
+    `replay` says what became of the detections of a frame, as far as the recording tells.
+    """
 
     changed = pyqtSignal()
 
-    def __init__(self, engine: Engine, background: Background, parent: QObject | None = None) -> None:
+    def __init__(self, engine: Engine, background: Background, replay: Replay, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._engine = engine
         self._background = background
+        self._replay = replay
         self._on = False
         self._result: FrameResult | None = None
-        self.found: list[Unfollowed] = []
+        self.found: list[Untracked] = []
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -67,19 +77,21 @@ class Inspection(QObject):
             self._engine.start()
             return
         self._background.drop_waiting("inspection")
-        self._background.run(
-            lambda: detector.detect([result.frame.image])[0],
-            lambda detections: self._seen(replace(result, detections=detections, labels=detector.labels), result),
-            lane="inspection",
-        )
+        labels, conf = detector.labels, detector.conf
 
-    def _seen(self, seen: FrameResult, asked: FrameResult) -> None:
-        if not self._on or self._result is not asked:
-            return
-        # rows of the recording are numbered otherwise than the detections of now
-        tracks = replace(seen.tracks, detection_rows=np.full(len(seen.tracks), -1, np.int32))
-        self._show(unfollowed(replace(seen, tracks=tracks), self._engine.tracker()))
+        def find() -> FrameResult:
+            detections = detector.detect([result.frame.image])[0]
+            # rows of the recording are numbered otherwise than the detections of now
+            tracks = replace(result.tracks, detection_rows=np.full(len(result.tracks), -1, np.int32))
+            explain = self._replay(result.frame.index, detections, conf)
+            return replace(result, detections=detections, labels=labels, tracks=tracks, explain=explain)
 
-    def _show(self, found: list[Unfollowed]) -> None:
+        self._background.run(find, lambda seen: self._found(seen, result), lane="inspection")
+
+    def _found(self, seen: FrameResult, asked: FrameResult) -> None:
+        if self._on and self._result is asked:
+            self._show(untracked(seen))
+
+    def _show(self, found: list[Untracked]) -> None:
         self.found = found
         self.changed.emit()

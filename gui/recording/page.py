@@ -33,10 +33,12 @@ from gui.recording.toolbar import RecordingTools
 from gui.recording.track_panel import TrackPanel
 from gui.recording.transport import Transport
 from tracker.analytics.heat import HeatMap
+from tracker.annotate.replay import replay_stored
 from tracker.errors import DamagedStoreError, TrackerError
 from tracker.paths import typed_path
+from tracker.protocols import Explain
 from tracker.store import restore_copy, set_aside
-from tracker.types import Image
+from tracker.types import Detections, Image
 
 __all__ = ["RecordingPage"]
 
@@ -75,7 +77,7 @@ class RecordingPage(QWidget):
         self.tracks = TrackPanel()
         self.corrections = Corrections(self, commands, lambda: self._recording)
         self.playback = Playback(self, commands, lambda: self._recording)
-        self.inspection = Inspection(engine, background, self)
+        self.inspection = Inspection(engine, background, self._replay, self)
         self.tools = RecordingTools(
             self, commands, self.view, self.inspection, lambda: self._recording, export=self.export,
             annotate_again=self.annotate_again, annotate_range=self.annotate_range,
@@ -298,6 +300,11 @@ class RecordingPage(QWidget):
             self.images.mark(recording.picture.result.frame.index)
         if recording.picture is not None:
             self.inspection.show_result(recording.picture.result, playing=recording.player.playing)
+
+    def _replay(self, frame: int, detections: Detections, conf: float) -> Explain | None:
+        """What became of detections of the frame, by the store; on any thread."""
+        recording = self._recording
+        return None if recording is None else replay_stored(recording.job.store, frame, detections, conf)
 
     def _moved(self) -> None:
         recording = self._recording

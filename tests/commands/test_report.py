@@ -87,9 +87,9 @@ def test_the_page_stands_alone_and_shows_every_track(recording: Path, tmp_path: 
 def test_without_the_video_the_page_says_so(recording: Path, clip: Path, long_clip: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copy(clip, tmp_path / "moved.mp4"))
     page = report(recording, tmp_path / "a.html", "--video", tmp_path / "gone.mp4")
-    assert any("gone.mp4 is not there" in text for text in page.texts)
+    assert any("gone.mp4: the recorded video is not there" in text for text in page.texts)
     page = report(recording, tmp_path / "a.html", "--video", long_clip)
-    assert any("is not the video that was recorded" in text for text in page.texts)
+    assert any("not the file that was recorded" in text for text in page.texts)
     with Recording(recording) as opened:
         assert len(report(recording, tmp_path / "a.html", "--video", moved).addresses) == len(opened.tracks()) + 1
 

@@ -61,6 +61,40 @@ def test_a_detection_that_lost_its_track_to_another_is_told_which() -> None:
     assert "went to detection 0 with 0.9" in tracker.explain(1)
 
 
+def test_a_weak_detection_beside_a_track_that_took_another_box_is_told_so() -> None:
+    tracker = engine(low_match=True)
+    track_for(tracker, 5)
+    tracker.update(detections([BOX, [108, 100, 148, 200]], [0.9, 0.3]), 5 / 30)
+    words = tracker.explain(1)
+    assert words.startswith("track 1 was expected near it (similarity 0.6")
+    assert "and took detection 0; score 0.30 under 0.5 (high_score)" in words
+
+
+def test_a_weak_detection_is_told_why_the_track_beside_it_took_none() -> None:
+    tracker = engine(confirm_first_frames=0, low_match=True)
+    track_for(tracker, 1)
+    tracker.update(detections([BOX], [0.3]), 1 / 30)
+    assert "takes no weak detection before it is confirmed" in tracker.explain(0)
+    track_for(tracker, 5, start=2)
+    tracker.update(NOTHING, 7 / 30)
+    tracker.update(detections([BOX], [0.3]), 8 / 30)
+    assert "takes no weak detection as the frame before had none" in tracker.explain(0)
+    deaf = engine(low_match=False)
+    track_for(deaf, 5)
+    deaf.update(detections([BOX], [0.3]), 5 / 30)
+    assert "no track takes a weak detection (low_match)" in deaf.explain(0)
+
+
+def test_what_was_explained_stays_so_when_the_engine_goes_on() -> None:
+    tracker = engine(confirm_first_frames=0)
+    track_for(tracker, 1)
+    first = tracker.explanation
+    track_for(tracker, 3, start=1)
+    tracker.update(NOTHING, 4 / 30)
+    assert first is not None
+    assert first(0).startswith("starts track 1, tentative 1 of 3")
+
+
 @pytest.mark.parametrize(
     ("box", "look", "told"),
     [
@@ -92,7 +126,7 @@ def test_an_ended_track_tells_why() -> None:
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
     tracker = engine()
-    with pytest.raises(IndexError, match="found row 0"):
+    with pytest.raises(IndexError, match="no frame has come yet, found row 0"):
         tracker.explain(0)
     track_for(tracker, 1)
     with pytest.raises(IndexError, match="detections 0 to 0, found row 3"):

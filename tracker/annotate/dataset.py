@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from tracker.annotate.export_source import RecordedParts
-from tracker.annotate.recordings import fingerprint
+from tracker.annotate.media_info import recorded_source
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.formats import find_format
 from tracker.formats.core.chunks import AnnotationParts
@@ -21,7 +21,7 @@ from tracker.store import Recording
 from tracker.types import Frame
 from tracker.video import open_source
 
-__all__ = ["ImageOptions", "recorded_source", "save_images", "write_dataset"]
+__all__ = ["ImageOptions", "save_images", "write_dataset"]
 
 JPEG_QUALITY = 95
 
@@ -66,22 +66,6 @@ def write_dataset(
         missing = next(index for index in indices.tolist() if not targets[index].exists())
         raise SourceError(f"{source}: frame {missing} is recorded, but does not decode any more")
     return saved
-
-
-def recorded_source(recording: Recording, video: Path | None) -> Path:
-    """The video or folder of images that was recorded, where it was or where it is told to be now.
-
-    Raises SourceError where there is none, or another one.
-    """
-    path = video or Path(str(recording.info.source.get("path", "")))
-    if not path.exists():
-        beside = recording.path.with_name(path.name)
-        if video is not None or not beside.exists():
-            raise SourceError(f"{path}: the recorded video is not there any more; --video FILE tells where it is")
-        path = beside
-    if fingerprint(path)[1] != recording.info.source.get("digest"):
-        raise SourceError(f"{path}: not the file that was recorded in {recording.path}; --video FILE tells where it is")
-    return path
 
 
 def _targets(folder: Path, annotations: AnnotationParts) -> Iterator[tuple[int, Path]]:

@@ -90,14 +90,22 @@ def look_at(path: Path | str) -> Footage:
         source.close()
 
 
-def open_recorded(recording: Recording, path: Path | None = None) -> FrameSource:
-    """The video or folder of images that was recorded, where it is now or at `path`.
+def recorded_source(recording: Recording, video: Path | None) -> Path:
+    """The video or folder of images that was recorded, where it was or where it is told to be now.
 
-    Raises SourceError where it is not there, or is another one.
+    Raises SourceError where there is none, or another one.
     """
-    path = path or Path(str(recording.info.source.get("path", "")))
+    path = video or Path(str(recording.info.source.get("path", "")))
     if not path.exists():
-        raise SourceError(f"{path} is not there.")
+        beside = recording.path.with_name(path.name)
+        if video is not None or not beside.exists():
+            raise SourceError(f"{path}: the recorded video is not there any more; --video FILE tells where it is")
+        path = beside
     if fingerprint(path)[1] != recording.info.source.get("digest"):
-        raise SourceError(f"{path} is not the video that was recorded.")
-    return open_source(path)
+        raise SourceError(f"{path}: not the file that was recorded in {recording.path}; --video FILE tells where it is")
+    return path
+
+
+def open_recorded(recording: Recording, video: Path | None = None) -> FrameSource:
+    """What was recorded, opened. Raises SourceError where it is not there, or is another one."""
+    return open_source(recorded_source(recording, video))

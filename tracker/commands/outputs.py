@@ -19,7 +19,6 @@ from tracker.paths import safe_name, shortened
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress
 from tracker.types import Frame, FrameResult, TrackState
-from tracker.video import ImageSource
 
 __all__ = ["Tally", "frame_names", "new_folder", "own_folder", "safe_stem", "spare_inputs", "table", "write_settings"]
 
@@ -62,7 +61,7 @@ def frame_names(source: FrameSource) -> Callable[[Frame], str]:
     Where files share a stem, all are called by their folders below the common one too; where they differ by nothing
     but the suffix, by that as well.
     """
-    if isinstance(source, ImageSource):
+    if source.paths:
         paths = [path.absolute() for path in source.paths]
         common = Path(os.path.commonpath([path.parent for path in paths]))
         below = [path.relative_to(common) for path in paths]

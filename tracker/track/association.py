@@ -66,6 +66,8 @@ class Matching:
     pairs: Pairs
     free_detections: Bool[ndarray, " m"]
     attempts: tuple[Attempt, ...]
+    near: tuple[Int64[ndarray, " k"], Int64[ndarray, " k"], Float64[ndarray, " k"]]
+    """Tracks and detections that overlap, also those that no stage might compare, and their similarity."""
 
 
 class _Frame:
@@ -128,7 +130,9 @@ def associate(
     """
     frame = _Frame(len(table), len(found.scores))
     if not frame.shape[0] or not frame.shape[1]:
-        return Matching(frame.pairs(), frame.detection_free & (found.scores >= config.high_score), ())
+        nothing = np.empty(0, np.int64)
+        free = frame.detection_free & (found.scores >= config.high_score)
+        return Matching(frame.pairs(), free, (), (nothing, nothing, np.empty(0)))
     if config.cascade and galleries is not None and found.looks is not None:
         _cascade(frame, found, table, box_filter, config, galleries, table.last_seen >= seen_since)
     predicted = box_filter.boxes(table.filter[0])
@@ -143,7 +147,7 @@ def associate(
         doubles = ~frame.track_free[rows] & (overlap > config.new_max_overlap)
         free = free.copy()
         free[cols[doubles]] = False
-    return Matching(frame.pairs(), free, tuple(frame.attempts))
+    return Matching(frame.pairs(), free, tuple(frame.attempts), (rows, cols, overlap))
 
 
 def _candidates(

@@ -2,8 +2,8 @@
 
 SORT (Bewley et al., ICIP 2016), DeepSORT (Wojke et al., ICIP 2017), ByteTrack (Zhang et al., ECCV 2022), OC-SORT
 (Cao et al., CVPR 2023) and BoT-SORT (Aharon et al., 2022) are settings of this lifecycle and of the list of
-association stages in `stages.py`. Where we differ from all of them: durations are seconds, motion takes the true time
-between frames, and state lives in arrays over all tracks.
+association stages in `association.py`. Where we differ from all of them: durations are seconds, motion takes the true
+time between frames, and state lives in arrays over all tracks.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from numpy import ndarray
 
 from tracker.config.tracking import TrackerConfig
 from tracker.errors import FormatError
-from tracker.protocols import EmbedRows
+from tracker.protocols import EmbedRows, Explain
 from tracker.track.assignment import overlapping, similarity
 from tracker.track.association import Matching, UsableDetections, associate, usable
-from tracker.track.association_trace import Endings, LastFrame, why_not
+from tracker.track.association_trace import AssociationTrace, Candidates, Endings, Outcome
 from tracker.track.gallery import Galleries
 from tracker.track.kalman import BoxFilter
 from tracker.track.reid_policy import look_where_needed, usable_looks
@@ -82,7 +82,7 @@ class TrackingEngine:
         self._galleries = Galleries(config.gallery) if config.appearance in ("native", "reid") else None
         interval = 1 / config.frame_rate if config.frame_rate else DEFAULT_INTERVAL
         self._clock = _Clock(interval=interval)
-        self._last: LastFrame | None = None
+        self._trace: AssociationTrace | None = None
         self._endings = Endings()
 
     def update(
@@ -108,7 +108,7 @@ class TrackingEngine:
         matching = associate(
             found, table, self._filter, self.config, self._galleries, seen_since=seen_since, elapsed=elapsed
         )
-        self._last = LastFrame(detections, found, matching, table.ids)
+        before = Candidates(table.ids, table.confirmed == 1, table.missed.copy())
         rows, cols = matching.pairs
         self._continue(found, rows, cols)
         detection_rows = np.empty(len(table), np.int64)
@@ -127,6 +127,7 @@ class TrackingEngine:
                 self._endings.add(self._table.ids[~single], "doubled an older track in its place")
                 self._drop(single)
                 detection_rows = detection_rows[single]
+        self._trace = self._trace_of(detections, found, matching, before, born)
         return self._tracks(detection_rows)
 
     def reported(self, tracks: Tracks) -> Bool[ndarray, " n"]:
@@ -147,7 +148,19 @@ class TrackingEngine:
 
     def explain(self, row: int) -> str:
         """Why detection `row` of the last frame is not a confirmed track, or which one it is. Raises IndexError."""
-        return why_not(row, self._last, self._table, self.config)
+        if self._trace is None:
+            raise IndexError(f"explain: no frame has come yet, found row {row}")
+        return self._trace.explain(row)
+
+    @property
+    def trace(self) -> AssociationTrace | None:
+        """What the last update made of its detections; None before the first."""
+        return self._trace
+
+    @property
+    def explanation(self) -> Explain | None:
+        """`explain` of the last frame, which stays so when the engine goes on; None before the first."""
+        return None if self._trace is None else self._trace.explain
 
     def explain_end(self, track_id: int) -> str | None:
         """Why a track ended; None while it lives, for one ended a thousand tracks ago or before `restore`."""
@@ -313,6 +326,20 @@ class TrackingEngine:
             if found.looks is not None:
                 self._galleries.add(np.arange(len(table) - len(born), len(table)), found.looks[born], clock.now)
         return born
+
+    def _trace_of(
+        self,
+        detections: Detections,
+        found: UsableDetections,
+        matching: Matching,
+        before: Candidates,
+        born: Int64[ndarray, " b"],
+    ) -> AssociationTrace:
+        table = self._table
+        counts = table.streak if self.config.confirm_in_a_row else table.hits
+        born_ids = np.arange(self._next_id - len(born), self._next_id)
+        outcome = Outcome(table.ids, table.confirmed == 1, counts.copy(), born, born_ids)
+        return AssociationTrace(detections, found, matching, before, outcome, self.config)
 
     def _tracks(self, detection_rows: Int64[ndarray, " n"]) -> Tracks:
         table, config, clock = self._table, self.config, self._clock

@@ -10,10 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gui.canvas.hit_testing import Shape, View, box_at, drag_box, drag_shape, handle_at, shape_at, tidy_box
-from gui.engine.explaining import explain_detection, unfollowed
 from gui.recording.timeline_layout import Bar, Span, bar_at, clock, pack_lanes, ticks
-from tracker.config import TrackerConfig
-from tracker.types import Detections, Frame, FrameResult, Tracks
 
 numbers = st.floats(0, 1000, allow_nan=False)
 points = st.tuples(numbers, numbers)
@@ -127,19 +124,3 @@ def test_clocks_are_written_as_people_read_them() -> None:
     assert clock(59.996, parts=2) == "1:00.00"
     assert clock(3725) == "1:02:05"
     assert clock(7.04, parts=1) == "0:07.0"
-
-
-def test_a_weak_detection_beside_a_track_is_explained_and_one_on_it_is_not() -> None:
-    frame = Frame(np.zeros((100, 100, 3), np.uint8), 0, 0.0, "test")
-    boxes = np.array([[0, 0, 20, 40], [60, 0, 80, 40], [60, 50, 80, 90]], np.float32)
-    detections = Detections(boxes, np.array([0.9, 0.3, 0.05], np.float32), np.zeros(3, np.int32))
-    one = np.ones(1, np.float32)
-    tracks = Tracks(np.ones(1, np.int64), boxes[:1], np.zeros((1, 2), np.float32), one, np.zeros(1, np.int32),
-                    np.ones(1, np.uint8), one, one * 0, np.full(1, -1, np.int32))  # fmt: skip
-    result = FrameResult(frame, detections, tracks, ("person",))
-    config = TrackerConfig(low_score=0.1, high_score=0.5, new_score=0.6)
-    found = unfollowed(result, config)
-    assert [entry.box[0] for entry in found] == [60.0, 60.0]
-    assert "only continue a track" in found[0].words
-    assert "ignored" in found[1].words
-    assert "sure enough" in explain_detection(result, 0, config)
