@@ -20,6 +20,7 @@ from tracker.video.framing_check import faults_in
 from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
+from tracker.video.transport_check import ReadPictures
 
 __all__ = ["FileSource"]
 
@@ -187,15 +188,20 @@ class FileSource(FrameSource):
         else:
             reader = self._open_reader()
             frames, pending = reader.frames(), []
-        last_ticks, index = None, 0
+        last_ticks, index, first_ticks, interlaced = None, 0, None, False
         try:
             while found := pending.pop() if pending else next(frames, None):
                 decoded, last_ticks = found
                 self.damage = reader.decoder.damage
+                first_ticks = decoded.pts if index == 0 else first_ticks
+                interlaced = interlaced or decoded.interlaced_frame
                 yield decoded, index, last_ticks
                 index += 1
             self.damage = reader.decoder.damage
-            self._judge_end(reader, last_ticks)
+            read = (
+                ReadPictures(reader.stream.id, first_ticks, index - 1, interlaced) if first_ticks is not None else None
+            )
+            self._judge_end(reader, last_ticks, read)
         finally:
             self._close_reader(reader)
 
@@ -211,13 +217,13 @@ class FileSource(FrameSource):
         finally:
             self._close_reader(reader)
 
-    def _judge_end(self, reader: FileReader, last_ticks: int | None) -> None:
+    def _judge_end(self, reader: FileReader, last_ticks: int | None, read: ReadPictures | None = None) -> None:
         if last_ticks is None or reader.stop:
             return
         if reader.lacks_after(last_ticks):
             self.damage += 1
             log.warning("%s ends before its promised end: it was cut off or damaged.", self.name)
-        elif not self.damage and (faults := faults_in(self.path)):
+        elif not self.damage and (faults := faults_in(self.path, reader.container.format.name, read)):
             self.damage += faults
             log.warning("%s is not as it was written: parts of it are missing, doubled or out of place.", self.name)
 

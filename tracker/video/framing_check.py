@@ -1,7 +1,7 @@
-"""Whether an FLV, AVI or transport stream file is whole: each piece ends where the next begins, counters go on.
+"""Whether an FLV, AVI, Matroska or transport stream file is whole: each piece ends where the next begins.
 
 Only where a writer keeps to the rule at the beginning of the file is a later breach taken for damage: some never do.
-Layouts: Adobe's FLV 10.1, annex E; Microsoft's AVI RIFF reference; ISO 13818-1, 2.4.3.
+Layouts: Adobe's FLV 10.1, annex E; Microsoft's AVI RIFF reference.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tracker.video.matroska_check import faults_in as matroska_faults
+from tracker.video.transport_check import ReadPictures
+from tracker.video.transport_check import faults_in as transport_faults
 
 __all__ = ["faults_in"]
 
 FLV_HEAD, FLV_TAG, FLV_KINDS = 9, 11, {8, 9, 18}
-TS_PACKET, TS_SYNC, TS_NULL = 188, 0x47, 0x1FFF
-TS_BLOCK = 4096
 RIFF_HEAD, CHUNK_HEAD = 12, 8
 CHUNK_LETTERS = frozenset((string.ascii_letters + string.digits + " _").encode())
 
 
-def faults_in(path: Path) -> int:
-    """The number of places where the file is not what its writer left; 0 for other containers."""
+def faults_in(path: Path, container: str, read: ReadPictures | None = None) -> int:
+    """The number of places where the file is not what its writer left; 0 for other containers.
+
+    `container` is FFmpeg's name for it, `read` what a transport stream gave.
+    """
     try:
+        if container == "mpegts":
+            return transport_faults(path, read)
         with path.open("rb") as file:
-            head = file.read(4 * TS_PACKET + 1)
+            head = file.read(FLV_HEAD + RIFF_HEAD)
             size = os.fstat(file.fileno()).st_size
             if head.startswith(b"\x1a\x45\xdf\xa3"):
                 return matroska_faults(path)
@@ -34,8 +39,6 @@ def faults_in(path: Path) -> int:
                 return _flv_faults(file, int.from_bytes(head[5:9], "big"), size)
             if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
                 return _avi_faults(file, size)
-            if all(head[at : at + 1] == b"G" for at in range(0, 4 * TS_PACKET, TS_PACKET)):
-                return _ts_faults(file)
     except OSError:
         return 0
     return 0
@@ -59,27 +62,6 @@ def _flv_faults(file: BinaryIO, first: int, size: int) -> int:
         at += length + 4
         tags += 1
     return int(tags > 0 and at < size)
-
-
-def _ts_faults(file: BinaryIO) -> int:
-    """Packets begin with their sync byte, and those of a stream that carry data are counted from 0 to 15."""
-    counters: dict[int, int] = {}
-    faults = 0
-    file.seek(0)
-    while block := file.read(TS_BLOCK * TS_PACKET):
-        for at in range(0, len(block) - TS_PACKET + 1, TS_PACKET):
-            if block[at] != TS_SYNC:
-                return faults + 1
-            pid = (block[at + 1] & 0x1F) << 8 | block[at + 2]
-            control = block[at + 3]
-            adapted = control & 0x20 and block[at + 4] > 0
-            if adapted and block[at + 5] & 0x80:  # the writer says that the count begins anew
-                counters.pop(pid, None)
-            if pid == TS_NULL or not control & 0x10:
-                continue
-            last, counters[pid] = counters.get(pid), control & 0xF
-            faults += last is not None and (control - last) & 0xF not in (0, 1)
-    return faults
 
 
 def _avi_faults(file: BinaryIO, size: int) -> int:
