@@ -32,6 +32,7 @@ from gui.qt.theme import Theme, apply_theme
 from gui.recording.annotation import job_of, request_of_settings
 from gui.window import Window
 from tracker.annotate.run import annotate_recording
+from tracker.commands.demo_clip import frames
 from tracker.factory import Settings
 
 VIDEOS = Path(os.environ.get("SIGHTLINE_SHARED", "../shared")) / "data" / "video"
@@ -193,6 +194,7 @@ def shoot_lines(studio: Studio, theme: Theme) -> None:
     window.commands["recording.zone"].setChecked(False)
 
 
+INSIDE_FRAME = 200
 ZONE = ((0.62, 0.35), (0.83, 0.38), (0.95, 0.72), (0.6, 0.55))
 
 
@@ -220,6 +222,19 @@ def shoot_jobs(studio: Studio, theme: Theme) -> None:
     shutil.rmtree(out, ignore_errors=True)
 
 
+def shoot_inside(studio: Studio, theme: Theme) -> None:
+    """The page that looks inside, with the cells and boxes of a frame of the demo."""
+    window = studio.open(theme)
+    window.show_page(window.inside)
+    page = window.inside
+    page.take(next(frame for frame in frames() if frame.index == INSIDE_FRAME).image)
+    studio.wait(lambda: page.shown is not None and page.network.count() and not page.busy)
+    page.tabs.setCurrentIndex(2)
+    page.stride.setCurrentIndex(2)
+    studio.wait(lambda: not page.busy and page.shown is not None and "boxes above" in page.shown.words)
+    studio.shoot(f"inside-{theme}")
+
+
 def write_shapes(path: Path) -> Path:
     """Noisy discs, squares and crosses with their labels, for a training that takes seconds."""
     rng = np.random.default_rng(0)
@@ -244,6 +259,7 @@ SCENES = {
     "recording": shoot_recording,
     "lines": shoot_lines,
     "jobs": shoot_jobs,
+    "inside": shoot_inside,
 }
 CLIPS = {"walking.mp4": "supervision_walking.mp4", "court.mp4": "vtest.avi"}
 

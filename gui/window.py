@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 
 from gui.docks import Docks, scrolled
 from gui.engine.live_network import Engine, LoadDetector, load_detector
+from gui.inside.page import InsidePage
 from gui.jobs.panel import JobsPanel
 from gui.jobs.queue import Jobs
 from gui.live.events_panel import EventsPanel
@@ -44,6 +45,7 @@ from gui.start_page import StartPage
 from gui.window_commands import add_window_commands
 from tracker.errors import TrackerError
 from tracker.paths import typed_path
+from tracker.types import Image
 from tracker.video import open_source
 from tracker.video.address import is_address
 from tracker.watch.camera_set import address_of, read_cameras
@@ -81,6 +83,7 @@ class Window(QMainWindow):
         self.live = LivePage(self.engine, self.background, preferences, self.commands, open_source=open_source)
         self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)
         self.networks = NetworksPage(self.engine, self.background, preferences)
+        self.inside = InsidePage(self._newest_frame, self.background, preferences)
         self.panel = LivePanel(self.engine)
         self.events, self.counts = EventsPanel(), CountsPanel(self.background)
         self.recorded_events, self.recorded_counts = RecordedEvents(), CountsPanel(self.background)
@@ -287,6 +290,7 @@ class Window(QMainWindow):
             (self.live, "page.live"),
             (self.recordings, "page.recording"),
             (self.networks, "page.networks"),
+            (self.inside, "page.inside"),
         )
 
     def _add_pages(self) -> None:
@@ -302,6 +306,7 @@ class Window(QMainWindow):
             "page.live": (self.tr("Live"), "grid"),
             "page.recording": (self.tr("Recording"), "film"),
             "page.networks": (self.tr("Networks"), "network"),
+            "page.inside": (self.tr("Look inside"), "inspect"),
         }
         for number, (page, name) in enumerate(self._page_names(), start=1):
             text, picture = looks[name]
@@ -321,7 +326,7 @@ class Window(QMainWindow):
         for counts in (self.counts, self.recorded_counts):
             self._count_panels.addWidget(counts)
         both = (self.live, self.recordings)
-        pages = (self.start, *both, self.networks)
+        pages = (self.start, *both, self.networks, self.inside)
         add = self.docks.add
         add("tracks", self.tr("Tracks"), self.recordings.tracks, RIGHT, [self.recordings])
         add("images", self.tr("Images"), self.recordings.images, RIGHT, [self.recordings], shown=False, beside="tracks")
@@ -346,13 +351,22 @@ class Window(QMainWindow):
         self._engine_text.setAccessibleName(self.tr("Device and engine"))
         bar.addPermanentWidget(self._engine_text)
 
+    def _newest_frame(self) -> Image | None:
+        """What Live's first source or the recording shows now."""
+        recording = self.recordings.recording
+        pictures = [session.picture for session in self.live.sessions]
+        pictures += [recording.picture] if recording is not None else []
+        return next((picture.result.frame.image for picture in pictures if picture is not None), None)
+
     def _connect(self) -> None:
         self.start.watch.connect(self.watch)
         self.start.play.connect(self.play)
         self.live.chosen.connect(self.counts.show_counted)
         self.live.noticed.connect(self.events.add)
-        for page in (self.live, self.recordings, self.networks):
+        for page in (self.live, self.recordings, self.networks, self.inside):
             page.said.connect(self.say)
+        self.inside.followed.connect(self.live.follow)
+        self.inside.followed.connect(self.recordings.follow)
         self.recordings.changed.connect(self._recording_changed)
         self.recordings.opened.connect(self._recording_opened)
         self.recordings.train.connect(lambda data: self.new_job("Train a detector", {"--data": data}))

@@ -74,6 +74,7 @@ class LivePage(QWidget):
         layout.addWidget(self._bar)
         layout.addWidget(self._grid_holder, 1)
         order_tabs(*reach_by_tab(self._bar))
+        self._followed = False
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
         self._numbers = QTimer(self)
@@ -257,9 +258,15 @@ class LivePage(QWidget):
             tile.mark(chosen=tile is self._current and len(shown) > 1)
         self._fit()
 
+    def follow(self, on: bool) -> None:
+        """Have images of the first source made also while this page is not seen: another page shows them."""
+        self._followed = on
+        self._fit()
+
     def _fit(self) -> None:
-        for tile in self._tiles:
-            tile.fit(visible=tile.isVisibleTo(self) and self.isVisible())
+        for number, tile in enumerate(self._tiles):
+            followed = self._followed and number == 0
+            tile.fit(visible=followed or (tile.isVisibleTo(self) and self.isVisible()))
 
     def _enlarge(self, tile: LiveTile | None) -> None:
         self._large = None if self._large is not None else tile

@@ -69,6 +69,7 @@ class RecordingPage(QWidget):
         self._preferences = preferences
         self._commands = commands
         self._recording: PlayedRecording | None = None
+        self._followed = False
         self._unpend = False
         self.view = VideoView()
         self.timeline = Timeline()
@@ -279,9 +280,14 @@ class RecordingPage(QWidget):
         self.view.show_picture(None)
         self.view.show_message(self.tr("Open a video with Ctrl+O, or drop one here."))
 
+    def follow(self, on: bool) -> None:
+        """Have images made also while this page is not seen: another page shows them."""
+        self._followed = on
+        self._fit()
+
     def _fit(self) -> None:
         if self._recording is not None:
-            size = self.view.wanted_size() if self.isVisible() else None
+            size = self.view.wanted_size() if self.isVisible() or self._followed else None
             self._recording.show_at(size, self.view.devicePixelRatioF())
 
     # what the recording tells

@@ -34,7 +34,7 @@ def test_a_small_window_stays_small_with_an_upright_video_of_a_long_name_and_eve
     window = app.start()
     window.resize(SMALL)
     words: list[str] = []
-    for page in (window.start, window.networks, window.live):
+    for page in (window.start, window.networks, window.inside, window.live):
         window.show_page(page)
         assert window.size() == SMALL
     video = write_upright(tmp_path / f"Tom & Jerry 100 % {'long ' * 30}.mp4")

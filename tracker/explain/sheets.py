@@ -55,7 +55,7 @@ def scale_bar(width: int, low: float, high: float, colours: int) -> Image:
     bar = np.full((BAR + pen.height, width, 3), PAPER, np.uint8)
     ramp = np.linspace(0, 255, width).astype(np.uint8)[None]
     bar[:BAR] = cv2.applyColorMap(ramp, colours)[0, :, ::-1]
-    left, right = f"{low:.2g}", f"{high:.2g}"
+    left, right = (f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}" for value in (low, high))
     baseline = BAR + pen.size
     pen.write(bar, left, 0, baseline, INK)
     pen.write(bar, right, width - pen.width(right) + pen.padding, baseline, INK)

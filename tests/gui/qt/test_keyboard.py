@@ -111,7 +111,7 @@ def test_tab_goes_through_each_page_and_dock_as_one_reads(finished: App, clip: P
     window.resize(1360, 900)
     recording = finished.open_finished(window, clip)
     recording.select([window.recordings.tracks.shown[0]])
-    for page in (window.start, window.networks, window.recordings):
+    for page in (window.start, window.networks, window.inside, window.recordings):
         window.show_page(page)
         if page is window.networks:
             finished.until(lambda: window.networks.names)

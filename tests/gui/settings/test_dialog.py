@@ -187,10 +187,10 @@ def test_icons_follow_the_theme(app: App) -> None:
 
 def test_every_control_has_a_name_for_screen_readers(app: App) -> None:
     window = app.start()
-    for page in (window.start, window.live, window.recordings, window.networks):
+    for page in (window.start, window.live, window.recordings, window.networks, window.inside):
         window.show_page(page)
-    parts = (window.start, window.live, window.recordings, window.networks, window.panel, window.jobs_panel,
-             window.recordings.tracks)  # fmt: skip
+    parts = (window.start, window.live, window.recordings, window.networks, window.inside, window.panel,
+             window.jobs_panel, window.recordings.tracks)  # fmt: skip
     kinds = (QAbstractButton, QComboBox, QLineEdit, QAbstractItemView)
     controls = [(part, control) for part in parts for kind in kinds for control in part.findChildren(kind)]
     assert len(controls) > 60
