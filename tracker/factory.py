@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from tracker.config import DetectorConfig, OutputConfig, SemanticConfig, SourceC
 from tracker.config.run_settings import tile_grid
 from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
+from tracker.detect.precision import Precision, eight_bit_file, faster, has_whole_number_products
 from tracker.detect.regions import RegionDetector
 from tracker.detect.tiles import TiledDetector
 from tracker.detect.yolo_detector import no_features
@@ -51,9 +53,12 @@ __all__ = [
     "make_runner",
     "reid_network",
     "segmentation_file",
+    "settled_precision",
     "trainable_file",
     "usable_cores",
 ]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_NETWORK = "sightline-nano"
 USUAL_SIZE = 640
@@ -200,7 +205,16 @@ def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bo
 
 def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
     device = _device(config)
+    config = settled_precision(config, threads=threads)
     path = _find_model(config.model, torch=device != "cpu" and has_torch())
+    if config.precision == "int8":
+        path = eight_bit_file(path, shipped=path in embedded_networks().values())
+        if has_whole_number_products() is False:
+            log.warning(
+                "%s: this processor multiplies no whole numbers natively (VNNI): the float file is faster; leave out "
+                "--precision int8, or say auto",
+                path,
+            )
     if path.suffix == ".onnx":
         if path.is_file() and is_ultralytics_export(path):
             return _ultralytics(path, config, floor, embed=embed)
@@ -219,6 +233,22 @@ def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: b
         f"{path}: expected a model ending in .onnx, .safetensors, .xml, .torchscript or .pt, "
         f"found {path.suffix or 'no suffix'!r}"
     )
+
+
+def settled_precision(config: DetectorConfig, *, threads: int) -> DetectorConfig:
+    """The same settings with `auto` decided: what is faster on this machine, where there is a choice."""
+    if config.precision != "auto":
+        return config
+    chosen: Precision = "float"
+    if _device(config) == "cpu":
+        path = _find_model(config.model, torch=False)
+        try:
+            small = eight_bit_file(path, shipped=path in embedded_networks().values())
+        except ConfigError:
+            log.info("--precision auto: %s has no 8-bit file; float it is", path)
+        else:
+            chosen = faster(path, small, imgsz=config.imgsz or USUAL_SIZE, threads=threads)
+    return replace(config, precision=chosen)
 
 
 def _find_model(model: str, *, torch: bool) -> Path:

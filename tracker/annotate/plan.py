@@ -12,12 +12,20 @@ from typing import Any, Literal
 from tracker.annotate.export import export_suffix
 from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
+from tracker.detect.precision import eight_bit_file
 from tracker.errors import FormatError, SinkError
-from tracker.factory import DEFAULT_NETWORK, Settings, embedded_networks, reid_network, segmentation_file
+from tracker.factory import (
+    DEFAULT_NETWORK,
+    Settings,
+    embedded_networks,
+    reid_network,
+    segmentation_file,
+    settled_precision,
+)
 from tracker.paths import typed_path
 from tracker.store import Recording
 
-__all__ = ["AnnotateRequest", "Plan", "Progressing", "make_plan", "network_identity", "settings_identity"]
+__all__ = ["AnnotateRequest", "Plan", "Progressing", "make_plan", "network_identity", "settings_identity", "settled"]
 
 
 Progressing = Callable[[str, int, int | None], None]
@@ -99,6 +107,22 @@ def make_plan(job: RecordingJob, request: AnnotateRequest, network: Mapping[str,
         return Plan("skip", f"finished{early}", ())
 
 
+def settled(job: RecordingJob, request: AnnotateRequest) -> AnnotateRequest:
+    """The same order with the precision decided: a recording goes on with what it was begun with."""
+    config = request.settings.detector
+    if config.precision != "auto":
+        return request
+    begun = None
+    if job.store.exists() and not request.overwrite:
+        try:
+            with Recording(job.store) as recording:
+                begun = recording.info.settings.get("detector", {}).get("precision", "float")
+        except FormatError:  # make_plan says what stands there
+            begun = None
+    decided = replace(config, precision=begun) if begun is not None else settled_precision(config, threads=1)
+    return replace(request, settings=replace(request.settings, detector=decided))
+
+
 def wanted_outputs(request: AnnotateRequest) -> tuple[str, ...]:
     """Formats to write, and "video"."""
     return (*request.formats, *(["video"] if request.save else []))
@@ -141,6 +165,8 @@ def network_identity(config: DetectorConfig) -> dict[str, Any]:
     networks = embedded_networks()
     name = DEFAULT_NETWORK if config.model == "auto" else config.model
     path = networks.get(name, typed_path(name))
+    if config.precision == "int8":
+        path = eight_bit_file(path, shipped=name in networks)
     identity = {"name": path.stem}
     if path.is_file():
         identity["sha256"] = _sha256(path)
@@ -165,6 +191,8 @@ def _what_changed(
     if dict(info.network) != dict(network):
         return f"the network changed from {info.network.get('name')} to {network.get('name')}"
     before, now = _flat(info.settings), _flat(settings_identity(request))
+    usual = _flat(settings_identity(AnnotateRequest()))
+    before = {**{key: usual[key] for key in now.keys() & usual.keys()}, **before}  # settings that came after it
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if not changed:
         return ""

@@ -20,6 +20,7 @@ from tracker.annotate.plan import (
     network_identity,
     output_path,
     settings_identity,
+    settled,
 )
 from tracker.annotate.recordings import RecordingJob, fingerprint, printable
 from tracker.annotate.recount import make_analytics, recount, recount_all
@@ -232,6 +233,7 @@ def annotate_recording(
 
 def _annotate_alone(job: RecordingJob, request: AnnotateRequest, tell: Progressing, read: Reading | None) -> FileReport:
     started = time.perf_counter()
+    request = settled(job, request)
     network = network_identity(request.settings.detector)
     plan = make_plan(job, request, network)
     frames_now = 0

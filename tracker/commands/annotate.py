@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tracker.analytics import rules
-from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity
+from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settled
 from tracker.annotate.recordings import RecordingJob, find_jobs
 from tracker.annotate.recount import read_rules
 from tracker.annotate.run import FileReport
@@ -142,11 +142,11 @@ def orders_from(options: argparse.Namespace) -> AnnotateRequest:
 
 
 def _tell_plans(jobs: Sequence[RecordingJob], request: AnnotateRequest) -> int:
-    network = network_identity(request.settings.detector)
     failed = 0
     for job in jobs:
         try:
-            plan = make_plan(job, request, network)
+            order = settled(job, request)
+            plan = make_plan(job, order, network_identity(order.settings.detector))
             line = f"{plan.action}: {plan.reason}"
         except TrackerError as error:
             failed += 1

@@ -48,7 +48,20 @@ ABOUT_THE_RUN = ("command", "input")
 SECTIONS = {
     "detector": (
         DetectorConfig,
-        ("model", "conf", "iou", "imgsz", "classes", "tiles", "roi", "max_det", "device", "batch", "masks"),
+        (
+            "model",
+            "conf",
+            "iou",
+            "imgsz",
+            "classes",
+            "tiles",
+            "roi",
+            "max_det",
+            "device",
+            "precision",
+            "batch",
+            "masks",
+        ),
     ),
     "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel")),
     "semantic": (SemanticConfig, ("semantic",)),
@@ -78,6 +91,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         ("batch", int, "N"),
     ):
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=docs[name])
+    group.add_argument("--precision", choices=("float", "int8", "auto"), help=docs["precision"])
     group.add_argument("--masks", action=argparse.BooleanOptionalAction, default=None, help=docs["masks"])
 
 

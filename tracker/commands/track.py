@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,15 @@ from tracker.commands.options import (
 from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
 from tracker.commands.progress import Ended, follow_run
 from tracker.errors import ConfigError, SourceError, TrackerError
-from tracker.factory import Settings, annotation_sink, check_formats, make_pipeline, make_runner
+from tracker.factory import (
+    Settings,
+    annotation_sink,
+    check_formats,
+    make_pipeline,
+    make_runner,
+    settled_precision,
+    usable_cores,
+)
 from tracker.formats.core.atomic import PARTIAL
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
@@ -65,6 +73,8 @@ def add_parsers(subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = settings_from(options)
+    detector = settled_precision(settings.detector, threads=usable_cores())
+    settings = replace(settings, detector=detector)  # what args.yaml names
     check_formats(settings.output.format)
     if options.show and options.show_window is None:
         raise ConfigError("--show: this door of the program has no window; start it as a program: sightline track")

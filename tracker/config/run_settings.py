@@ -107,6 +107,8 @@ class DetectorConfig:
     """Whether outlines of the objects are computed where the network offers them."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N (or N alone) or mps."""
+    precision: Literal["float", "int8", "auto"] = "float"
+    """int8 runs the network's 8-bit file (of `export --int8`), auto the faster one as timed on this machine."""
     batch: int = 1
     """Frames given to the network at once for files; live input always uses 1."""
 
