@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
-__all__ = ["Terminated", "end_on_sigterm", "interrupted_code"]
+__all__ = ["HeldSignals", "Terminated", "end_on_sigterm", "interrupted_code"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,6 +23,32 @@ def end_on_sigterm() -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
+
+
+class HeldSignals:
+    """Keeps Ctrl-C and SIGTERM waiting from now until `release`, which raises what came meanwhile.
+
+    For the moments between the making of an output and the place where an end is provided for.
+    """
+
+    def __init__(self) -> None:
+        self._came: int | None = None
+        self._handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._note)
+
+    def release(self) -> None:
+        """From now on signals do again what they did before; safe to call twice."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        came, self._came = self._came, None
+        if came is not None:
+            signal.raise_signal(came)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._came = self._came or number
 
 
 def interrupted_code(interrupt: KeyboardInterrupt) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from tracker.commands.ending import HeldSignals
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
 
@@ -29,17 +30,24 @@ class Ended:
 
 
 def follow_run(
-    runner: Runner, source: FrameSource, *, style: Literal["bar", "json", "none"], total: int | None
+    runner: Runner,
+    source: FrameSource,
+    *,
+    style: Literal["bar", "json", "none"],
+    total: int | None,
+    held: HeldSignals | None = None,
 ) -> Ended:
     """Wait for a started run and tell how far it is; raises what went wrong in it.
 
     Ctrl-C and SIGTERM stop the run and let it finish what was begun; a reader of the JSON lines that went away too, and
-    that is raised.
+    that is raised. Signals that were `held` while the run was prepared are let through.
     """
     shown = _Bar(source, total) if style == "bar" else _JsonLines(source, total) if style == "json" else None
     interrupt: KeyboardInterrupt | None = None
     try:
         try:
+            if held is not None:
+                held.release()
             while True:
                 progress = runner.wait(timeout_s=INTERVAL_S)
                 if shown is not None:

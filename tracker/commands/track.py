@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tracker.commands.ending import HeldSignals
 from tracker.commands.options import (
     add_detector_options,
     add_live_options,
@@ -79,8 +80,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.show and options.show_window is None:
         raise ConfigError("--show: this door of the program has no window; start it as a program: sightline track")
     source = _open(options.source, settings)
+    held: HeldSignals | None = None
+    sinks: list[Sink] = []
     try:
         built = make_pipeline(settings, live=source.live, draw=settings.output.save or options.show)
+        held = HeldSignals()
         folder = new_folder(settings.output.project, settings.output.name)
         write_settings(folder, "track", source.name, settings)
         stem = safe_stem(source)
@@ -93,9 +97,16 @@ def _run(options: argparse.Namespace) -> int:
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)
     except BaseException:
         source.close()
+        for sink in sinks:
+            sink.discard()
+        if held is not None:
+            held.release()
         raise
     try:
-        ended = Ended(_show(runner, source, options)) if options.show else track_source(runner, source, settings)
+        if options.show:
+            ended = Ended(_show(runner, source, options, held))
+        else:
+            ended = track_source(runner, source, settings, held)
     except BrokenPipeError:  # of the progress's reader: no fault of the run
         raise
     except Exception as error:
@@ -155,18 +166,19 @@ def open_sinks(source: FrameSource, outputs: Outputs) -> list[Sink]:
     return sinks
 
 
-def track_source(runner: Runner, source: FrameSource, settings: Settings) -> Ended:
+def track_source(runner: Runner, source: FrameSource, settings: Settings, held: HeldSignals | None = None) -> Ended:
     """Run to the end, telling the progress. Raises SourceError when not one frame could be decoded."""
     runner.start()
-    ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
+    ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count, held=held)
     if not ended.progress.frames and not source.live and ended.interrupt is None:
         raise SourceError(f"{source.name}: no frame could be decoded; the file is empty, damaged or encrypted")
     return ended
 
 
-def _show(runner: Runner, source: FrameSource, options: argparse.Namespace) -> Progress:
+def _show(runner: Runner, source: FrameSource, options: argparse.Namespace, held: HeldSignals) -> Progress:
     runner.start()
     try:
+        held.release()
         options.show_window(runner, source.name)
     finally:
         runner.stop()

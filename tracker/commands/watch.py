@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tracker.commands.ending import HeldSignals
 from tracker.commands.options import (
     add_detector_options,
     add_settings_options,
@@ -65,8 +66,10 @@ def _run(options: argparse.Namespace) -> int:
         server = StatusServer(*_host_and_port(options.listen), watch.health, watch.metrics)
         sys.stdout.write(f"health and metrics: port {server.port}\n")
         sys.stdout.flush()
+    held = HeldSignals()
     watch.start()
     try:
+        held.release()
         told = 0.0
         while watch.running:
             time.sleep(GLANCE_S)

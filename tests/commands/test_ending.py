@@ -1,0 +1,78 @@
+"""Signals that come while a run is being prepared end it as those do that come later."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.video.synthetic import write_clip
+from tracker.commands.ending import HeldSignals, Terminated, end_on_sigterm
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's here")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    end_on_sigterm()
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_held_signal_is_raised_when_it_is_let_through(
+    handlers: None, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    held = HeldSignals()
+    signal.raise_signal(number)
+    with pytest.raises(raised):
+        held.release()
+    held.release()
+
+
+def test_where_none_came_nothing_is_raised(handlers: None) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    held = HeldSignals()
+    held.release()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("place", ["open_sinks", "make_runner", "track_source"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_no_empty_output_is_left_wherever_the_signal_comes(
+    tmp_path: Path, network: Path, place: str, number: signal.Signals, code: int
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=400)
+    script = f"""
+        import signal, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        import main
+        from tracker.commands import track
+        wrapped = track.{place}
+        def then_signal(*arguments, **options):
+            if {place == "track_source"}:
+                signal.raise_signal({int(number)})
+                return wrapped(*arguments, **options)
+            made = wrapped(*arguments, **options)
+            signal.raise_signal({int(number)})
+            return made
+        track.{place} = then_signal
+        arguments = ["track", {str(clip)!r}, "--save", "--model", {str(network)!r}, "--project", {str(tmp_path)!r}]
+        sys.exit(main.main([*arguments, "--progress", "none"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    left = list((tmp_path / "run").iterdir())
+    assert [path.name for path in left if path.suffix == ".partial"] == []
+    assert [path.name for path in left if path.suffix == ".mp4" and not path.stat().st_size] == []
