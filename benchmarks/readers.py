@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -104,10 +105,12 @@ def main() -> int:
 def environment(folder: Path) -> Path:
     """The Python that has the programs, installed where it is missing."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists():
+    wanted, installed = HERE / "readers.txt", folder / "readers.txt"  # a copy, once all of it is there
+    if not python.exists() or not installed.exists() or installed.read_text() != wanted.read_text():
         print(f"installing the programs into {folder}")
         venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "readers.txt"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+        shutil.copyfile(wanted, installed)
     return python
 
 
