@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from tracker.analytics import Analytics
 from tracker.config import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, TrackerConfig, build, nearest
 from tracker.config.run_settings import tile_grid
 from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
@@ -388,7 +389,7 @@ def make_pipeline(
 
     Live input gives one frame all cores, so that it is soon done; a file gives each frame one core and works on
     several, which is more frames a second. A `detector` or `tracker` that is given stands in the place of the
-    settings' own. `make_analyse` is given the class names.
+    settings' own. `make_analyse` is given the class names; the lines and zones of an `Analytics` are drawn.
     """
     cores = usable_cores()
     workers = 1 if live else min(cores, 4)
@@ -405,10 +406,11 @@ def make_pipeline(
     )
     if not settings.own_scores:
         config = config.for_threshold(detector.conf)
-    overlay = Overlay(settings.overlay) if draw else None
     motion = CameraMotion() if config.camera_motion else None
     tracker = tracker or TrackingEngine(config)
     analyse = make_analyse(detector.labels) if make_analyse is not None else None
+    figures = analyse.figures if isinstance(analyse, Analytics) else None
+    overlay = Overlay(settings.overlay, figures) if draw else None
     pipeline = Pipeline(
         detector,
         tracker,

@@ -72,6 +72,11 @@ class Pipeline:
         """What the pixels are told apart as; empty without a network for it."""
         return () if self._label_pixels is None else self._label_pixels.labels
 
+    @property
+    def analyse(self) -> Analyse | None:
+        """The stage that makes events of tracks, where there is one."""
+        return self._analyse
+
     def process(self, frame: Frame) -> FrameResult:
         """Everything about one frame. Frames of one source come in order."""
         return self.follow(frame, self.detect([frame.image])[0])

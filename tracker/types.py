@@ -8,6 +8,7 @@ struct-of-arrays: one row per object, one attribute per column.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
@@ -272,6 +273,22 @@ class FrameResult:
     """False where no tracker was asked: then `detections` are what there is."""
     explain: Callable[[int], str] | None = None
     """Why a row of `detections` is no confirmed track, or which one it is; None where the tracker cannot say."""
+
+    def counts(self) -> dict[str, int]:
+        """How many objects of each class are seen in this frame, most first.
+
+        Tracks, or detections where nothing is tracked. A track counts in frames where it is confirmed and detected.
+        """
+        class_ids = self.detections.class_ids
+        if self.tracked:
+            tracks = self.tracks
+            class_ids = tracks.class_ids[(tracks.states == TrackState.CONFIRMED) & (tracks.detection_rows >= 0)]
+        numbers = Counter(class_ids.tolist())
+        labels = self.labels
+        return {
+            labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}": count
+            for class_id, count in sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+        }
 
     def masks(self) -> Bool[ndarray, "n h w"]:
         """The pixels of each row of `tracks`, or of `detections` where nothing is tracked; made when asked.

@@ -66,7 +66,7 @@ SECTIONS = {
     "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel")),
     "semantic": (SemanticConfig, ("semantic",)),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
-    "overlay": (OverlayConfig, ("trails",)),
+    "overlay": (OverlayConfig, ("trails", "counts")),
     "output": (OutputConfig, ("save", "format", "project", "name", "progress")),
 }
 
@@ -170,6 +170,8 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
+    text = field_docs(OverlayConfig)["counts"]
+    group.add_argument("--count", dest="counts", action=argparse.BooleanOptionalAction, default=None, help=text)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tracker.analytics import Analytics, load_rules
 from tracker.commands.ending import HeldSignals
+from tracker.commands.live_counts import EventLog, FrameInfo, rules_summary
 from tracker.commands.options import (
     add_detector_options,
     add_live_options,
@@ -33,7 +35,7 @@ from tracker.factory import (
     usable_cores,
 )
 from tracker.formats.core.atomic import PARTIAL
-from tracker.protocols import FrameSource, Sink
+from tracker.protocols import Analyse, FrameSource, Sink
 from tracker.runner import Progress, Runner
 from tracker.video import VideoSink, open_source, wait_for_source
 from tracker.video.address import is_address
@@ -62,6 +64,10 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser("track", help="follow people and vehicles", description=__doc__)
     parser.add_argument("source", help="file, folder, 'glob', camera number or name, rtsp:// or http:// address")
     parser.add_argument("--show", action="store_true", help="open a live window; q or Esc ends")
+    text = "lines and zones to count at: events are printed, and written as CSV beside the annotations"
+    parser.add_argument("--rules", type=Path, metavar="FILE.toml", help=text)
+    text = "print one line per frame: what it shows by class, and the ids"
+    parser.add_argument("--info", action="store_true", help=text)
     add_source_options(parser)
     add_live_options(parser)
     add_detector_options(parser)
@@ -79,11 +85,19 @@ def _run(options: argparse.Namespace) -> int:
     check_formats(settings.output.format)
     if options.show and options.show_window is None:
         raise ConfigError("--show: this door of the program has no window; start it as a program: sightline track")
+    _check(options, settings)
+    rules = load_rules(options.rules) if options.rules is not None else None
     source = _open(options.source, settings)
     held: HeldSignals | None = None
     sinks: list[Sink] = []
     try:
-        built = make_pipeline(settings, live=source.live, draw=settings.output.save or options.show)
+        width, height = source.info.width, source.info.height
+        built = make_pipeline(
+            settings,
+            live=source.live,
+            draw=settings.output.save or options.show,
+            make_analyse=lambda labels: None if rules is None else Analytics(rules, labels, width=width, height=height),
+        )
         held = HeldSignals()
         folder = new_folder(settings.output.project, settings.output.name)
         write_settings(folder, "track", source.name, settings)
@@ -93,7 +107,8 @@ def _run(options: argparse.Namespace) -> int:
             annotations={name: folder / f"{stem}.{suffix}" for name, suffix in check_formats(settings.output.format)},
         )
         tally = Tally(built.pipeline.detector.labels)
-        sinks = [*open_sinks(source, outputs), tally]
+        counting = _counting_sinks(options, settings, built.pipeline.analyse, folder / f"{stem}-events.csv")
+        sinks = [*open_sinks(source, outputs), *counting, tally]
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)
     except BaseException:
         source.close()
@@ -112,12 +127,33 @@ def _run(options: argparse.Namespace) -> int:
     except Exception as error:
         raise _with_what_is_kept(error, runner, source, outputs) from error
     if settings.output.progress != "json":
-        sys.stdout.write(table(ended.progress, tally, built.engine, outputs.files) + "\n")
+        analytics = built.pipeline.analyse
+        lines = rules_summary(analytics) if isinstance(analytics, Analytics) else []
+        files = [*outputs.files, *([folder / f"{stem}-events.csv"] if lines else [])]
+        sys.stdout.write("\n".join([*lines, table(ended.progress, tally, built.engine, files)]) + "\n")
         sys.stdout.flush()
     code = exit_code(ended.progress, source)
     if ended.interrupt is not None:
         raise ended.interrupt
     return code
+
+
+def _check(options: argparse.Namespace, settings: Settings) -> None:
+    """Raise ConfigError for what does not go together."""
+    if options.info and settings.output.progress == "json":
+        raise ConfigError("--info: prints lines on stdout, where --progress json has its own; choose one of them")
+    if options.counts and not (settings.output.save or options.show):
+        raise ConfigError("--count: writes onto the frames; add --save or --show, or take --info for the terminal")
+
+
+def _counting_sinks(
+    options: argparse.Namespace, settings: Settings, analytics: Analyse | None, events: Path
+) -> list[Sink]:
+    """Sinks that tell of frames and of events, where that is wanted."""
+    sinks: list[Sink] = [FrameInfo()] if options.info else []
+    if isinstance(analytics, Analytics):
+        sinks.append(EventLog(events, analytics, quiet=settings.output.progress == "json"))
+    return sinks
 
 
 def _open(spec: str, settings: Settings) -> FrameSource:

@@ -47,6 +47,8 @@ class OverlayConfig:
     """Write the track id into the name tag."""
     scores: bool = True
     """Write the detector's score into the name tag."""
+    counts: bool = False
+    """Write into the corner how many objects of each class are seen."""
     trails: bool = False
     """Draw the path each object's foot point has taken."""
     trail_s: float = 2.0
@@ -157,6 +159,8 @@ class Overlay:
         placed = self._draw_figures(canvas, line, self._pen) if self._figures is not None else []
         if result.semantic is not None and self.config.semantic_legend and self.config.semantic_opacity > 0:
             placed += legend(result.semantic, result.semantic_labels, canvas, self._pen)
+        if self.config.counts:
+            placed += self._count_tags(result, canvas, self._pen)
         self._draw_tags(shown, placed, canvas, line, self._pen)
 
     def reset(self) -> None:
@@ -302,6 +306,13 @@ class Overlay:
             top = min(max(round(y) - pen.height // 2, 0), max(height - pen.height, 0))
             tags.append(Tag(text, WHITE, left, top, wide, pen.height))
         return tags
+
+    def _count_tags(self, result: FrameResult, canvas: Image, pen: Pen) -> list[Tag]:
+        """One tag per class, below each other in the top left corner, as many as there is room for."""
+        height, _ = canvas.shape[:2]
+        texts = [printable(f"{name}: {count}") for name, count in result.counts().items()]
+        fitting = texts[: max(0, height // pen.height)]
+        return [Tag(text, WHITE, 0, row * pen.height, pen.width(text), pen.height) for row, text in enumerate(fitting)]
 
     def _draw_tags(self, shown: Sequence[_Shown], placed: list[Tag], canvas: Image, line: int, pen: Pen) -> None:
         """Tags of objects, out of the way of those already placed."""
