@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig
+from tracker.detect.engines.openvino_check import check_openvino
 from tracker.detect.engines.torchscript_check import check_code, check_graph
 from tracker.detect.yolo_detector import RawArrays, RawDetector, RunRaw
 from tracker.errors import CheckpointError, ConfigError
@@ -78,6 +79,7 @@ def _open_openvino(path: Path, threads: int) -> Engine:
         import openvino
     except ImportError as error:
         raise ConfigError(f"{path}: needs OpenVINO ({error}); pip install openvino") from error
+    check_openvino(path)
     core = openvino.Core()
     try:
         model = core.read_model(str(path))
