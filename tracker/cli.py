@@ -49,6 +49,8 @@ COMMANDS = {
         "annotations from elsewhere as a recording", ("tracker.commands.exchange_annotations",)
     ),
     "report": _Command("recordings as HTML pages, with one table of counts", ("tracker.commands.report",)),
+    "search": _Command("tracks that look like one, in any recordings", ("tracker.commands.search",)),
+    "across": _Command("one id for one object over several recordings", ("tracker.commands.across",)),
     "counts": _Command("tracks and events of many recordings in one table", ("tracker.commands.counts",)),
     "convert": _Command("annotations from one format into another", ("tracker.commands.convert",)),
     "associate": _Command("give the boxes of detection files lasting ids", ("tracker.commands.evaluate",)),
@@ -65,7 +67,16 @@ COMMANDS = {
 
 GROUPS = {
     "See and follow": ("demo", "track", "detect", "segment", "watch"),
-    "Recordings": ("annotate", "report", "counts", "export-annotations", "import-annotations", "convert"),
+    "Recordings": (
+        "annotate",
+        "report",
+        "counts",
+        "search",
+        "across",
+        "export-annotations",
+        "import-annotations",
+        "convert",
+    ),
     "Networks of your own": ("train", "evaluate", "export", "explain", "convolve"),
     "Trackers": ("associate", "tune"),
     "The program itself": ("config", "completion"),

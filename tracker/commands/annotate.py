@@ -14,12 +14,14 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tracker.analytics import rules
+from tracker.annotate.across import PROJECT
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settled
 from tracker.annotate.recordings import RecordingJob, find_jobs
 from tracker.annotate.recount import read_rules
 from tracker.annotate.run import FileReport
 from tracker.annotate.summary import exit_code, summary_table, write_summary
 from tracker.annotate.workers import Listener, WorkerProgress, annotate_all
+from tracker.commands.across import find_across
 from tracker.commands.command_parser import comma_list
 from tracker.commands.options import (
     add_detector_options,
@@ -30,6 +32,7 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.outputs import own_folder
+from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError, TrackerError
 from tracker.formats import FORMATS, find_format
 
@@ -58,6 +61,8 @@ def add_parsers(subparsers: Any) -> None:
         "--save", action=argparse.BooleanOptionalAction, default=None, help="write annotated videos too"
     )
     parser.add_argument("--rules", type=Path, metavar="FILE.toml", help="lines and zones to count at")
+    across = "join the tracks of all recordings that are one person or vehicle, as the command across does"
+    parser.add_argument("--across", action="store_true", help=across)
     parser.add_argument("--recursive", action="store_true", help="look into subfolders too")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="recordings in work at a time")
     engine = "where the work is done: processes of this machine, or a Ray cluster"
@@ -82,6 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     jobs = find_jobs(options.paths, options.out, recursive=options.recursive)
     if options.ray_address is not None and options.engine != "ray":
         raise ConfigError("--ray-address is for --engine ray")
+    if options.across and len(jobs) < 2:
+        raise ConfigError("--across: joins the tracks of two recordings or more")
     if options.dry_run:
         return _tell_plans(jobs, request)
     own_folder(options.out)
@@ -114,7 +121,19 @@ def _run(options: argparse.Namespace) -> int:
     if request.settings.output.progress != "json":
         sys.stdout.write(summary_table(reports, seconds) + "\n")
     write_summary(options.out / SUMMARY, reports, seconds)
+    if options.across:
+        _join_across(options, [job.store for job in jobs if job.store.is_file()])
     return exit_code(reports)
+
+
+def _join_across(options: argparse.Namespace, stores: Sequence[Path]) -> None:
+    """Find the identities of all recordings that there are now."""
+    if len(stores) < 2:
+        raise ConfigError("--across: fewer than two recordings were made; see above why")
+    options.videos = None
+    said = find_across(options, find_recordings(stores), {}, options.out / PROJECT)
+    if options.progress != "json":
+        sys.stdout.write(said + "\n")
 
 
 def _annotate(

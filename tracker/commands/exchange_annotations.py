@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from tracker.annotate.across import Across, read_across
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.import_ import import_annotations
 from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
@@ -18,6 +22,7 @@ from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.paths import typed_path
 from tracker.store import Recording
+from tracker.store.renumber import renumbered_copy
 
 __all__ = ["add_parsers"]
 
@@ -39,6 +44,8 @@ def add_parsers(subparsers: Any) -> None:
     add_write_options(exporting)
     add_image_options(exporting)
     exporting.add_argument("--video", type=Path, metavar="FILE", help="with --images: where the video is now, if moved")
+    identities = "project of across: tracks are written under the ids they have over all its recordings"
+    exporting.add_argument("--identities", type=typed_path, metavar="FILE.json", help=identities)
     exporting.set_defaults(run=_export)
 
     importing = subparsers.add_parser(
@@ -62,10 +69,11 @@ def _export(options: argparse.Namespace) -> int:
     recordings = find_recordings(options.recordings)
     if options.video is not None and (images is None or len(recordings) > 1):
         raise ConfigError("--video: goes with --images and one recording")
+    across = read_across(options.identities) if options.identities is not None else None
     for path, called in recordings:
         base = options.out / called
         own_folder(base.parent)
-        with Recording(path) as recording:
+        with _as_numbered(path, across) as recording:
             if not recording.complete:
                 log.warning("%s: not finished yet; it ends with frame %d", path, recording.last_frame)
             for name in dict.fromkeys(options.format):
@@ -73,6 +81,21 @@ def _export(options: argparse.Namespace) -> int:
                 export(recording, name, target, chosen, images=images, video=options.video)
                 sys.stdout.write(f"{target}\n")
     return 0
+
+
+@contextmanager
+def _as_numbered(path: Path, across: Across | None) -> Iterator[Recording]:
+    """The recording, or a copy that is gone afterwards with the ids of the project."""
+    if across is None:
+        with Recording(path) as recording:
+            yield recording
+        return
+    numbers = across.numbers_in(path)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        renumbered_copy(path, numbers, copy)
+        with Recording(copy) as recording:
+            yield recording
 
 
 def _import(options: argparse.Namespace) -> int:

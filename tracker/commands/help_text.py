@@ -27,6 +27,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "import-annotations": ("import-annotations street.xml --format cvat --video street.mp4 --out street.sqlite",),
     "report": ("report labels/street.sqlite --out street.html", "report labels/ --out reports"),
     "counts": ("counts labels/ --out counts.csv",),
+    "search": ("search --like labels/street.sqlite#12 labels/",),
+    "across": ("across labels/north.sqlite labels/south.sqlite --start south=12.5",),
     "convert": ("convert labels.json --from coco --to yolo --out dataset --video street.mp4",),
     "associate": ("associate detections/ --tracker bytetrack --out tracks",),
     "evaluate tracking": ("evaluate tracking --gt truth/ --results tracks/",),

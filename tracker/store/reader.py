@@ -190,7 +190,7 @@ class Recording:
 
     def pictures(self, first: int = 0, last: int | None = None) -> dict[int, ImageEntry]:
         """The image of each frame from `first` to `last`, both included; empty for a video."""
-        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'pictures'"):
+        if not self.has_table("pictures"):
             return {}
         statement = "SELECT frame, name, width, height FROM pictures WHERE frame BETWEEN ? AND ?"
         found = {row[0]: ImageEntry(*row[1:]) for row in self._query(statement, (first, _end(last)))}
@@ -376,6 +376,15 @@ class Recording:
             yield
         finally:
             self._connection.rollback()
+
+    def has_table(self, name: str) -> bool:
+        """Whether a table that not every recording has is there."""
+        return bool(self._query("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)))
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The answer to a question in SQL, for tables that have a module of their own."""
+        for rows in self._stream(statement, values):
+            yield from rows
 
     def _checked(self, rows: Observations) -> Observations:
         """The rows, which must be of classes and tracks that can be."""

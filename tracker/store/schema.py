@@ -15,6 +15,8 @@
     pictures      frame, name, ...      file name, width and height of each image; in recordings of image folders only
     semantic      frame, png            what every pixel shows: numbers of info's semantic_labels as a grey PNG of any
                                         size; only where a network for that was named
+    appearances   frame, box, ...       views of tracks: network, unit vector in 16-bit floats, JPEG; only where tracks
+                                        were described
     checkpoint    one row               last whole frame, and all that is needed to go on behind it, written in the
                                         same transaction as that frame's rows
 

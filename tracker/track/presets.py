@@ -34,6 +34,7 @@ _PLAIN: dict[str, Any] = {
     "report_coast_s": 0.0,
     "report_coast_residual": 1.0,
     "confirm_first_frames": 0,
+    "appearance": "none",
 }
 """What the default preset has and the papers do not."""
 
@@ -94,7 +95,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "report_coast_frames": 1,
     },
     "bytetrack": _BYTETRACK,
-    "botsort": {**_BYTETRACK, "filter": "xywh"},
+    "botsort": {**_BYTETRACK, "filter": "xywh", "appearance": "auto"},
     "ocsort": {
         **_PLAIN,
         "low_score": 0.0,

@@ -1,0 +1,53 @@
+"""Options of commands that show a network what tracks look like, and the network they mean."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tracker.annotate.appearance import describe_tracks
+from tracker.annotate.recordings import fingerprint
+from tracker.config import TrackerConfig
+from tracker.factory import Settings, make_embedder, reid_network
+from tracker.paths import typed_path
+from tracker.protocols import Embed
+from tracker.store.appearances import Views
+
+__all__ = ["add_appearance_options", "describe", "open_network"]
+
+
+def add_appearance_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    text = "re-identification network, as of track; the one that comes with the program unless told"
+    parser.add_argument("--reid-model", default="", metavar="FILE", help=text)
+    video = "folder with the recorded videos, where they were moved"
+    parser.add_argument("--videos", type=typed_path, metavar="DIR", help=video)
+
+
+def open_network(options: argparse.Namespace) -> tuple[str, Embed]:
+    """What the network is called in recordings, by its content, and the network. Raises CheckpointError."""
+    config = TrackerConfig(appearance="reid", reid_model=options.reid_model or "")
+    path = reid_network(config)
+    embed = make_embedder(Settings(tracker=config))
+    assert embed is not None
+    return f"{path.stem} {fingerprint(path)[1][:12]}", embed
+
+
+def describe(path: Path, network: str, embed: Embed, videos: Path | None, source: str) -> Views:
+    """The views of a recording's tracks; a bar shows how far the video is read, where it has to be."""
+    with tqdm(desc=path.name, unit=" frames", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+        moved = videos / Path(source).name if videos is not None else None
+        return describe_tracks(path, network, embed, video=moved, tell=_teller(bar))
+
+
+def _teller(bar: tqdm[Any]) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return tell
