@@ -59,6 +59,7 @@ COMMANDS = {
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
     "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export_network",)),
     "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
+    "summary": _Command("a network's layers: shapes, parameters, work, fields", ("tracker.commands.summary",)),
     "convolve": _Command("a layer of a network at work on numbers or an image", ("tracker.commands.convolve",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
     "completion": _Command("a script for the shell's completion", ("tracker.commands.completion",)),
@@ -77,7 +78,7 @@ GROUPS = {
         "import-annotations",
         "convert",
     ),
-    "Networks of your own": ("train", "evaluate", "export", "explain", "convolve"),
+    "Networks of your own": ("train", "evaluate", "export", "explain", "summary", "convolve"),
     "Trackers": ("associate", "tune"),
     "The program itself": ("config", "completion"),
 }

@@ -43,6 +43,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "train segmentation": ("train segmentation --data streets.tar --names road,car,person,sky --out runs/streets",),
     "export": ("export runs/mine/best.safetensors --to onnx --half",),
     "explain": ("explain photo.jpg --out runs/why",),
+    "summary": ("summary vgg16", "summary runs/mine/best.safetensors --draw mine.svg"),
     "convolve": (
         "convolve 3x3 --kernel '0 1; 2 3'",
         "convolve photo.jpg --kernel sharpen --padding same --out sharp.png",

@@ -45,6 +45,8 @@ class OnnxFile:
     """The shape of each constant tensor."""
     constants: Mapping[str, list[Any]]
     """The values of small whole-number and float ones."""
+    indices: frozenset[str]
+    """Which of the constant tensors are whole numbers of 32 or 64 bits: shapes and places, no weights."""
     inputs: tuple[str, ...]
     """Names, without those of weights."""
     outputs: tuple[str, ...]
@@ -65,9 +67,12 @@ def read_onnx(path: Path) -> OnnxFile:
         }
         weights: dict[str, tuple[int, ...]] = {}
         constants: dict[str, list[Any]] = {}
+        indices: set[str] = set()
         for each in graph.get(5, []):
-            name, shape, values = _tensor(_bytes(each))
+            name, shape, values, kind = _tensor(_bytes(each))
             weights[name] = shape
+            if kind in (INT64, INT32):
+                indices.add(name)
             if values is not None:
                 constants[name] = values
         inputs = [_text(_fields(_bytes(each)).get(1)) for each in graph.get(11, [])]
@@ -81,7 +86,7 @@ def read_onnx(path: Path) -> OnnxFile:
         if node.kind == "Constant" and isinstance(node.attributes.get("value"), list):
             constants[node.outputs[0]] = node.attributes["value"]
     named = tuple(name for name in inputs if name not in weights)
-    return OnnxFile(tuple(nodes), weights, constants, named, tuple(outputs), metadata)
+    return OnnxFile(tuple(nodes), weights, constants, frozenset(indices), named, tuple(outputs), metadata)
 
 
 def with_outputs(content: bytes, names: Iterator[str]) -> bytes:
@@ -168,8 +173,8 @@ def _attribute(content: bytes) -> tuple[str, Any]:
     return name, None
 
 
-def _tensor(content: bytes) -> tuple[str, tuple[int, ...], list[Any] | None]:
-    """(name, shape, values); values of large or other tensors are None."""
+def _tensor(content: bytes) -> tuple[str, tuple[int, ...], list[Any] | None, int]:
+    """(name, shape, values, kind); values of large or other tensors are None."""
     fields = _fields(content)
     shape = tuple(_whole_numbers(fields.get(1, [])))
     kind = _signed(fields.get(2, [0])[0])
@@ -183,7 +188,7 @@ def _tensor(content: bytes) -> tuple[str, tuple[int, ...], list[Any] | None]:
             values = [value for (value,) in struct.iter_unpack("<f", b"".join(map(_bytes, fields.get(4, []))))]
         else:
             values = _whole_numbers(fields.get(7 if kind == INT64 else 5, []))
-    return _text(fields.get(8)), shape, values
+    return _text(fields.get(8)), shape, values, kind
 
 
 def _whole_numbers(values: list[Value]) -> list[int]:

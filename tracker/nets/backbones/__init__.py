@@ -21,6 +21,7 @@ __all__ = ["BACKBONES", "Backbone", "make_backbone"]
 
 BACKBONES: dict[str, str] = {
     "lenet5": "lenet:lenet5",
+    "lenet5_common": "lenet:lenet5_common",
     "alexnet": "alexnet:alexnet",
     "vgg11": "vgg:vgg11",
     "vgg13": "vgg:vgg13",

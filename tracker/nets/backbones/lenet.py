@@ -4,12 +4,17 @@ Kept from the paper: the layers C1 to F6 with their sizes, the partial connectio
 subsampling S2 and S4, the scaled tanh, and the uniform start scaled by the fan-in: 156 + 12 + 1516 + 32 + 48120
 parameters, and 10164 in F6.
 
+`lenet5` is the paper's, 60,850 parameters with its output layer; `lenet5_common` is the one that goes by the name
+today, 61,706: C3 sees every map, and subsampling is plain average pooling without anything to train.
+
 Where we differ: C1 pads its input by 2, which gives a 28 x 28 digit the place that the paper makes by drawing it
 on 32 x 32; the output layer is a dense layer for softmax cross-entropy where the paper compares with drawn digits
 (radial basis functions); training is ours (the paper: stochastic diagonal Levenberg-Marquardt).
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -18,7 +23,7 @@ from torch import Tensor, nn
 
 from tracker.nets.backbones.contract import Backbone
 
-__all__ = ["LeNet5", "LeNetHead", "lenet5"]
+__all__ = ["LeNet5", "LeNetHead", "lenet5", "lenet5_common"]
 
 C3_SOURCES = (
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -79,15 +84,16 @@ class LeNet5(Backbone):
     strides = (2, 4, 4)
     exact_strides: bool = False
 
-    def __init__(self, *, in_channels: int = 1) -> None:
+    def __init__(self, *, in_channels: int = 1, partial: bool = True) -> None:
         super().__init__()
         self.c1 = nn.Conv2d(in_channels, 6, 5, padding=2)
-        self.s2 = Subsampling(6)
-        self.c3 = PartialConvolution(C3_SOURCES, in_channels=6)
-        self.s4 = Subsampling(16)
+        self.s2: nn.Module = Subsampling(6) if partial else nn.AvgPool2d(2)
+        self.c3: nn.Module = PartialConvolution(C3_SOURCES, in_channels=6) if partial else nn.Conv2d(6, 16, 5)
+        self.s4: nn.Module = Subsampling(16) if partial else nn.AvgPool2d(2)
         self.c5 = nn.Conv2d(16, 120, 5)
-        for layer in (self.c1, self.c5):
-            _start(layer)
+        for layer in (self.c1, self.c3, self.c5):
+            if isinstance(layer, nn.Conv2d):
+                _start(layer)
 
     def forward(self, images: Float32[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         s2 = self.s2(scaled_tanh(self.c1(images)))
@@ -123,3 +129,4 @@ def _start(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 lenet5 = LeNet5
+lenet5_common = partial(LeNet5, partial=False)
