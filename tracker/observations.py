@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, Integer, UInt8
 from numpy import ndarray
 
-from tracker.types import Detections, Tracks
+from tracker.types import Detections, Tracks, TrackState
 
 __all__ = ["BOX_PARTS", "SCORE_PARTS", "Observations", "Origin"]
 
@@ -47,6 +47,8 @@ class Observations:
     """COCO compressed run lengths over the whole frame; None where masks were not asked for."""
     embeddings: Float32[ndarray, "n d"] | None = None
     """Unit rows; None where appearance is not known, as in a recording."""
+    confirmed: Bool[ndarray, " n"] | None = None
+    """Rows of tracks that were confirmed by then, which the tracker reported; None for all."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -65,6 +67,7 @@ class Observations:
             self.origins[rows],
             masks,
             None if self.embeddings is None else self.embeddings[rows],
+            None if self.confirmed is None else self.confirmed[rows],
         )
 
     @classmethod
@@ -100,7 +103,7 @@ class Observations:
 
     @classmethod
     def joined(cls, parts: Sequence[Observations]) -> Observations:
-        """The rows of all parts in their order, without embeddings; masks are there if any part has some."""
+        """The rows of all parts in their order, without embeddings and `confirmed`; masks are there if any has some."""
         if not parts:
             return cls.empty()
         masks: list[str | None] | None = None
@@ -141,4 +144,5 @@ class Observations:
             np.concatenate([np.empty((0, 4)), *boxes]),
             np.full(sum(counts), Origin.DETECTED, np.uint8),
             embeddings=embeddings,
+            confirmed=np.concatenate([np.empty(0, bool), *(one.states == TrackState.CONFIRMED for one in detected)]),
         )

@@ -36,7 +36,7 @@ class RefinedRows:
         indices, times = recording.frame_times()
         self._scratch = Scratch(recording.path, without=self._untouched)
         try:
-            refinement = Refinement(_ByPosition(self._scratch, indices), times, config)
+            refinement = Refinement(_ByPosition(recording, self._scratch, indices), times, config)
             own, all_ids = self._scratch.highest_track(), max(recording.highest_track, self._scratch.highest_track())
             for part in refinement.parts():
                 rows = part.rows
@@ -87,8 +87,8 @@ class RefinedRows:
 class _ByPosition:
     """The rows put aside as refinement wants them: frames count from 0 without gaps, as the time stamps do."""
 
-    def __init__(self, scratch: Scratch, indices: Int64[ndarray, " f"]) -> None:
-        self._scratch, self._indices = scratch, indices
+    def __init__(self, recording: Recording, scratch: Scratch, indices: Int64[ndarray, " f"]) -> None:
+        self._recording, self._scratch, self._indices = recording, scratch, indices
 
     def by_track(self) -> Iterator[Observations]:
         """All rows ordered by track, then frame."""
@@ -97,6 +97,15 @@ class _ByPosition:
     def of(self, track: int, first: int, last: int) -> Observations:
         """The rows of one track from position `first` to `last`, both included."""
         return self._by_position(self._scratch.of(track, int(self._indices[first]), int(self._indices[last])))
+
+    def reported(self) -> tuple[Int64[ndarray, " t"], Int64[ndarray, " t"]]:
+        """The tracks that were confirmed in any frame, in order, and the position of the first such frame of each."""
+        tracks, frames = self._scratch.reported()
+        return tracks, self._indices.searchsorted(frames)
+
+    def between(self, first: int, last: int) -> Observations:
+        """The recording's confirmed rows from position `first` to `last`, both included."""
+        return self._by_position(self._recording.observations_in(int(self._indices[first]), int(self._indices[last])))
 
     def _by_position(self, rows: Observations) -> Observations:
         return replace(rows, frames=self._indices.searchsorted(rows.frames))

@@ -22,6 +22,7 @@ __all__ = ["Scratch"]
 COLUMNS = "frame, track, class, score, x1, y1, x2, y2, origin"
 TABLES = f"""
 CREATE TABLE before ({COLUMNS}, PRIMARY KEY (track, frame)) WITHOUT ROWID;
+CREATE TABLE reported (track INTEGER PRIMARY KEY, frame);
 CREATE TABLE after ({COLUMNS}, came_from, PRIMARY KEY (frame, track)) WITHOUT ROWID;
 """
 FETCHED_AT_ONCE = 4096
@@ -45,6 +46,10 @@ class Scratch:
             self._connection.execute(
                 f"INSERT INTO before SELECT * FROM (SELECT {COLUMNS} FROM recording.observations "
                 f"UNION ALL SELECT {COLUMNS} FROM recording.tentative) WHERE track NOT IN (SELECT track FROM without)"
+            )
+            self._connection.execute(
+                "INSERT INTO reported SELECT track, min(frame) FROM recording.observations "
+                "WHERE track NOT IN (SELECT track FROM without) GROUP BY track"
             )
             self._connection.execute("DETACH recording")
         except sqlite3.Error as error:
@@ -80,6 +85,12 @@ class Scratch:
         """The recording's rows of one track from frame `first` to `last`, both included, in order."""
         statement = f"SELECT {COLUMNS} FROM before WHERE track = ? AND frame BETWEEN ? AND ? ORDER BY frame"
         return from_stored(self._connection.execute(statement, (track, first, last)).fetchall())
+
+    def reported(self) -> tuple[Int64[ndarray, " t"], Int64[ndarray, " t"]]:
+        """The tracks of the copy that were confirmed in any frame, in order, and the first such frame of each."""
+        rows = self._connection.execute("SELECT track, frame FROM reported ORDER BY track").fetchall()
+        tracks, frames = np.array(rows, np.int64).reshape(-1, 2).T
+        return tracks, frames
 
     def add(self, rows: Observations, came_from: Int64[ndarray, " n"]) -> None:
         """Put rows aside, each with the track it belonged to; in any order, none twice."""

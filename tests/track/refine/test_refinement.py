@@ -16,6 +16,7 @@ from tracker.track.refine import interpolate as fill
 from tracker.track.refine.fragments import cut_tracks
 from tracker.track.refine.link import Fragments, LinkConfig, link_fragments
 from tracker.track.refine.refinement import RefineConfig, refine
+from tracker.track.refine.track_evidence import FillEvidence
 
 RATE = 25.0
 
@@ -130,7 +131,7 @@ def test_what_is_likelier_false_than_real_is_dropped_and_told() -> None:
     assert set(refined.observations.tracks.tolist()) == {1}
     (drop,) = refined.account.drops
     assert (drop.track, drop.rows) == (7, 2)
-    assert drop.reason.startswith("2 rows of mean score 0.30: real with probability 0.23")
+    assert drop.reason.startswith("2 rows of mean score 0.30: real with probability 0.40")
 
 
 def test_what_a_camera_saw_in_few_frames_because_it_gives_few_stays() -> None:
@@ -140,6 +141,47 @@ def test_what_a_camera_saw_in_few_frames_because_it_gives_few_stays() -> None:
     assert set(seldom.observations.tracks.tolist()) == {1, 7}
     often = refine(weak(rows, track=7, score=0.85), TIMES)
     assert set(often.observations.tracks.tolist()) == {1}
+
+
+def test_what_the_tracker_did_not_report_is_added_only_where_worth_a_new_track() -> None:
+    """One row is worth no more than the change of identity it may be; what was reported stays."""
+    rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 11), 900, 500)]
+    seen = weak(rows, track=7, score=0.95)
+    slow = np.arange(120) * 1.0
+    assert set(refine(seen, slow).observations.tracks.tolist()) == {1, 7}
+    hinted = replace(seen, confirmed=seen.tracks == 1)
+    assert set(refine(hinted, slow).observations.tracks.tolist()) == {1}
+    reported = replace(seen, confirmed=np.ones(len(seen), bool))
+    assert set(refine(reported, slow).observations.tracks.tolist()) == {1, 7}
+
+
+@pytest.mark.parametrize(("score", "first"), [(0.95, 10), (0.3, 13)])
+def test_rows_before_a_track_was_reported_are_added_only_to_tracks_likely_real(score: float, first: int) -> None:
+    rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 15), 900, 500)]
+    seen = weak(rows, track=7, score=score)
+    seen = replace(seen, confirmed=(seen.tracks == 1) | (seen.frames >= 13))
+    refined = refine(seen, TIMES).observations
+    assert refined.frames[refined.tracks == 7].min() == first
+
+
+def test_a_row_is_filled_in_by_what_stands_in_front_and_how_near_the_side_is() -> None:
+    """Each weight alone decides, so that the evidence is seen to be measured on the right boxes."""
+    walker = [*walk(1, range(30), 300, 0), *walk(1, range(50, 80), 300, 0)]
+    ends = [(frame, 5, 1100.0 * (frame % 2), 400.0) for frame in range(80)]
+    front = [(frame, 9, 400.0, 15.0) for frame in range(25, 55)]
+    behind = [(frame, 9, 400.0, -15.0) for frame in range(25, 55)]
+
+    def filled(others: list[tuple[int, int, float, float]], evidence: FillEvidence) -> int:
+        seen = observed([*walker, *ends, *others])
+        return refine(seen, TIMES, RefineConfig(fill=evidence)).account.filled.get(1, 0)
+
+    hidden = FillEvidence(base=-0.5, blur_weight=0, hidden_weight=1, inside_weight=0, track_weight=0)
+    assert filled([], hidden) == filled(behind, hidden) == 0
+    assert 5 <= filled(front, hidden) <= 12  # x = 400 +- 20 of a box that moves by 2 a frame
+    inside = FillEvidence(base=-1.5, blur_weight=0, hidden_weight=0, inside_weight=1, track_weight=0)
+    assert filled([], inside) == 20
+    walker = [*walk(1, range(30), 0, 0, 0.0), *walk(1, range(50, 80), 0, 0, 0.0)]
+    assert filled([], inside) == 0
 
 
 @pytest.mark.parametrize("interval", [1 / 60, 0.1, 0.5, 1.0, 10.0, 600.0])

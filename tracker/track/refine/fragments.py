@@ -33,6 +33,8 @@ class CutTracks:
     scores: Float64[ndarray, " n"]
     """Sum over the rows."""
     ends: Fragments
+    sides: tuple[float, float]
+    """The leftmost and the rightmost edge of any box: where the image ends, as far as anything shows."""
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -68,6 +70,7 @@ class CutTracks:
             self.counts[keep],
             self.scores[keep],
             ends,
+            self.sides,
         )
 
 
@@ -120,11 +123,13 @@ def cut_tracks(
     `times` are those of all frames, `span_s` is how much of its ends a fragment's motion is measured on.
     """
     cuts, looks = array("d"), []
+    left, right = np.inf, -np.inf
     going: _Fragment | None = None
     for rows in blocks:
         if not len(rows):
             continue
         when = times[rows.frames]
+        left, right = min(left, float(rows.boxes[:, 0].min())), max(right, float(rows.boxes[:, 2].max()))
         begins = np.ones(len(rows), bool)
         begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s)
         if going is not None:
@@ -142,10 +147,11 @@ def cut_tracks(
     if going is not None:
         cuts.extend(going.finish(span_s))
         looks.append(going.embed_rows)
-    return _table(np.array(cuts).reshape(-1, COLUMNS), [embed_rows for embed_rows in looks if embed_rows is not None])
+    described = [embed_rows for embed_rows in looks if embed_rows is not None]
+    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right))
 
 
-def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray]) -> CutTracks:
+def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray], sides: tuple[float, float]) -> CutTracks:
     tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
     scores, start, end = columns[:, 5:8].T
     goes_on = np.zeros(len(columns), bool)
@@ -165,4 +171,4 @@ def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray]) -> CutTracks
         looks=described,
         following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
     )
-    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends)
+    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides)

@@ -17,6 +17,7 @@ from numpy import ndarray
 from tracker.observations import Observations, Origin
 from tracker.track.kalman import BoxFilter
 from tracker.track.refine.smooth import FIT_ROWS, fit_noise, smooth
+from tracker.track.refine.track_evidence import FillEvidence
 from tracker.track.refine.tracked_rows import TrackedRows
 
 __all__ = ["Filling", "Part", "Spans", "fill_and_smooth"]
@@ -35,9 +36,11 @@ class Filling:
     """How gaps are filled and boxes smoothed."""
 
     longest_gap_s: float
-    most_blur: float
-    """Boxes are filled in only where their place is known to this share of their size, as a standard deviation."""
+    evidence: FillEvidence
+    """How likely an object is where nothing was detected; boxes are filled in where it is likelier than not."""
     smooth: bool
+    sides: tuple[float, float]
+    """Where the image ends on the left and on the right."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +53,16 @@ class Spans:
     """The old one."""
     first_frames: Int64[ndarray, " n"]
     last_frames: Int64[ndarray, " n"]
+    log_odds: Float64[ndarray, " n"]
+    """That the new track is real."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, chosen: ndarray | slice) -> Spans:
         """The chosen stretches."""
-        return Spans(self.names[chosen], self.tracks[chosen], self.first_frames[chosen], self.last_frames[chosen])
+        bounds = self.first_frames[chosen], self.last_frames[chosen]
+        return Spans(self.names[chosen], self.tracks[chosen], *bounds, self.log_odds[chosen])
 
     def rows(self, source: TrackedRows, first: int, last: int) -> Observations:
         """Their rows from frame `first` to `last`, both included, under the old ids, ordered by stretch, then frame."""
@@ -168,7 +174,7 @@ def _filled(
     order = np.lexsort((places, rows.frames))
     rows, places = rows[order], places[order]
     start, end = int(rows.frames[0]), int(rows.frames[-1])
-    frames, tracks, boxes, sources, seen = _smoothed(
+    smoothed = _smoothed(
         box_filter,
         rows.frames - start,
         places,
@@ -178,13 +184,71 @@ def _filled(
         filling,
         longest_gap_s=filling.longest_gap_s + interval / 4,
     )
-    frames = frames + start
+    frames, tracks, boxes = smoothed.frames + start, smoothed.tracks, smoothed.boxes
     first, last, names = np.array([(piece.first, piece.last, piece.name) for piece in group], np.int64).T
     own = (frames >= first[tracks]) & (frames <= last[tracks])
-    frames, tracks, boxes, sources, seen = (column[own] for column in (frames, tracks, boxes, sources, seen))
+    missing = np.flatnonzero(own & ~smoothed.detected)
+    if len(missing):
+        odds = np.array([spans.log_odds[piece.spans.start] for piece in group])[tracks[missing]]
+        hidden = _hidden(source, frames[missing], boxes[missing])
+        inside = _inside(boxes[missing], filling.sides)
+        likely = filling.evidence.log_odds(smoothed.position_std[missing], hidden, inside, odds) >= 0
+        own[missing[~likely]] = False
+    frames, tracks, boxes = frames[own], tracks[own], boxes[own]
+    sources, seen = smoothed.sources[own], smoothed.detected[own]
     origins = np.where(seen, Origin.DETECTED, Origin.INTERPOLATED).astype(np.uint8)
     found = Observations(frames, names[tracks], rows.class_ids[sources], rows.scores[sources], boxes, origins)
     return Part(found, np.where(seen, rows.tracks[sources], 0))
+
+
+def _hidden(
+    source: TrackedRows, frames: Int64[ndarray, " n"], boxes: Float64[ndarray, "n 4"]
+) -> Float64[ndarray, " n"]:
+    """The largest fraction of each box behind one detected box whose lower edge is lower."""
+    hidden = np.zeros(len(boxes))
+    order = frames.argsort(kind="stable")
+    runs = np.split(order, np.flatnonzero(np.diff(frames[order]) > 1) + 1)
+    for run in runs:
+        there = source.between(int(frames[run[0]]), int(frames[run[-1]]))
+        by_frame = there.frames.argsort(kind="stable")
+        others, at = there.boxes[by_frame], there.frames[by_frame]
+        lows, highs = at.searchsorted(frames[run]), at.searchsorted(frames[run], side="right")
+        for row, low, high in zip(run.tolist(), lows.tolist(), highs.tolist(), strict=True):
+            if high > low:
+                hidden[row] = _behind(boxes[row], others[low:high])
+    return hidden
+
+
+def _behind(box: Float64[ndarray, " 4"], others: Float64[ndarray, "k 4"]) -> float:
+    """The largest fraction of a box that one of the others in front of it covers."""
+    left, top, right, bottom = box
+    x1, y1, x2, y2 = others.T
+    width = np.clip(np.minimum(x2, right) - np.maximum(x1, left), 0, None)
+    height = np.clip(np.minimum(y2, bottom) - np.maximum(y1, top), 0, None)
+    covered = width * height * (y2 > bottom)
+    return min(float(covered.max()) / max(float((right - left) * (bottom - top)), 1.0), 1.0)
+
+
+def _inside(boxes: Float64[ndarray, "n 4"], sides: tuple[float, float]) -> Float64[ndarray, " n"]:
+    """How far from the nearer side of the image, in box widths; negative beyond it."""
+    x1, _, x2, _ = boxes.T
+    left, right = sides
+    distance: ndarray = np.minimum(x1 - left, right - x2) / np.maximum(x2 - x1, 1.0)
+    return distance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SmoothedRows:
+    """Detected rows, and those that may be filled in, by track, then frame."""
+
+    frames: Int64[ndarray, " m"]
+    tracks: Int64[ndarray, " m"]
+    boxes: Float64[ndarray, "m 4"]
+    sources: Int64[ndarray, " m"]
+    """The row each is or comes after."""
+    detected: Bool[ndarray, " m"]
+    """Whether it is that row."""
+    position_std: Float64[ndarray, " m"]
 
 
 def _smoothed(
@@ -197,10 +261,8 @@ def _smoothed(
     filling: Filling,
     *,
     longest_gap_s: float,
-) -> tuple[
-    Int64[ndarray, " m"], Int64[ndarray, " m"], Float64[ndarray, "m 4"], Int64[ndarray, " m"], Bool[ndarray, " m"]
-]:
-    """Frames, tracks and boxes of some tracks; the row each is or comes after, and whether it is that row."""
+) -> _SmoothedRows:
+    """Some tracks smoothed, with what is missing in gaps that are not too long, where motion was foreseen."""
     names, places = np.unique(tracks, return_inverse=True)
     smoothed = smooth(box_filter, frames, places, measured, ratios)
     # Rows of both lists in the same order of (track, frame), to see which of the smoothed are observed.
@@ -215,6 +277,13 @@ def _smoothed(
     share = (times[all_frames] - times[frames[source]]) / np.where(gap > 0, gap, 1.0)
     straight = measured[source] + (measured[following] - measured[source]) * share[:, None]
     boxes = straight + (boxes - straight) * (smoothed.trust[full] if filling.smooth else 0 * share)[:, None]
-    sure = (smoothed.position_std[full] <= filling.most_blur) & (smoothed.trust[full] >= LEAST_TRUST)
-    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & sure))
-    return all_frames[chosen], names[all_tracks[chosen]], boxes[chosen], source[chosen], seen[chosen]
+    foreseen = smoothed.trust[full] >= LEAST_TRUST
+    chosen = np.flatnonzero(seen | ((gap <= longest_gap_s) & foreseen))
+    return _SmoothedRows(
+        all_frames[chosen],
+        names[all_tracks[chosen]],
+        boxes[chosen],
+        source[chosen],
+        seen[chosen],
+        smoothed.position_std[full][chosen],
+    )

@@ -47,6 +47,8 @@ class LinkConfig:
     """For the absolute logarithm of the ratio of heights."""
     width_weight: float = 0.8
     """For the absolute logarithm of the ratio of widths."""
+    unknown_motion: float = 0.2
+    """Taken off for each of the two ends that has too few rows to tell how it moves: those of flickers."""
     own_bonus: float = 1.0
     """Added where the tracker itself went on from one to the other."""
     look_weight: float = 8.0
@@ -141,6 +143,8 @@ def _log_odds(
         - config.height_weight * np.abs(np.log(last_height / first_height))
         - config.width_weight * np.abs(np.log(last_width / first_width))
     )
+    unknown = (fragments.last_speed[before] == 0).all(axis=1) * 1.0 + (fragments.first_speed[after] == 0).all(axis=1)
+    odds = odds - config.unknown_motion * unknown
     odds = odds + config.own_bonus * (fragments.following[before] == after)
     if fragments.looks is not None:
         distance = 1 - (fragments.looks[before] * fragments.looks[after]).sum(axis=1)

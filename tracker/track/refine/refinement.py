@@ -20,7 +20,7 @@ from tracker.observations import Observations, Origin
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
-from tracker.track.refine.track_evidence import TrackEvidence
+from tracker.track.refine.track_evidence import FillEvidence, TrackEvidence
 from tracker.track.refine.tracked_rows import RowsInMemory, TrackedRows
 
 __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
@@ -28,6 +28,8 @@ __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "
 
 CUT_FRAMES = 2.5
 """Nominal intervals: one missed frame is no gap at any frame rate."""
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 1 / 240, 3600.0
+"""Of frames, in seconds, that rates are believed for."""
 SLOWEST_INTERVAL = 0.25
 """Where frames are rarer than this many seconds, each counts as that much time when fragments are linked: four frames
 tell a speed, and a gap is long by what was missed in it."""
@@ -39,10 +41,10 @@ class RefineConfig:
 
     link: LinkConfig = field(default_factory=LinkConfig)
     """When two fragments are one object."""
-    fill_gap_s: float = 2.0
-    """Gaps up to this many seconds are filled with the boxes the motion implies."""
-    fill_blur: float = 0.08
-    """Boxes are filled in only where their place is known to this share of their size, as a standard deviation."""
+    fill_gap_s: float = 6.0
+    """Gaps up to this many seconds may be filled with the boxes the motion implies."""
+    fill: FillEvidence = field(default_factory=FillEvidence)
+    """How likely an object is where nothing was detected; a row is filled in where it is likelier than not."""
     smooth: bool = True
     """Whether boxes are smoothed over time."""
     split_gap_s: float = 0.25
@@ -52,8 +54,16 @@ class RefineConfig:
     """How likely a track is a real object."""
     fragment_log_odds: float = -1.0
     """Tracks less likely real than this are dropped before anything is linked; 0 is as likely as not."""
-    track_log_odds: float = 0.5
-    """Tracks less likely real than this, links included, are dropped; above 0 since what was linked is no proof."""
+    reported_log_odds: float = -0.5
+    """What the tracker itself reported at a frame a second is dropped only where less likely real than this, links
+    included."""
+    reported_rate_weight: float = 0.25
+    """More than that, for the logarithm of the frames per second: at many, what flickers is soon reported."""
+    track_log_odds: float = 1.5
+    """What the tracker did not report is added only where likelier real than this, links included, and where its rows
+    are expected to be worth more than the change of identity that a new track may be."""
+    early_log_odds: float = 1.0
+    """The rows of a track before the tracker reported it are added only where it is likelier real than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +142,17 @@ class Refinement:
         longest_gap_s = max(config.split_gap_s, CUT_FRAMES * interval) / pace
         cuts = cut_tracks(rows.by_track(), self._times / pace, longest_gap_s=longest_gap_s, span_s=config.link.span_s)
         free = int(cuts.tracks.max(initial=0)) + 1
-        keep, drops = _unlikely(cuts, cuts.tracks, config.evidence, interval, config.fragment_log_odds)
+        reported = rows.reported()
+        keep, drops, _ = _unlikely(cuts, cuts.tracks, reported[0], interval, config, least=config.fragment_log_odds)
         cuts = cuts.only(keep)
         names, self._links, new = _link(cuts, free, pace, config)
-        keep, weak = _unlikely(cuts, names, config.evidence, interval, config.track_log_odds)
+        least = config.track_log_odds
+        keep, weak, odds = _unlikely(cuts, names, reported[0], interval, config, least=least, worth_a_switch=True)
         self._drops = drops + weak
-        self._spans = Spans(names[keep], cuts.tracks[keep], cuts.first_frames[keep], cuts.last_frames[keep])
+        self._sides = cuts.sides
+        firsts = np.where(odds < config.early_log_odds, _first_reported(cuts, *reported), cuts.first_frames)
+        keep &= firsts <= cuts.last_frames
+        self._spans = Spans(names[keep], cuts.tracks[keep], firsts[keep], cuts.last_frames[keep], odds[keep])
         kept = set(names[keep].tolist())
         self._cuts = {name: track for name, track in new.items() if name in kept}
         self._filled: Counter[int] = Counter()
@@ -155,7 +170,7 @@ class Refinement:
         self._filled.clear()
         self._smoothed = 0
         config = self._config
-        filling = Filling(config.fill_gap_s, config.fill_blur, config.smooth)
+        filling = Filling(config.fill_gap_s, config.fill, config.smooth, self._sides)
         for part in fill_and_smooth(self._rows, self._spans, self._times, filling):
             filled = part.rows.origins == Origin.INTERPOLATED
             self._filled.update(part.rows.tracks[filled].tolist())
@@ -186,12 +201,30 @@ def _link(
 
 
 def _unlikely(
-    cuts: CutTracks, names: Int64[ndarray, " n"], evidence: TrackEvidence, interval: float, least: float
-) -> tuple[Bool[ndarray, " n"], list[Drop]]:
-    """Which fragments stay, and the tracks that do not."""
+    cuts: CutTracks,
+    names: Int64[ndarray, " n"],
+    reported: Int64[ndarray, " t"],
+    interval: float,
+    config: RefineConfig,
+    *,
+    least: float,
+    worth_a_switch: bool = False,
+) -> tuple[Bool[ndarray, " n"], list[Drop], Float64[ndarray, " n"]]:
+    """Which fragments stay, the tracks that do not, and for each fragment the log-odds that its track is real.
+
+    What was not reported stays from `least` on; and, on demand, where the rows expected right less those expected
+    wrong outnumber the change of identity that a right track may bring: n (2 p - 1) > p.
+    """
     unique, places, counts, means = cuts.totals(names)
-    odds = evidence.log_odds(counts, means, interval)
-    dropped = odds < least
+    odds = config.evidence.log_odds(counts, means, interval)
+    limits = np.full(len(unique), least)
+    if worth_a_switch:
+        with np.errstate(divide="ignore"):
+            limits = np.maximum(limits, -np.log(1 - 1 / counts))
+    rate = -np.log(np.clip(interval, SHORTEST_INTERVAL, LONGEST_INTERVAL))
+    trusted = config.reported_log_odds + config.reported_rate_weight * rate
+    limits[places[np.isin(cuts.tracks, reported)]] = trusted
+    dropped = odds < limits
     drops = [
         Drop(
             int(unique[place]),
@@ -201,4 +234,15 @@ def _unlikely(
         )
         for place in np.flatnonzero(dropped)
     ]
-    return ~dropped[places], drops
+    return ~dropped[places], drops, odds[places]
+
+
+def _first_reported(
+    cuts: CutTracks, reported: Int64[ndarray, " t"], frames: Int64[ndarray, " t"]
+) -> Int64[ndarray, " n"]:
+    """The first frame of each fragment in which the tracker reported its track; as it is where it never did."""
+    place = np.minimum(reported.searchsorted(cuts.tracks), max(len(reported) - 1, 0))
+    if not len(reported):
+        return cuts.first_frames
+    firsts: ndarray = np.maximum(np.where(reported[place] == cuts.tracks, frames[place], 0), cuts.first_frames)
+    return firsts
