@@ -21,6 +21,7 @@ class Docks(QObject):
         self._window = window
         self._preferences = preferences
         self._docks: dict[str, QDockWidget] = {}
+        self._brought: set[str] = set()
         self._pages: dict[str, frozenset[QWidget]] = {}
         self._shown_at_first: dict[str, bool] = {}
         self._page: QWidget | None = None
@@ -38,7 +39,7 @@ class Docks(QObject):
     ) -> QDockWidget:
         """A new dock; `beside` names one that it shares its place with."""
         dock = _Dock(title, self._window)
-        dock.closed.connect(lambda: self._preferences.keep(f"dock/{name}", False))
+        dock.closed.connect(lambda: self._choose(name, False))
         dock.setObjectName(name)
         dock.setWidget(widget)
         dock.setMinimumWidth(250)
@@ -50,7 +51,7 @@ class Docks(QObject):
         self._shown_at_first[name] = shown
         toggle = dock.toggleViewAction()
         assert toggle is not None
-        toggle.triggered.connect(lambda on: self._preferences.keep(f"dock/{name}", on))
+        toggle.triggered.connect(lambda on: self._choose(name, on))
         return dock
 
     def __getitem__(self, name: str) -> QDockWidget:
@@ -64,7 +65,7 @@ class Docks(QObject):
         """Show the docks of this page that the user has not closed, the first in front when the page is another."""
         another, self._page = page is not self._page, page
         for name, dock in self._docks.items():
-            wanted = self._preferences.flag(f"dock/{name}", default=self._shown_at_first[name])
+            wanted = name in self._brought or self._preferences.flag(f"dock/{name}", default=self._shown_at_first[name])
             belongs = page in self._pages[name]
             toggle = dock.toggleViewAction()
             if toggle is not None:
@@ -76,8 +77,11 @@ class Docks(QObject):
                 front.raise_()
 
     def bring(self, name: str) -> None:
-        """Show a dock, also where the user had closed it."""
-        self._preferences.keep(f"dock/{name}", True)
+        """Show a dock, also where the user had closed it, until it is closed or the program ends.
+
+        What a moment called for, as a job or a folder of images, does not take room at the next start.
+        """
+        self._brought.add(name)
         self._docks[name].setVisible(True)
         self._docks[name].raise_()
 
@@ -92,10 +96,16 @@ class Docks(QObject):
 
     def reset(self) -> None:
         """As they came."""
+        self._brought.clear()
         for name, shown in self._shown_at_first.items():
             self._preferences.keep(f"dock/{name}", shown)
         if self._page is not None:
             self.show_for(self._page)
+
+    def _choose(self, name: str, shown: bool) -> None:
+        """Shown or closed by the user: so it stays."""
+        self._brought.discard(name)
+        self._preferences.keep(f"dock/{name}", shown)
 
 
 class _Dock(QDockWidget):

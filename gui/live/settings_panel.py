@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
@@ -71,7 +72,9 @@ class LivePanel(QWidget):
         settings = self._engine.settings
         network = settings.detector.model
         if self._network.findData(network) < 0:
-            self._network.addItem(network, network)
+            path = Path(network)  # a training's results are all called best: its folder tells them apart
+            self._network.addItem("/".join(path.parts[-2:]), network)
+            self._network.setItemData(self._network.count() - 1, network, Qt.ItemDataRole.ToolTipRole)
         self._network.setCurrentIndex(self._network.findData(network))
         pixels = settings.semantic.network
         if self._semantic.findData(pixels) < 0:

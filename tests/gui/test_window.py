@@ -30,6 +30,20 @@ def test_a_dock_that_was_closed_stays_closed(finished: App, clip: Path) -> None:
     assert again.docks["tracks"].isVisible()
 
 
+def test_a_dock_that_a_job_brought_up_is_gone_at_the_next_start(app: App) -> None:
+    window = app.start()
+    assert not window.docks["jobs"].isVisible()
+    window.docks.bring("jobs")
+    window.show_page(window.networks)
+    assert window.docks["jobs"].isVisible(), "a job is followed from every page"
+    app.close(window)
+    again = app.start()
+    assert not again.docks["jobs"].isVisible()
+    again.docks["jobs"].toggleViewAction().trigger()  # type: ignore[union-attr]
+    app.close(again)
+    assert app.start().docks["jobs"].isVisible(), "what the user opened stays open"
+
+
 def test_what_cannot_be_read_is_not_among_what_was_opened_lately(finished: App, clip: Path) -> None:
     window = finished.start()
     broken = finished.folder / "broken.mp4"
