@@ -11,51 +11,55 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import sys
 import threading
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 __all__ = ["compiled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_STAND_INS: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""The function of each stand-in."""
-_MACHINES: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What has taken its place."""
 _LOCK = threading.RLock()
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function` compiled at its first call, the machine code kept beside the source; as it is without numba."""
-    if importlib.util.find_spec("numba") is None:
-        return function
+    return function if importlib.util.find_spec("numba") is None else _Compiled(function)
 
-    @functools.wraps(function)
-    def stand_in(*arguments: P.args, **named: P.kwargs) -> R:
+
+class _Compiled(Generic[P, R]):
+    """A function that is compiled when it is called first, and what it calls with it."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = cast(FunctionType, function)
+        self._machine: Callable[P, R] | None = None
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
+        machine = self._machine
+        return (self.machine() if machine is None else machine)(*arguments, **named)
+
+    def machine(self) -> Callable[P, R]:
+        """The machine code.
+
+        Machine code calls machine code only: numba is given a copy of the function that sees, in place of each
+        compiled function of its module, that one's machine code. The module itself stays as it is.
+        """
         with _LOCK:
-            if stand_in not in _MACHINES:
-                _replace_stand_ins()
-        machine: Callable[P, R] = _MACHINES[stand_in]
-        return machine(*arguments, **named)
-
-    _STAND_INS[stand_in] = function
-    return stand_in
-
-
-def _replace_stand_ins() -> None:
-    """Put numba's functions in the place of all stand-ins, in every module of the tracker that calls them."""
-    numba: Any = importlib.import_module("numba")
-    for stand_in, function in _STAND_INS.items():
-        if stand_in not in _MACHINES:
-            try:
-                _MACHINES[stand_in] = numba.njit(cache=True)(function)
-            except RuntimeError:  # no folder to keep the machine code in
-                _MACHINES[stand_in] = numba.njit(function)
-    package = __name__.rpartition(".")[0] + "."
-    for module in [module for name, module in sys.modules.items() if name.startswith(package)]:
-        for name, value in list(vars(module).items()):
-            if getattr(value, "__wrapped__", None) is not None and value in _MACHINES:
-                setattr(module, name, _MACHINES[value])
+            if self._machine is None:
+                function, numba = self._function, cast(Any, importlib.import_module("numba"))
+                known = dict(function.__globals__)
+                for name in function.__code__.co_names:
+                    called = known.get(name)
+                    if isinstance(called, _Compiled):
+                        known[name] = called.machine()
+                copy = FunctionType(function.__code__, known, function.__name__, function.__defaults__)
+                copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
+                copy.__annotations__, copy.__kwdefaults__ = function.__annotations__, function.__kwdefaults__
+                try:
+                    self._machine = numba.njit(cache=True)(copy)
+                except RuntimeError:  # no folder to keep the machine code in
+                    self._machine = numba.njit(copy)
+            return cast(Callable[P, R], self._machine)
