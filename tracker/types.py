@@ -23,6 +23,7 @@ from numpy import ndarray
 __all__ = [
     "Detections",
     "Event",
+    "EventKind",
     "Frame",
     "FrameResult",
     "Image",
@@ -239,11 +240,25 @@ class Tracks(_Columns):
         )
 
 
+class EventKind(StrEnum):
+    """What a rule can notice, by the names that files hold."""
+
+    LINE = "line"
+    """A line was crossed; the value is 1 inwards, -1 outwards."""
+    ZONE_ENTER = "zone-enter"
+    ZONE_LEAVE = "zone-leave"
+    """The value is the time inside, in seconds."""
+    ZONE_DWELL = "zone-dwell"
+    """Somebody stays too long; the value is the time inside so far, in seconds."""
+    SPEED = "speed"
+    """Somebody is too fast; the value is the speed in km/h."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a rule noticed: `kind` such as 'line' or 'zone-enter', `name` the rule's own name."""
+    """Something a rule noticed; `name` is the rule's own name."""
 
-    kind: str
+    kind: EventKind
     name: str
     time: float
     track_id: int

@@ -21,7 +21,7 @@ from tracker.annotate.sink import as_tracks
 from tracker.errors import FormatError
 from tracker.observations import Observations, Origin
 from tracker.store import Edit, Recording, RecordingEditor, TrackSummary
-from tracker.types import Detections, Event, Frame, FrameResult, Tracks
+from tracker.types import Detections, Event, EventKind, Frame, FrameResult, Tracks
 
 __all__ = ["Change", "Overview", "RowReader", "correct", "count_recording", "count_rows", "read_overview"]
 
@@ -194,12 +194,12 @@ def count_rows(events: Iterable[Event], rules: Rules, now: float = math.inf) -> 
     inward, outward, stays, inside = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for event in events:
         if event.time <= now:
-            inside[event.name] += {"zone-enter": 1, "zone-leave": -1}.get(event.kind, 0)
-        if event.kind == "line":
+            inside[event.name] += {EventKind.ZONE_ENTER: 1, EventKind.ZONE_LEAVE: -1}.get(event.kind, 0)
+        if event.kind == EventKind.LINE:
             (inward if event.value > 0 else outward)[event.name] += 1
-        elif event.kind == "zone-enter":
+        elif event.kind == EventKind.ZONE_ENTER:
             inward[event.name] += 1
-        elif event.kind == "zone-leave":
+        elif event.kind == EventKind.ZONE_LEAVE:
             outward[event.name] += 1
             stays[event.name] += event.value  # type: ignore[assignment]
     rows = [CountRow("line", line.name, inward[line.name], outward[line.name]) for line in rules.line]

@@ -12,7 +12,7 @@ from typing import Any
 from gui.canvas.hit_testing import Shape
 from tracker.analytics import Analytics, LineRule, Rules, ZoneRule, rules_to_toml
 from tracker.analytics.heat import HeatMap
-from tracker.types import Event, Tracks
+from tracker.types import Event, EventKind, Tracks
 
 __all__ = [
     "CountRow",
@@ -140,8 +140,8 @@ class LiveCounts:
                 return ()
             events = self._analytics(tracks, time)
             for event in events:
-                self._entered[event.name] += event.kind == "zone-enter"
-                if event.kind == "zone-leave":
+                self._entered[event.name] += event.kind == EventKind.ZONE_ENTER
+                if event.kind == EventKind.ZONE_LEAVE:
                     self._left[event.name] += 1
                     self._dwell_s[event.name] += event.value  # type: ignore[assignment]
             return events

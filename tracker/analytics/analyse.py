@@ -19,7 +19,7 @@ from tracker.analytics.rules import Point, Rules
 from tracker.analytics.zones import Change, ZoneWatch
 from tracker.config import nearest
 from tracker.errors import ConfigError
-from tracker.types import Event, Tracks, TrackState
+from tracker.types import Event, EventKind, Tracks, TrackState
 
 __all__ = ["Analytics"]
 
@@ -142,7 +142,7 @@ class Analytics:
             if crossing is not None:
                 self.counts[line.rule.name, class_id, crossing.inward] += 1
                 value = 1.0 if crossing.inward else -1.0
-                events.append(Event("line", line.rule.name, crossing.time, track_id, class_id, value))
+                events.append(Event(EventKind.LINE, line.rule.name, crossing.time, track_id, class_id, value))
         return events
 
     def _measure(self, track_id: int, class_id: int, foot: Point, time: float) -> list[Event]:
@@ -156,7 +156,7 @@ class Analytics:
         if limit is None or self.speeds[track_id] <= limit or track_id in self._too_fast:
             return []
         self._too_fast[track_id] = time
-        return [Event("speed", "speed", time, track_id, class_id, self.speeds[track_id])]
+        return [Event(EventKind.SPEED, "speed", time, track_id, class_id, self.speeds[track_id])]
 
     def _forget(self, time: float) -> None:
         before = time - _FORGET_S

@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 
 from tracker.analytics.rules import Point, ZoneRule
+from tracker.types import EventKind
 
 __all__ = ["Change", "ZoneWatch"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A track entered ("zone-enter"), left ("zone-leave") or stayed too long ("zone-dwell")."""
+    """A track entered, left or stayed too long."""
 
-    kind: str
+    kind: EventKind
     track_id: int
     class_id: int
     time: float
@@ -54,14 +55,14 @@ class ZoneWatch:
         changes = []
         if not stay.inside and depth > band:
             stay.inside, stay.entered, stay.reported = True, time, False
-            changes.append(Change("zone-enter", track_id, class_id, time, 0.0))
+            changes.append(Change(EventKind.ZONE_ENTER, track_id, class_id, time, 0.0))
         elif stay.inside and depth < -band:
             stay.inside = False
-            changes.append(Change("zone-leave", track_id, class_id, time, time - stay.entered))
+            changes.append(Change(EventKind.ZONE_LEAVE, track_id, class_id, time, time - stay.entered))
         limit = self._limits.get(class_id, self.rule.max_dwell_s)
         if stay.inside and not stay.reported and limit is not None and time - stay.entered >= limit:
             stay.reported = True
-            changes.append(Change("zone-dwell", track_id, class_id, time, time - stay.entered))
+            changes.append(Change(EventKind.ZONE_DWELL, track_id, class_id, time, time - stay.entered))
         return changes
 
     def pass_time(self, time: float) -> list[Change]:
@@ -79,7 +80,7 @@ class ZoneWatch:
             stay = self._stays.pop(track_id)
             if stay.inside:
                 dwell_s = stay.last_seen - stay.entered
-                changes.append(Change("zone-leave", track_id, stay.class_id, stay.last_seen, dwell_s))
+                changes.append(Change(EventKind.ZONE_LEAVE, track_id, stay.class_id, stay.last_seen, dwell_s))
         return changes
 
     def occupancy(self) -> dict[int, int]:

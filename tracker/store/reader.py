@@ -20,7 +20,7 @@ from tracker.observations import Observations, Origin
 from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo, from_stored, parse_stored
 from tracker.store.schema import connect, damage_of
 from tracker.store.state import unpack_state
-from tracker.types import Event
+from tracker.types import Event, EventKind
 
 __all__ = ["Chunk", "Recording", "TrackSummary"]
 
@@ -361,7 +361,7 @@ class Recording:
         try:
             return [
                 RecordedEvent(
-                    int(frame), Event(str(kind), str(name), float(time), int(track), int(label), float(value))
+                    int(frame), Event(EventKind(kind), str(name), float(time), int(track), int(label), float(value))
                 )
                 for frame, kind, name, time, track, label, value in rows
             ]

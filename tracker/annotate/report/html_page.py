@@ -23,7 +23,7 @@ from tracker.formats.core.live_rows import class_name
 from tracker.overlay import Figure, Overlay
 from tracker.protocols import FrameSource
 from tracker.store import Recording
-from tracker.types import Detections, Frame, FrameResult, Image, Tracks
+from tracker.types import Detections, EventKind, Frame, FrameResult, Image, Tracks
 
 __all__ = ["write_report"]
 
@@ -240,7 +240,7 @@ def _presence_chart(recording: Recording, gathered: _Gathered) -> str:
 
 
 def _lines(recording: Recording, gathered: _Gathered) -> str:
-    events = [row.event for row in recording.events() if row.event.kind == "line"]
+    events = [row.event for row in recording.events() if row.event.kind == EventKind.LINE]
     names = [rule.name for rule in gathered.analytics.rules.line]
     if not names:
         return ""
@@ -272,14 +272,14 @@ def _zones(recording: Recording, gathered: _Gathered) -> str:
     for name in names:
         own = [event for event in events if event.name == name and event.kind.startswith("zone-")]
         for class_id in sorted({event.class_id for event in own}):
-            stays = [event.value for event in own if event.kind == "zone-leave" and event.class_id == class_id]
-            late = sum(event.kind == "zone-dwell" and event.class_id == class_id for event in own)
+            stays = [event.value for event in own if event.kind == EventKind.ZONE_LEAVE and event.class_id == class_id]
+            late = sum(event.kind == EventKind.ZONE_DWELL and event.class_id == class_id for event in own)
             label = class_name(recording.info.labels, class_id)
             mean, longest = (f"{np.mean(stays):.1f} s", f"{max(stays):.1f} s") if stays else ("", "")
             table.append([name, label, str(len(stays)), mean, longest, str(late)])
         if not own:
             table.append([name, "", "0", "", "", "0"])
-        steps = {"zone-enter": 1, "zone-leave": -1}
+        steps = {EventKind.ZONE_ENTER: 1, EventKind.ZONE_LEAVE: -1}
         changes = sorted((event.time, steps[event.kind]) for event in own if event.kind in steps)
         x = np.array([gathered.edges[0], *(time for time, _ in changes), gathered.edges[-1]])
         inside = np.cumsum([0, *(step for _, step in changes)]).astype(np.float64)
@@ -291,7 +291,7 @@ def _speeds(recording: Recording, gathered: _Gathered) -> str:
     if gathered.analytics.rules.speed is None:
         return ""
     class_of = {track.track_id: track.class_id for track in recording.tracks()}
-    late = [row.event.class_id for row in recording.events() if row.event.kind == "speed"]
+    late = [row.event.class_id for row in recording.events() if row.event.kind == EventKind.SPEED]
     table = [["Class", "", "Tracks measured", "Median of top speeds", "Highest", "Too fast"]]
     for class_id in sorted({class_of[track] for track in gathered.fastest}):
         speeds = [speed for track, speed in gathered.fastest.items() if class_of[track] == class_id]
