@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks.reliability_alerts import alerts
 from benchmarks.reliability_sources import sources
 from tests.annotate.tiny import write_network
-from tests.video.cameras import Camera, MjpegCamera, RawCamera, RtspCamera
+from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera
 from tests.video.synthetic import read_number, write_clip
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError
@@ -67,48 +68,51 @@ class Listener:
 
 def loss(*, full: bool) -> None:
     """Cuts of a running stream."""
+    cuts("RTSP", lambda: RtspCamera(25, key_every=25), full=full)
+    cuts("MJPEG", lambda: MjpegCamera(10), full=full)
+    cuts("HLS", lambda: HlsCamera(25), full=full)
+
+
+def cuts(name: str, make: Callable[[], Camera], *, full: bool) -> None:
+    """Cuts of one kind of stream."""
     count, longest_s = (50, 30.0) if full else (8, 4.0)
-    makers: list[tuple[str, Callable[[], Camera]]] = [
-        ("RTSP", lambda: RtspCamera(25, key_every=25)),
-        ("MJPEG", lambda: MjpegCamera(10)),
-    ]
-    for name, make in makers:
-        generator = random.Random(1)
-        with make() as camera:
-            listener = Listener()
-            arrivals: list[float] = []
-            source = StreamSource(camera.address, listen=listener)
+    generator = random.Random(1)
+    with make() as camera:
+        time.sleep(3)  # segments have to be made first
+        listener = Listener()
+        arrivals: list[float] = []
+        source = StreamSource(camera.address, listen=listener)
 
-            def read(source: StreamSource = source, arrivals: list[float] = arrivals) -> None:
-                arrivals += (frame.arrival or 0.0 for frame in source)
+        def read() -> None:
+            arrivals.extend(frame.arrival or 0.0 for frame in source)
 
-            reader = threading.Thread(target=read, daemon=True)
-            reader.start()
-            time.sleep(3)
-            process = psutil.Process()
-            before = (process.num_threads(), process.num_fds())
-            noticed, returned = [], []
-            for _ in range(count):
-                cut_at = time.monotonic()
-                camera.down()
-                time.sleep(generator.uniform(0.2, longest_s))
-                camera.up()
-                up_at = time.monotonic()
-                time.sleep(4.0)
-                noticed.append(listener.first_after(cut_at, "lost", "stalled"))
-                returned.append(next((moment - up_at for moment in arrivals if moment > up_at), None))
-            time.sleep(2)
-            after = (process.num_threads(), process.num_fds())
-            source.close()
-            reader.join(10)
-        told = [value for value in noticed if value is not None]
-        back = [value for value in returned if value is not None]
-        show("loss", f"{name}: {count} cuts up to {longest_s:g} s, noticed within 3 s", f"{len(told)} of {count}, "
-             f"latest {max(told):.2f} s", good=len(told) == count and max(told) <= 3)  # fmt: skip
-        show("loss", f"{name}: frames within 3 s of the return", f"{len(back)} of {count}, latest {max(back):.2f} s",
-             good=len(back) == count and max(back) <= 3)  # fmt: skip
-        show("loss", f"{name}: threads and handles do not grow", f"{before} -> {after}",
-             good=after[0] <= before[0] + 1 and after[1] <= before[1] + 2)  # fmt: skip
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        time.sleep(3)
+        process = psutil.Process()
+        before = (process.num_threads(), process.num_fds())
+        noticed, returned = [], []
+        for _ in range(count):
+            cut_at = time.monotonic()
+            camera.down()
+            time.sleep(generator.uniform(0.2, longest_s))
+            camera.up()
+            up_at = time.monotonic()
+            time.sleep(4.0)
+            noticed.append(listener.first_after(cut_at, "lost", "stalled"))
+            returned.append(next((moment - up_at for moment in arrivals if moment > up_at), None))
+        time.sleep(2)
+        after = (process.num_threads(), process.num_fds())
+        source.close()
+        reader.join(10)
+    told = [value for value in noticed if value is not None]
+    back = [value for value in returned if value is not None]
+    show("loss", f"{name}: {count} cuts up to {longest_s:g} s, noticed within 3 s",
+         f"{len(told)} of {count}, latest {max(told):.2f} s", good=len(told) == count and max(told) <= 3)  # fmt: skip
+    show("loss", f"{name}: frames within 3 s of the return", f"{len(back)} of {count}, latest {max(back):.2f} s",
+         good=len(back) == count and max(back) <= 3)  # fmt: skip
+    show("loss", f"{name}: threads and handles do not grow", f"{before} -> {after}",
+         good=after[0] <= before[0] + 1 and after[1] <= before[1] + 2)  # fmt: skip
 
 
 def true_time(*, full: bool) -> None:
@@ -427,6 +431,7 @@ SUBJECTS: dict[str, Callable[..., None]] = {
     "disk": disk,
     "soak": soak,
     "sources": partial(sources, show),
+    "alerts": partial(alerts, show),
 }
 
 

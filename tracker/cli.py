@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tracker import __version__
 from tracker.commands.command_parser import CommandParser, typed_program
-from tracker.commands.ending import end_on_sigterm, interrupted_code
+from tracker.commands.ending import end_on_sigterm, interrupt_behind, interrupted_code
 from tracker.commands.help_text import complete_help, leaves
 from tracker.config import nearest
 from tracker.errors import ConfigError, TrackerError, why_unwritable
@@ -114,8 +114,13 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         code = interrupted_code(interrupt)
         print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
         return code
-    except ModuleNotFoundError as error:
-        advice = how_to_install(error)
+    except ImportError as error:
+        signalled = interrupt_behind(error)
+        if signalled is not None:
+            code = interrupted_code(signalled)
+            print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
+            return code
+        advice = how_to_install(error) if isinstance(error, ModuleNotFoundError) else ""
         if not advice:
             raise
         print(f"sightline: {' '.join(arguments[:1])}: {advice}", file=sys.stderr)

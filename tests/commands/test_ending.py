@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.video.synthetic import write_clip
+from tracker import cli
 from tracker.commands.ending import HeldSignals, Terminated, end_on_sigterm
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,28 @@ def test_where_none_came_nothing_is_raised(handlers: None) -> None:
     held = HeldSignals()
     held.release()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], handlers: None
+) -> None:
+    def load(*_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as interrupt:
+            raise ImportError("initialization failed") from interrupt
+        return 0
+
+    monkeypatch.setattr(cli, "_run", load)
+    assert cli.main(["track"]) == 143
+    assert capsys.readouterr().err == "sightline: told to end\n"
+
+    def fail(*_: object) -> int:
+        raise ImportError("libfoo.so: no such file")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(ImportError, match="libfoo"):
+        cli.main(["track"])
 
 
 @pytest.mark.parametrize("place", ["open_sinks", "make_runner", "track_source"])

@@ -1,8 +1,9 @@
-"""Network cameras on the loopback interface that can be cut, silenced and slowed: MJPEG over HTTP, raw H.264, RTSP."""
+"""Network cameras on the loopback interface that can be cut, silenced and slowed: MJPEG, raw H.264, RTSP, HLS."""
 
 from __future__ import annotations
 
 import base64
+import io
 import socket
 import struct
 import threading
@@ -222,6 +223,47 @@ class RtspCamera(Camera):
                 packet = struct.pack(">BBHII", 0x80, marker | 96, sequence & 0xFFFF, stamp, 7) + nal
                 client.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
                 sequence += 1
+
+
+class HlsCamera(Camera):
+    """HLS over HTTP: a list of the last four segments of a second, each of which is a transport stream."""
+
+    scheme = "http"
+    path = "/live.m3u8"
+
+    def __init__(self, rate: int = 25, **settings: object) -> None:
+        self.key_every = rate
+        super().__init__(rate, **settings)  # type: ignore[arg-type]
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        asked = client.recv(4096).decode("latin1").split(" ")[1]
+        made = int(time.monotonic() - self.began)
+        if asked == self.path:
+            head = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{max(0, made - 4)}\n"
+            segments = "".join(f"#EXTINF:1.0,\n{number}.ts\n" for number in range(max(0, made - 4), made))
+            kind, body = "application/vnd.apple.mpegurl", (head + segments).encode()
+        else:
+            kind, body = "video/mp2t", segment(int(asked.strip("/").removesuffix(".ts")), self.key_every)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        client.sendall(head.encode() + body)
+
+
+@cache
+def segment(number: int, rate: int) -> bytes:
+    """One second of an HLS stream, its stamps those of the whole."""
+    units, file = h264(rate, 20 * rate, rate), io.BytesIO()
+    with av.open(
+        file, "w", format="mpegts", options={"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
+    ) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height = 160, 96
+        for index in range(number * rate, (number + 1) * rate):
+            packet = av.Packet(units[index % len(units)])
+            packet.stream, packet.time_base = stream, Fraction(1, 90000)
+            packet.pts = packet.dts = index * 90000 // rate
+            packet.is_keyframe = index % rate == 0
+            container.mux(packet)
+    return file.getvalue()
 
 
 def nal_units(unit: bytes) -> list[bytes]:

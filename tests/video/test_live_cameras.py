@@ -11,7 +11,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from tests.video.cameras import Camera, MjpegCamera, RawCamera, RtspCamera
+from tests.test_runner import until
+from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera
 from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, LinkState, LinkStatus
 from tracker.video import StreamSource
@@ -78,6 +79,26 @@ def test_a_cut_is_noticed_and_time_passes_on_the_wall(make: Callable[[], Camera]
     assert np.diff(times).min() > 0
     assert np.diff(times).max() > 0.7
     assert times - times[0] == pytest.approx(arrivals - arrivals[0], abs=0.6)
+
+
+def test_segments_come_back_after_a_cut_without_damage() -> None:
+    with HlsCamera(25) as camera:
+        until(lambda: time.monotonic() - camera.began > 2)  # the first segment is made of a second
+        states: list[str] = []
+        source = StreamSource(camera.address, listen=lambda status: states.append(status.state.value))
+        frames: list[Frame] = []
+        for frame in source:
+            frames.append(frame)
+            if len(frames) == 40:
+                camera.down()
+                threading.Timer(2.0, camera.up).start()
+            if source.reconnects and len(frames) > 120:
+                break
+        source.close()
+        assert (source.reconnects, source.damage) == (1, 0)
+    assert states[0] == "live"
+    assert states[-2:] == ["lost", "live"]
+    assert (np.diff([frame.time for frame in frames]) > 0).all()
 
 
 def test_silence_is_a_stall_that_ends_with_the_next_picture() -> None:

@@ -7,7 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["HeldSignals", "Terminated", "end_on_sigterm", "interrupted_code"]
+__all__ = ["HeldSignals", "Terminated", "end_on_sigterm", "interrupt_behind", "interrupted_code"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -49,6 +49,18 @@ class HeldSignals:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._came = self._came or number
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The signal that an error came from: libraries in C++ turn one that comes while they load into an ImportError."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, KeyboardInterrupt):
+            return at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return None
 
 
 def interrupted_code(interrupt: KeyboardInterrupt) -> int:

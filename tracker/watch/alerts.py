@@ -176,6 +176,7 @@ def _publish(address: str, body: str) -> None:
     """Hand the message to an MQTT broker and wait until it has it. Raises OSError where it has not."""
     from paho.mqtt import MQTTException, publish
 
+    logging.getLogger("paho.mqtt").setLevel(logging.CRITICAL)  # it takes the end of every connection for an error
     parts = urlsplit(address)
     secure = parts.scheme == "mqtts"
     login: Any = {"username": parts.username, "password": os.environ.get(MQTT_VARIABLE)} if parts.username else None
