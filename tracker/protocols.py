@@ -113,11 +113,20 @@ class FrameSource(Protocol):
 class Detector(Protocol):
     """Images in, one Detections each out, in the same order."""
 
-    labels: tuple[str, ...]
-    conf: float
-    """Score from which a detection counts; weaker ones may be given for the tracker's sake."""
-    engine: str
-    """Device and engine, for people to read."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def conf(self) -> float:
+        """Score from which a detection counts; weaker ones may be given for the tracker's sake."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """Device and engine, for people to read."""
+        ...
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 

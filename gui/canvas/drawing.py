@@ -11,13 +11,13 @@ from gui.canvas.hit_testing import HANDLES, Box, Shape, View
 
 __all__ = ["COLOURS", "paint_box", "paint_message", "paint_shape"]
 
-COLOURS = {"line": "#f0e442", "zone": "#56b4e9", "blur": "#e69f00"}
+COLOURS = {"line": "#f0e442", "zone": "#56b4e9", "blur": "#e69f00", "area": "#009e73"}
 """Okabe and Ito: apart for every eye."""
 HANDLE = 4.5
 
 
 def paint_shape(painter: QPainter, shape: Shape, view: View, *, touched: bool) -> None:
-    """A line with the arrow of its direction, a zone or a hidden rectangle, with handles and its name."""
+    """A line with the arrow of its direction, a polygon or a hidden rectangle, with handles and its name."""
     colour = QColor(COLOURS[shape.kind])
     points = QPolygonF([QPointF(*view.to_view(point)) for point in shape.corners])
     outline = QPen(QColor(0, 0, 0, 150), 4.5)

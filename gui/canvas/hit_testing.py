@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 __all__ = [
+    "POLYGONS",
     "Box",
     "Hit",
     "Point",
@@ -32,8 +33,10 @@ __all__ = [
 
 Point: TypeAlias = tuple[float, float]
 Box: TypeAlias = tuple[float, float, float, float]
-ShapeKind: TypeAlias = Literal["line", "zone", "blur"]
-LEAST_POINTS = {"line": 2, "zone": 3, "blur": 2}
+ShapeKind: TypeAlias = Literal["line", "zone", "blur", "area"]
+POLYGONS = ("zone", "area")
+"""Kinds with as many corners as one likes."""
+LEAST_POINTS = {"line": 2, "zone": 3, "blur": 2, "area": 3}
 MOST_ZOOM = 40.0
 
 
@@ -110,7 +113,7 @@ def _hold(centre: float, size: float, room: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A line, a zone or a hidden rectangle (two opposite corners) drawn on the frame, in frame pixels."""
+    """A line, a zone, a hidden rectangle (two opposite corners) or an area that is detected in, in frame pixels."""
 
     kind: ShapeKind
     name: str
@@ -179,9 +182,9 @@ def drag_shape(shape: Shape, hit: Hit, delta: Point, bounds: Point) -> Shape:
 
 
 def insert_point(shape: Shape, position: Point) -> Shape:
-    """The shape with a point more, on the edge nearest to `position`; only zones can have more than two."""
+    """The shape with a point more, on the edge nearest to `position`; only polygons can have more than two."""
     edges = list(_edges(shape))
-    if shape.kind != "zone" or not edges:
+    if shape.kind not in POLYGONS or not edges:
         return shape
     nearest = min(range(len(edges)), key=lambda number: _segment_distance(*edges[number], position))
     return replace(shape, points=(*shape.points[: nearest + 1], position, *shape.points[nearest + 1 :]))

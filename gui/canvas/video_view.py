@@ -13,10 +13,12 @@ from PyQt6.QtWidgets import QApplication, QInputDialog, QLineEdit, QWidget
 
 from gui.canvas.drawing import paint_box, paint_shape
 from gui.canvas.hit_testing import (
+    POLYGONS,
     Box,
     Hit,
     Point,
     Shape,
+    ShapeKind,
     View,
     boxes_at,
     drag_box,
@@ -32,7 +34,7 @@ from gui.canvas.zoom_view import PictureView
 
 __all__ = ["Tool", "VideoView"]
 
-Tool: TypeAlias = Literal["look", "line", "zone", "blur", "box"]
+Tool: TypeAlias = Literal["look", "line", "zone", "blur", "area", "box"]
 REACH = 9.0
 LEAST_DRAG = 3.0
 """Pixels of the view below which a press that moves is a click."""
@@ -205,13 +207,13 @@ class VideoView(PictureView):
         """Close a zone, add a point to an edge, or ask for the large view."""
         if event is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        if self._tool == "zone":
+        if self._tool in POLYGONS:
             self._finish_zone()
             return
         view = self.view()
         point = view.to_frame((event.position().x(), event.position().y()))
         hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
-        if self._tool == "look" and hit is not None and hit.point is None and self._shapes[hit.shape].kind == "zone":
+        if self._tool == "look" and hit is not None and hit.point is None and self._shapes[hit.shape].kind in POLYGONS:
             self._grip = None
             self._shapes[hit.shape] = insert_point(self._shapes[hit.shape], point)
             self.shapes_changed.emit(self.shapes)
@@ -225,7 +227,7 @@ class VideoView(PictureView):
         if event.key() == Qt.Key.Key_Escape and self._tool != "look":
             self.use_tool("look")
             self.tool_done.emit()
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._tool == "zone":
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._tool in POLYGONS:
             self._finish_zone()
         elif event.key() == Qt.Key.Key_Delete and self._delete_touched():
             self.shapes_changed.emit(self.shapes)
@@ -256,7 +258,7 @@ class VideoView(PictureView):
             self._drawn.append(point)
             if len(self._drawn) == 2:
                 self._finish(Shape("line", self._free_name("line"), tuple(self._drawn)))
-        elif self._tool == "zone":
+        elif self._tool in POLYGONS:
             closes = len(self._drawn) >= 3 and _near(self._drawn[0], point, REACH / view.scale)
             if closes:
                 self._finish_zone()
@@ -273,7 +275,7 @@ class VideoView(PictureView):
     def _press_look(self, point: Point, view: View) -> None:
         hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
         inside_only = (
-            hit is not None and hit.point is None and self._shapes[hit.shape].kind == "zone" and self.track_at(point)
+            hit is not None and hit.point is None and self._shapes[hit.shape].kind in POLYGONS and self.track_at(point)
         )
         if hit is not None and not inside_only:
             self._grip = (hit, self._shapes[hit.shape], point)
@@ -283,7 +285,7 @@ class VideoView(PictureView):
         self.clicked_track.emit(self.track_at(point))
 
     def _press_right(self, point: Point, view: View) -> None:
-        if self._tool == "zone":
+        if self._tool in POLYGONS:
             self._finish_zone()
             return
         hit = shape_at(self._shapes, point, reach=REACH / view.scale) if self.draws_shapes else None
@@ -323,7 +325,8 @@ class VideoView(PictureView):
 
     def _finish_zone(self) -> None:
         if len(self._drawn) >= 3:
-            self._finish(Shape("zone", self._free_name("zone"), tuple(self._drawn)))
+            kind: Literal["zone", "area"] = "area" if self._tool == "area" else "zone"
+            self._finish(Shape(kind, self._free_name(kind), tuple(self._drawn)))
 
     def _finish_rectangle(self, end: Point) -> None:
         (x1, y1), (x2, y2) = self._drawn[0], end
@@ -415,7 +418,7 @@ class VideoView(PictureView):
             (x1, y1), (x2, y2) = self._drawn[0], end
             paint_box(painter, (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), view, handles=False)
         else:
-            kind: Literal["line", "zone"] = "line" if self._tool == "line" else "zone"
+            kind: ShapeKind = "line" if self._tool == "line" else "area" if self._tool == "area" else "zone"
             paint_shape(painter, Shape(kind, "", (*self._drawn, end)), view, touched=True)
 
 

@@ -3,24 +3,89 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig, TrackerConfig
+from tracker.detect.regions import RegionDetector
+from tracker.detect.shared_detector import SharedDetector
+from tracker.detect.tiles import join_windows
 from tracker.factory import Settings, floor_of, make_detector
 from tracker.protocols import Detector, Embed, EmbedRows, Explain, LabelPixels
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections, Image, Tracks, Warp
 
-__all__ = ["LiveTracker", "SharedEmbedder", "SharedLabeller", "live_detector", "tracker_settings", "warm_up"]
+__all__ = [
+    "AreaDetector",
+    "LiveTracker",
+    "Polygon",
+    "SharedEmbedder",
+    "SharedLabeller",
+    "live_detector",
+    "tracker_settings",
+    "warm_up",
+]
 
+Polygon: TypeAlias = Sequence[tuple[float, float]]
+"""Corners in pixels of the frame."""
 SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearance", "gallery", "reid_model")
 """Settings that decide what a track remembers: when one changes, tracks begin anew."""
+
+
+class AreaDetector:
+    """The detector of all sources, inside areas of one of them; they may change while it runs. Without any: everywhere.
+
+    An area beside the picture, drawn when the camera sent a larger one, is passed over.
+    """
+
+    def __init__(self, detector: Detector, areas: Sequence[Polygon] = ()) -> None:
+        self._detector = detector
+        self.use(areas)
+
+    def use(self, areas: Sequence[Polygon]) -> None:
+        """Detect in these from the next frame on."""
+        self._regions = tuple(RegionDetector(self._detector, area) for area in areas)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the network now in use."""
+        return self._detector.labels
+
+    @property
+    def conf(self) -> float:
+        """That of the network now in use."""
+        return self._detector.conf
+
+    @property
+    def engine(self) -> str:
+        """That of the network now in use."""
+        return self._detector.engine
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """What is in any of the areas, once."""
+        regions = self._regions
+        if not regions:
+            return self._detector.detect(images)
+        return [_in_regions(image, regions) for image in images]
+
+    def detect_newest(self, take: Callable[[], Image]) -> Detections:
+        """The same of the image that `take` gives, which is called late where the whole picture is detected in."""
+        if not self._regions and isinstance(self._detector, SharedDetector):
+            return self._detector.detect_newest(take)
+        return self.detect([take()])[0]
+
+
+def _in_regions(image: Image, regions: Sequence[RegionDetector]) -> Detections:
+    height, width = image.shape[:2]
+    found = [own for region in regions if region.is_inside(width, height) for own in region.detect([image])]
+    if len(found) < 2:
+        return found[0] if found else Detections.empty()
+    return join_windows(found, [np.zeros(len(own), bool) for own in found])
 
 
 class SharedEmbedder:

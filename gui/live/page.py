@@ -28,6 +28,9 @@ from tracker.watch.camera_set import CameraConfig
 
 __all__ = ["MOST_SOURCES", "LivePage"]
 
+DRAWN: tuple[Tool, ...] = ("line", "zone", "blur", "area")
+"""What is drawn on a live picture."""
+
 MOST_SOURCES = 16
 NUMBERS_MS = 250
 
@@ -222,6 +225,7 @@ class LivePage(QWidget):
             ("line", self.tr("Draw a &line"), DRAWING_KEYS["line"], "line"),
             ("zone", self.tr("Draw a &zone"), DRAWING_KEYS["zone"], "zone"),
             ("blur", self.tr("Draw a &hidden region"), DRAWING_KEYS["blur"], "blur"),
+            ("area", self.tr("Draw an area to &detect in"), DRAWING_KEYS["area"], "area"),
         ):
             action = add(f"live.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys,
                          owner=self, scope="live", picture=picture, checkable=True)  # fmt: skip
@@ -325,18 +329,18 @@ class LivePage(QWidget):
             session.clips.arm(armed=on)
 
     def _use_tool(self, name: Tool, *, on: bool) -> None:
-        for other in ("line", "zone", "blur"):
+        for other in DRAWN:
             if other != name and on:
                 self._commands[f"live.{other}"].setChecked(False)
         tool: Tool = name if on else "look"
         if on:
             self.said.emit(drawing_hint(name))
-        if on or not any(self._commands[f"live.{other}"].isChecked() for other in ("line", "zone", "blur")):
+        if on or not any(self._commands[f"live.{other}"].isChecked() for other in DRAWN):
             for tile in self._tiles:
                 tile.view.use_tool(tool)
 
     def _tool_done(self) -> None:
-        for name in ("line", "zone", "blur"):
+        for name in DRAWN:
             self._commands[f"live.{name}"].setChecked(False)
         for tile in self._tiles:
             tile.view.use_tool("look")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gui.canvas.hit_testing import Point, Shape
 from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.explaining import explain_at
 from gui.engine.live_network import Engine
-from gui.engine.stages import LiveTracker
+from gui.engine.stages import AreaDetector, LiveTracker, Polygon
 from gui.live.notices import Notice, notices_of
 from gui.live.source import WatchedSource
 from gui.qt.background import Background
@@ -88,6 +88,7 @@ class Session(QObject):
         self._source: WatchedSource | None = None
         self._runner: Runner | None = None
         self._tracker: LiveTracker | None = None
+        self._areas: AreaDetector | None = None
         self._lock = threading.Lock()
         self._waiting: RenderedFrame | None = None
         self._latest: FrameResult | None = None
@@ -198,9 +199,11 @@ class Session(QObject):
             self._tracker.change(self._engine.tracker(), self._engine.embedder)
 
     def use_shapes(self, shapes: list[Shape]) -> None:
-        """Count by these lines and zones and hide these regions."""
+        """Count by these lines and zones, hide these regions, detect in these areas alone where there are any."""
         self.shapes = list(shapes)
         self.counts.use_shapes(self.shapes)
+        if self._areas is not None:
+            self._areas.use(areas_of(self.shapes))
         self.configure()
 
     def overlay_config(self) -> OverlayConfig:
@@ -269,8 +272,9 @@ class Session(QObject):
         self.counts.use_shapes(self.shapes)
         self.configure()
         self._renderer.fit(self._size, self._density)
+        self._areas = AreaDetector(detector, areas_of(self.shapes))
         pipeline = Pipeline(
-            detector, tracker, embed=tracker.embed, label_pixels=self._engine.labeller, analyse=self.counts
+            self._areas, tracker, embed=tracker.embed, label_pixels=self._engine.labeller, analyse=self.counts
         )
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()
@@ -303,3 +307,8 @@ class Session(QObject):
         if result.events:
             config, clip = self._renderer.config, self.clips.current
             self._notices.extend(notices_of(result, picture, config, source=self.name, clip=clip))
+
+
+def areas_of(shapes: Sequence[Shape]) -> list[Polygon]:
+    """The polygons of the areas that are detected in."""
+    return [shape.points for shape in shapes if shape.kind == "area"]

@@ -21,6 +21,7 @@ SHAPES = {
     "snapshot": '<path d="M4 8h3.5L9 5.5h6L16.5 8H20v11H4z"/><circle cx="12" cy="13.2" r="3.6"/>',
     "line": '<path d="M5 19L19 5"/><circle cx="5" cy="19" r="2" fill="C"/><circle cx="19" cy="5" r="2" fill="C"/>',
     "zone": '<path d="M5 8l8-4 7 6-4 9-10 0z"/>',
+    "area": '<path d="M4 7l7-3 9 5-4 11-9-2z"/><circle cx="12" cy="11.5" r="2.6" fill="C"/>',
     "blur": '<path d="M5 5h4v4H5zM13 5h4v4h-4zM9 9h4v4H9zM5 13h4v4H5zM13 13h4v4h-4z" fill="C" stroke="none"/>',
     "pointer": '<path d="M6 4l12 8.5-5.5 1L9.5 19z"/>',
     "home": '<path d="M4 11.5L12 4l8 7.5M6.5 10v9.5h11V10"/>',

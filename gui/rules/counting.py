@@ -93,7 +93,7 @@ def shapes_from_mapping(tree: Mapping[str, Any]) -> list[Shape]:
     for entry in tree.get("shapes", []):
         try:
             kind, name, points = entry
-            if kind in ("line", "zone", "blur"):
+            if kind in ("line", "zone", "blur", "area"):
                 shapes.append(Shape(kind, str(name), tuple((float(x), float(y)) for x, y in points)))
         except (TypeError, ValueError):
             continue

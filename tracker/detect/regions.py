@@ -49,15 +49,20 @@ class RegionDetector:
             found.append(moved[np.array(inside, bool)])
         return found
 
+    def is_inside(self, width: int, height: int) -> bool:
+        """Whether a width x height image has any of the polygon's rectangle."""
+        low, high = self._corners.min(axis=0), self._corners.max(axis=0)
+        return bool((high > 0).all() and low[0] < width and low[1] < height)
+
     def window(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The part of a width x height image that is seen: left, top, right, bottom."""
         low, high = self._corners.min(axis=0), self._corners.max(axis=0)
-        rim = MARGIN * float((high - low).max())
-        left, top = (max(0, int(edge - rim)) for edge in low.tolist())
-        right, bottom = (min(side, int(np.ceil(edge + rim))) for edge, side in zip(high, (width, height), strict=True))
-        if high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
+        if not self.is_inside(width, height):
             corners = " ".join(f"{x:g},{y:g}" for x, y in self._corners.tolist())
             raise ConfigError(
                 f"--roi {corners}: outside the image, which has {width} x {height} pixels; give corners inside it"
             )
+        rim = MARGIN * float((high - low).max())
+        left, top = (max(0, int(edge - rim)) for edge in low.tolist())
+        right, bottom = (min(side, int(np.ceil(edge + rim))) for edge, side in zip(high, (width, height), strict=True))
         return left, top, right, bottom

@@ -184,6 +184,25 @@ def test_a_line_drawn_live_counts_as_the_core_does(app: App) -> None:
     app.until(lambda: window.events.count >= 2)
 
 
+def test_an_area_drawn_live_is_all_that_is_detected_in(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    (tile,) = window.live.tiles
+    window.commands["live.area"].setChecked(True)
+    assert tile.view.tool == "area"
+    put_line(tile.view, (1.0, 1.0), (10.0, 1.0))
+    put_line(tile.view, (10.0, 10.0), (1.0, 1.0))
+    (shape,) = session.shapes
+    assert (shape.kind, tile.view.tool) == ("area", "look")
+    app.until(lambda: shown_tracks(session) == 0)
+    session.use_shapes([Shape("area", "area", ((0.0, 0.0), (WIDTH, 0.0), (WIDTH, HEIGHT), (0.0, HEIGHT)))])
+    app.until(lambda: shown_tracks(session) == 1)
+    session.use_shapes([])
+    app.until(lambda: shown_tracks(session) == 1)
+
+
 def test_hovering_says_why_a_box_is_a_track(app: App) -> None:
     window = start(app)
     window.watch("north")
