@@ -2,7 +2,11 @@
 
 import sys
 
-from tracker.__main__ import main
+try:
+    from tracker.__main__ import main
+except KeyboardInterrupt:  # while it was being loaded
+    sys.stderr.write("sightline: interrupted\n")
+    sys.exit(130)
 
 __all__ = ["main"]
 

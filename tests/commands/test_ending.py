@@ -69,6 +69,22 @@ def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
         cli.main(["track"])
 
 
+def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
+    script = f"""
+        import runpy, signal, sys
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == "tracker.__main__":
+                    signal.raise_signal(signal.SIGINT)
+        sys.meta_path.insert(0, Interrupting())
+        sys.path.insert(0, {str(ROOT)!r})
+        runpy.run_path({str(ROOT / "main.py")!r}, run_name="__main__")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (130, "sightline: interrupted\n")
+
+
 @pytest.mark.parametrize("place", ["open_sinks", "make_runner", "track_source"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_no_empty_output_is_left_wherever_the_signal_comes(
