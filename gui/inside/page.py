@@ -34,6 +34,8 @@ __all__ = ["InsidePage"]
 
 PERIOD_MS = 200
 """Between two looks for a newer frame."""
+SLOW_MS = 400
+"""An answer that takes longer is announced."""
 LANE = "inside"
 STRIDES = (0, 8, 16, 32)
 SIDE = 640
@@ -61,6 +63,10 @@ class InsidePage(QWidget):
         self._opener = Opener()
         self._image: Image | None = None
         self._busy = False
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(SLOW_MS)
+        self._slow.timeout.connect(self._say_working)
         self._stale = False
         self.shown: Shown | None = None
         """The last answer."""
@@ -99,6 +105,7 @@ class InsidePage(QWidget):
             self._words.setText(self._missing())
             return
         self._busy, self._stale = True, False
+        self._slow.start()
         self._background.run(
             lambda: question.answer(image, self._opener), self._answered, self._failed, lane=LANE, owner=self
         )
@@ -233,8 +240,13 @@ class InsidePage(QWidget):
         if newest is not None:
             self.take(newest)
 
+    def _say_working(self) -> None:
+        """A network's first answer takes seconds: its file is read, and torch with it."""
+        self._words.setText(self.tr("Working{0}").format("\N{HORIZONTAL ELLIPSIS}"))
+
     def _answered(self, shown: Shown) -> None:
         self._busy = False
+        self._slow.stop()
         self.shown = shown
         self.view.show_image(shown.image)
         self._words.setText(shown.words)
@@ -255,6 +267,7 @@ class InsidePage(QWidget):
 
     def _failed(self, error: Exception) -> None:
         self._busy = False
+        self._slow.stop()
         self._words.setText(str(error))
         if self._stale:
             self.ask()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from gui.inside.page import InsidePage
-from gui.inside.views import KERNELS, KernelQuestion, Opener
+from gui.inside.views import KERNELS, KernelQuestion, Opener, Shown
 from gui.window import Window
 from tests.gui.conftest import App
 from tracker.commands.demo_clip import frames
+from tracker.types import Image
 
 
 @pytest.fixture
@@ -119,6 +121,23 @@ def test_frames_of_the_recording_are_followed(finished: App, clip: Path) -> None
     assert first is not None
     assert page.shown is not None
     assert first.image.shape == page.shown.image.shape
+
+
+def test_an_answer_that_takes_long_is_announced(app: App, still: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, page = opened(app, still)
+    app.until(lambda: not page.busy)
+    release, quick = threading.Event(), KernelQuestion.answer
+
+    def slow(question: KernelQuestion, image: Image, opener: Opener) -> Shown:
+        release.wait(30)
+        return quick(question, image, opener)
+
+    monkeypatch.setattr(KernelQuestion, "answer", slow)
+    page.ask()
+    app.until(lambda: page._words.text().startswith("Working"))
+    release.set()
+    app.until(lambda: not page.busy)
+    assert "sum of the kernel" in page._words.text()
 
 
 def test_what_is_no_image_is_said(app: App, tmp_path: Path) -> None:
