@@ -127,7 +127,7 @@ def test_lenet_reaches_the_papers_error_on_mnist(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--batch", "0"], r"--batch 0: must be 1 or more"),
+        (["--batch", "0"], r"batch must be 1 or more, found 0"),
         (["--image-size", "0"], r"--image-size 0: must be 1 or more"),
         (["--epochs", "0"], r"epochs must be 1 or more"),
         (["--freeze", "-1"], r"freeze must be from 0"),

@@ -97,6 +97,16 @@ def test_a_fresh_network_takes_the_body_of_an_embedded_one(
     assert again.config == network.config
 
 
+def test_a_fresh_network_goes_without_batch_norm_and_residual_links(
+    shapes: DataSet, known: tuple[Path, YoloNet]
+) -> None:
+    network, _, _ = start_network(shapes, norm=False, residual=False)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    assert not any(getattr(module, "shortcut", False) for module in network.backbone.modules())
+    with pytest.raises(ConfigError, match="are of a fresh network; --start has its own"):
+        start_network(shapes, weights=str(known[0]), residual=False)
+
+
 def test_a_published_backbone_beside_whole_weights_is_refused(shapes: DataSet, known: tuple[Path, YoloNet]) -> None:
     with pytest.raises(ConfigError, match="leave out --start, or --pretrained"):
         start_network(shapes, weights=str(known[0]), pretrained="resnet18.pth")

@@ -28,8 +28,8 @@ def add_parser(kinds: Any) -> None:
     text = "folder or .tar with PART/images and PART/labels; labels are PNGs of class numbers"
     segmentation.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
     segmentation.add_argument("--split", default="val", metavar="PART", help="part of the data (default val)")
-    text = "label numbers that count neither way, besides 255"
-    segmentation.add_argument("--ignore", default="", metavar="N,N", help=text)
+    text = "label numbers that count neither way, besides 255 (default: those of the training)"
+    segmentation.add_argument("--ignore", metavar="N,N", help=text)
     for parser, run in ((classifier, _run_classifier), (reid, _run_reid), (segmentation, _run_segmentation)):
         text = "the .safetensors file that training made"
         parser.add_argument("--model", type=Path, required=True, metavar="FILE", help=text)
@@ -88,15 +88,21 @@ def _run_segmentation(options: argparse.Namespace) -> int:
     network, description = load_segmentation(options.model)
     names, (height, width) = tuple(description["labels"]), description["image_size"]
     form: dict[str, Any] = {"classes": len(names), "size": (int(height), int(width))}
-    data = load_pixel_labels(options.data, options.split, **form, ignore=number_list(options.ignore))
+    ignore = description.get("ignore", ()) if options.ignore is None else number_list(options.ignore)
+    data = load_pixel_labels(options.data, options.split, **form, ignore=ignore)
     score = score_segmentation(network, data, classes=len(names))
     rows = dict(zip(names, score.iou.tolist(), strict=True))
     if options.json:
-        _tell_json(images=len(data), mean_iou=score.mean_iou, pixel_accuracy=score.pixel_accuracy, iou=rows)
+        figures = {"mean_iou": score.mean_iou, "class_accuracy": score.mean_accuracy}
+        _tell_json(images=len(data), **figures, pixel_accuracy=score.pixel_accuracy, iou=rows)
         return 0
     longest = max(map(len, names))
     lines = [f"{name:{longest}}  IoU {iou:.3f}" for name, iou in rows.items()]
-    _tell(*lines, f"{len(data)} images: mean IoU {score.mean_iou:.3f}, pixel accuracy {score.pixel_accuracy:.3f}")
+    _tell(
+        *lines,
+        f"{len(data)} images: mean IoU {score.mean_iou:.3f}, class-average accuracy {score.mean_accuracy:.3f}, "
+        f"pixel accuracy {score.pixel_accuracy:.3f}",
+    )
     return 0
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.train_options import add_fit_options, fit_config
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.factory import trainable_file
-from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
+from tracker.nets.classifier import classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import AugmentImages, load_labelled_images
 from tracker.train.run_folder import tell_if_interrupted
@@ -26,6 +27,18 @@ AUGMENTATIONS = {
 }
 
 
+DEFAULTS = ClassifierTraining(fit=FitConfig(epochs=14, learning_rate=3e-3))
+KEYS = {
+    "backbone": "network.backbone",
+    "head": "network.head",
+    "dropout": "network.dropout",
+    "pretrained": "pretrained",
+    "batch": "batch",
+    "label_smoothing": "label_smoothing",
+}
+"""Options and their settings."""
+
+
 def add_parser(train_subparsers: Any) -> None:
     """Add `classifier`."""
     parser = train_subparsers.add_parser("classifier", help="a network that says what one image shows")
@@ -35,18 +48,19 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--val", type=Path, metavar="PATH", help=text)
     text = "the same, measured once when all is done"
     parser.add_argument("--test", type=Path, metavar="PATH", help=text)
-    parser.add_argument("--backbone", default="resnet18", metavar="NAME", help="lenet5, resnet18, ..., timm:NAME")
-    parser.add_argument("--head", choices=("paper", "pooled"), default="paper", help="dense layers (default paper)")
-    parser.add_argument("--dropout", type=float, default=0.0, help="before the last dense layer (default 0)")
+    parser.add_argument("--backbone", metavar="NAME", help="lenet5, resnet18, ..., timm:NAME (default resnet18)")
+    parser.add_argument("--head", choices=("paper", "pooled"), help="dense layers (default paper)")
+    parser.add_argument("--dropout", type=float, help="before the last dense layer (default 0)")
     text = "start of the backbone: sightline-nano or another network of ours, or torchvision's or timm's weights"
     parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "side in pixels (default: the .npz's own, 224 for folders)"
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help=text)
     text = "how training images are varied (default: digits for grey images, photos for colour)"
     parser.add_argument("--augment", choices=tuple(AUGMENTATIONS), help=text)
-    parser.add_argument("--batch", type=int, default=128, metavar="N", help="images per step (default 128)")
-    parser.add_argument("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="(default 0)")
-    add_fit_options(parser, FitConfig(epochs=14, learning_rate=3e-3), out="runs/classifier")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step (default 128)")
+    parser.add_argument("--label-smoothing", type=float, metavar="SHARE", help="(default 0)")
+    add_fit_options(parser, DEFAULTS.fit, out="runs/classifier")
+    add_training_settings(parser, KEYS, kind="classifier")
     parser.set_defaults(run=_run)
 
 
@@ -58,14 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     form: dict[str, Any] = {"size": train.images.shape[2], "names": train.names, "channels": train.images.shape[1]}
     val, test = (None if path is None else load_labelled_images(path, **form) for path in (options.val, options.test))
     augment = options.augment or ("digits" if train.images.shape[1] == 1 else "photos")
-    config = ClassifierTraining(
-        network=ClassifierConfig(backbone=options.backbone, head=options.head, dropout=options.dropout),
-        pretrained=options.pretrained,
-        batch=options.batch,
-        label_smoothing=options.label_smoothing,
-        augment=AUGMENTATIONS[augment],
-        fit=fit_config(options),
-    )
+    config = training_settings(options, replace(DEFAULTS, augment=AUGMENTATIONS[augment]), KEYS)
     _tell(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
     with tell_if_interrupted(options.out):
         result = train_classifier(config, train, val, options.out, report=_tell)

@@ -1,18 +1,24 @@
-"""Options of `train classifier`, `train reid` and `train segmentation` that set the loop they share."""
+"""Options of `train classifier`, `train reid` and `train segmentation`: settings, each also by --config and --set.
+
+What is typed wins over --config, and --set over both, as in every other command.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from tracker.config import build, field_docs
+from tracker.config import assign, build, field_docs, parse_assignment, read_settings, to_mapping
+from tracker.paths import typed_path
 from tracker.train.trainer import FitConfig
 
-__all__ = ["add_fit_options", "fit_config"]
+__all__ = ["add_fit_options", "add_training_settings", "training_settings"]
 
 NAMES = {"max_minutes": "minutes"}
 """Options that are called otherwise than their setting."""
+Training = TypeVar("Training")
 
 
 def add_fit_options(parser: argparse.ArgumentParser, defaults: FitConfig, *, out: str) -> None:
@@ -23,12 +29,44 @@ def add_fit_options(parser: argparse.ArgumentParser, defaults: FitConfig, *, out
         value: Any = getattr(defaults, name)
         option = f"--{NAMES.get(name, name).replace('_', '-')}"
         if isinstance(value, bool):
-            group.add_argument(option, dest=name, action=argparse.BooleanOptionalAction, default=value, help=text)
+            action = argparse.BooleanOptionalAction
+            shown = f"{text} (default {'on' if value else 'off'})"
+            group.add_argument(option, dest=name, action=action, default=None, help=shown)
         else:
             help_text = f"{text} (default {value})"
-            group.add_argument(option, dest=name, type=type(value), default=value, metavar="VALUE", help=help_text)
+            group.add_argument(option, dest=name, type=type(value), metavar="VALUE", help=help_text)
 
 
-def fit_config(options: argparse.Namespace) -> FitConfig:
-    """The settings that the options ask for."""
-    return build(FitConfig, {name: getattr(options, name) for name in field_docs(FitConfig)}, "command line")
+def add_training_settings(parser: argparse.ArgumentParser, keys: Mapping[str, str], *, kind: str) -> None:
+    """--config and --set; the options named in `keys` tell from then on whether they were typed."""
+    group = parser.add_argument_group("settings")
+    text = f"settings file, TOML or YAML: what `config --of {kind}` prints; options given here win"
+    group.add_argument("--config", type=typed_path, metavar="FILE", help=text)
+    text = "any setting by its key, such as augment.rotate=5 or network.norm=false; may be repeated"
+    group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
+    parser.set_defaults(**dict.fromkeys(keys))
+
+
+def training_settings(options: argparse.Namespace, defaults: Training, keys: Mapping[str, str]) -> Training:
+    """`defaults` < --config < what was typed < --set; `keys` has the setting of each option, those of the loop aside.
+
+    Raises ConfigError for an unknown setting, with the nearest known one.
+    """
+    tree = to_mapping(defaults)
+    where = "command line"
+    if options.config is not None:
+        where = f"{options.config}, command line"
+        for section, values in read_settings(options.config).items():
+            if isinstance(values, dict):
+                for key, value in values.items():
+                    assign(tree, [section, key], value)
+            else:
+                tree[section] = values
+    for name, key in {**{name: f"fit.{name}" for name in field_docs(FitConfig)}, **keys}.items():
+        value = getattr(options, name)
+        if value is not None:
+            assign(tree, key.split("."), value)
+    for text in options.set:
+        path, value = parse_assignment(text)
+        assign(tree, path, value)
+    return build(type(defaults), tree, where)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.command_parser import comma_list
-from tracker.commands.train_options import add_fit_options, fit_config
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
 from tracker.detect.reid_embedder import CropEmbedder
 from tracker.errors import ConfigError
 from tracker.nets.export_reid import export_reid
-from tracker.nets.reid import ReidConfig, load_reid
+from tracker.nets.reid import load_reid
 from tracker.train.data.detection import load_data
 from tracker.train.data.identity_crops import (
     Crops,
@@ -28,6 +28,15 @@ from tracker.train.run_folder import tell_if_interrupted
 from tracker.train.trainer import FitConfig
 
 __all__ = ["add_parser", "cut_pairs"]
+
+
+DEFAULTS = ReidTraining(fit=FitConfig(epochs=30, learning_rate=1e-3))
+KEYS = {
+    **{name: name for name in ("teacher_weight", "identity_weight", "triplet_weight", "pretrained")},
+    **{name: name for name in ("people", "crops", "margin")},
+    **{name: f"network.{name}" for name in ("height", "width", "backbone", "layout", "dimensions")},
+}
+"""Options and their settings."""
 
 
 def add_parser(train_subparsers: Any) -> None:
@@ -62,7 +71,8 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--people", type=int, default=8, metavar="P", help="identities per batch (default 8)")
     parser.add_argument("--crops", type=int, default=4, metavar="K", help="crops of each (default 4)")
     parser.add_argument("--margin", type=float, default=0.3, help="of the triplet loss (default 0.3)")
-    add_fit_options(parser, FitConfig(epochs=30, learning_rate=1e-3), out="runs/reid")
+    add_fit_options(parser, DEFAULTS.fit, out="runs/reid")
+    add_training_settings(parser, KEYS, kind="reid")
     parser.set_defaults(run=_run)
 
 
@@ -79,18 +89,18 @@ def cut_pairs(
     return parts
 
 
-def _crops(options: argparse.Namespace) -> tuple[Crops, Crops]:
+def _crops(options: argparse.Namespace, config: ReidTraining) -> tuple[Crops, Crops]:
     """What is trained on, and what is judged by."""
     if not options.data and options.images is None:
         raise ConfigError("nothing to learn from: give --data VIDEO=TRACKS, --images data.yaml, or both")
-    size = (options.height, options.width)
+    size = (config.network.height, config.network.width)
     teacher = None
     if options.teacher is not None:
         teacher = Teacher(CropEmbedder(options.teacher), tuple(options.teach))
     train, val = [], None
     if options.data:
         along = join_crops(cut_pairs(options.data, size=size, every=options.every, teacher=teacher))
-        kept, val = split_identities(along, options.validation_share, seed=options.seed)
+        kept, val = split_identities(along, options.validation_share, seed=config.fit.seed)
         train.append(kept)
     if options.images is not None:
         train.append(crops_of_images(load_data(options.images)[0]["train"], size=size, teacher=teacher))
@@ -98,24 +108,8 @@ def _crops(options: argparse.Namespace) -> tuple[Crops, Crops]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    train, val = _crops(options)
-    config = ReidTraining(
-        network=ReidConfig(
-            backbone=options.backbone,
-            dimensions=options.dimensions,
-            height=options.height,
-            width=options.width,
-            layout=options.layout,
-        ),
-        pretrained=options.pretrained,
-        people=options.people,
-        crops=options.crops,
-        margin=options.margin,
-        identity_weight=options.identity_weight,
-        triplet_weight=options.triplet_weight,
-        teacher_weight=options.teacher_weight,
-        fit=fit_config(options),
-    )
+    config = training_settings(options, DEFAULTS, KEYS)
+    train, val = _crops(options, config)
     _tell(
         f"{len(train)} crops of {len(set(train.ids.tolist()))} to train on, "
         f"{len(val)} of {len(set(val.ids.tolist()))} others to judge by"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.train_options import add_fit_options, fit_config
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
-from tracker.nets.segmenter import SegmentationConfig, load_segmentation
+from tracker.nets.segmenter import load_segmentation
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import load_pixel_labels
 from tracker.train.run_folder import tell_if_interrupted
@@ -18,6 +19,28 @@ from tracker.train.segmenter import SegmentationTraining, train_segmentation
 from tracker.train.trainer import FitConfig
 
 __all__ = ["add_parser", "image_size", "name_list", "number_list"]
+
+
+DEFAULTS = SegmentationTraining(
+    augment=AugmentImages(rotate=5.0, scale=0.4, shift=0.15, flip=True, colour=0.2),
+    fit=FitConfig(epochs=100, learning_rate=2e-3),
+)
+KEYS = {
+    "ignore": "ignore",
+    "architecture": "network.architecture",
+    "width": "network.width",
+    "backbone": "network.backbone",
+    "finest": "network.finest",
+    "hidden": "network.hidden",
+    "padded": "network.padded",
+    "pretrained": "pretrained",
+    "batch": "batch",
+    "crop": "crop",
+    "overlap": "overlap",
+    "balance": "balance",
+    "elastic": "augment.elastic",
+}
+"""Options and their settings."""
 
 
 def add_parser(train_subparsers: Any) -> None:
@@ -28,57 +51,50 @@ def add_parser(train_subparsers: Any) -> None:
     text = "class names in the order of their numbers, separated by commas"
     parser.add_argument("--names", type=name_list, required=True, metavar="A,B", help=text)
     text = "label numbers that count neither way, besides 255"
-    parser.add_argument("--ignore", type=number_list, default=(), metavar="N,N", help=text)
-    parser.add_argument("--architecture", choices=("unet", "fcn"), default="unet", help="(default unet)")
+    parser.add_argument("--ignore", type=number_list, metavar="N,N", help=text)
+    parser.add_argument("--architecture", choices=("unet", "fcn"), help="(default unet)")
     text = "U-Net: channels of the first level (default 32; the paper: 64)"
-    parser.add_argument("--width", type=int, default=32, metavar="N", help=text)
+    parser.add_argument("--width", type=int, metavar="N", help=text)
     text = "vgg16, resnet18, yolo26_nano, ...; a U-Net without one is the paper's (default of an FCN: resnet18)"
     parser.add_argument("--backbone", metavar="NAME", help=text)
     text = "FCN-8s, 16s or 32s (default 8)"
-    parser.add_argument("--finest", type=int, choices=(8, 16, 32), default=8, help=text)
+    parser.add_argument("--finest", type=int, choices=(8, 16, 32), help=text)
     text = "FCN: channels of the two wide layers (default 0, none; the paper: 4096 on vgg16)"
-    parser.add_argument("--hidden", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--hidden", type=int, metavar="N", help=text)
     text = "start of the backbone: sightline-small or another network of ours, or torchvision's or timm's weights"
     parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "images are scaled to this (default 480x360)"
     parser.add_argument("--image-size", type=image_size, default=(360, 480), metavar="WxH", help=text)
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="images per step (default 8)")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step (default 8)")
+    text = "U-Net without a backbone: --no-padded takes the paper's valid convolutions (default padded)"
+    parser.add_argument("--padded", action=argparse.BooleanOptionalAction, default=None, help=text)
+    text = "pixels that images are bent by, as in U-Net's paper, where it is 10 (default 0)"
+    parser.add_argument("--elastic", type=float, metavar="PIXELS", help=text)
     text = "side of the squares cut out of training images (default 0, none)"
-    parser.add_argument("--crop", type=int, default=0, metavar="PIXELS", help=text)
+    parser.add_argument("--crop", type=int, metavar="PIXELS", help=text)
     text = "weight of 1 - IoU beside the cross-entropy (default 0)"
-    parser.add_argument("--overlap", type=float, default=0.0, metavar="WEIGHT", help=text)
+    parser.add_argument("--overlap", type=float, metavar="WEIGHT", help=text)
     text = "0 counts pixels, 1 makes every class weigh the same (default 0.5)"
-    parser.add_argument("--balance", type=float, default=0.5, metavar="POWER", help=text)
-    add_fit_options(parser, FitConfig(epochs=100, learning_rate=2e-3), out="runs/segmentation")
+    parser.add_argument("--balance", type=float, metavar="POWER", help=text)
+    add_fit_options(parser, DEFAULTS.fit, out="runs/segmentation")
+    add_training_settings(parser, KEYS, kind="segmentation")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    form: dict[str, Any] = {"classes": len(options.names), "size": options.image_size, "ignore": options.ignore}
+    config = training_settings(options, DEFAULTS, KEYS)
+    if config.network.architecture == "fcn" and not config.network.backbone:
+        config = replace(config, network=replace(config.network, backbone="resnet18"))
+    form: dict[str, Any] = {"classes": len(options.names), "size": options.image_size, "ignore": config.ignore}
     train = load_pixel_labels(options.data, "train", **form)
     val = load_pixel_labels(options.data, "val", **form)
-    config = SegmentationTraining(
-        network=SegmentationConfig(
-            architecture=options.architecture,
-            width=options.width,
-            backbone=options.backbone or ("resnet18" if options.architecture == "fcn" else ""),
-            finest=options.finest,
-            hidden=options.hidden,
-        ),
-        pretrained=options.pretrained,
-        batch=options.batch,
-        crop=options.crop,
-        balance=options.balance,
-        overlap=options.overlap,
-        augment=AugmentImages(rotate=5.0, scale=0.4, shift=0.15, flip=True, colour=0.2),
-        fit=fit_config(options),
-    )
     skipped = len(train.skipped) + len(val.skipped)
     _tell(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
     with tell_if_interrupted(options.out):
         result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
-    _, description = load_segmentation(result.best)
-    _tell(f"best of {result.epochs} epochs: {result.best}  mean IoU {description['accuracy']['mean_iou']:.3f}")
+    accuracy = load_segmentation(result.best)[1]["accuracy"]
+    told = f"mean IoU {accuracy['mean_iou']:.3f}, class-average accuracy {accuracy['class_accuracy']:.3f}"
+    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
     return 0
 
 

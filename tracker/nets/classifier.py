@@ -38,8 +38,14 @@ class ClassifierConfig:
     """Share of the head's inputs dropped while training."""
     in_channels: int = 3
     """1 for grey images, 3 for RGB."""
+    residual: bool = True
+    """Residual links, where the backbone has any; without them it is the plain network of the ResNet paper."""
     norm: bool = True
     """Batch norm in the backbone, where it has any; without it its convolutions carry biases."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be from 0 to below 1, found {self.dropout}")
 
 
 class PooledHead(nn.Module):
@@ -63,7 +69,9 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone: Backbone = make_backbone(config.backbone, in_channels=config.in_channels, norm=config.norm)
+        self.backbone: Backbone = make_backbone(
+            config.backbone, in_channels=config.in_channels, norm=config.norm, residual=config.residual
+        )
         self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=config.in_channels)
         paper = self.backbone.paper_head(config.classes, dropout=config.dropout) if config.head == "paper" else None
         if paper is None:

@@ -22,6 +22,7 @@ __all__ = [
     "HalfStored",
     "Normalize",
     "SpatialPyramid",
+    "drop_shortcuts",
     "fold_batch_norm",
     "store_half",
 ]
@@ -154,6 +155,23 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
                 folded = nn.utils.fuse_conv_bn_eval(conv.eval(), norm.eval())
                 module._modules[first], module._modules[second] = folded, nn.Identity()
     return network
+
+
+def drop_shortcuts(network: nn.Module) -> int:
+    """Have every block give what it computes without its input added; how many that were. Changes `network`.
+
+    Norms that start at zero, so that a block starts as the identity, start at one then.
+    """
+    dropped = 0
+    for module in network.modules():
+        if getattr(module, "shortcut", None) is True:
+            setattr(module, "shortcut", False)  # noqa: B010 - which kinds of blocks have one is theirs to know
+            setattr(module, "downsample", None)  # noqa: B010
+            dropped += 1
+            for norm in module.modules():
+                if isinstance(norm, nn.BatchNorm2d) and not norm.weight.any():
+                    nn.init.ones_(norm.weight)
+    return dropped
 
 
 class HalfStored(nn.Module):

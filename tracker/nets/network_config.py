@@ -39,5 +39,7 @@ class NetworkConfig:
     """Separable 3 x 3 convolutions in neck and heads."""
     norm: bool = True
     """Batch norm; without it convolutions carry biases, as in a file whose batch norm was folded."""
+    residual: bool = True
+    """Residual links in the backbone, where it has any."""
     backbone_norm: bool = True
     """Batch norm in the backbone, where the rest has it; without, as in one taken from a file without batch norm."""

@@ -40,6 +40,8 @@ class SegmentationConfig:
     backbone: str = ""
     """Name in tracker.nets.backbones: of an FCN with maps at strides 8, 16 and 32, of a U-Net at 4, 8, ... as its
     contracting path; none gives the paper's U-Net."""
+    residual: bool = True
+    """Residual links in the backbone, where it has any."""
     norm: bool = True
     """Batch norm, in the U-Net and in the backbone; without it the backbone's convolutions carry biases, as in a file
     whose batch norm was folded."""
@@ -50,6 +52,13 @@ class SegmentationConfig:
     dropout: float = 0.5
     """FCN: share of the wide layers' maps dropped while training."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be from 0 to below 1, found {self.dropout}")
+        for name, least in (("classes", 1), ("width", 1), ("depth", 1), ("hidden", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, found {getattr(self, name)}")
+
 
 class SegmentationNet(nn.Module):
     """RGB in 0..1 in, one logit per class and pixel out."""
@@ -59,13 +68,20 @@ class SegmentationNet(nn.Module):
         self.config = config
         mean: tuple[float, ...] = IMAGENET_MEAN
         std: tuple[float, ...] = IMAGENET_STD
-        backbone = make_backbone(config.backbone, norm=config.norm) if config.backbone else None
+        backbone = None
+        if config.backbone:
+            backbone = make_backbone(config.backbone, norm=config.norm, residual=config.residual)
         if backbone is not None:
             mean, std = backbone.mean, backbone.std
         self.network: nn.Module
         if config.architecture == "unet" and backbone is None:
-            options = {"batch_norm": config.norm, "padded": config.padded}
-            self.network = UNet(config.classes, width=config.width, depth=config.depth, **options)
+            self.network = UNet(
+                config.classes,
+                width=config.width,
+                depth=config.depth,
+                batch_norm=config.norm,
+                padded=config.padded,
+            )
         elif config.architecture == "unet" and backbone is not None:
             self.network = BackboneUNet(backbone, config.classes, width=config.width)
         elif config.architecture == "fcn" and backbone is not None:

@@ -30,9 +30,11 @@ class PlainBottleneck(nn.Module):
         super().__init__()
         self.cv1 = ConvNormAct(channels, hidden, 3, norm=norm)
         self.cv2 = ConvNormAct(hidden, channels, 3, norm=norm)
+        self.shortcut = True
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
-        return x + self.cv2(self.cv1(x))  # type: ignore[no-any-return]
+        y = self.cv2(self.cv1(x))
+        return x + y if self.shortcut else y  # type: ignore[no-any-return]
 
 
 class CspBlock(nn.Module):

@@ -150,7 +150,7 @@ class YoloNet(nn.Module):
         super().__init__()
         self.config = config
         name = config.backbone
-        self.backbone = make_backbone(name, norm=config.norm and config.backbone_norm)
+        self.backbone = make_backbone(name, norm=config.norm and config.backbone_norm, residual=config.residual)
         self.normalize: nn.Module = nn.Identity()
         if any(self.backbone.mean):
             self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=3)

@@ -16,10 +16,12 @@ from torch.nn import functional
 from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
-from tracker.nets.classifier import Classifier, ClassifierConfig, classify
+from tracker.nets.classifier import Classifier, ClassifierConfig, classify, load_classifier
 from tracker.nets.saved import save_network
 from tracker.nets.transfer import fill_backbone, read_backbone
+from tracker.train.classifier_plots import draw_classifier
 from tracker.train.data.classification import AugmentImages, LabelledImages, augment_images, split
+from tracker.train.run_folder import RunFolder
 from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["ClassifierTraining", "train_classifier"]
@@ -42,7 +44,16 @@ class ClassifierTraining:
     """Share of the training data set aside where there is no validation data."""
     augment: AugmentImages = field(default_factory=AugmentImages)
     """How training images are moved and changed."""
+    plots: bool = True
+    """Draw curves, the confusion matrix and the wrong images into the output folder."""
     fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch must be 1 or more, found {self.batch}")
+        for name in ("label_smoothing", "validation_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 to below 1, found {getattr(self, name)}")
 
 
 class _Batch(NamedTuple):
@@ -101,8 +112,6 @@ def train_classifier(
 
     `report` takes one line per epoch.
     """
-    if config.batch < 1:
-        raise ConfigError(f"--batch {config.batch}: must be 1 or more")
     if val is None and config.validation_share > 0:
         train, val = split(train, config.validation_share, seed=config.fit.seed)
         val = val if len(val) else None  # too few of each class to set one aside
@@ -119,7 +128,11 @@ def train_classifier(
         report(fill_backbone(network.backbone, start, name=config.network.backbone))
     elif start is not None:
         network.load_published(start.state, where=start.where)
-    return fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)
+    result = fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)
+    if config.plots and val is not None:
+        best, _ = load_classifier(result.best)
+        draw_classifier(out, val, classify(best, val.images), results=RunFolder(out).results)
+    return result
 
 
 def _check_size(network: Classifier, data: LabelledImages) -> None:

@@ -79,6 +79,8 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         weights=config.start,
         backbone=config.backbone,
         pretrained=config.pretrained,
+        norm=config.norm,
+        residual=config.residual,
         input_size=config.input_size,
     )
     if config.resume:

@@ -41,6 +41,10 @@ class TrainConfig:
     """Backbone of a fresh network."""
     pretrained: str = ""
     """Weights for the backbone of a fresh network: any network of ours that holds it, or torchvision's or timm's."""
+    norm: bool = True
+    """Batch norm in a fresh network; without it its convolutions carry biases."""
+    residual: bool = True
+    """Residual links in a fresh network's backbone, where it has any."""
     epochs: int = 50
     """Times every image is used."""
     max_minutes: float = 0.0

@@ -47,13 +47,23 @@ class InitialNetwork(NamedTuple):
 
 
 def start_network(
-    train: DataSet, *, weights: str = "", backbone: str = "cspdarknet_nano", pretrained: str = "", input_size: int = 416
+    train: DataSet,
+    *,
+    weights: str = "",
+    backbone: str = "cspdarknet_nano",
+    pretrained: str = "",
+    input_size: int = 416,
+    norm: bool = True,
+    residual: bool = True,
 ) -> InitialNetwork:
     """The network for the classes of `train`.
 
     `weights` is a .safetensors detector of ours or a YOLOX nano .onnx; without it the network is fresh, its backbone
-    filled with `pretrained` (torchvision's or timm's) where given, its anchors found in the training boxes.
+    filled with `pretrained` (torchvision's or timm's) where given, its anchors found in the training boxes, with batch
+    norm and residual links or without.
     """
+    if weights and not (norm and residual):
+        raise ConfigError("norm and residual are of a fresh network; --start has its own: leave them out, or --start")
     if weights and pretrained:
         raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --start, or --pretrained")
     if weights.endswith(".onnx"):
@@ -80,7 +90,8 @@ def start_network(
         return InitialNetwork(network, replace(card, input_size=input_size), [])
     source = read_backbone(Path(pretrained)) if pretrained else None
     backbone_norm = source is None or not source.folded
-    network = YoloNet(NetworkConfig(backbone=backbone, classes=len(train.labels), backbone_norm=backbone_norm))
+    config = NetworkConfig(backbone=backbone, classes=len(train.labels), norm=norm, residual=residual)
+    network = YoloNet(replace(config, backbone_norm=backbone_norm))
     if source is not None:
         log.info("%s", fill_backbone(network.backbone, source, name=backbone))
     return InitialNetwork(

@@ -199,7 +199,7 @@ def draw_precision_recall(path: Path, matches: Matches, labels: Sequence[str], *
 
 @optional
 def draw_confusion(path: Path, counts: Int64[ndarray, "k k"], labels: Sequence[str]) -> None:
-    """Rows: labelled; columns: found; shade is the fraction of the row. The last ones stand for nothing there."""
+    """Rows: labelled; columns: found; shade is the fraction of the row. A last one more stands for nothing there."""
     counts, names = folded(counts, labels)
     side = max(5.0, 0.7 * len(names) + 2)
     figure = Figure((side, side), layout="constrained")
@@ -216,16 +216,22 @@ def draw_confusion(path: Path, counts: Int64[ndarray, "k k"], labels: Sequence[s
 
 
 def folded(counts: Int64[ndarray, "k k"], labels: Sequence[str]) -> tuple[Int64[ndarray, "m m"], list[str]]:
-    """A confusion of few enough classes and the names of its rows; the rarer classes are one row, "others"."""
+    """A confusion of few enough classes and the names of its rows; the rarer classes are one row, "others".
+
+    A row more than there are labels stands for nothing there.
+    """
+    nothing = ["nothing"] if len(counts) > len(labels) else []
     if len(labels) <= MOST_CLASSES:
-        return counts, [*map(plot_name, labels), "nothing"]
+        return counts, [*map(plot_name, labels), *nothing]
     shown = most((counts.sum(axis=0) + counts.sum(axis=1))[: len(labels)], MOST_CLASSES)
-    target = np.full(len(labels) + 1, MOST_CLASSES)
-    target[shown], target[-1] = np.arange(MOST_CLASSES), MOST_CLASSES + 1
-    summed = np.zeros((MOST_CLASSES + 2, MOST_CLASSES + 2), np.int64)
+    target = np.full(len(counts), MOST_CLASSES)
+    target[shown] = np.arange(MOST_CLASSES)
+    if nothing:
+        target[-1] = MOST_CLASSES + 1
+    summed = np.zeros((MOST_CLASSES + 1 + len(nothing), MOST_CLASSES + 1 + len(nothing)), np.int64)
     np.add.at(summed, (target[:, None], target[None, :]), counts)
     others = f"{len(labels) - MOST_CLASSES} others"
-    return summed, [*(plot_name(labels[row]) for row in shown), others, "nothing"]
+    return summed, [*(plot_name(labels[row]) for row in shown), others, *nothing]
 
 
 @optional

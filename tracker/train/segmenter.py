@@ -36,6 +36,8 @@ class SegmentationTraining:
     """Which network; its classes come from the labels."""
     pretrained: Path | None = None
     """Weights of the backbone: any network of ours that holds it, or a published one (torchvision's or timm's)."""
+    ignore: tuple[int, ...] = ()
+    """Label numbers that count neither way, besides 255; `evaluate` passes over them too."""
     batch: int = 8
     """Images per step."""
     crop: int = 0
@@ -47,6 +49,11 @@ class SegmentationTraining:
     augment: AugmentImages = field(default_factory=AugmentImages)
     """How training images are moved and changed."""
     fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("crop", 0), ("balance", 0), ("overlap", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, found {getattr(self, name)}")
 
 
 class _Batch(NamedTuple):
@@ -94,6 +101,7 @@ class _SegmentationTask:
             "network": asdict(network.config),
             "labels": list(self.names),
             "image_size": list(self.images.shape[2:]),
+            "ignore": list(self.config.ignore),
             "training": {key: value for key, value in asdict(self.config.fit).items() if key != "resume"},
             "accuracy": dict(measures),
         }
@@ -118,8 +126,24 @@ def train_segmentation(
         if network.backbone is None:
             raise ConfigError(f"--pretrained {start.where}: this U-Net has no backbone to fill; name one by --backbone")
         report(fill_backbone(network.backbone, start, name=config.network.backbone))
+    _check_size(network, train, config.crop)
     network = network.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
     return fit(network, _SegmentationTask(config, labels, train, val), config.fit, out, report=report)
+
+
+def _check_size(network: SegmentationNet, data: PixelLabels, crop: int) -> None:
+    """ConfigError where images, or what is cut out of them, are smaller than the network's convolutions reach."""
+    height, width = (min(side, crop or side) for side in data.images.shape[2:])
+    try:
+        with torch.inference_mode():
+            answered = network.eval()(torch.zeros(1, 3, height, width)).shape[2:]
+        if not all(answered):
+            raise RuntimeError("no pixel is left")
+    except RuntimeError as error:
+        raise ConfigError(
+            f"images of {width} x {height} are smaller than what this network's convolutions reach "
+            f"({str(error).splitlines()[0]}); give a larger --image-size or --crop, or fewer levels"
+        ) from error
 
 
 @torch.inference_mode()

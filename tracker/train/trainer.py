@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tracker.detect.engines.torch import find_device
-from tracker.errors import TrackerError
+from tracker.errors import ConfigError, TrackerError
 from tracker.train.ema import ModelEma
 from tracker.train.run_folder import Progress, RunFolder
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
@@ -149,7 +149,7 @@ def fit(
             passed = _passed(progress, task.steps, total, config)
             set_learning_rate(optimizer, _rate(passed, config))
             with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
-                losses = task.losses(network, batch)
+                losses = _losses(task, network, batch)
                 loss = torch.stack([part.float() for part in losses.values()]).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -189,6 +189,18 @@ def fit(
         if stale or out_of_time:
             break
     return FitResult(folder.best, best, progress.epoch)
+
+
+def _losses(task: Task[Any], network: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+    try:
+        return task.losses(network, batch)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "a batch of one image has nothing to normalise over where maps are one pixel; give a larger --batch, or "
+            "--set network.norm=false"
+        ) from error
 
 
 def _passed(progress: Progress, steps: int, total: int, config: FitConfig) -> float:

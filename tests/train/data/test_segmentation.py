@@ -55,6 +55,13 @@ def test_broken_and_lonely_images_are_listed_and_skipped(folder: Path) -> None:
     assert "no label image of its size" in data.skipped[1]
 
 
+def test_a_label_image_of_another_size_is_told_with_both_sizes(folder: Path) -> None:
+    cv2.imwrite(str(folder / "train/labels/2.png"), np.zeros((12, 16), np.uint8))
+    data = load_pixel_labels(folder, "train", classes=3, size=(12, 16), ignore=[11])
+    assert len(data) == 2
+    assert data.skipped[0].endswith("train/images/2.png is 32 x 24, its label image 16 x 12")
+
+
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no archive")
     with pytest.raises(FormatError, match="expected a folder or a"):

@@ -14,7 +14,7 @@ from torch import nn
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones.contract import Backbone
-from tracker.nets.layers import fold_batch_norm
+from tracker.nets.layers import drop_shortcuts, fold_batch_norm
 from tracker.nets.weight_files import read_weights
 
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
@@ -66,10 +66,13 @@ BACKBONES: dict[str, str] = {
 TIMM = "timm:"
 
 
-def make_backbone(name: str, *, pretrained: Path | None = None, norm: bool = True, **options: Any) -> Backbone:
+def make_backbone(
+    name: str, *, pretrained: Path | None = None, norm: bool = True, residual: bool = True, **options: Any
+) -> Backbone:
     """The backbone of that name; `options` such as `in_channels` go to its constructor.
 
-    Without `norm` its convolutions carry biases in place of batch norm, whatever network it is.
+    Without `norm` its convolutions carry biases in place of batch norm, whatever network it is. Without
+    `residual` its blocks add nothing to what they compute: the plain network of the ResNet paper.
 
     A name such as `timm:efficientnet_b0` takes any network of the timm library. `pretrained` is a state dict
     (.safetensors, or .pth read without unpickling code) in torchvision's or timm's naming; without it the weights
@@ -90,6 +93,8 @@ def make_backbone(name: str, *, pretrained: Path | None = None, norm: bool = Tru
         fold_batch_norm(backbone)
         if any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
             raise ConfigError(f"backbone {name}: its batch norm cannot be left out. Take another, such as resnet18.")
+    if not residual and not drop_shortcuts(backbone):
+        raise ConfigError(f"backbone {name}: has no residual links to leave out. Take one that has, such as resnet18.")
     if pretrained is not None:
         state, _ = read_weights(pretrained)
         backbone.load_published(state, where=str(pretrained))

@@ -41,10 +41,13 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _projection(in_channels, width, stride)
+        self.shortcut = True
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Tensor:
         residual = torch.relu_(self.bn1(self.conv1(x)))
         residual = self.bn2(self.conv2(residual))
+        if not self.shortcut:
+            return torch.relu_(residual)
         shortcut = x if self.downsample is None else self.downsample(x)
         return torch.relu_(residual + shortcut)
 
@@ -63,11 +66,14 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         self.downsample = _projection(in_channels, 4 * width, stride)
+        self.shortcut = True
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Tensor:
         residual = torch.relu_(self.bn1(self.conv1(x)))
         residual = torch.relu_(self.bn2(self.conv2(residual)))
         residual = self.bn3(self.conv3(residual))
+        if not self.shortcut:
+            return torch.relu_(residual)
         shortcut = x if self.downsample is None else self.downsample(x)
         return torch.relu_(residual + shortcut)
 

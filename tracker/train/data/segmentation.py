@@ -68,6 +68,9 @@ def load_pixel_labels(
         label = None if partner is None else _decode_labels(files[partner]())
         if image is None or label is None or image.shape[:2] != label.shape:
             fault = "cannot be decoded" if image is None else "has no label image of its size"
+            if image is not None and label is not None:
+                (tall, wide), (height, width) = image.shape[:2], label.shape
+                fault = f"is {wide} x {tall}, its label image {width} x {height}"
             skipped.append(f"{path}: {name} {fault}")
             log.warning("%s; skipped", skipped[-1])
             continue
