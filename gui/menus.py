@@ -28,6 +28,7 @@ RECORDING = tuple(
         ("merge", "split", "class", "relabel", "delete", "delete_here", "interpolate", "box"),
         ("next_keyframe", "last_keyframe", "mark_in", "mark_out"),
         ("follow", "solo", "inspect", "heat", "unselect"),
+        ("similar", "across"),
         ("again", "range", "export"),
     )
 )

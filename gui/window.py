@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 
 from gui.docks import Docks, scrolled
 from gui.engine.live_network import Engine, LoadDetector, load_detector
+from gui.identities.identity_commands import IdentityCommands
 from gui.inside.page import InsidePage
 from gui.jobs.panel import JobsPanel
 from gui.jobs.queue import Jobs
@@ -104,6 +105,7 @@ class Window(QMainWindow):
             choose_results=self.choose_results, reset_layout=self.reset_layout, new_job=self.new_job,
             use_theme=self.use_theme, theme=preferences.text("theme", "system"),
         )  # fmt: skip
+        self.identities = IdentityCommands(self.recordings, self.commands, self.background, preferences, self.play)
         add_menus(self, self.commands, self.docks, preferences)
         self._add_status()
         self._connect()

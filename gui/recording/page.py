@@ -54,6 +54,8 @@ class RecordingPage(QWidget):
     train = pyqtSignal(str)
     """A detector is to be trained on this data set."""
     full_screen = pyqtSignal()
+    selected = pyqtSignal()
+    """Other tracks are selected."""
 
     def __init__(
         self,
@@ -381,6 +383,7 @@ class RecordingPage(QWidget):
         self.tracks.select(selected)
         self.tools.selection_changed()
         self._refresh_tools()
+        self.selected.emit()
 
     def _refresh_tools(self) -> None:
         recording = self._recording

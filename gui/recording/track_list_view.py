@@ -201,7 +201,7 @@ class TrackTable(QWidget):
         headers = (self.tr("Id"), self.tr("Class"), self.tr("First"), self.tr("Last"), self.tr("Length"))
         self._model = _Model(headers, self)
         self._chosen: list[int] = []
-        self._view = self._make_view()
+        self.view = self._make_view()
         self._count = QLabel()
         self._count.setProperty("role", "quiet")
         top = QHBoxLayout()
@@ -209,7 +209,7 @@ class TrackTable(QWidget):
         top.addWidget(self._classes)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
-        layout.addWidget(self._view, 1)
+        layout.addWidget(self.view, 1)
         layout.addWidget(self._count)
         self._filter.textChanged.connect(self._filtered)
         self._classes.currentIndexChanged.connect(self._filtered)
@@ -244,7 +244,7 @@ class TrackTable(QWidget):
     def sort_by(self, column: int, *, descending: bool = False) -> None:
         """Order by a column."""
         order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
-        self._view.sortByColumn(column, order)
+        self.view.sortByColumn(column, order)
 
     def selected(self) -> list[int]:
         """Ids of the selected tracks, also of those that the filter keeps back."""
@@ -258,7 +258,7 @@ class TrackTable(QWidget):
         self._chosen = wanted
         first = self._show_chosen()
         if first.isValid():
-            self._view.scrollTo(first)
+            self.view.scrollTo(first)
 
     def _show_chosen(self) -> QModelIndex:
         """Select the rows of what is chosen; the first of them."""
@@ -269,7 +269,7 @@ class TrackTable(QWidget):
             top, bottom = self._model.index(block[0], 0), self._model.index(block[-1], COLUMNS - 1)
             first = first if first.isValid() else top
             selection.select(top, bottom)
-        model = self._view.selectionModel()
+        model = self.view.selectionModel()
         if model is not None:
             self._selecting = True
             model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
@@ -278,7 +278,7 @@ class TrackTable(QWidget):
 
     def _arrange(self, change: Callable[[], object]) -> None:
         """Change the rows; what is chosen and where the view is scrolled to stay."""
-        bar = self._view.verticalScrollBar()
+        bar = self.view.verticalScrollBar()
         scrolled = bar.value() if bar is not None else 0
         self._selecting = True
         change()
@@ -342,7 +342,7 @@ class TrackTable(QWidget):
         self._count.setText(words if shown != all_tracks else self.tr("{0} tracks").format(all_tracks))
 
     def _selection_changed(self) -> None:
-        model = self._view.selectionModel()
+        model = self.view.selectionModel()
         if not self._selecting and model is not None:
             self._chosen = [self._model.rows[index.row()].track_id for index in model.selectedRows()]
             self.chosen.emit(self.selected())

@@ -96,3 +96,12 @@ def test_members_of_a_recording_are_found_by_its_path(across: Across, tmp_path: 
     assert across.identity(numbers[100]).members[0] == Member(0, 1)
     with pytest.raises(ConfigError, match="not in the project"):
         across.numbers_in(tmp_path / "c.sqlite")
+
+
+def test_what_was_split_off_can_be_joined_again(across: Across) -> None:
+    identity = across.confirm(2).found(street(6)).identity(2)
+    moved = identity.members[1]
+    split = across.confirm(2).split(2, moved).found(street(6))
+    (own,) = [each for each in split.identities if moved in each.members]
+    joined = split.join(2, own.number).found(street(6))
+    assert set(joined.identity(2).members) == set(identity.members)

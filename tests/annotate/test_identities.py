@@ -100,3 +100,8 @@ def test_few_tracks_are_groups_of_their_own(count: int) -> None:
 def test_two_tracks_of_one_camera_in_the_same_frame_are_two() -> None:
     one, other = visit(0, 1, 3, 0, 5), visit(0, 2, 3, 5, 9)
     assert len(find_identities([one, other]).groups) == 2
+
+
+def test_no_decision_makes_one_of_two_that_a_camera_shows_together() -> None:
+    tracks = [visit(0, 1, 3, 0, 5), visit(0, 2, 3, 4, 9)]
+    assert len(find_identities(tracks, same=[(Member(0, 1), Member(0, 2))]).groups) == 2

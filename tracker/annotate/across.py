@@ -6,10 +6,11 @@ are found anew: each goes to the group that has most of its tracks.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,21 @@ from tracker.formats.core.atomic import AtomicText
 from tracker.store import Recording
 from tracker.store.appearances import Views
 
-__all__ = ["PROJECT", "Across", "Decision", "Identity", "UnsurePair", "across_of", "read_across", "tracks_of"]
+__all__ = [
+    "PROJECT",
+    "Across",
+    "Decision",
+    "Identity",
+    "UnsurePair",
+    "across_of",
+    "all_tracks",
+    "read_across",
+    "write_table",
+]
 
 PROJECT = "identities.json"
 FORMAT = "sightline-identities/1"
+COLUMNS = ("identity", "recording", "track", "class", "first_s", "last_s", "confirmed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Across:
     def join(self, first: int, second: int) -> Across:
         """Two identities are one: a person said so. To be found anew."""
         one, other = self.identity(first), self.identity(second)
-        pairs = [(one.members[0], other.members[0])]
+        pairs = [(a, b) for a in one.members for b in other.members]  # also those that were kept apart before
         return self._decide([*pairs, *_chain(one.members), *_chain(other.members)], same=True)
 
     def keep_apart(self, first: int, second: int) -> Across:
@@ -172,17 +184,21 @@ class Across:
 
 
 def across_of(recordings: Sequence[Path], starts: Mapping[Path, float], project: Path) -> Across:
-    """The project of these recordings: as it was written before, if they are the same, or a new one."""
+    """The project of these recordings: as it was written before, or a new one; others may follow those it had.
+
+    Raises ConfigError where those it had are not the first, in their order.
+    """
     paths, begun = tuple(recordings), tuple(starts.get(path, 0.0) for path in recordings)
     if not project.is_file():
         return Across(paths, begun)
     before = read_across(project)
-    if [path.resolve() for path in before.recordings] != [path.resolve() for path in paths]:
+    had = [path.resolve() for path in before.recordings]
+    if had != [path.resolve() for path in paths[: len(had)]]:
         raise ConfigError(
-            f"{project}: of {len(before.recordings)} other recordings; name them in the same order, or give another "
-            "--project"
+            f"{project}: of {len(had)} other recordings; name these first, in their order, or give another --project"
         )
-    return replace(before, recordings=paths, starts=begun if starts else before.starts)
+    kept = begun if starts else (*before.starts, *begun[len(had) :])
+    return replace(before, recordings=paths, starts=kept)
 
 
 def read_across(path: Path) -> Across:
@@ -212,8 +228,32 @@ def read_across(path: Path) -> Across:
     return across
 
 
-def tracks_of(recording: Recording, camera: int, start: float, views: Views) -> list[Track]:
-    """The tracks of a recording that have views, on the clock of all cameras."""
+def all_tracks(across: Across, describe: Callable[[Path], Views]) -> list[Track]:
+    """The tracks of all recordings that have views, on the clock that all share."""
+    found = []
+    for camera, (path, start) in enumerate(zip(across.recordings, across.starts, strict=True)):
+        views = describe(path)
+        with Recording(path) as recording:
+            found += _tracks_of(recording, camera, start, views)
+    return found
+
+
+def write_table(path: Path, across: Across, tracks: Sequence[Track], names: Sequence[str]) -> None:
+    """Every track with its identity as CSV; `names` are what recordings are called there. Raises SinkError."""
+    rows = {track.member: track for track in tracks}
+    with AtomicText(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for identity in across.identities:
+            for member in identity.members:
+                track = rows[member]
+                ends = f"{track.start:.3f}", f"{track.end:.3f}"
+                place = identity.number, names[member.camera], member.track, track.label
+                writer.writerow((*place, *ends, int(identity.confirmed)))
+
+
+def _tracks_of(recording: Recording, camera: int, start: float, views: Views) -> list[Track]:
+    """The tracks of one recording."""
     indices, times = recording.frame_times()
     found = []
     for track in recording.tracks():

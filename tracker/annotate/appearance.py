@@ -18,7 +18,10 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from tracker.annotate.media_info import recorded_source
+from tracker.annotate.recordings import fingerprint
+from tracker.config import TrackerConfig
 from tracker.errors import SourceError
+from tracker.factory import Settings, make_embedder, reid_network
 from tracker.observations import Observations, Origin
 from tracker.protocols import Embed
 from tracker.store import Recording
@@ -26,7 +29,7 @@ from tracker.store.appearances import View, Views, read_views, write_views
 from tracker.types import Image
 from tracker.video import open_source
 
-__all__ = ["VIEWS", "choose_views", "describe_tracks"]
+__all__ = ["VIEWS", "Telling", "choose_views", "describe_tracks", "open_network"]
 
 Telling: TypeAlias = Callable[[int, int], None]
 """Called with frames done, and all."""
@@ -45,6 +48,18 @@ class _Choice:
     track: int
     frame: int
     box: tuple[float, float, float, float]
+
+
+def open_network(reid_model: str = "") -> tuple[str, Embed]:
+    """What a network is called in recordings, by its content, and the network; the program's own where none is named.
+
+    Raises CheckpointError.
+    """
+    config = TrackerConfig(appearance="reid", reid_model=reid_model)
+    path = reid_network(config)
+    embed = make_embedder(Settings(tracker=config))
+    assert embed is not None
+    return f"{path.stem} {fingerprint(path)[1][:12]}", embed
 
 
 def describe_tracks(

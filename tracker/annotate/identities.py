@@ -92,7 +92,8 @@ def find_identities(
     same: Sequence[tuple[Member, Member]] = (),
     different: Sequence[tuple[Member, Member]] = (),
 ) -> Identities:
-    """Tracks grouped by object; `same` and `different` are what a person decided, and hold."""
+    """Tracks grouped by object; `same` and `different` are what a person decided, and hold,
+    but for two tracks that one camera shows at the same time."""
     config = config or AcrossConfig()
     tracks = sorted(tracks, key=lambda track: (track.start, track.member))
     if not tracks:
@@ -100,11 +101,12 @@ def find_identities(
     places = {track.member: place for place, track in enumerate(tracks)}
     cameras = np.array([track.member.camera for track in tracks])
     appearance, possible = _appearance(tracks, config), _possible(tracks)
-    decided = _decided(places, same, different, len(tracks))
+    decided, twice = _decided(places, same, different, len(tracks)), _twice(tracks)
     sure = possible & (appearance > 0) & _mutual_best(np.where(possible, appearance, -np.inf), cameras)
     for _ in range(PASSES):
         odds = np.where(possible, appearance + _time(tracks, sure, config), -CERTAIN)
         odds = np.where(decided != 0, decided * CERTAIN, odds)
+        odds[twice] = -CERTAIN
         np.fill_diagonal(odds, 0.0)
         groups = _improve(_join(np.arange(len(tracks)), odds, config.least_log_odds), odds)
         sure = possible & (groups[:, None] == groups)
@@ -133,9 +135,15 @@ def _appearance(tracks: Sequence[Track], config: AcrossConfig) -> Float64[ndarra
 def _possible(tracks: Sequence[Track]) -> Bool[ndarray, "n n"]:
     """Pairs of one class that are not two boxes of one camera at the same time."""
     labels = np.array([track.label for track in tracks])
-    cameras = np.array([track.member.camera for track in tracks])
-    possible: ndarray = (labels[:, None] == labels) & ~((cameras[:, None] == cameras) & (_together(tracks) >= 0))
+    possible: ndarray = (labels[:, None] == labels) & ~_twice(tracks)
     return possible
+
+
+def _twice(tracks: Sequence[Track]) -> Bool[ndarray, "n n"]:
+    """Pairs of which one camera shows both at the same time: no decision makes them one."""
+    cameras = np.array([track.member.camera for track in tracks])
+    twice: ndarray = (cameras[:, None] == cameras) & (_together(tracks) >= 0)
+    return twice
 
 
 def _together(tracks: Sequence[Track]) -> Float64[ndarray, "n n"]:

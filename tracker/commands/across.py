@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tracker.annotate.across import PROJECT, Across, across_of, tracks_of
-from tracker.annotate.identities import Member, Track
-from tracker.commands.appearance_options import add_appearance_options, describe, open_network
+from tracker.annotate.across import PROJECT, Across, across_of, all_tracks, write_table
+from tracker.annotate.appearance import open_network
+from tracker.commands.appearance_options import add_appearance_options, describe
 from tracker.commands.outputs import own_folder
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
-from tracker.formats.core.atomic import AtomicText
 from tracker.paths import typed_path
 from tracker.store import Recording
 
 __all__ = ["add_parsers", "find_across"]
-
-COLUMNS = ("identity", "recording", "track", "class", "first_s", "last_s", "confirmed")
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -59,29 +55,17 @@ def find_across(
     if len(found) < 2:
         raise ConfigError(f"{found[0][0]}: one recording alone; across joins the tracks of two or more")
     own_folder(path.parent)
+    network, embed = open_network(options.reid_model or "")
+    sources = {}
+    for each, _ in found:
+        with Recording(each) as recording:
+            sources[each] = str(recording.info.source.get("path", ""))
     across = across_of([each for each, _ in found], starts, path)
-    network, embed = open_network(options)
-    tracks: list[Track] = []
-    rows: dict[Member, tuple[str, str, float, float]] = {}
-    for camera, (each, name) in enumerate(found):
-        with Recording(each) as recording:
-            source = str(recording.info.source.get("path", ""))
-        views = describe(each, network, embed, options.videos, source)
-        with Recording(each) as recording:
-            own = tracks_of(recording, camera, across.starts[camera], views)
-        tracks += own
-        rows |= {track.member: (name, track.label, track.start, track.end) for track in own}
+    tracks = all_tracks(across, lambda each: describe(each, network, embed, options.videos, sources[each]))
     across = across.found(tracks)
     across.write(path)
     table = path.with_suffix(".csv")
-    with AtomicText(table) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for identity in across.identities:
-            for member in identity.members:
-                name, label, first, last = rows[member]
-                ends = f"{first:.3f}", f"{last:.3f}"
-                writer.writerow((identity.number, name, member.track, label, *ends, int(identity.confirmed)))
+    write_table(table, across, tracks, [name for _, name in found])
     return f"{_summary(across)}\n{path}\n{table}"
 
 

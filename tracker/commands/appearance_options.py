@@ -11,14 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from tracker.annotate.appearance import describe_tracks
-from tracker.annotate.recordings import fingerprint
-from tracker.config import TrackerConfig
-from tracker.factory import Settings, make_embedder, reid_network
 from tracker.paths import typed_path
 from tracker.protocols import Embed
 from tracker.store.appearances import Views
 
-__all__ = ["add_appearance_options", "describe", "open_network"]
+__all__ = ["add_appearance_options", "describe"]
 
 
 def add_appearance_options(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +24,6 @@ def add_appearance_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reid-model", default="", metavar="FILE", help=text)
     video = "folder with the recorded videos, where they were moved"
     parser.add_argument("--videos", type=typed_path, metavar="DIR", help=video)
-
-
-def open_network(options: argparse.Namespace) -> tuple[str, Embed]:
-    """What the network is called in recordings, by its content, and the network. Raises CheckpointError."""
-    config = TrackerConfig(appearance="reid", reid_model=options.reid_model or "")
-    path = reid_network(config)
-    embed = make_embedder(Settings(tracker=config))
-    assert embed is not None
-    return f"{path.stem} {fingerprint(path)[1][:12]}", embed
 
 
 def describe(path: Path, network: str, embed: Embed, videos: Path | None, source: str) -> Views:

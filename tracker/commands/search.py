@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tracker.annotate.appearance import open_network
 from tracker.annotate.similar import TrackIndex
-from tracker.commands.appearance_options import add_appearance_options, describe, open_network
+from tracker.commands.appearance_options import add_appearance_options, describe
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.paths import typed_path
@@ -42,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--top {options.top}: expected 1 or more")
     found = find_recordings([own, *options.recordings])
     found = list({path.resolve(): (path, name) for path, name in reversed(found)}.values())[::-1]
-    network, embed = open_network(options)
+    network, embed = open_network(options.reid_model or "")
     parts = []
     for path, _ in found:
         with Recording(path) as recording:

@@ -72,7 +72,7 @@ def test_what_is_selected_stays_selected_and_nobody_is_told(table: TrackTable, r
     table.show_tracks(rows[:200], anew=False)
     table.filter_by("")
     assert set(table.selected()) == {5, 6, 7, 120}
-    model = table._view.selectionModel()
+    model = table.view.selectionModel()
     assert model is not None
     assert {table.shown[index.row()] for index in model.selectedRows()} == {5, 6, 7, 120}
     assert told == []
@@ -80,7 +80,7 @@ def test_what_is_selected_stays_selected_and_nobody_is_told(table: TrackTable, r
 
 def test_a_click_on_a_row_is_told(table: TrackTable, qtbot: QtBot) -> None:
     table.sort_by(2)
-    view = table._view
+    view = table.view
     with qtbot.waitSignal(table.chosen) as heard:
         viewport = view.viewport()
         place = view.visualRect(table._model.index(3, 2)).center()

@@ -1,0 +1,1 @@
+"""Tracks that look alike, and identities across recordings."""
