@@ -40,6 +40,7 @@ COMMANDS = {
     "track": _Command("follow people and vehicles in a file, camera or stream", ("tracker.commands.track",)),
     "watch": _Command("a set of cameras for months, without a window", ("tracker.commands.watch",)),
     "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
+    "classify": _Command("what single images, or the frames of a video, show", ("tracker.commands.classify",)),
     "segment": _Command("what every pixel of images shows", ("tracker.commands.segment",)),
     "annotate": _Command("whole archives into stores and annotation files, resumed", ("tracker.commands.annotate",)),
     "export-annotations": _Command(
@@ -67,7 +68,7 @@ COMMANDS = {
 
 
 GROUPS = {
-    "See and follow": ("demo", "track", "detect", "segment", "watch"),
+    "See and follow": ("demo", "track", "detect", "classify", "segment", "watch"),
     "Recordings": (
         "annotate",
         "report",

@@ -17,6 +17,7 @@ from tracker.analytics import Analytics
 from tracker.config import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, TrackerConfig, build, nearest
 from tracker.config.run_settings import tile_grid
 from tracker.detect.class_thresholds import ClassThresholds, class_thresholds
+from tracker.detect.classes import choose_classes
 from tracker.detect.engines.onnx import OnnxDetector, is_ultralytics_export
 from tracker.detect.precision import Precision, eight_bit_file, faster, has_whole_number_products
 from tracker.detect.regions import RegionDetector
@@ -27,7 +28,7 @@ from tracker.extras import explain_missing, has_torch
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
-from tracker.protocols import Analyse, Detector, Embed, FrameSource, Sink, Tracker
+from tracker.protocols import Analyse, Detector, Embed, FrameSource, NameTracks, Sink, Tracker
 from tracker.runner import Runner
 from tracker.segment.labeller import PixelLabeller
 from tracker.track.camera_motion import CameraMotion
@@ -52,6 +53,7 @@ __all__ = [
     "make_labeller",
     "make_pipeline",
     "make_runner",
+    "make_track_classes",
     "reid_network",
     "segmentation_file",
     "settled_precision",
@@ -408,7 +410,8 @@ def make_pipeline(
         config = config.for_threshold(detector.conf)
     motion = CameraMotion() if config.camera_motion else None
     tracker = tracker or TrackingEngine(config)
-    analyse = make_analyse(detector.labels) if make_analyse is not None else None
+    name_tracks, more_labels = make_track_classes(settings.detector, detector.labels, threads=cores if live else 1)
+    analyse = make_analyse((*detector.labels, *more_labels)) if make_analyse is not None else None
     figures = analyse.figures if isinstance(analyse, Analytics) else None
     overlay = Overlay(settings.overlay, figures) if draw else None
     pipeline = Pipeline(
@@ -416,11 +419,32 @@ def make_pipeline(
         tracker,
         embed=embed,
         estimate_motion=motion,
+        name_tracks=name_tracks,
+        more_labels=more_labels,
         label_pixels=label_pixels,
         analyse=analyse,
         draw=overlay,
     )
     return Built(pipeline, workers, detector.engine)
+
+
+def make_track_classes(
+    config: DetectorConfig, labels: Sequence[str], *, threads: int
+) -> tuple[NameTracks | None, tuple[str, ...]]:
+    """(what names tracks, the labels it gives after the detector's own); nothing where no classifier is wanted.
+
+    Raises CheckpointError for a file that is no classifier, ConfigError for a class that the detector does not know.
+    """
+    if not config.classify_tracks:
+        return None, ()
+    from tracker.classify import ImageClassifier, around
+    from tracker.track.track_classes import TrackClasses
+
+    path = typed_path(config.classify_tracks)
+    with explain_missing(f"--classify-tracks {path}"):
+        classifier = ImageClassifier(path, device=_device(config), threads=threads)
+    chosen = choose_classes(config.classify_classes, tuple(labels), option="--classify-classes")
+    return TrackClasses(classifier, around, first=len(labels), of=chosen), classifier.labels
 
 
 def usable_cores() -> int:

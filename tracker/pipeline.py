@@ -24,6 +24,7 @@ from tracker.protocols import (
     EstimateMotion,
     Explains,
     LabelPixels,
+    NameTracks,
     Stateful,
     Tracker,
 )
@@ -55,6 +56,8 @@ class Pipeline:
         *,
         embed: Embed | None = None,
         estimate_motion: EstimateMotion | None = None,
+        name_tracks: NameTracks | None = None,
+        more_labels: Sequence[str] = (),
         label_pixels: LabelPixels | None = None,
         analyse: Analyse | None = None,
         draw: Draw | None = None,
@@ -63,6 +66,9 @@ class Pipeline:
         self.tracker = tracker
         self._embed = embed
         self._estimate_motion = estimate_motion
+        self._name_tracks = name_tracks
+        self.labels = (*detector.labels, *more_labels)
+        """The detector's, then those that `name_tracks` gives to tracks."""
         self._label_pixels = label_pixels
         self._analyse = analyse
         self._draw = draw
@@ -91,7 +97,9 @@ class Pipeline:
             stage.restore(state[name])
 
     def _stateful(self) -> list[tuple[str, Stateful]]:
-        stages = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
+        stages: dict[str, object] = {"tracker": self.tracker, "motion": self._estimate_motion, "analyse": self._analyse}
+        if self._name_tracks is not None:
+            stages["classes"] = self._name_tracks
         return [(name, stage) for name, stage in stages.items() if isinstance(stage, Stateful)]
 
     def detect(self, images: Sequence[Image]) -> list[StageDetections]:
@@ -123,6 +131,8 @@ class Pipeline:
         if self.tracker is not None:
             motion = self._estimate_motion(frame.image) if self._estimate_motion else None
             tracks = self.tracker.update(seen.detections, frame.time, motion, self._look(frame.image, seen.detections))
+            if self._name_tracks is not None:
+                tracks = self._name_tracks(frame.image, tracks)
         clock.lap("track")
         events = self._analyse(tracks, frame.time) if self._analyse else ()
         clock.lap("analyse")
@@ -130,7 +140,7 @@ class Pipeline:
             frame=frame,
             detections=seen.detections,
             tracks=tracks,
-            labels=self.detector.labels,
+            labels=self.labels,
             semantic=seen.semantic,
             semantic_labels=self.semantic_labels,
             events=events,

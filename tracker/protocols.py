@@ -24,6 +24,7 @@ __all__ = [
     "Explains",
     "FrameSource",
     "LabelPixels",
+    "NameTracks",
     "Scalable",
     "Sink",
     "Stateful",
@@ -232,5 +233,6 @@ class LabelPixels(Protocol):
 
 Embed: TypeAlias = Callable[[Image, Float32[ndarray, "n 4"]], Float32[ndarray, "n d"]]
 EstimateMotion: TypeAlias = Callable[[Image], Warp | None]
+NameTracks: TypeAlias = Callable[[Image, Tracks], Tracks]
 Analyse: TypeAlias = Callable[[Tracks, float], tuple[Event, ...]]
 Draw: TypeAlias = Callable[[FrameResult], Image]

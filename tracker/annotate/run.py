@@ -313,7 +313,7 @@ def _open_writer(
         return RecordingWriter.resume(job.store)
     if plan.action == "anew":
         _remove_outputs(job)
-    labels = built.pipeline.detector.labels
+    labels = built.pipeline.labels
     return RecordingWriter.create(job.store, _info_of(source, job, request, network=network, labels=labels))
 
 

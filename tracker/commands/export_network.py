@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tracker.commands.export_other_kinds import export_other_kind
 from tracker.config import DetectorConfig
 from tracker.errors import CheckpointError, ConfigError
 from tracker.factory import DEFAULT_NETWORK, embedded_networks
@@ -65,8 +66,11 @@ def _run(options: argparse.Namespace) -> int:
 
     _check(options)
     source = find_weights(options.model)
-    if network_kind(source) == "segmenter":
+    kind = network_kind(source)
+    if kind == "segmenter":
         return _export_segmentation(source, options)
+    if kind in ("classifier", "localizer"):
+        return export_other_kind(source, kind, options)
     network, card = load_detector(source)
     path: Path = options.out or _beside(source, options)
     splits = load_data(options.data)[0] if options.data is not None else {}

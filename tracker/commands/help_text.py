@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "demo": ("demo", "demo --datasets runs/data"),
     "track": ("track street.mp4 --classes person car --save", "track rtsp://camera.local/stream --show"),
     "detect": ("detect photos/ --out found.json --draw drawn",),
+    "classify": ("classify photos/ --model runs/flowers/best.safetensors",),
     "segment": ("segment photos/ --out labels", "segment street.mp4 --model runs/segmentation/best.safetensors"),
     "watch": ("watch cameras.toml --listen 127.0.0.1:9464",),
     "annotate": ("annotate footage/ --recursive --out labels --format mot,coco",),

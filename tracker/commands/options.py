@@ -45,24 +45,24 @@ log = logging.getLogger(__name__)
 
 ABOUT_THE_RUN = ("command", "input")
 """What args.yaml holds beside the settings."""
+DETECTOR = (
+    "model",
+    "conf",
+    "iou",
+    "imgsz",
+    "classes",
+    "tiles",
+    "roi",
+    "max_det",
+    "classify_tracks",
+    "classify_classes",
+    "device",
+    "precision",
+    "batch",
+    "masks",
+)
 SECTIONS = {
-    "detector": (
-        DetectorConfig,
-        (
-            "model",
-            "conf",
-            "iou",
-            "imgsz",
-            "classes",
-            "tiles",
-            "roi",
-            "max_det",
-            "device",
-            "precision",
-            "batch",
-            "masks",
-        ),
-    ),
+    "detector": (DetectorConfig, DETECTOR),
     "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel")),
     "semantic": (SemanticConfig, ("semantic",)),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
@@ -165,6 +165,9 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
         "preset (default, sort, deepsort, bytetrack, botsort, ocsort), or a YAML or TOML file of tracker settings"
     )
     group.add_argument("--tracker", metavar="NAME", help=help_text)
+    of_network = field_docs(DetectorConfig)
+    group.add_argument("--classify-tracks", metavar="MODEL", help=of_network["classify_tracks"])
+    group.add_argument("--classify-classes", type=comma_list, metavar="A,B", help=of_network["classify_classes"])
     docs = field_docs(TrackerConfig)
     group.add_argument("--appearance", choices=("auto", "none", "native", "reid"), help=docs["appearance"])
     group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])

@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
             video=folder / f"{stem}.mp4" if settings.output.save else None,
             annotations={name: folder / f"{stem}.{suffix}" for name, suffix in check_formats(settings.output.format)},
         )
-        tally = Tally(built.pipeline.detector.labels)
+        tally = Tally(built.pipeline.labels)
         counting = _counting_sinks(options, settings, built.pipeline.analyse, folder / f"{stem}-events.csv")
         sinks = [*open_sinks(source, outputs), *counting, tally]
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)

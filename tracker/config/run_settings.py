@@ -105,6 +105,10 @@ class DetectorConfig:
     """Most detections kept in one frame."""
     masks: bool = True
     """Whether outlines of the objects are computed where the network offers them."""
+    classify_tracks: str = ""
+    """Classifier of ours (.safetensors or .onnx) that says which kind each track is; its labels replace the class."""
+    classify_classes: tuple[str, ...] = ()
+    """Classes of the detector whose tracks the classifier names; empty for all."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N (or N alone) or mps."""
     precision: Literal["float", "int8", "auto"] = "float"
@@ -119,6 +123,8 @@ class DetectorConfig:
         for name, value in (("conf", self.conf), ("iou", self.iou)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {value}")
+        if self.classify_classes and not self.classify_tracks:
+            raise ValueError("classify_classes: names whose tracks are classified; give classify_tracks too")
         if self.tiles:
             tile_grid(self.tiles)
         if self.roi and (len(self.roi) < 3 or not polygon_area(self.roi) >= 1):

@@ -24,6 +24,7 @@ __all__ = [
     "SpatialPyramid",
     "drop_shortcuts",
     "fold_batch_norm",
+    "pool_to",
     "store_half",
 ]
 
@@ -139,6 +140,23 @@ class SpatialPyramid(nn.Module):
         five = self.pool(x)
         nine = self.pool(five)
         return self.conv2(torch.cat((x, five, nine, self.pool(nine)), dim=1))  # type: ignore[no-any-return]
+
+
+def pool_to(x: Float32[Tensor, "b c h w"], side: int) -> Float32[Tensor, "b c s s"]:
+    """Adaptive average pooling to side x side; as two matrix products for ONNX, which has no such layer."""
+    if not torch.onnx.is_in_onnx_export():
+        return functional.adaptive_avg_pool2d(x, side)
+    down, across = (_average_over(int(length), side).to(x) for length in x.shape[2:])
+    return down @ x @ across.T
+
+
+def _average_over(length: int, parts: int) -> Float32[Tensor, "p l"]:
+    """Part i is the mean of the values from floor(i length / parts) to ceil((i + 1) length / parts)."""
+    weights = torch.zeros(parts, length)
+    for part in range(parts):
+        start, end = part * length // parts, -(-(part + 1) * length // parts)
+        weights[part, start:end] = 1 / (end - start)
+    return weights
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:

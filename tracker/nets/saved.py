@@ -12,11 +12,11 @@ from torch import nn
 
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.checkpoint import build_for
-from tracker.nets.kinds import KINDS, wrong_kind
+from tracker.nets.kinds import KINDS, read_metadata, wrong_kind
 from tracker.nets.model_card import parse_description
 from tracker.nets.weight_files import read_weights, write_atomically
 
-__all__ = ["load_network", "save_network"]
+__all__ = ["load_network", "read_description", "save_network"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -45,6 +45,14 @@ def load_network(
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{path}: its description is missing or damaged ({error}). Train it again.") from error
     return network.eval(), description
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What a file of `save_network` says of its network. Raises CheckpointError where it says nothing."""
+    found = parse_description(read_metadata(path).get("description", ""), "description", path)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: its description is damaged. Train it again.")
+    return found
 
 
 def _format(kind: str) -> str:

@@ -18,8 +18,8 @@ from tracker.nets.backbones import BACKBONES, make_backbone
 from tracker.nets.backbones.googlenet import GoogLeNet
 from tracker.nets.backbones.regnet import Design
 
-CHANNELS = {"lenet5": 1}
-SMALLEST = {"lenet5": 28, "nin": 16, "alexnet": 64}
+CHANNELS = {"lenet5": 1, "lenet5_common": 1}
+SMALLEST = {"lenet5": 28, "lenet5_common": 28, "nin": 16, "alexnet": 64}
 VGG_ENDS = {
     "vgg11": (2, 5, 10, 15, 20),
     "vgg13": (4, 9, 14, 19, 24),
@@ -155,7 +155,7 @@ def test_every_backbone_goes_forward_and_backward_with_the_channels_it_states(na
         assert heavy or bool(parameter.grad.isfinite().all()), parameter_name
 
 
-@pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"lenet5", "alexnet"}))
+@pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"lenet5", "lenet5_common", "alexnet"}))
 def test_exact_strides_hold_for_every_multiple_of_the_last(name: str) -> None:
     with torch.device("meta"):
         backbone = make_backbone(name).eval()
@@ -171,6 +171,7 @@ def test_exact_strides_hold_for_every_multiple_of_the_last(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "classes", "parameters"),
     [
+        ("lenet5_common", 10, 156 + 2416 + 48_120 + 10_164 + 850),
         ("lenet5", 10, 156 + 12 + 1516 + 32 + 48_120 + 10_164 + 850),  # section II B; the last layer is ours
         ("nin", 10, 966_986),
         ("vgg16c", 1000, 138_357_544 - 8 * (256 * 256 + 2 * 512 * 512)),  # D with three 1 x 1: table 2 says 134 M

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from tracker.nets.backbones.start import initialize
+from tracker.nets.layers import pool_to
 
 __all__ = ["AlexNet", "AlexNetHead", "alexnet"]
 
@@ -70,7 +71,7 @@ class AlexNetHead(nn.Module):
         )
 
     def forward(self, features: Float32[Tensor, "b 256 h w"]) -> Float32[Tensor, "b k"]:
-        pooled = F.adaptive_avg_pool2d(F.max_pool2d(features, 3, stride=2), 6)
+        pooled = pool_to(F.max_pool2d(features, 3, stride=2), 6)
         logits: Tensor = self.classifier(pooled.flatten(1))
         return logits
 

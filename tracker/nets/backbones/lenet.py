@@ -48,7 +48,7 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b c h/2 w/2"]:
-        sums = F.avg_pool2d(x, 2, divisor_override=1)
+        sums = 4 * F.avg_pool2d(x, 2)  # exactly the sum; ONNX knows no other divisor
         return scaled_tanh(sums * self.coefficient[:, None, None] + self.bias[:, None, None])
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float32
 from torch import Tensor, nn
 
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from tracker.nets.backbones.start import initialize
+from tracker.nets.layers import pool_to
 
 __all__ = [
     "VGG",
@@ -100,7 +100,7 @@ class VGGHead(nn.Module):
         )
 
     def forward(self, features: Float32[Tensor, "b 512 h w"]) -> Float32[Tensor, "b k"]:
-        logits: Tensor = self.classifier(F.adaptive_avg_pool2d(features, 7).flatten(1))
+        logits: Tensor = self.classifier(pool_to(features, 7).flatten(1))
         return logits
 
 

@@ -21,6 +21,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
+from tracker.classify import to_square
 from tracker.errors import FormatError
 from tracker.image_file import IMAGE_SUFFIXES, read_image
 
@@ -204,7 +205,7 @@ def _load_npz(path: Path, size: int | None, names: Sequence[str] | None, channel
         images = np.repeat(images, 3, axis=3)
     side = min(images.shape[1:3]) if size is None else size
     if images.shape[1:3] != (side, side):
-        images = np.stack([np.atleast_3d(_square(image, side)) for image in images])
+        images = np.stack([np.atleast_3d(to_square(image, side)) for image in images])
     return LabelledImages(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), numbers, classes)
 
 
@@ -250,15 +251,4 @@ def _read(file: Path, size: int, *, grey: bool) -> UInt8[ndarray, ...] | None:
     image: ndarray | None = read_image(file).pixels
     if image is None:
         return None
-    return _square(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if grey else image, size)
-
-
-def _square(image: UInt8[ndarray, ...], size: int) -> UInt8[ndarray, ...]:
-    """Shorter side to `size`, centre cut out."""
-    height, width = image.shape[:2]
-    factor = size / min(height, width)
-    wanted = max(size, round(width * factor)), max(size, round(height * factor))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(image, wanted, interpolation=method)
-    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
-    return np.asarray(resized[top : top + size, left : left + size], np.uint8)
+    return to_square(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if grey else image, size)

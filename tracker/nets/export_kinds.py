@@ -1,0 +1,70 @@
+"""Classifiers, segmenters and localizers as ONNX: whole numbers in, the description added; they run without torch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from jaxtyping import UInt8
+from onnx.onnx_ml_pb2 import ModelProto
+from torch import Tensor, nn
+
+from tracker.nets.layers import fold_batch_norm
+from tracker.nets.weight_files import write_atomically
+
+__all__ = ["export_kind"]
+
+OPSET = 17
+
+
+class _Deployed(nn.Module):
+    """Images (b, h, w, c) of whole numbers in; probabilities, and whatever else the network answers, out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: UInt8[Tensor, "b h w c"]) -> tuple[Tensor, ...]:
+        answer = self.network(images.permute(0, 3, 1, 2).float() / 255.0)
+        logits, *others = answer if isinstance(answer, tuple) else (answer,)
+        return (logits.softmax(dim=1), *others)
+
+
+def export_kind(
+    path: Path, network: nn.Module, *, kind: str, description: Mapping[str, Any], size: tuple[int, int], channels: int
+) -> None:
+    """Write a network in evaluation mode as ONNX with free batch size; `network` gets its batch norm folded.
+
+    `kind` is the format's, such as "classifier"; `size` is (height, width).
+    """
+    deployed = _Deployed(fold_batch_norm(network.eval())).eval()
+    sample = torch.zeros((1, *size, channels), dtype=torch.uint8)
+    with torch.no_grad():
+        outputs = len(deployed(sample))
+    names = ["probabilities", "boxes"][:outputs]
+
+    def write(temporary: Path) -> None:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                deployed,
+                (sample,),
+                str(temporary),
+                input_names=["images"],
+                output_names=names,
+                dynamic_axes={name: {0: "batch"} for name in ("images", *names)},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        model: ModelProto = onnx.load(temporary)
+        for key, value in {"format": f"sightline-{kind}/1", "description": json.dumps(dict(description))}.items():
+            model.metadata_props.add(key=key, value=value)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, temporary)
+
+    write_atomically(path, write)
