@@ -14,10 +14,10 @@ from PyQt6.QtCore import QTimer
 
 from gui.qt.application import application
 from gui.qt.icons import app_icon
-from gui.qt.memory import give_back_large_blocks
 from gui.qt.preferences import Preferences
 from gui.qt.theme import THEMES, apply_theme
 from gui.window import Window
+from tracker.heap import give_back_large_blocks
 
 __all__ = ["main", "prepare_process"]
 

@@ -135,7 +135,7 @@ def test_the_list_of_events_forgets_the_oldest(qtbot: QtBot) -> None:
 FRAGMENTED = """
 import numpy as np
 from pathlib import Path
-from gui.qt.memory import give_back_large_blocks
+from tracker.heap import give_back_large_blocks
 give_back_large_blocks()
 def resident():
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
