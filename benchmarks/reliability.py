@@ -35,6 +35,7 @@ from tests.video.synthetic import read_number, write_clip
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError
 from tracker.factory import Settings
+from tracker.heap import give_back_large_blocks
 from tracker.pipeline import Pipeline
 from tracker.runner import Runner
 from tracker.types import Detections, Image, LinkStatus
@@ -388,6 +389,7 @@ def disk(*, full: bool) -> None:
 def soak(*, full: bool) -> None:
     """Four cameras with faults, one network: memory, threads and handles."""
     seconds, settle_s = (1800, 120) if full else (90, 30)
+    give_back_large_blocks(few_heaps=True)  # as `watch` does
     generator = random.Random(6)
     cameras = [MjpegCamera(10), MjpegCamera(5), RtspCamera(15, key_every=15), RawCamera(8)]
     with tempfile.TemporaryDirectory() as folder:

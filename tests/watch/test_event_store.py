@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracker.errors import FormatError
-from tracker.watch.event_store import EventStore, StoredEvent
+from tracker.watch.event_store import EventSearch, EventStore, StoredEvent
 
 EVENT = StoredEvent(0, "gate", "zone-enter", "door", "person", 3, 1_700_000_000.25, 1.0)
 
@@ -30,10 +30,12 @@ def test_events_are_found_by_camera_class_zone_and_time(tmp_path: Path) -> None:
     filled(tmp_path / "events.sqlite").close()
     store = EventStore(tmp_path / "events.sqlite")
     assert [event.event for event in store.search()] == [6, 5, 4, 3, 2, 1]
-    assert [event.event for event in store.search(camera="gate")] == [6, 4, 2]
-    assert [event.event for event in store.search(camera="gate", label="car")] == [6]
-    assert [event.event for event in store.search(name="door", since=EVENT.time + 1, until=EVENT.time + 3)] == [3, 2]
-    assert store.search(name="gone") == []
+    assert [event.event for event in store.search(EventSearch(camera="gate"))] == [6, 4, 2]
+    assert [event.event for event in store.search(EventSearch(camera="gate", label="car"))] == [6]
+    assert [
+        event.event for event in store.search(EventSearch(name="door", since=EVENT.time + 1, until=EVENT.time + 3))
+    ] == [3, 2]
+    assert store.search(EventSearch(name="gone")) == []
     store.close()
 
 

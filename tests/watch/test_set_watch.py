@@ -22,6 +22,7 @@ from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.video import FileSource
 from tracker.watch.camera_set import CameraConfig, CameraSet
+from tracker.watch.event_store import EventSearch
 from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[2]
@@ -39,18 +40,18 @@ def watched(folder: Path, *cameras: CameraConfig) -> SetWatch:
 def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     watch = watched(tmp_path, CameraConfig("gate", "0", rules=ZONE, before_s=0.5, after_s=1.0))
     watch.start()
-    until(lambda: len(watch.store.search(kind="zone-enter")) >= 2)
+    until(lambda: len(watch.store.search(EventSearch(kind="zone-enter"))) >= 2)
     until(lambda: watch.health()[0])
     assert 'sightline_camera_up{camera="gate"} 1' in watch.metrics()
     assert watch.stop()
-    events = watch.store.search(camera="gate", kind="zone-enter", name="middle")
+    events = watch.store.search(EventSearch(camera="gate", kind="zone-enter", name="middle"))
     assert {event.label for event in events} <= {"person", "car"}
     assert abs(events[0].time - time.time()) < 60
     clips = {event.clip for event in events if event.clip}
     assert clips
     for clip in clips:
         until(lambda clip=clip: Path(clip).is_file() and Path(clip).stat().st_size > 0)  # type: ignore[misc]
-    assert watch.store.search(kind="live")
+    assert watch.store.search(EventSearch(kind="live"))
 
 
 def test_a_camera_recorded_without_end_fills_files_of_some_length(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_camera_that_fails_is_begun_anew_while_others_go_on(tmp_path: Path) ->
     assert readings["good"].link == "live"
     assert not watch.health()[0]
     assert watch.stop()
-    assert [event.name for event in watch.store.search(camera="bad", kind="lost")][:1] == [
+    assert [event.name for event in watch.store.search(EventSearch(camera="bad", kind="lost"))][:1] == [
         "unforeseen RuntimeError: the source broke"
     ]
 

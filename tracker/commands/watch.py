@@ -20,12 +20,13 @@ from tracker.commands.options import (
     add_tracking_options,
     settings_from,
 )
+from tracker.commands.watch_events import add_event_options, answer
 from tracker.errors import ConfigError
+from tracker.heap import give_back_large_blocks
 from tracker.watch import camera_set
 from tracker.watch.camera_set import read_cameras
-from tracker.watch.event_store import EventStore
 from tracker.watch.server import StatusServer
-from tracker.watch.set_watch import EVENTS_FILE, SetWatch
+from tracker.watch.set_watch import SetWatch
 
 __all__ = ["add_parsers"]
 
@@ -45,7 +46,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("cameras", type=Path, metavar="FILE.toml", help="the cameras, and what is wanted of them")
     listen = "where /healthz and /metrics answer, such as 127.0.0.1:9464; off by default"
     parser.add_argument("--listen", metavar="HOST:PORT", help=listen)
-    parser.add_argument("--events-csv", type=Path, metavar="FILE.csv", help="write all events kept so far, and end")
+    add_event_options(parser)
     add_detector_options(parser)
     add_tracking_options(parser)
     add_settings_options(parser)
@@ -54,12 +55,11 @@ def add_parsers(subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     cameras = read_cameras(options.cameras)
-    if options.events_csv is not None:
-        store = EventStore(cameras.folder / EVENTS_FILE)
-        sys.stdout.write(f"{store.write_csv(options.events_csv)} events: {options.events_csv}\n")
-        store.close()
-        return 0
+    code = answer(options, cameras)
+    if code is not None:
+        return code
     settings = settings_from(options)
+    give_back_large_blocks(few_heaps=True)
     watch = SetWatch(cameras, settings)
     server = None
     if options.listen is not None:

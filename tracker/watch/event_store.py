@@ -18,7 +18,7 @@ from typing import Any
 
 from tracker.errors import FormatError, SinkError
 
-__all__ = ["EventStore", "StoredEvent"]
+__all__ = ["EventSearch", "EventStore", "StoredEvent"]
 
 APPLICATION_ID = 0x53474C45  # "SGLE"
 SCHEMA_VERSION = 1
@@ -59,6 +59,31 @@ class StoredEvent:
     """Whether it is kept for ever."""
 
 
+@dataclass(frozen=True, slots=True)
+class EventSearch:
+    """Which events are wanted; None wants all."""
+
+    camera: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    """Of the zone or line."""
+    label: str | None = None
+    since: float | None = None
+    until: float | None = None
+    """Seconds since 1970; that moment itself is not wanted."""
+
+    def condition(self) -> tuple[str, tuple[str | float, ...]]:
+        """The condition in SQL, and its values."""
+        wanted: dict[str, str | float | None] = {
+            "camera = ?": self.camera,
+            "kind = ?": self.kind,
+            "name = ?": self.name,
+        }
+        wanted |= {"class = ?": self.label, "time >= ?": self.since, "time < ?": self.until}
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        return (f"WHERE {' AND '.join(given)}" if given else ""), tuple(given.values())
+
+
 class EventStore:
     """Events of all cameras; any thread may write and read. Raises SinkError where it cannot be written."""
 
@@ -88,29 +113,17 @@ class EventStore:
         assert number is not None
         return number
 
-    def search(
-        self,
-        *,
-        camera: str | None = None,
-        kind: str | None = None,
-        name: str | None = None,
-        label: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        limit: int = 1000,
-    ) -> list[StoredEvent]:
-        """The newest events that fit all that is given, newest first."""
-        wanted: dict[str, str | float | None] = {"camera = ?": camera, "kind = ?": kind, "name = ?": name}
-        wanted |= {"class = ?": label, "time >= ?": since, "time < ?": until}
-        given = {clause: value for clause, value in wanted.items() if value is not None}
-        where = f"WHERE {' AND '.join(given)}" if given else ""
+    def search(self, wanted: EventSearch | None = None, *, limit: int = 1000) -> list[StoredEvent]:
+        """The newest events that fit, newest first."""
+        where, values = (wanted or EventSearch()).condition()
         query = f"SELECT {COLUMNS} FROM events {where} ORDER BY time DESC, event DESC LIMIT ?"
-        return [_stored(row) for row in self._rows(query, (*given.values(), limit))]
+        return [_stored(row) for row in self._rows(query, (*values, limit))]
 
-    def mark(self, event: int, *, marked: bool = True) -> None:
-        """Keep an event's recording for ever, or no more."""
+    def mark(self, event: int, *, marked: bool = True) -> bool:
+        """Keep an event's recording for ever, or no more; False where there is no such event."""
         with self._transaction():
-            self._connection.execute("UPDATE events SET marked = ? WHERE event = ?", (int(marked), event))
+            changed = self._connection.execute("UPDATE events SET marked = ? WHERE event = ?", (int(marked), event))
+            return changed.rowcount > 0
 
     def marked_clips(self) -> set[str]:
         """Recordings that are never deleted."""
@@ -134,14 +147,15 @@ class EventStore:
         """Messages that are not yet delivered."""
         return int(self._rows("SELECT count(*) FROM outbox")[0][0])
 
-    def write_csv(self, path: Path) -> int:
-        """All events as CSV, oldest first; how many. What begins like a formula is guarded by an apostrophe."""
+    def write_csv(self, path: Path, wanted: EventSearch | None = None) -> int:
+        """All events that fit as CSV, oldest first; how many. An apostrophe guards what begins like a formula."""
         count = 0
+        where, values = (wanted or EventSearch()).condition()
         try:
             with path.open("w", encoding="utf-8", newline="") as file:
                 rows = csv.writer(file)
                 rows.writerow(["event", "camera", "time", "kind", "name", "class", "track", "value", "clip", "marked"])
-                for raw in self._rows(f"SELECT {COLUMNS} FROM events ORDER BY time, event"):
+                for raw in self._rows(f"SELECT {COLUMNS} FROM events {where} ORDER BY time, event", values):
                     item = _stored(raw)
                     moment = datetime.fromtimestamp(item.time, UTC).isoformat(timespec="milliseconds")
                     texts = [guarded(text) for text in (item.camera, item.kind, item.name, item.label, item.clip)]

@@ -1,0 +1,102 @@
+"""What `watch` has kept: events searched, written as a table, marked; and alerts tried out."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from tracker.errors import ConfigError
+from tracker.video.address import redact
+from tracker.watch.alerts import deliver
+from tracker.watch.camera_set import CameraSet
+from tracker.watch.event_store import EventSearch, EventStore, StoredEvent
+from tracker.watch.set_watch import EVENTS_FILE
+
+__all__ = ["add_event_options", "answer"]
+
+MOST_LISTED = 1000
+
+
+def add_event_options(parser: argparse.ArgumentParser) -> None:
+    """What is asked of events instead of watching."""
+    group = parser.add_argument_group("events kept so far, instead of watching")
+    group.add_argument("--events", action="store_true", help=f"list them, newest first, {MOST_LISTED} at most")
+    group.add_argument("--events-csv", type=Path, metavar="FILE.csv", help="write them as a table, oldest first")
+    group.add_argument("--mark", type=int, metavar="EVENT", help="never delete the recording of this event")
+    group.add_argument("--unmark", type=int, metavar="EVENT", help="delete it in its time again")
+    group.add_argument("--camera", metavar="NAME", help="only events of this camera")
+    group.add_argument("--kind", metavar="KIND", help="only events of this kind, such as zone-enter, line or lost")
+    group.add_argument("--zone", metavar="NAME", help="only events of this zone or line")
+    group.add_argument("--event-class", metavar="CLASS", help="only events of this class")
+    group.add_argument("--since", type=_moment, metavar="TIME", help="from then on, as 2026-11-28 or 2026-11-28T07:30")
+    group.add_argument("--until", type=_moment, metavar="TIME", help="before then")
+    group.add_argument("--test-alerts", action="store_true", help="send every alert of the set a test event")
+
+
+def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
+    """Do what is asked of events; the exit code, or None where the cameras are to be watched."""
+    if options.test_alerts:
+        return _test_alerts(cameras)
+    marks = [
+        (number, marked) for number, marked in ((options.mark, True), (options.unmark, False)) if number is not None
+    ]
+    if not (options.events or options.events_csv or marks):
+        return None
+    path = cameras.folder / EVENTS_FILE
+    if not path.is_file():
+        raise ConfigError(f"{path}: no events are kept there yet; watch the cameras first")
+    search = EventSearch(options.camera, options.kind, options.zone, options.event_class, options.since, options.until)
+    with closing(EventStore(path)) as store:
+        for number, marked in marks:
+            if not store.mark(number, marked=marked):
+                raise ConfigError(f"--mark {number}: there is no such event; --events lists them")
+        if options.events_csv is not None:
+            sys.stdout.write(f"{store.write_csv(options.events_csv, search)} events: {options.events_csv}\n")
+        if options.events:
+            sys.stdout.writelines(_line(event) + "\n" for event in store.search(search, limit=MOST_LISTED))
+    return 0
+
+
+def _line(event: StoredEvent) -> str:
+    moment = datetime.fromtimestamp(event.time).astimezone().isoformat(" ", "seconds")
+    told = [
+        event.camera,
+        event.kind,
+        event.name,
+        event.label,
+        f"track {event.track}" if event.track else "",
+        event.clip,
+    ]
+    return "  ".join([f"{event.event:6}{'*' if event.marked else ' '}", moment, *filter(None, told)])
+
+
+def _test_alerts(cameras: CameraSet) -> int:
+    """Send a test event at once, past quiet hours and limits; 0 where all arrived."""
+    if not cameras.alert:
+        raise ConfigError("no [[alert]] in the set; see `sightline watch --help`")
+    failed = 0
+    event = StoredEvent(0, cameras.camera[0].name, "test", "test", "", 0, time.time(), 0.0)
+    for alert in cameras.alert:
+        target = redact(alert.webhook or alert.mqtt) or " ".join(alert.command)
+        try:
+            deliver(alert, event)
+            sys.stdout.write(f"{target}: delivered\n")
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            failed += 1
+            sys.stdout.write(f"{target}: not delivered ({error})\n")
+    return 1 if failed else 0
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970 of a local time, or of one with its zone."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(
+            f"expected a time such as 2026-11-28 or 2026-11-28T07:30, found {text!r}"
+        ) from None
