@@ -75,10 +75,12 @@ def _compare(clip: Path, settings: Settings, folder: Path) -> None:
     canvases = [_letterbox(image, settings).apply(image) for image in images]
     usual, most, whole = [], [], []
     for number in range(ROUNDS):
-        usual.append(_rate(len(canvases), lambda: [all_threads.run_network([canvas]) for canvas in canvases]))
+        usual.append(_rate(len(canvases), lambda: [all_threads.run_network(canvas[None]) for canvas in canvases]))
         with ThreadPoolExecutor(built.workers) as pool:
             most.append(
-                _rate(len(canvases), lambda: list(pool.map(lambda canvas: one_thread.run_network([canvas]), canvases)))
+                _rate(
+                    len(canvases), lambda: list(pool.map(lambda canvas: one_thread.run_network(canvas[None]), canvases))
+                )
             )
         whole.append(_whole_rate(clip, settings, folder / f"run{number}"))
     bare, ceiling, rate = statistics.median(usual), statistics.median(most), statistics.median(whole)

@@ -1,7 +1,8 @@
-"""From any engine that gives our network's raw maps to Detections: letterbox, run, decode, suppress, cut out masks."""
+"""One detector over engines: letterbox, run, decode, suppress, cut out masks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ from tracker.types import Detections, Image
 if TYPE_CHECKING:
     from tracker.nets.model_card import ModelCard
 
-__all__ = ["Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
+__all__ = ["CanvasDetector", "Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
 
 
 class RawArrays(NamedTuple):
@@ -40,8 +41,10 @@ class Finds(NamedTuple):
     """The objects of several canvases, and what their masks and looks are read from."""
 
     candidates: list[Candidates]
-    prototypes: Float32[ndarray, "b m i j"]
+    prototypes: Float32[ndarray, "b m i j"] | None
+    """None where masks are not wanted."""
     features: Float32[ndarray, "b d i j"] | None
+    """None where embeddings are not wanted."""
 
 
 RunRaw: TypeAlias = Callable[[UInt8[ndarray, "b h w 3"]], RawArrays]
@@ -56,8 +59,52 @@ def no_features(model: str) -> FeaturesError:
     )
 
 
-class RawDetector:
-    """Detects with whatever runs the network.
+class CanvasDetector(ABC):
+    """The one way from images to Detections: letterbox, find on canvases of one size together, back to each image.
+
+    An engine says what is found on a batch of canvases.
+    """
+
+    labels: tuple[str, ...]
+    engine: str
+    conf: float
+    imgsz: int
+    """Longer side of the canvas in pixels, where the network takes more than one size."""
+
+    @abstractmethod
+    def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
+        """The objects of letterboxed canvases of one size, in canvas pixels."""
+
+    def letterbox(self, image: Image, size: int) -> Letterbox:
+        """How an image comes onto its canvas."""
+        return Letterbox.fit(image.shape[1], image.shape[0], size)
+
+    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
+        """Boxes and masks of each image in its own pixels, best score first.
+
+        Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
+        """
+        letterboxes = [self.letterbox(image, imgsz or self.imgsz) for image in images]
+        found = [Detections.empty()] * len(images)
+        for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
+            rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == shape]
+            canvases = [letterboxes[row].apply(images[row]) for row in rows]
+            finds = self.find(canvases[0][None] if len(rows) == 1 else np.stack(canvases))
+            for place, row in enumerate(rows):
+                height, width = images[row].shape[:2]
+                found[row] = to_detections(
+                    finds.candidates[place],
+                    letterboxes[row],
+                    image_width=width,
+                    image_height=height,
+                    prototypes=None if finds.prototypes is None else finds.prototypes[place],
+                    features=None if finds.features is None else finds.features[place],
+                )
+        return found
+
+
+class RawDetector(CanvasDetector):
+    """Detects with whatever gives our network's raw maps.
 
     Detections below the threshold are given too, down to `floor`; with `embed` all carry what they look like.
     Raises ConfigError for a class that does not fit, and with `embed` for a network without feature map.
@@ -88,29 +135,6 @@ class RawDetector:
         if embed and run(np.zeros((1, 64, 64, 3), np.uint8)).features is None:
             raise no_features(engine)
 
-    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
-        """Boxes and masks of each image in its own pixels, best score first.
-
-        Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
-        """
-        size = imgsz or self.imgsz
-        letterboxes = [Letterbox.fit(image.shape[1], image.shape[0], size) for image in images]
-        found = [Detections.empty()] * len(images)
-        for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
-            rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == shape]
-            finds = self.find(np.stack([letterboxes[row].apply(images[row]) for row in rows]))
-            for place, row in enumerate(rows):
-                height, width = images[row].shape[:2]
-                found[row] = to_detections(
-                    finds.candidates[place],
-                    letterboxes[row],
-                    image_width=width,
-                    image_height=height,
-                    prototypes=finds.prototypes[place] if self._masks else None,
-                    features=finds.features[place] if self._embed and finds.features is not None else None,
-                )
-        return found
-
     def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
         """The objects of letterboxed canvases of one size."""
         raw = self._run(canvases)
@@ -119,4 +143,5 @@ class RawDetector:
             maps = [level[place] for level in raw.levels]
             decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes)
             candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det))
-        return Finds(candidates, raw.prototypes, raw.features)
+        prototypes, features = raw.prototypes if self._masks else None, raw.features if self._embed else None
+        return Finds(candidates, prototypes, features)

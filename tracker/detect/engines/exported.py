@@ -18,6 +18,7 @@ from tracker.detect.engines.torchscript_check import check_code, check_graph
 from tracker.detect.yolo_detector import RawArrays, RawDetector, RunRaw
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.model_card import ModelCard
+from tracker.nets.onnx_session import open_session
 
 __all__ = ["Engine", "open_engine", "open_exported"]
 
@@ -60,12 +61,7 @@ def open_exported(
 def _open_onnx(path: Path, threads: int) -> Engine:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise CheckpointError(f"{path}: not an ONNX model that can be run: {_first_line(error)}") from error
+    session = open_session(path, "cpu", threads)
     card = ModelCard.from_metadata(dict(session.get_modelmeta().custom_metadata_map), path)
 
     def run(canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from numpy import ndarray
 from tracker.config import DetectorConfig
 from tracker.config.coco_classes import COCO_LABELS
 from tracker.detect.classes import choose_classes
-from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress, to_detections
-from tracker.detect.yolo_detector import no_features
+from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, decode_yolox, suppress
+from tracker.detect.yolo_detector import CanvasDetector, Finds, no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.geometry import Letterbox
 from tracker.nets.model_card import FORMAT, ModelCard
 from tracker.nets.onnx_session import open_session
-from tracker.types import Detections, Image
+from tracker.types import Image
 
 __all__ = ["OnnxDetector", "is_ultralytics_export"]
 
@@ -39,7 +38,7 @@ class _Model:
     """Height and width of an input that takes one size only."""
 
 
-class OnnxDetector:
+class OnnxDetector(CanvasDetector):
     """Detects with an ONNX file of ours (any input size in multiples of 32) or of YOLOX.
 
     `threads` are those of one call; several calls may run at once. Detections below the threshold are given too,
@@ -74,64 +73,40 @@ class OnnxDetector:
         unwanted = {"prototypes": not self._masks, "features": not embed}
         self._outputs = [name for name in outputs if not unwanted.get(name, False)]
 
-    def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
-        """Boxes and masks of each image in its own pixels, best score first.
-
-        Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
-        """
-        letterboxes = [self._letterbox(image, imgsz or self.imgsz) for image in images]
-        found: list[Detections | None] = [None] * len(images)
-        sizes = dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes)
-        for size in sizes:
-            rows = [row for row, box in enumerate(letterboxes) if (box.height, box.width) == size]
-            outputs = self.run_network([letterboxes[row].apply(images[row]) for row in rows])
-            for position, row in enumerate(rows):
-                own = {name: output[position] for name, output in outputs.items()}
-                height, width = images[row].shape[:2]
-                found[row] = self._convert(own, letterboxes[row], image_width=width, image_height=height)
-        return [detections for detections in found if detections is not None]
-
-    def _letterbox(self, image: Image, size: int) -> Letterbox:
-        height, width = image.shape[:2]
+    def letterbox(self, image: Image, size: int) -> Letterbox:
+        """How an image comes onto its canvas; a file of one size only pads to that."""
         if self._model.fixed is None:
-            return Letterbox.fit(width, height, size)
-        fixed_height, fixed_width = self._model.fixed
-        return Letterbox.inside(width, height, width=fixed_width, height=fixed_height)
+            return super().letterbox(image, size)
+        height, width = self._model.fixed
+        return Letterbox.inside(image.shape[1], image.shape[0], width=width, height=height)
 
-    def run_network(self, canvases: list[UInt8[ndarray, "h w 3"]]) -> dict[str, Any]:
+    def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> dict[str, Any]:
         """The network's raw outputs, by name, for letterboxed canvases of one size."""
         if self._model.layout is None:
             # YOLOX was trained on BGR, 0 to 255, one image a call.
             planes = [np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1), np.float32) for canvas in canvases]
             rows = [self._session.run(self._outputs, {self._input: plane[None]})[0] for plane in planes]
             return {"output": np.concatenate(rows)}
-        pixels = canvases[0][None] if len(canvases) == 1 else np.stack(canvases)
-        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: pixels}), strict=True))
+        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: canvases}), strict=True))
 
-    def _convert(
-        self, outputs: dict[str, ndarray], letterbox: Letterbox, *, image_width: int, image_height: int
-    ) -> Detections:
+    def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
+        """The objects of letterboxed canvases of one size."""
+        outputs = self.run_network(canvases)
+        _, height, width, _ = canvases.shape
+        decoded = [
+            self._decode({name: output[place] for name, output in outputs.items()}, width=width, height=height)
+            for place in range(len(canvases))
+        ]
+        candidates = [suppress(each, iou=self._iou, max_det=self._max_det) for each in decoded]
+        return Finds(candidates, outputs.get("prototypes"), outputs.get("features"))
+
+    def _decode(self, outputs: dict[str, ndarray], *, width: int, height: int) -> Candidates:
+        """The candidates of one canvas."""
         layout = self._model.layout
-        candidates: Candidates
         if layout is None:
-            candidates = decode_yolox(
-                outputs["output"],
-                width=letterbox.width,
-                height=letterbox.height,
-                conf=self._floor,
-                classes=self._classes,
-            )
-        else:
-            maps = [outputs[f"p{level}"] for level in range(3, 3 + len(layout.strides))]
-            candidates = decode_anchors(maps, layout, conf=self._floor, classes=self._classes)
-        return to_detections(
-            suppress(candidates, iou=self._iou, max_det=self._max_det),
-            letterbox,
-            image_width=image_width,
-            image_height=image_height,
-            prototypes=outputs["prototypes"] if self._masks else None,
-            features=outputs.get("features"),
-        )
+            return decode_yolox(outputs["output"], width=width, height=height, conf=self._floor, classes=self._classes)
+        maps = [outputs[f"p{level}"] for level in range(3, 3 + len(layout.strides))]
+        return decode_anchors(maps, layout, conf=self._floor, classes=self._classes)
 
 
 def is_ultralytics_export(path: Path) -> bool:

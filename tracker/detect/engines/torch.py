@@ -62,7 +62,8 @@ class TorchDetector(RawDetector):
         raw = self.run_network(canvases)
         options: dict[str, Any] = {"conf": self._floor, "iou": self._iou, "max_det": self._max_det}
         candidates = find_objects(raw, self._layout, classes=self._classes, **options)
-        return Finds(candidates, _array(raw.prototypes), _array(raw.features) if self._embed else None)
+        prototypes = _array(raw.prototypes) if self._masks else None
+        return Finds(candidates, prototypes, _array(raw.features) if self._embed else None)
 
 
 def _array(part: torch.Tensor) -> ndarray:
