@@ -87,7 +87,14 @@ def match_finds(
 
 
 def pair(finds: ndarray, ground_truth: ndarray, *, overlap: float) -> Int64[ndarray, " n"]:
-    """The object each find (best first) takes for itself, -1 where none is left for it."""
+    """The object each detection (best first) takes for itself, -1 where none is left for it.
+
+    The better detection takes the object that both lie on.
+
+    >>> detections = np.array([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]])
+    >>> pair(detections, np.array([[0.0, 0, 10, 10]]), overlap=0.5).tolist()
+    [0, -1, -1]
+    """
     taken = np.full(len(finds), -1, np.int64)
     overlaps = iou(finds, ground_truth)
     for row in range(len(finds) if len(ground_truth) else 0):
@@ -99,7 +106,11 @@ def pair(finds: ndarray, ground_truth: ndarray, *, overlap: float) -> Int64[ndar
 
 
 def mostly_inside(boxes: ndarray, regions: ndarray) -> Bool[ndarray, " n"]:
-    """Boxes of which more than half lies in one of the regions."""
+    """Boxes of which more than half lies in one of the regions.
+
+    >>> mostly_inside(np.array([[0.0, 0, 10, 10], [6, 0, 16, 10]]), np.array([[0.0, 0, 10, 10]])).tolist()
+    [True, False]
+    """
     if not len(regions) or not len(boxes):
         return np.zeros(len(boxes), bool)
     low = np.maximum(boxes[:, None, :2], regions[None, :, :2])

@@ -27,6 +27,10 @@ def nms(
     A box is dropped when its overlap with a better kept box of the same class exceeds `threshold`; without `class_ids`
     every box competes with every other. A whole batch goes in one call when `class_ids` tell the image too. Equal
     scores keep their order. The answer is that of torchvision.ops.batched_nms.
+
+    >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [20, 0, 30, 10]])
+    >>> nms(boxes, torch.tensor([0.9, 0.8, 0.95]), threshold=0.5).tolist()
+    [2, 0]
     """
     order = scores.argsort(descending=True, stable=True)
     ranked = boxes[order].float()

@@ -43,7 +43,13 @@ def _expand(boxes: Corners, share: float) -> Corners:
 
 @compiled
 def overlapping(a: Float64[ndarray, "4 n"], b: Float64[ndarray, "4 m"]) -> Pairs:
-    """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`."""
+    """Every pair of a box in `a` and a box in `b` that share some area, ordered by the box in `a`.
+
+    >>> a = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]]).T
+    >>> b = np.array([[25.0, 5, 40, 20], [5, 5, 15, 15], [10, 0, 20, 10]]).T  # the last only touches both
+    >>> [places.tolist() for places in overlapping(a, b)]
+    [[0, 1], [1, 0]]
+    """
     n, m = a.shape[1], b.shape[1]
     if n * m <= DENSE_LIMIT:
         return _all_overlapping(a, b)
@@ -128,6 +134,13 @@ def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]) -> Pairs
 
     Equal to a full assignment where every other pair gains nothing, such as SORT's on IoU, or DeepSORT's and
     ByteTrack's with gain = gate - cost.
+
+    Track 0 would gain most from detection 0, but then track 1 would have nothing: 0.6 + 0.5 is more than 0.9.
+
+    >>> rows, cols = np.array([0, 0, 1]), np.array([0, 1, 0])
+    >>> pairs = assign(rows, cols, np.array([0.9, 0.6, 0.5]))
+    >>> sorted(zip(*(places.tolist() for places in pairs)))
+    [(0, 1), (1, 0)]
     """
     if len(rows) == 0:
         return rows, cols
@@ -228,6 +241,13 @@ def assign_then_reject(
     """SORT's rule: the assignment with the largest sum of values, from which overlaps below `threshold` are struck out.
 
     As in SORT's own code, when the pairs above the threshold do not compete they are taken without an assignment.
+
+    Both tracks want detection 0; the sum is largest with track 0 on detection 1, whose overlap is too small.
+
+    >>> rows, cols, overlaps = np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.6, 0.2, 0.5])
+    >>> pairs = assign_then_reject(rows, cols, overlaps, (2, 2), overlaps=overlaps, threshold=0.3)
+    >>> [places.tolist() for places in pairs]
+    [[1], [0]]
     """
     above = overlaps > threshold
     strong_rows, strong_cols = rows[above], cols[above]

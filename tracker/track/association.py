@@ -103,7 +103,15 @@ class _Frame:
 def usable(
     boxes: Float32[ndarray, "n 4"], scores: Float32[ndarray, " n"], low_score: float
 ) -> tuple[Float64[ndarray, "4 m"], Float64[ndarray, " m"], Int64[ndarray, " m"]]:
-    """The boxes, coordinates first, and scores of the detections that are no garbage, and their rows."""
+    """The boxes, coordinates first, and scores of the detections that are no garbage, and their rows.
+
+    The second is too weak, the third has no width, the fourth is no number.
+
+    >>> boxes = np.array([[0, 0, 4, 8], [0, 0, 4, 8], [3, 0, 3, 8], [np.nan, 0, 4, 8]], np.float32)
+    >>> corners, scores, rows = usable(boxes, np.array([0.5, 0.05, 0.9, 0.9], np.float32), 0.1)
+    >>> corners[:, 0].tolist(), scores.tolist(), rows.tolist()
+    ([0.0, 0.0, 4.0, 8.0], [0.5], [0])
+    """
     corners = np.ascontiguousarray(boxes.T).astype(np.float64)
     chances = scores.astype(np.float64)
     usable = chances >= low_score

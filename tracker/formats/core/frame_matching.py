@@ -96,7 +96,11 @@ def are_gapless(annotations: Annotations) -> bool:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """What the names end in, where all are the same text before it and no number stands twice."""
+    """What the names end in, where all are the same text before it and no number stands twice.
+
+    >>> _numbers(["street_009.jpg", "street_010.jpg"]), _numbers(["street_009.jpg", "park_010.jpg"])
+    ([9, 10], None)
+    """
     found = [re.fullmatch(r"(.*?)(\d{1,15})", PurePosixPath(name).stem) for name in names]
     parts = [match.groups() for match in found if match is not None]
     numbers = [int(number) for _, number in parts]
@@ -105,7 +109,11 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
 
 
 def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Frames by key, without the keys that stand for several."""
+    """Frames by key, without the keys that stand for several.
+
+    >>> _unique([("a", 0), ("b", 1), ("a", 2)])
+    {'b': 1}
+    """
     found: dict[str, int] = {}
     several = set()
     for key, frame in pairs:

@@ -1,0 +1,33 @@
+"""The worked examples in docstrings give what they say."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+from tests.test_imports import modules
+
+WITH_EXAMPLES = [name for name, path in modules().items() if "    >>> " in path.read_text()]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_worked_examples_give_what_they_say(name: str) -> None:
+    result = doctest.testmod(import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_what_matches_boxes_tracks_or_names_has_a_worked_example() -> None:
+    wanted = {
+        "tracker.geometry": ["iou", "nms"],
+        "tracker.track.assignment": ["overlapping", "assign", "assign_then_reject"],
+        "tracker.track.association": ["usable"],
+        "tracker.evaluate.matching": ["pair", "mostly_inside"],
+        "tracker.nets.suppress": ["nms"],
+        "tracker.formats.core.frame_matching": ["_numbers", "_unique"],
+    }
+    for module, names in wanted.items():
+        for name in names:
+            assert ">>> " in (getattr(import_module(module), name).__doc__ or ""), f"{module}.{name}"
