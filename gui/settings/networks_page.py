@@ -24,10 +24,14 @@ from gui.engine.live_network import Engine
 from gui.qt.background import Background
 from gui.qt.icons import icon
 from gui.qt.preferences import Preferences
-from gui.settings.networks import NetworkFacts, list_networks
+from gui.settings.networks import NetworkFacts, list_networks, read_facts
 from tracker.errors import ConfigError
+from tracker.nets.kinds import USES
 
 __all__ = ["NetworksPage"]
+
+
+REID = "re-identification network"
 
 
 class NetworksPage(QWidget):
@@ -47,10 +51,17 @@ class NetworksPage(QWidget):
         self._networks: list[NetworkFacts] = []
         title = QLabel(self.tr("Networks"))
         title.setProperty("role", "title")
-        self._table = QTableWidget(0, 5)
+        self._table = QTableWidget(0, 6)
         self._table.setAccessibleName(self.tr("Networks"))
         self._table.setHorizontalHeaderLabels(
-            [self.tr("Name"), self.tr("Classes"), self.tr("Input"), self.tr("File"), self.tr("Measured")]
+            [
+                self.tr("Name"),
+                self.tr("Kind"),
+                self.tr("Classes"),
+                self.tr("Input"),
+                self.tr("File"),
+                self.tr("Measured"),
+            ]
         )
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -62,7 +73,7 @@ class NetworksPage(QWidget):
         assert columns is not None
         rows.hide()
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
+        columns.setSectionResizeMode(5, QHeaderView.ResizeMode.Stretch)
         columns.setHighlightSections(False)
         self._table.itemSelectionChanged.connect(self._selected)
         self._table.itemActivated.connect(lambda _: self.use())
@@ -110,19 +121,42 @@ class NetworksPage(QWidget):
         """Let the selected network look at the frames."""
         network = self._current()
         if network is not None:
-            self._change(network.model)
+            self._take(network)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look again whenever the page comes up."""
         super().showEvent(event)
         self.refresh()
 
-    def _change(self, model: str) -> None:
+    def _take(self, network: NetworkFacts) -> None:
+        """Put a network to the work of its kind; one that the window has no work for is refused."""
         try:
-            self._engine.change("detector.model", None if model == "auto" else model)
+            if network.kind == "segmenter":
+                self._engine.change("semantic.network", network.model)
+            elif network.kind == REID:
+                self._engine.change("tracker.reid_model", network.model)
+                self._engine.change("tracker.appearance", "reid")
+            elif network.kind in ("detector", ""):
+                self._engine.change("detector.model", None if network.model == "auto" else network.model)
+            else:
+                self.said.emit(self._uses(network))
+                return
             self._engine.start()
         except ConfigError as error:
             self.said.emit(str(error))
+
+    def _in_use(self, network: NetworkFacts) -> bool:
+        settings = self._engine.settings
+        if network.kind == "segmenter":
+            return network.model == settings.semantic.network
+        if network.kind == REID:
+            return settings.tracker.appearance == "reid" and network.model == settings.tracker.reid_model
+        return network.model == settings.detector.model
+
+    def _uses(self, network: NetworkFacts) -> str:
+        """What a kind is for, by the commands that take it."""
+        kind = network.kind or "detector"
+        return self.tr("A {0}, for {1}").format(kind, ", ".join(USES[kind]))
 
     def _current(self) -> NetworkFacts | None:
         row = self._table.currentRow()
@@ -134,6 +168,7 @@ class NetworksPage(QWidget):
         for row, network in enumerate(networks):
             texts = (
                 network.name,
+                network.kind,
                 str(len(network.labels)) if network.labels else "",
                 f"{network.input_size}" if network.input_size else "",
                 f"{network.size_bytes / 1e6:.1f} MB",
@@ -141,7 +176,7 @@ class NetworksPage(QWidget):
             )
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                if column in (1, 2, 3):
+                if column in (2, 3, 4):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self._table.setItem(row, column, item)
         if networks and self._table.currentRow() < 0:
@@ -149,11 +184,10 @@ class NetworksPage(QWidget):
         self._mark()
 
     def _mark(self) -> None:
-        model = self._engine.settings.detector.model
         for row, network in enumerate(self._networks):
             item = self._table.item(row, 0)
             if item is not None:
-                used = network.model == model
+                used = self._in_use(network)
                 font = item.font()
                 font.setBold(used)
                 item.setFont(font)
@@ -162,11 +196,15 @@ class NetworksPage(QWidget):
 
     def _selected(self) -> None:
         network = self._current()
-        self._use.setEnabled(network is not None and network.model != self._engine.settings.detector.model)
+        kind = "detector" if network is None else network.kind or "detector"
+        words = {"segmenter": self.tr("&Label pixels with it"), REID: self.tr("Recognise &by it")}
+        self._use.setText(words.get(kind, self.tr("&Use this network")))
+        self._use.setEnabled(network is not None and kind in (*words, "detector") and not self._in_use(network))
         self._details.setHtml("" if network is None else self._words(network))
 
     def _words(self, network: NetworkFacts) -> str:
         parts = [f"<b>{network.name}</b>", f"<span>{network.path}</span>"]
+        parts.append(self._uses(network))
         if network.labels:
             parts.append(self.tr("Classes: {0}").format(", ".join(network.labels)))
         for name, value in network.accuracy.items():
@@ -183,7 +221,7 @@ class NetworksPage(QWidget):
         words = self.tr("Networks") + " (*.onnx *.safetensors *.pt)"
         path, _ = QFileDialog.getOpenFileName(self, self.tr("Use a network"), str(self.folder), words)
         if path:
-            self._change(path)
+            self._take(read_facts(Path(path)))
 
     def _open_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
