@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tracker.errors import ConfigError
 from tracker.nets.layers import SpatialPyramid, fold_batch_norm
 from tracker.nets.network_config import NetworkConfig
-from tracker.nets.yolo import YoloNet
+from tracker.nets.yolo import YoloNet, is_mask_part
 
 
 @settings(max_examples=4, deadline=None)
@@ -76,3 +76,29 @@ def test_chained_pooling_equals_the_wide_windows() -> None:
         pools = [torch.nn.functional.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13)]
         expected = pyramid.conv2(torch.cat((x, *pools), dim=1))
         assert torch.equal(pyramid(image), expected)
+
+
+def test_fused_prototypes_are_made_of_every_map_and_serve_masks_alone() -> None:
+    body = {"backbone": "yolo26_nano", "neck": "yolo26", "head": "distances", "anchors": 1, "prototype_width": 16}
+    network = YoloNet(NetworkConfig(prototypes="fused", classes=2, coefficients=5, **body)).eval()
+    images = torch.rand(1, 3, 64, 96)
+    before = network(images)
+    assert before.prototypes.shape == (1, 5, 16, 24)
+    maps = [torch.rand(1, width, 64 // s, 96 // s, requires_grad=True) for width, s in ((64, 8), (128, 16), (256, 32))]
+    fine = torch.rand(1, 64, 16, 24, requires_grad=True)
+    network.prototypes(tuple(maps), fine).square().sum().backward()
+    assert all(part.grad is not None and part.grad.abs().min() > 0 for part in (*maps, fine))
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if is_mask_part(name):
+                weight.add_(0.1)
+    after = network(images)
+    assert not torch.equal(before.prototypes, after.prototypes)
+    for first, second in zip(before.levels, after.levels, strict=True):
+        assert torch.equal(first[:, :, :7], second[:, :, :7])
+        assert not torch.equal(first[:, :, 7:], second[:, :, 7:])
+
+
+def test_fused_prototypes_without_a_map_at_stride_4_are_refused() -> None:
+    with pytest.raises(ConfigError, match="fused prototypes need its map at stride 4"):
+        YoloNet(NetworkConfig(backbone="xception", prototypes="fused"))

@@ -30,7 +30,7 @@ class NetworkConfig:
     mask_width: int = 32
     """Channels inside the branch for mask coefficients, where it stands apart."""
     prototypes: str = "light"
-    """light, or full (YOLO11's)."""
+    """light, fused (wider, from every map of the neck), or full (YOLO11's)."""
     prototype_width: int = 48
     """Channels inside the prototype branch."""
     depth: int = 1

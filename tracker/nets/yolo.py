@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
-from tracker.nets.distances import DistanceHead, FullPrototypes, SplitNeck
+from tracker.nets.distances import DistanceHead, FullPrototypes, FusedPrototypes, Levels, SplitNeck
 from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
 from tracker.nets.network_config import NetworkConfig
 
@@ -134,8 +134,8 @@ class Prototypes(nn.Module):
         self.mix = nn.Sequential(*(spatial_conv(width, width, depthwise=config.depthwise, norm=norm) for _ in range(2)))
         self.out = nn.Conv2d(width, config.coefficients, 1)
 
-    def forward(self, p3: Tensor, fine: Tensor | None) -> Float32[Tensor, "b m i j"]:
-        x = functional.interpolate(self.coarse(p3), scale_factor=2.0)
+    def forward(self, levels: Levels, fine: Tensor | None) -> Float32[Tensor, "b m i j"]:
+        x = functional.interpolate(self.coarse(levels[0]), scale_factor=2.0)
         if self.fine is not None and fine is not None:
             x = x + self.fine(fine)
         return self.out(self.mix(x))  # type: ignore[no-any-return]
@@ -170,6 +170,12 @@ class YoloNet(nn.Module):
         fine = channels.get(4) if self.backbone.padded else None
         if config.prototypes == "full":
             self.prototypes = FullPrototypes(config.widths[0], config)
+        elif config.prototypes == "fused":
+            if fine is None:
+                raise ConfigError(
+                    f"backbone {config.backbone!r}: fused prototypes need its map at stride 4; take light ones"
+                )
+            self.prototypes = FusedPrototypes(config.widths, fine, config)
         else:
             self.prototypes = Prototypes(config.widths[0], fine, config)
 
@@ -184,4 +190,4 @@ class YoloNet(nn.Module):
         fine = maps.get(4) if self.backbone.padded else None
         if embedding is None:
             embedding = maps[STRIDES[0]] if fine is None else fine
-        return RawMaps(raw, self.prototypes(levels[0], fine), embedding)
+        return RawMaps(raw, self.prototypes(levels, fine), embedding)

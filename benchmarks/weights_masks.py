@@ -1,0 +1,307 @@
+"""Teach the masks of a network alone, its body, boxes and classes as they are: `START DATA OUT --teacher FILE`.
+
+What stays as it is gives the same maps for the same picture each time. So a picture is seen by it once per view (a view
+is one augmentation of every picture), its maps are kept in OUT/views, and only prototypes and mask coefficients run and
+learn: 22 ms an image and step instead of 60. A START whose prototypes are light gets fused ones. Masks come from the
+labels, and where these have none from the teacher. OUT/last.safetensors is the averaged network; --resume goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import Tensor, nn
+
+from tracker.config import DetectorConfig
+from tracker.detect.engines.torch import TorchDetector
+from tracker.evaluate.detection import detect_all, one_person_masks, rename
+from tracker.evaluate.ground_truth import DataSet, Sample
+from tracker.nets.anchors import AnchorGrid, decode, flatten, lay_grid
+from tracker.nets.checkpoint import load_detector, save_detector
+from tracker.nets.export_detector import clone
+from tracker.nets.ultralytics_weights import open_ultralytics
+from tracker.nets.yolo import RawMaps, YoloNet, is_mask_part
+from tracker.train.aligned import align
+from tracker.train.data.augment import AugmentConfig, TrainingSample, make_picture
+from tracker.train.data.detection import load_data
+from tracker.train.distil import DistillConfig, known_truth
+from tracker.train.ema import ModelEma
+from tracker.train.losses import LossConfig, TruthTensors, masks_of_image
+from tracker.train.schedule import learning_rate_factor
+from tracker.train.teacher import FusionConfig, Teacher, observe
+
+SIZE = 416
+BATCH = 16
+WARMUP = 50
+PLAIN = AugmentConfig(mosaic=0.0, copy_paste=0.0, zoom=1.0, colour=0.2)
+VARIED = AugmentConfig(mosaic=0.15, copy_paste=0.0, zoom=1.7, colour=0.4)
+LOSSES = LossConfig(mask=1.0, mask_grid=36, mask_edge=3.0, masks_per_image=16)
+TEACHING = DistillConfig(believe=0.4, doubt=0.3, overlap=0.8)
+PHOTOS = "coco-people"
+TAUGHT = (PHOTOS, "coco-masks")
+"""Sets whose missing masks the teacher gives."""
+SETS = (*TAUGHT, "pennfudan", "street-polygons")
+EVERY_S = {"judged": 480.0, "kept": 120.0}
+
+
+class Seen(NamedTuple):
+    """One picture of a view: which cell answers for which object, and the masks that they should have."""
+
+    cells: Tensor
+    ground_truth: TruthTensors
+    seed: int
+
+
+class HalfDetector(TorchDetector):
+    """Runs in bfloat16, where the processor multiplies faster so."""
+
+    def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawMaps:
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = super().run_network(canvases)
+        return RawMaps(tuple(level.float() for level in maps.levels), maps.prototypes.float(), maps.features.float())
+
+
+@dataclass
+class State:
+    """What learns, and how far it is."""
+
+    parts: nn.ModuleList
+    """Prototypes, then the coefficients of each stride."""
+    average: ModelEma
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    seconds: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Whole or not at all."""
+        kept = {name: getattr(self, name).state_dict() for name in ("parts", "average", "optimizer")}
+        torch.save({**kept, "step": self.step, "seconds": self.seconds}, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from there."""
+        kept = torch.load(path, weights_only=True)
+        for name in ("parts", "average", "optimizer"):
+            getattr(self, name).load_state_dict(kept[name])
+        self.step, self.seconds = kept["step"], kept["seconds"]
+
+
+def main() -> None:
+    """Read, ask, teach, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("start", type=Path, help=".safetensors network of ours with YOLO11's or YOLO26's heads")
+    parser.add_argument("data", type=Path, help="data.yaml of the lists that benchmarks.weights_data wrote")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", type=Path, required=True, help="YOLO11 nano with masks, .safetensors")
+    parser.add_argument("--views", type=int, default=2, help="augmentations of every picture")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--mask-width", type=int, default=48, help="channels inside the branch for coefficients")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    network, card = load_detector(options.start)
+    network = widen(network, mask_width=options.mask_width)
+    splits = load_data(options.data, keep_images=True)[0]
+    judged = alone_with_outline(splits["val"])
+    pictures = taught_pictures(splits["train"], options.teacher, options.out / "teacher")
+    network.eval().requires_grad_(False)
+    parts = nn.ModuleList([network.prototypes, *(head.get_submodule("cv4") for head in network.heads)])
+    parts.requires_grad_(True)
+    optimizer = torch.optim.AdamW(parts.parameters(), lr=options.rate, weight_decay=0.02)
+    state = State(parts, ModelEma(parts, decay=0.997, warmup_steps=WARMUP), optimizer)
+    if options.resume:
+        state.load(options.out / "state.pt")
+    grid = lay_grid([(SIZE // s, SIZE // s) for s in card.strides], card.anchors, card.strides)
+    views = Views(options.out / "views", network, pictures, grid)
+    begun = time.monotonic() - state.seconds
+    last = dict.fromkeys(EVERY_S, time.monotonic())
+    losses: list[float] = []
+    passed = 0.0
+    while passed < 1.0:
+        passed = min(1.0, (time.monotonic() - begun) / 60 / options.minutes)
+        factor = learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=0.02)
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * min(1.0, (state.step + 1) / WARMUP) * factor
+        maps, seen = views.read(state.step, options.views)
+        loss = masks_loss(parts, maps, seen, seed=state.step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parts.parameters(), 5.0)
+        optimizer.step()
+        state.average.update(parts)
+        losses.append(float(loss.detach()))
+        now = time.monotonic()
+        state.step, state.seconds = state.step + 1, now - begun
+        if state.step % 20 == 0:
+            print(f"step {state.step}  loss {np.mean(losses):.4f}  {state.seconds / 60:.1f} min", flush=True)
+            losses.clear()
+        if passed >= 1.0 or now - last["judged"] > EVERY_S["judged"]:
+            whole = averaged(network, state.average)
+            save_detector(options.out / "last.safetensors", whole, replace(card, accuracy={}))
+            detector = HalfDetector((whole, card), DetectorConfig(conf=0.01, imgsz=SIZE, device="cpu"))
+            found = rename(detect_all(detector, judged), card.labels, splits["val"].labels)
+            print(f"step {state.step}: {one_person_masks(judged, found)}", flush=True)
+            last["judged"] = now
+        if passed >= 1.0 or now - last["kept"] > EVERY_S["kept"]:
+            state.save(options.out / "state.pt")
+            last["kept"] = now
+
+
+def widen(network: YoloNet, *, mask_width: int) -> YoloNet:
+    """The same network with fused prototypes, which begin fresh where it has others."""
+    if network.config.prototypes == "fused":
+        return network
+    wider = YoloNet(replace(network.config, prototypes="fused", prototype_width=64, mask_width=mask_width))
+    known = {name: value for name, value in network.state_dict().items() if not is_mask_part(name)}
+    wider.load_state_dict({**wider.state_dict(), **known})
+    return wider
+
+
+def averaged(network: YoloNet, average: ModelEma) -> YoloNet:
+    """A copy of the network with the averaged parts."""
+    whole = clone(network)
+    prototypes, *coefficients = average.module.children()
+    whole.prototypes.load_state_dict(prototypes.state_dict())
+    for head, branch in zip(whole.heads, coefficients, strict=True):
+        head.get_submodule("cv4").load_state_dict(branch.state_dict())
+    return whole
+
+
+def alone_with_outline(data: DataSet) -> list[Sample]:
+    """Plain photos of one person with an outline, by which progress is judged."""
+    chosen = []
+    for sample in data.samples:
+        people = np.flatnonzero(sample.class_ids == 0)
+        if PHOTOS in sample.path.parts and len(people) == 1 and sample.polygons[int(people[0])] is not None:
+            chosen.append(sample)
+    return chosen
+
+
+def taught_pictures(data: DataSet, teacher: Path, folder: Path) -> list[TrainingSample]:
+    """The images with the masks of their labels and of the teacher."""
+    samples = [sample for sample in dict.fromkeys(data.samples) if set(SETS) & set(sample.path.parts)]
+    network, card, _ = open_ultralytics(teacher)
+    config = DetectorConfig(model=str(teacher), conf=0.05, iou=0.6, imgsz=640, device="cpu")
+    asked = Teacher.of_file(teacher, HalfDetector((network, card), config), size=640)
+    untold = [sample for sample in samples if set(TAUGHT) & set(sample.path.parts)]
+    finds = observe([asked], untold, data.labels, folder, FusionConfig(), least=TEACHING.doubt)
+    known, tables = range(len(card.labels)), data.targets()
+    return [
+        TrainingSample(sample.read(), known_truth(sample, data, finds.get(sample.path), TEACHING, tables, taught=known))
+        for sample in samples
+    ]
+
+
+class Views:
+    """The maps of every picture in every view, as bfloat16 on disk, made when first read."""
+
+    def __init__(self, folder: Path, network: YoloNet, pictures: Sequence[TrainingSample], grid: AnchorGrid) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._network, self._pictures, self._grid = folder, network, pictures, grid
+        self._maps: dict[int, list[Tensor]] = {}
+        self._seen: dict[int, list[Seen]] = {}
+
+    def read(self, step: int, views: int) -> tuple[list[Tensor], list[Seen]]:
+        """The maps at strides 4, 8, 16 and 32 of the batch of a step; the first epochs are one view each."""
+        count = len(self._pictures)
+        epoch, place = divmod(step, max(1, count // BATCH))
+        rng = np.random.default_rng(epoch)
+        rows = rng.permutation(count)[place * BATCH : (place + 1) * BATCH]
+        which = np.full(count, epoch) if epoch < views else rng.integers(views, size=count)
+        for view in set(which[rows].tolist()) - self._seen.keys():
+            self._make(view)
+        pairs = [(int(which[row]), int(row)) for row in rows]
+        stacked = [torch.stack([self._maps[view][level][row] for view, row in pairs]) for level in range(4)]
+        return [maps.permute(0, 3, 1, 2) for maps in stacked], [self._seen[view][row] for view, row in pairs]
+
+    def _make(self, view: int) -> None:
+        marks, count = self._folder / f"{view}.pt", len(self._pictures)
+        widths = (self._network.backbone.channels[0], *self._network.config.widths)
+        self._maps[view] = []
+        for level, width in enumerate(widths):
+            side, file = SIZE // (4 << level), str(self._folder / f"{view}-{level}.bin")
+            values = torch.from_file(file, shared=True, size=count * side * side * width, dtype=torch.bfloat16)
+            self._maps[view].append(values.view(count, side, side, width))
+        if marks.is_file():
+            stored = torch.load(marks, weights_only=True)
+            self._seen[view] = [Seen(cells, TruthTensors(*told), seed) for cells, told, seed in stored]
+            return
+        seen: list[Seen] = []
+        for start in range(0, count, BATCH):
+            seen += self._look(view, range(start, min(start + BATCH, count)))
+        torch.save([(one.cells, tuple(one.ground_truth), one.seed) for one in seen], marks)
+        self._seen[view] = seen
+        print(f"view {view}: {sum(len(one.cells) for one in seen)} masks", flush=True)
+
+    def _look(self, view: int, rows: range) -> list[Seen]:
+        generators = [np.random.default_rng((view, row)) for row in rows]
+        augment, pictures = VARIED if view else PLAIN, self._pictures
+        made = [
+            make_picture(row, pictures.__getitem__, len(pictures), SIZE, rng, augment)
+            for row, rng in zip(rows, generators, strict=True)
+        ]
+        images = torch.from_numpy(np.stack([one.image for one in made])).permute(0, 3, 1, 2).float().div_(255)
+        maps, boxes, classes = frozen(self._network, images.contiguous(memory_format=torch.channels_last), self._grid)
+        for level, values in enumerate(maps):
+            self._maps[view][level][rows.start : rows.stop] = values.permute(0, 2, 3, 1)
+        seen = []
+        for place, (one, rng) in enumerate(zip(made, generators, strict=True)):
+            told = TruthTensors(*(torch.from_numpy(getattr(one.ground_truth, name)) for name in TruthTensors._fields))
+            won = align(boxes[place], classes[place], self._grid, told)
+            fits = told.has_mask[won.objects] & (won.ious > 0.3)
+            chosen, none = won.objects[fits], torch.zeros(0)
+            told = TruthTensors(
+                boxes=told.boxes[chosen],
+                full_boxes=told.full_boxes[chosen],
+                classes=none,
+                class_weights=none,
+                weights=none,
+                masks=told.masks[chosen],
+                has_mask=told.has_mask[chosen],
+                ignored=none,
+                unlabelled=none,
+            )
+            seen.append(Seen(won.cells[fits], told, int(rng.integers(2**31))))
+        return seen
+
+
+@torch.no_grad()
+def frozen(network: YoloNet, images: Tensor, grid: AnchorGrid) -> tuple[list[Tensor], Tensor, Tensor]:
+    """(maps at strides 4, 8, 16 and 32 that masks are made of; boxes; raw classes)."""
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = network.backbone.maps_and_embedding(network.normalize(images))
+        levels = network.neck(*found[1:])
+        raw = [head(level) for head, level in zip(network.heads, levels, strict=True)]
+    flat = flatten([level.float() for level in raw])
+    return [found[0], *levels], decode(flat[..., :4], grid), flat[..., 5 : 5 + network.config.classes]
+
+
+def masks_loss(parts: nn.ModuleList, maps: Sequence[Tensor], seen: Sequence[Seen], *, seed: int) -> Tensor:
+    """The mean loss of the masks of a batch."""
+    prototypes, *coefficients = parts
+    fine, *levels = maps
+    with torch.autocast("cpu", torch.bfloat16):
+        masks = prototypes(tuple(levels), fine)
+        answers = [branch(level).flatten(2) for branch, level in zip(coefficients, levels, strict=True)]
+    flat = torch.cat(answers, dim=2).transpose(1, 2).float()
+    total, count = 0.0 * flat.sum(), 0
+    for own, answer, one in zip(masks.unbind(0), flat.unbind(0), seen, strict=True):
+        objects = torch.arange(len(one.cells))
+        sums, number = masks_of_image(own, answer, one.cells, objects, one.ground_truth, LOSSES, one.seed + seed)
+        total, count = total + sums, count + number
+    return total / max(count, 1)
+
+
+if __name__ == "__main__":
+    main()
