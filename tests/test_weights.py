@@ -12,9 +12,12 @@ import pytest
 from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
 from tracker.config.coco_classes import COCO_LABELS
-from tracker.factory import DEFAULT_NETWORK, embedded_networks, make_detector
+from tracker.evaluate.pixel_accuracy import SegmentationScore
+from tracker.factory import DEFAULT_NETWORK, embedded_networks, embedded_segmenters, make_detector, segmentation_file
 from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector
+from tracker.segment.labeller import PixelLabeller
+from tracker.train.data.segmentation import IGNORED, load_pixel_labels
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 MANIFEST = tomllib.loads((WEIGHTS / "manifest.toml").read_text())
@@ -58,3 +61,35 @@ def test_both_files_find_the_same(name: str) -> None:
     partner = iou(a.boxes, b.boxes).argmax(axis=1)
     assert np.abs(a.boxes - b.boxes[partner]).max() < 0.5
     assert np.abs(a.scores - b.scores[partner]).max() < 1e-3
+
+
+SEMANTIC = WEIGHTS / "semantic"
+STREET = tomllib.loads((SEMANTIC / "manifest.toml").read_text())
+
+
+def test_the_segmentation_network_is_the_one_of_its_manifest_and_small() -> None:
+    assert set(embedded_segmenters()) == {STREET["name"]}
+    for name in STREET["files"]:
+        content = (SEMANTIC / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == STREET["sha256"][name]
+        assert len(content) < 6_000_000
+    assert PixelLabeller(segmentation_file(STREET["name"])).labels == tuple(STREET["labels"])
+
+
+def test_both_files_of_the_segmentation_network_label_alike() -> None:
+    picture = next(iter(frames())).image
+    onnx, torch = (PixelLabeller(SEMANTIC / name) for name in STREET["files"])
+    labels = onnx(picture)
+    assert (labels == torch(picture)).mean() > 0.99
+    people = np.isin(labels, [onnx.labels.index("pedestrian"), onnx.labels.index("bicyclist")])
+    assert 0.01 < people.mean() < 0.6  # the photographs show some
+
+
+@pytest.mark.shared
+def test_the_segmentation_network_labels_streets_as_well_as_its_manifest_says(shared: Path) -> None:
+    data = load_pixel_labels(shared / "data/camvid.tar", "val", classes=11, size=(360, 480), ignore=[11])
+    labeller = PixelLabeller(segmentation_file(STREET["name"]))
+    score = SegmentationScore(11, ignore=IGNORED)
+    for image, labels in zip(data.images[::10], data.labels[::10], strict=True):
+        score.add(labeller(np.ascontiguousarray(image.transpose(1, 2, 0))), labels)
+    assert 100 * score.mean_iou > STREET["measured"]["CamVid val, mean IoU"] - 8  # a tenth of the images

@@ -152,3 +152,9 @@ def test_what_cannot_be_trained_is_one_line(
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert message in told[0]
+
+
+def test_the_recipe_of_the_embedded_segmentation_network_is_understood() -> None:
+    recipe = Path(__file__).parents[2] / "weights/semantic/recipe.toml"
+    config = settings("segmentation", "--config", str(recipe))
+    assert (config.network.backbone, config.network.width, config.ignore) == ("yolo26_nano", 48, (11,))
