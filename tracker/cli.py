@@ -59,7 +59,7 @@ COMMANDS = {
     "tune": _Command("search the tracker's settings against ground truth", ("tracker.commands.evaluate",)),
     "train": _Command("train a network of your own", ("tracker.commands.train",)),
     "export": _Command("a network of yours for another engine, compared", ("tracker.commands.export_network",)),
-    "explain": _Command("where a network's evidence lies in a picture", ("tracker.commands.explain",)),
+    "explain": _Command("where a network's evidence lies in an image", ("tracker.commands.explain",)),
     "summary": _Command("a network's layers: shapes, parameters, work, fields", ("tracker.commands.summary",)),
     "convolve": _Command("a layer of a network at work on numbers or an image", ("tracker.commands.convolve",)),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),

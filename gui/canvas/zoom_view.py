@@ -58,7 +58,7 @@ class PictureView(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(QSize(120, 68))
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName(self.tr("Picture"))
+        self.setAccessibleName(self.tr("Frame"))
         self._picture: RenderedFrame | None = None
         self._image: QImage | None = None
         self._frame_size: tuple[float, float] = NO_SIZE

@@ -153,7 +153,7 @@ KINDS = (
             Question("", "Sequences", "folder", "a folder with <sequence>/det/det.txt", needed=True),
             Question("--out", "Results", "folder", "where <sequence>.txt files go", needed=True, default="associated"),
             Question("--tracker", "Tracker", "text", "preset, or a settings file", default="default"),
-            Question("--refine", "Go over the tracks again with hindsight", "flag"),
+            Question("--refine", "Refine the tracks offline", "flag"),
         ),
     ),
     JobKind(

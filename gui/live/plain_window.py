@@ -41,7 +41,7 @@ class LiveWindow(QWidget):
         self._picture: QImage | None = None
         self._pixels: Image | None = None
         self.setWindowTitle(title)
-        self.setAccessibleName(self.tr("Live picture of {0}").format(title))
+        self.setAccessibleName(self.tr("Live frames of {0}").format(title))
         self.resize(QSize(960, 540))
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)

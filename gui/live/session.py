@@ -153,7 +153,7 @@ class Session(QObject):
         if not self._runner.running:
             self._ended()
         elif self._source is not None and self._source.silent_s() > SILENT_S:
-            text = self.tr("No picture for {0} s, trying to come back").format(int(self._source.silent_s()))
+            text = self.tr("No frame for {0} s, trying to come back").format(int(self._source.silent_s()))
             link = self._source.link
             if link is not None and link.reason:
                 text = f"{text} ({link.reason})"
@@ -227,7 +227,7 @@ class Session(QObject):
     def record(self, *, annotated: bool, raw: bool) -> None:
         """Begin to record. Raises SourceError without a picture to record, SinkError where nothing can be written."""
         if self.state not in (SessionState.LIVE, SessionState.SILENT):
-            raise SourceError(self.tr("{0} gives no picture; nothing to record").format(self.name))
+            raise SourceError(self.tr("{0} gives no frame; nothing to record").format(self.name))
         self.recorder.start(self._folder(), annotated=annotated, raw=raw)
         self.changed.emit()
 

@@ -99,7 +99,7 @@ class EvidencePanel(QWidget):
         )
 
     def _queue(self, command: list[str]) -> None:
-        self._job = self._jobs.add(self.tr("Explain a picture"), command)
+        self._job = self._jobs.add(self.tr("Explain an image"), command)
 
     def _failed(self, error: Exception) -> None:
         self._explain.setEnabled(True)

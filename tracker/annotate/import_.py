@@ -101,7 +101,7 @@ def _check(annotations: Annotations, path: Path, footage: Footage) -> None:
             own_width, own_height = footage.size_of(index)
             name = footage.pictures[index].name if footage.pictures else video
             raise FormatError(
-                f"{path}: is about pictures of {width} x {height}, but {name} is {own_width} x {own_height}"
+                f"{path}: is about images of {width} x {height}, but {name} is {own_width} x {own_height}"
             )
 
 

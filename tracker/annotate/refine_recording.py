@@ -21,7 +21,7 @@ FRAMES_AT_ONCE = 64
 
 
 class RefinedRows:
-    """The rows with hindsight, some frames in each part; to be gone through while the recording is as it was.
+    """The refined rows, some frames in each chunk; to be gone through while the recording is as it was.
 
     Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
     They are worked out when this is made and wait on disk; masks are looked up in the recording part by part. The rows

@@ -124,7 +124,7 @@ class RecordingRun:
         return self.sink.frames - before
 
     def complete(self) -> None:
-        """Make the rows final, with hindsight where that is wanted; tracks that people corrected stay as they are."""
+        """Make the rows final, refined where that is wanted; tracks that people corrected stay as they are."""
         notes = {"damage": self.damage(), "rejected": self.sink.rejected}
         _complete(self._writer, refine=self.request.refine, last_events=self.sink.last_events, notes=notes)
 

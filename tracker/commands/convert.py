@@ -43,12 +43,12 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--from", dest="from_format", required=True, metavar="FORMAT", help="what the input is")
     parser.add_argument("--to", dest="to_format", required=True, metavar="FORMAT", help="what to write")
     parser.add_argument("--out", type=Path, required=True, help="file or new folder to write")
-    parser.add_argument("--size", default="", metavar="WxH", help="the pictures' size where the input does not tell it")
+    parser.add_argument("--size", default="", metavar="WxH", help="the images' size where the input does not say")
     parser.add_argument(
         "--classes", type=comma_list, default=(), metavar="A,B", help="names of the classes where the input has numbers"
     )
     parser.add_argument(
-        "--video", metavar="FILE", help="the video: gives size and time stamps, and the pictures of datasets"
+        "--video", metavar="FILE", help="the video: gives size and time stamps, and the images of datasets"
     )
     add_write_options(parser)
     parser.set_defaults(run=_run)
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         annotations = _with_size(annotations, known)
         if options.to_format in NAMELESS and not are_gapless(annotations):
-            log.warning("%s: pictures are missing between others; %s", options.input, GAP_ADVICE)
+            log.warning("%s: images are missing between others; %s", options.input, GAP_ADVICE)
     writer.write(options.out, annotations, chosen)
     pictures = 0
     if options.video and options.to_format in DATASETS:
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
         }
         pictures = save_images(options.video, targets)
     objects, tracks = len(annotations.objects), len(annotations.rows_by_track())
-    saved = f", {pictures} pictures" if pictures else ""
+    saved = f", {pictures} images" if pictures else ""
     sys.stdout.write(f"{len(annotations.frames)} frames, {objects} objects, {tracks} tracks{saved}: {options.out}\n")
     return 0
 

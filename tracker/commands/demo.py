@@ -85,7 +85,7 @@ class _Preview(Sink):
         if result.frame.index != PREVIEW_FRAME or result.canvas is None:
             return
         if not cv2.imwrite(str(self.path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
-            raise SinkError(f"{self.path}: cannot write the picture; check the folder's rights and free space")
+            raise SinkError(f"{self.path}: cannot write the image; check the folder's rights and free space")
 
     def close(self) -> None:
         """The picture is whole already."""

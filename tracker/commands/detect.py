@@ -95,7 +95,7 @@ class _Pictures(Sink):
         path = self._folder / f"{self._name(result.frame)}.jpg"
         own_folder(path.parent)
         if not cv2.imwrite(str(path), cv2.cvtColor(result.canvas, cv2.COLOR_RGB2BGR)):
-            raise SinkError(f"{path}: cannot write the picture; check the folder's rights and free space")
+            raise SinkError(f"{path}: cannot write the image; check the folder's rights and free space")
 
     def close(self) -> None:
         """Every picture is whole already."""

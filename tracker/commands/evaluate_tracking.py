@@ -49,8 +49,12 @@ def _add_associate(subparsers: Any) -> None:
     parser.add_argument("--tracker", default="default", metavar="NAME", help="preset, or a YAML or TOML file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where <sequence>.txt files go")
     refining = argparse.BooleanOptionalAction
-    parser.add_argument("--refine", action=refining, default=False, help="go over the tracks again with hindsight")
-    parser.add_argument("--features", type=Path, metavar="DIR", help="folder with <sequence>.npz, a look a detection")
+    parser.add_argument(
+        "--refine", action=refining, default=False, help="refine the tracks offline: link, fill, smooth"
+    )
+    parser.add_argument(
+        "--features", type=Path, metavar="DIR", help="folder with <sequence>.npz, one embedding for each detection"
+    )
     text = "a tracker setting such as max_coast_s=2; may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
     parser.set_defaults(run=_run_associate)

@@ -24,7 +24,7 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "report",
         help="recordings as HTML pages",
-        description="Write counts, dwell, a heat map and a picture of each track of a recording as one HTML page. Of "
+        description="Write counts, dwell, a heat map and an image of each track of a recording as one HTML page. Of "
         f"several recordings, or a folder, each has its page below --out, and {COUNTS} there counts all.",
     )
     text = "recordings of annotate, or folders of them, looked into with all their sub-folders"

@@ -128,7 +128,7 @@ def _read_track(
     width = known.width or as_int(result.get("original_width", 0), f"{where}.original_width", path)
     height = known.height or as_int(result.get("original_height", 0), f"{where}.original_height", path)
     if not width or not height:
-        rows.refuse(where, "the picture's size is not known; give --size WxH")
+        rows.refuse(where, "the image's size is not known; give --size WxH")
     names = as_list(value.get("labels") or ["object"], f"{where}.value.labels", path)
     if len(names) > 1:
         log.warning("%s: %s: has the labels %s, the first is taken", path, where, ", ".join(map(str, names)))
@@ -261,7 +261,7 @@ def _write_track(
 def _step(row: TrackRow, *, goes_on: bool) -> dict[str, Any]:
     width, height = row.size
     if not width:
-        raise FormatError("Label Studio needs the pictures' size; give --size WxH")
+        raise FormatError("Label Studio needs the images' size; give --size WxH")
     x1, y1, x2, y2 = row.box
     step: dict[str, Any] = {"frame": row.frame + 1, "enabled": goes_on, "rotation": 0}
     step |= {"x": _percent(x1, width), "y": _percent(y1, height)}

@@ -137,7 +137,7 @@ def write_dataset(
     outlines = has_outlines if options.outlines is None else options.outlines
     _warn(summary, options, outlines=outlines and has_outlines)
     if (0, 0) in summary.sizes:
-        raise FormatError("YOLO text needs the pictures' size; give --size WxH")
+        raise FormatError("YOLO text needs the images' size; give --size WxH")
     new_folder(folder)
     images = {name: folder / "images" / name for name in subsets}
     settings: dict[str, Any] = {

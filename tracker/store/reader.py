@@ -197,7 +197,7 @@ class Recording:
         for frame, picture in found.items():
             sides = (picture.width, picture.height)
             if not isinstance(picture.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
-                raise self._damage(f"frame {frame} is of the picture {picture}")
+                raise self._damage(f"frame {frame} is of the image {picture}")
         return found
 
     @property

@@ -68,7 +68,7 @@ class RecordingInfo:
                 raise ValueError(f"{key} is {str(tree[key])[:40]!r}")
         width, height = tree.pop("size")
         if not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in (width, height)):
-            raise ValueError(f"the pictures are {width} x {height}")
+            raise ValueError(f"the images are {width} x {height}")
         labels = tuple(tree.pop("labels"))
         if not all(isinstance(name, str) for name in labels):
             raise ValueError(f"labels are {str(labels)[:40]}")

@@ -1,4 +1,4 @@
-"""Rows of a recording put aside on disk while hindsight works on them: found by track, taken back by frame."""
+"""Rows of a recording put aside on disk while refinement works on them: found by track, taken back by frame."""
 
 from __future__ import annotations
 

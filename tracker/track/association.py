@@ -289,7 +289,7 @@ def _look_distances(
 def _with_appearance(
     values: ndarray, rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, config: TrackerConfig
 ) -> Float64[ndarray, " k"]:
-    """Overlap and look weighted, or overlap alone where a look is missing; beyond the gate looks count as nothing."""
+    """Overlap and appearance weighted, overlap alone without embeddings; beyond the gate appearance counts nothing."""
     likeness = 1.0 - galleries.distances(rows, looks, cols) / config.max_cosine_distance
     weight = config.appearance_weight
     blended: ndarray = (1 - weight) * values + weight * np.maximum(likeness, 0.0)

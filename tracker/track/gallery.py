@@ -50,7 +50,7 @@ class Galleries:
     def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"], now: float) -> None:
         """Remember one more look of each of these tracks, forgetting the oldest where the ring is full.
 
-        A look of zeros is none: nothing is remembered of it.
+        An embedding of zeros is none: nothing is remembered of it.
         """
         taken = np.asarray(looks.any(axis=1))
         if not taken.all():
@@ -64,7 +64,7 @@ class Galleries:
         self._counts[rows] = counts + 1
 
     def comparable(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Bool[ndarray, " k"]:
-        """Which pairs have a look on both sides."""
+        """Which pairs have an embedding on both sides."""
         both: ndarray = (self._counts[rows] > 0) & np.asarray(looks.any(axis=1))[cols]
         return both
 

@@ -1,4 +1,4 @@
-"""Which detections are worth a look, where each look costs the run of a network.
+"""Which detections are worth an embedding, where each costs the run of a network.
 
 Most objects are told apart by where they are. Looked at is a detection that takes part in the first association and
 
@@ -25,7 +25,7 @@ from tracker.track.gallery import Galleries
 __all__ = ["look_where_needed", "usable_looks"]
 
 FRESH_S = 0.5
-"""Seconds for which a look is good enough while nobody else is near."""
+"""Seconds for which an embedding is good enough while nobody else is near."""
 
 
 def usable_looks(given: Float32[ndarray, "all d"] | None, rows: Int64[ndarray, " m"]) -> Float32[ndarray, "m d"] | None:

@@ -197,7 +197,7 @@ def masks_of_image(
 
 @torch.no_grad()
 def negative_weight(classes: Float32[Tensor, "n c"], unlabelled: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
-    """1 for anchors that may be taught that nothing is there, 0 where the likeliest class is an untold one.
+    """1 for anchors that may be taught that nothing is there, 0 where the likeliest class is an unlabelled one.
 
     So an object of a class that a folder does not label is never background there, as far as the network knows it.
     """

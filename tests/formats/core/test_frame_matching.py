@@ -84,9 +84,9 @@ def test_pictures_of_a_folder_are_found_by_name() -> None:
     images = dict(enumerate(("a.jpg", "b.png", "c d.jpg", "é.webp")))
     found = place_in_folder(named("x/é.webp", "labels/b.jpg", "c d.jpg"), "a", images)
     assert places(found) == {1: 2.0, 2: 3.0, 3: 1.0}
-    with pytest.raises(FormatError, match=r"1 of its 2 pictures are not in the folder, 'z.jpg' for one"):
+    with pytest.raises(FormatError, match=r"1 of its 2 images are not in the folder, 'z.jpg' for one"):
         place_in_folder(named("a.jpg", "z.jpg"), "a", images)
-    with pytest.raises(FormatError, match=r"tells twice of the picture a.jpg"):
+    with pytest.raises(FormatError, match=r"tells twice of the image a.jpg"):
         place_in_folder(named("train/a.jpg", "val/a.jpg"), "a", images)
     twins = {0: "a.jpg", 1: "a.png"}
     assert places(place_in_folder(named("a.png", "a.jpg"), "a", twins)) == {1: 1.0, 0: 2.0}

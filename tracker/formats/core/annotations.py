@@ -167,7 +167,7 @@ class Annotations:
         ]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise FormatError(f"{self.source or 'images'}: two pictures would share the file {twice}")
+            raise FormatError(f"{self.source or 'images'}: two images would share the file {twice}")
         return names
 
 

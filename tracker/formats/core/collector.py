@@ -89,7 +89,7 @@ class Collector:
         if math.isinf(time):
             self.refuse(where, f"time {time} is not finite")
         if min(width, height) < 0 or (width > 0) != (height > 0) or width * height > LARGEST_PICTURE:
-            self.refuse(where, f"picture size {width} x {height} is out of range")
+            self.refuse(where, f"image size {width} x {height} is out of range")
         if name and ("\0" in name or not _is_text(name) or not relative_parts(name)):
             self.refuse(where, f"file name {name!r} is no text, or none of a file")
         old_time, old_width, old_height, old_name = self._frames.get(index, (math.nan, 0, 0, ""))
@@ -167,7 +167,7 @@ class Collector:
             return segmentation
         for outline in segmentation:
             if len(outline) < 6 or len(outline) % 2 or not all(abs(edge) <= FARTHEST for edge in outline):
-                self.refuse(where, "an outline needs three or more points near the picture")
+                self.refuse(where, "an outline needs three or more points near the image")
         return segmentation or None
 
     def finish(self) -> Annotations:

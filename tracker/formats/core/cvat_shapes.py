@@ -101,7 +101,7 @@ def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, si
     )
     if not inside_picture or min(runs) < 0 or sum(runs) != wide * tall:
         rows.refuse(
-            where, f"rle: the run lengths do not fill {wide} x {tall} pixels inside the {width} x {height} picture"
+            where, f"rle: the run lengths do not fill {wide} x {tall} pixels inside the {width} x {height} image"
         )
     values = np.arange(len(runs)) % 2 == 1
     covered = np.repeat(values, runs).reshape(tall, wide)

@@ -47,10 +47,10 @@ def place_in_folder(annotations: Annotations, path: Path | str, images: Mapping[
         else:
             frames.append(frame)
     if missing:
-        _refuse(path, f"{len(missing)} of its {len(names)} pictures are not in the folder, {missing[0]!r} for one")
+        _refuse(path, f"{len(missing)} of its {len(names)} images are not in the folder, {missing[0]!r} for one")
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
-        _refuse(path, f"tells twice of the picture {images[twice]}; give the part that belongs to this folder")
+        _refuse(path, f"tells twice of the image {images[twice]}; give the part that belongs to this folder")
     return _moved(annotations, frames)
 
 
@@ -64,7 +64,7 @@ def place_in_video(annotations: Annotations, path: Path | str, video: str, count
     indices = annotations.frames.indices.tolist()
     if not any(names) or len(names) == count or indices != list(range(len(indices))):
         return annotations
-    fault = f"tells of {len(names)} pictures, but {video} has {count} frames; "
+    fault = f"tells of {len(names)} images, but {video} has {count} frames; "
     numbers = _numbers(names)
     if numbers is None:
         _refuse(path, f"{fault}names that end in the frame's number, such as clip_000001, tell which they are")
@@ -83,7 +83,7 @@ def place_in_video(annotations: Annotations, path: Path | str, video: str, count
             f"call them {PurePosixPath(video).stem}_{least:06d} and so on, from 1"
         )  # fmt: skip
     log.warning(
-        "%s: the pictures %s to %s are taken for frames %d to %d of %s, counted from 0",
+        "%s: the images %s to %s are taken for frames %d to %d of %s, counted from 0",
         path, names[numbers.index(least)], names[numbers.index(most)], least - first, most - first, video,
     )  # fmt: skip
     return _moved(annotations, [number - first for number in numbers])

@@ -1,4 +1,4 @@
-"""A finished recording gone over once more, with hindsight that no live tracker has.
+"""Offline refinement of a finished recording: it sees the future, which no online tracker can.
 
 Fragments of one object are linked across occlusions: every end of a fragment is compared with every later start by
 motion, size, look and the time between, and the links are chosen together as one assignment, so that an early greedy
@@ -116,7 +116,7 @@ class Refined:
 
 
 def refine(observations: Observations, times: Float64[ndarray, " f"], config: RefineConfig | None = None) -> Refined:
-    """The recording with hindsight; `times` are the time stamps of all its frames in seconds.
+    """The recording refined; `times` are the time stamps of all its frames in seconds.
 
     Ids are those that came in: a linked track keeps the id of its first fragment, and only what was cut off from a
     track gets a new one, after all others. Deterministic.
@@ -127,7 +127,7 @@ def refine(observations: Observations, times: Float64[ndarray, " f"], config: Re
 
 
 class Refinement:
-    """Hindsight over rows that need not fit into memory: what is held grows with the fragments, not with the rows.
+    """Refinement of rows that need not fit into memory: what is held grows with the fragments, not with the rows.
 
     Everything is decided when it is made; `parts` then fills and smooths some tracks at a time, in no order of
     frames, and completes the account.
