@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from tracker import __version__
 from tracker.commands.command_parser import CommandParser, typed_program
-from tracker.commands.ending import end_on_sigterm, interrupt_behind, interrupted_code
 from tracker.commands.help_text import complete_help, leaves
 from tracker.config import nearest
+from tracker.ending import end_on_sigterm, interrupt_behind, interrupted_code
 from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.extras import how_to_install
 from tracker.runner import Runner

@@ -13,7 +13,7 @@ import pytest
 
 from tests.video.synthetic import write_clip
 from tracker import cli
-from tracker.commands.ending import HeldSignals, Terminated, end_on_sigterm
+from tracker.ending import HeldSignals, Terminated, end_on_sigterm
 
 ROOT = Path(__file__).parents[2]
 

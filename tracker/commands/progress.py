@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from tracker.commands.ending import HeldSignals
+from tracker.ending import HeldSignals
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
 

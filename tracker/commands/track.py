@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tracker.analytics import Analytics, load_rules
-from tracker.commands.ending import HeldSignals
 from tracker.commands.live_counts import EventLog, FrameInfo, rules_summary
 from tracker.commands.options import (
     add_detector_options,
@@ -24,6 +23,7 @@ from tracker.commands.options import (
 )
 from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
 from tracker.commands.progress import Ended, follow_run
+from tracker.ending import HeldSignals
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.factory import (
     Settings,

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.ending import HeldSignals
 from tracker.commands.options import (
     add_detector_options,
     add_settings_options,
@@ -21,6 +20,7 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.watch_events import add_event_options, answer
+from tracker.ending import HeldSignals
 from tracker.errors import ConfigError
 from tracker.heap import give_back_large_blocks
 from tracker.watch import camera_set
