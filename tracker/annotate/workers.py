@@ -18,6 +18,7 @@ from typing import Any
 from tracker.annotate.plan import AnnotateRequest, Progressing
 from tracker.annotate.recordings import RecordingJob, legible
 from tracker.annotate.run import FileReport, Reading, annotate_recording
+from tracker.ending import HeldSignals
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 
 __all__ = [
@@ -217,8 +218,12 @@ class _WorkerPool:
         process = self._context.Process(
             target=_work, args=(theirs, self._orders, level), name=f"sightline-worker-{number}", daemon=True
         )
-        process.start()
-        theirs.close()
+        held = HeldSignals()  # a child whose parent goes while it starts says so at length
+        try:
+            process.start()
+            theirs.close()
+        finally:
+            held.release()
         return _Worker(number, process, own)
 
 
