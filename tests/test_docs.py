@@ -21,7 +21,7 @@ from tracker.factory import Settings
 from tracker.train.data.data_yaml import OWN_KEYS, read_description
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "weights" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"python (?:-m tracker|main\.py)((?: (?! )[^\n|]*?)?)(?=$| {2,}| && | \|)", re.MULTILINE)
 
