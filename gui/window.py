@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
 from gui.docks import Docks, scrolled
 from gui.engine.live_network import Engine, LoadDetector, load_detector
 from gui.identities.identity_commands import IdentityCommands
-from gui.inside.page import InsidePage
+from gui.inside.inside_page import InsidePage
 from gui.jobs.panel import JobsPanel
 from gui.jobs.queue import Jobs
 from gui.live.events_panel import EventsPanel

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gui.inside.page import InsidePage
+from gui.inside.inside_page import InsidePage
 from gui.inside.views import KERNELS, KernelQuestion, Opener, Shown
 from gui.window import Window
 from tests.gui.conftest import App
