@@ -41,6 +41,7 @@ COMMANDS = {
     "watch": _Command("a set of cameras for months, without a window", ("tracker.commands.watch",)),
     "detect": _Command("boxes and masks of single images", ("tracker.commands.detect",)),
     "classify": _Command("what single images, or the frames of a video, show", ("tracker.commands.classify",)),
+    "localize": _Command("what an image's one object is, and where", ("tracker.commands.localize",)),
     "segment": _Command("what every pixel of images shows", ("tracker.commands.segment",)),
     "annotate": _Command("whole archives into stores and annotation files, resumed", ("tracker.commands.annotate",)),
     "export-annotations": _Command(
@@ -68,7 +69,7 @@ COMMANDS = {
 
 
 GROUPS = {
-    "See and follow": ("demo", "track", "detect", "classify", "segment", "watch"),
+    "See and follow": ("demo", "track", "detect", "classify", "localize", "segment", "watch"),
     "Recordings": (
         "annotate",
         "report",

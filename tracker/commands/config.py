@@ -15,7 +15,7 @@ from tracker.factory import Settings
 
 __all__ = ["add_parsers"]
 
-TRAININGS = ("detector", "classifier", "segmentation", "reid")
+TRAININGS = ("detector", "classifier", "segmentation", "localizer", "reid")
 
 
 def add_parsers(subparsers: Any) -> None:

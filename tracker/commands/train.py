@@ -1,4 +1,4 @@
-"""`train`: detector, classifier, re-identification and segmentation networks, each kind in a module of its own."""
+"""`train`: each kind of network, in a module of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ KINDS: tuple[str, ...] = (
     "tracker.commands.train_classifier",
     "tracker.commands.train_reid",
     "tracker.commands.train_segmentation",
+    "tracker.commands.train_localizer",
 )
 
 

@@ -16,6 +16,7 @@ from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.backbones import BACKBONES, make_backbone
 from tracker.nets.classifier import Classifier, ClassifierConfig, load_classifier
 from tracker.nets.kinds import KINDS, network_kind
+from tracker.nets.localizer import load_localizer
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.reid import ReidConfig, load_reid, make_reid
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
@@ -120,6 +121,10 @@ def open_network(path: Path) -> AnyNetwork:
         segmenter, description = load_segmentation(path)
         height, width = description["image_size"]
         return AnyNetwork(segmenter, 3, int(height), int(width), kind)
+    if kind == "localizer":
+        localizer, description = load_localizer(path)
+        side = int(description["image_size"])
+        return AnyNetwork(localizer, 3, side, side, kind)
     if kind == "re-identification network":
         reid = load_reid(path)
         return AnyNetwork(reid, 3, reid.config.height, reid.config.width, kind)
