@@ -149,5 +149,5 @@ def test_a_tampered_picture_is_refused(folder: Path, tmp_path: Path, network: Pa
     with sqlite3.connect(tmp_path / "set.sqlite") as connection:
         connection.execute("UPDATE pictures SET width = -3 WHERE frame = 1")
     connection.close()
-    with Recording(tmp_path / "set.sqlite") as recording, pytest.raises(FormatError, match="frame 1 is of the picture"):
+    with Recording(tmp_path / "set.sqlite") as recording, pytest.raises(FormatError, match="frame 1 is of the image"):
         recording.pictures()
