@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from glob import has_magic
 from pathlib import PurePath
 from typing import Any, NoReturn
@@ -21,15 +21,17 @@ __all__ = ["CommandParser", "comma_list", "typed_program"]
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-OTHER_NAMES = {
-    "--weights": "--model",
-    "--yolo-model": "--model",
-    "--img": "--imgsz",
-    "--view-img": "--show",
-    "--tracking-method": "--tracker",
-    "--output": "--out",
+FOLDERS = ("--out", "--project")
+"""Where results go: `track` makes a folder for each run in --project, the others write to --out."""
+OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    "--weights": ("--model",),
+    "--yolo-model": ("--model",),
+    "--img": ("--imgsz",),
+    "--view-img": ("--show",),
+    "--tracking-method": ("--tracker",),
+    **dict.fromkeys(("--out", "--output", "--out-dir", "--output-dir", "--save-dir", "--project"), FOLDERS),
 }
-"""What other programs call our options."""
+"""What other programs, or other commands, call our options; the first that a command has is meant."""
 INPUTS = ("source", "input", "video")
 """What other programs call the argument that stands without a name here."""
 
@@ -89,8 +91,8 @@ class CommandParser(argparse.ArgumentParser):
         name, known = unknown.partition("=")[0], getattr(options, "known_options", [])
         if name.lstrip("-") in INPUTS:
             return f"unknown option {name}; what is read stands without a name: `{options.called} street.mp4`"
-        other = OTHER_NAMES.get(name.replace("_", "-"), "")
-        return f"unknown option {name}; {f'here it is {other}' if other in known else nearest(name, known)}"
+        other = _other_name(name.replace("_", "-"), known)
+        return f"unknown option {name}; {f'here it is {other}' if other else nearest(name, known)}"
 
     def _refuse_assignments(self, arguments: Sequence[str]) -> None:
         """Raise ConfigError for `conf=0.3`, which is how other programs write --conf 0.3."""
@@ -100,7 +102,8 @@ class CommandParser(argparse.ArgumentParser):
                 continue
             name, value = match.groups()
             option = f"--{name.replace('_', '-')}"
-            option = OTHER_NAMES.get(option, option)
+            if option not in self._option_string_actions:
+                option = _other_name(option, self._option_string_actions) or option
             if "." in name and "--set" in self._option_string_actions:
                 raise ConfigError(f"{argument}: write --set {argument}")
             if option in self._option_string_actions:
@@ -159,6 +162,11 @@ def _is_value(text: str) -> bool:
     if text.startswith("-") or exists(text) or ADDRESS.match(text) or has_magic(text):
         return False
     return not PurePath(text).suffix and not set("/\\") & set(text)
+
+
+def _other_name(option: str, known: Collection[str]) -> str:
+    """What a command that knows these options calls this one; empty where it has none like it."""
+    return next((other for other in OTHER_NAMES.get(option, ()) if other in known), "")
 
 
 def _one_too_many(argument: str) -> str:
