@@ -78,10 +78,11 @@ def test_what_needs_more_says_the_line_to_type(
 
 def test_extras_are_those_of_the_project() -> None:
     names = {name: {re.split(r"[><=\[]", each)[0] for each in each_of} for name, each_of in extras().items()}
+    distributions = {package: {"sklearn": "scikit-learn"}.get(package, package.lower()) for package in EXTRA_OF}
     for package, extra in EXTRA_OF.items():
-        assert package.lower() in names[extra]
+        assert distributions[package] in names[extra]
     needed = {re.split(r"[><=]", each)[0] for each in PROJECT["dependencies"]}
-    assert not needed & {package.lower() for package in EXTRA_OF}
+    assert not needed & set(distributions.values())
     assert not needed & {"filterpy", "matplotlib"}
     assert PROJECT["scripts"] == {"sightline": "tracker.__main__:main"}
 
