@@ -73,6 +73,22 @@ def test_what_makes_no_sense_is_refused(cameras: Path, tmp_path: Path, capsys: p
     assert "no events are kept there yet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--kind", "zone-entre"), "did you mean 'zone-enter'?"),
+        (("--camera", "gaet"), "did you mean 'gate'?"),
+        (("--zone", "lanes"), "did you mean 'lane'?"),
+        (("--event-class", "persons"), "did you mean 'person'?"),
+    ],
+)
+def test_what_no_event_has_is_refused_with_the_nearest(
+    cameras: Path, capsys: pytest.CaptureFixture[str], asked: tuple[str, str], told: str
+) -> None:
+    assert main.main(["watch", str(cameras), "--events", *asked]) == 2
+    assert capsys.readouterr().err == f"sightline: {' '.join(asked)}: no event has it; {told}\n"
+
+
 def test_every_alert_is_tried_out(cameras: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hook = Hook()
     alerts = (

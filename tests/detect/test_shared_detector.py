@@ -6,12 +6,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from tests.test_runner import until
 from tests.world import FakeSource, NoTracker, ScriptedDetector, World
+from tracker.detect.regions import RegionDetector
 from tracker.detect.shared_detector import MOST_TOGETHER, SharedDetector
 from tracker.pipeline import Pipeline
 from tracker.runner import Runner
@@ -58,6 +60,23 @@ def watch(detector: SharedDetector, sources: int, enough: Callable[[Counter[str]
 def test_many_live_sources_are_served_in_turn() -> None:
     frames = watch(SharedDetector(TimedDetector(0.01, 0.01)), 5, lambda frames: frames.total() > 60)
     assert min(frames.values()) >= 0.6 * max(frames.values())
+
+
+def test_a_region_is_taken_out_of_the_newest_image_too() -> None:
+    class Scaled(TimedDetector):
+        imgsz = 640
+        asked: ClassVar[list[tuple[tuple[int, ...], int | None]]] = []
+
+        def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
+            self.asked.extend((image.shape[:2], imgsz) for image in images)
+            return [Detections(np.array([[30, 10, 50, 30]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int32))]
+
+    region = RegionDetector(SharedDetector(Scaled(0.0, 0.0)), ((100, 100), (200, 100), (200, 200), (100, 200)))
+    image: Image = np.zeros((480, 640, 3), np.uint8)
+    boxes = [region.detect_newest(lambda: image).boxes.tolist() for _ in range(3)]
+    assert boxes == [[[110, 90, 130, 110]]] * 3
+    assert Scaled.asked == [((140, 140), 160)] * 3
+    assert region.detect([image])[0].boxes.tolist() == boxes[0]
 
 
 def test_sources_go_together_where_a_network_is_faster_so() -> None:

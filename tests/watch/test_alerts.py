@@ -18,8 +18,18 @@ from pathlib import Path
 import pytest
 
 from tests.watch.test_event_store import EVENT
-from tracker.watch.alerts import AlertGate, AlertSender, deliver, message_of, signature_of
-from tracker.watch.camera_set import AlertConfig
+from tracker.analytics import Rules, ZoneRule
+from tracker.errors import ConfigError
+from tracker.watch.alerts import (
+    AlertGate,
+    AlertSender,
+    deliver,
+    message_of,
+    signature_of,
+    why_silent,
+    with_known_classes,
+)
+from tracker.watch.camera_set import AlertConfig, CameraConfig
 from tracker.watch.event_store import EventStore
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -112,6 +122,34 @@ def test_filters_quiet_hours_and_limits() -> None:
     assert gate.left_out == 1
     now[0] = 61
     assert gate.raised_by(event) == [names[0]]
+
+
+def test_the_state_of_a_camera_is_told_to_who_asks_for_it_whatever_the_classes() -> None:
+    both = AlertConfig(webhook="http://a/", kinds=("line", "lost"), classes=("person",))
+    gate = AlertGate([both, AlertConfig(webhook="http://b/", classes=("person",))])
+    lost = replace(EVENT, kind="lost", label="")
+    assert gate.raised_by(lost) == list(gate.alerts)[:1]
+    assert gate.raised_by(replace(EVENT, kind="line", label="car")) == []
+
+
+def test_classes_of_alerts_are_the_networks_or_refused() -> None:
+    alert = AlertConfig(webhook="http://a/", classes=("Person", "vehicles"))
+    labels = ("person", "car", "dog")
+    with pytest.raises(ConfigError, match=r"alert: classes vehicles: .* did you mean 'people-and-vehicles'"):
+        with_known_classes([alert], labels)
+    known = with_known_classes([replace(alert, classes=("people-and-vehicles",))], labels)
+    assert known[0].classes == ("person", "car")
+
+
+def test_an_alert_that_no_rule_can_raise_is_told() -> None:
+    zone = ZoneRule("door", ((0, 0), (9, 0), (9, 9)))
+    cameras = [CameraConfig("gate", "0", rules=Rules(zone=(zone,))), CameraConfig("yard", "1")]
+    of_kind = AlertConfig(webhook="http://a/", kinds=("zone-enter",))
+    assert why_silent(of_kind, cameras) == ""
+    assert "notices zone-enter" in why_silent(replace(of_kind, cameras=("yard",)), cameras)
+    assert why_silent(replace(of_kind, cameras=("yard",), kinds=("zone-enter", "lost")), cameras) == ""
+    assert "notices zone-dwell or speed" in why_silent(replace(of_kind, kinds=("zone-dwell", "speed")), cameras)
+    assert why_silent(AlertConfig(webhook="http://a/"), cameras) == ""
 
 
 def test_a_command_gets_the_event_as_arguments_not_through_a_shell(tmp_path: Path) -> None:

@@ -41,7 +41,17 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + '[[alert]]\nmqtt = "mqtt://broker"\n', "expected mqtt://HOST/TOPIC"),
         (CAMERA + '[[alert]]\nmqtt = "mqtt://me:s3cret@broker/x"\n', "leave the password out"),
         (CAMERA + '[[alert]]\nwebhook = "file:///etc/passwd"\n', "expected an http"),
-        (CAMERA + '[[alert]]\nwebhook = "http://x/"\ncameras = ["gaet"]\n', "no camera is called 'gaet'"),
+        (
+            CAMERA + '[[alert]]\nwebhook = "http://x/"\ncameras = ["gaet"]\n',
+            "no camera is called 'gaet'; did you mean 'gate'",
+        ),
+        (
+            CAMERA + '[[alert]]\nwebhook = "http://x/"\nkinds = ["zone-entre"]\n',
+            "'zone-entre'; did you mean 'zone-enter'",
+        ),
+        (CAMERA + '[[alert]]\nwebhook = "http://x/"\nclass = ["car"]\n', "did you mean 'classes'"),
+        (CAMERA + '[camera.rules]\n[[camera.rules.zones]]\nname = "door"\n', "did you mean 'zone'"),
+        (CAMERA + "roi = [[0, 0], [9, 9]]\n", "roi needs three or more corners"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.watch.test_alerts import until
 from tests.world import FakeSource, ScriptedDetector, World
 from tracker.analytics import Rules, ZoneRule
 from tracker.detect.shared_detector import SharedDetector
+from tracker.errors import ConfigError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.video import FileSource
@@ -52,6 +55,31 @@ def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     for clip in clips:
         until(lambda clip=clip: Path(clip).is_file() and Path(clip).stat().st_size > 0)  # type: ignore[misc]
     assert watch.store.search(EventSearch(kind="live"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"classes": ("persn",)}, "camera gate: classes persn: .* did you mean 'person'"),
+        ({"blur_classes": ("persn",)}, "blur_classes: the network knows no 'persn'; did you mean 'person'"),
+        ({"rules": replace(ZONE, zone=(replace(ZONE.zone[0], classes=("cart",)),))}, "rules: .* did you mean 'car'"),
+    ],
+)
+def test_classes_that_the_network_has_not_are_refused_at_the_start(
+    tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        watched(tmp_path, CameraConfig("gate", "0", **changed))
+
+
+def test_a_camera_is_detected_in_its_own_region_alone(tmp_path: Path) -> None:
+    left = CameraConfig("left", "0", record="never", roi=((0, 0), (320, 0), (320, 360), (0, 360)), rules=ZONE)
+    beside = CameraConfig("beside", "1", record="never", roi=((2000, 0), (2100, 0), (2100, 100)))
+    watch = watched(tmp_path, left, beside)
+    watch.start()
+    until(lambda: any(event.camera == "left" for event in watch.store.search(EventSearch(kind="live"))))
+    until(lambda: "outside the image, which has 640 x 360" in watch.readings()[1].problem)
+    assert watch.stop()
 
 
 def test_a_camera_recorded_without_end_fills_files_of_some_length(tmp_path: Path) -> None:

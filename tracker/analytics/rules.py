@@ -31,6 +31,7 @@ import numpy as np
 
 from tracker.config import build, read_settings
 from tracker.errors import ConfigError
+from tracker.types import EventKind
 
 __all__ = ["DwellLimit", "LineRule", "Point", "Rules", "SpeedRule", "ZoneRule", "load_rules", "rules_to_toml"]
 
@@ -162,6 +163,25 @@ class Rules:
             raise ValueError(f"size must be at least 1 x 1, found {self.size}")
         if not 1 <= self.heat_cell <= 1024:
             raise ValueError(f"heat_cell must be from 1 to 1024, found {self.heat_cell}")
+
+    def noticed_kinds(self) -> frozenset[EventKind]:
+        """The kinds of events that these rules can give."""
+        kinds: set[EventKind] = set()
+        if self.line:
+            kinds.add(EventKind.LINE)
+        if self.zone:
+            kinds |= {EventKind.ZONE_ENTER, EventKind.ZONE_LEAVE}
+        if any(zone.limit or zone.max_dwell_s is not None for zone in self.zone):
+            kinds.add(EventKind.ZONE_DWELL)
+        if self.speed is not None and self.speed.limit_kmh is not None:
+            kinds.add(EventKind.SPEED)
+        return frozenset(kinds)
+
+    def class_names(self) -> set[str]:
+        """Every class that a rule names."""
+        named = [rule.classes for rule in self.line] + [rule.classes for rule in self.zone]
+        named += [limit.classes for zone in self.zone for limit in zone.limit]
+        return set().union(*named, self.speed.classes if self.speed is not None else ())
 
     def scaled(self, width: int, height: int) -> Rules:
         """The same rules for a picture of that size."""

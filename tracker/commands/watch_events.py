@@ -10,11 +10,12 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from tracker.config import nearest
 from tracker.errors import ConfigError
 from tracker.video.address import redact
 from tracker.watch.alerts import deliver
-from tracker.watch.camera_set import CameraSet
-from tracker.watch.event_store import EventSearch, EventStore, StoredEvent
+from tracker.watch.camera_set import EVENT_KINDS, CameraSet
+from tracker.watch.event_store import Column, EventSearch, EventStore, StoredEvent
 from tracker.watch.set_watch import EVENTS_FILE
 
 __all__ = ["add_event_options", "answer"]
@@ -52,6 +53,7 @@ def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
         raise ConfigError(f"{path}: no events are kept there yet; watch the cameras first")
     search = EventSearch(options.camera, options.kind, options.zone, options.event_class, options.since, options.until)
     with closing(EventStore(path)) as store:
+        _refuse_unknown(options, cameras, store)
         for number, marked in marks:
             if not store.mark(number, marked=marked):
                 raise ConfigError(f"--mark {number}: there is no such event; --events lists them")
@@ -60,6 +62,24 @@ def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
         if options.events:
             sys.stdout.writelines(_line(event) + "\n" for event in store.search(search, limit=MOST_LISTED))
     return 0
+
+
+def _refuse_unknown(options: argparse.Namespace, cameras: CameraSet, store: EventStore) -> None:
+    """Raise ConfigError, naming the nearest, for what neither the set nor any event has: it would find nothing."""
+    lines = [rule.name for camera in cameras.camera for rule in camera.rules.line]
+    zones = [rule.name for camera in cameras.camera for rule in camera.rules.zone]
+    asked: tuple[tuple[str, str | None, Column, list[str]], ...] = (
+        ("--camera", options.camera, "camera", [camera.name for camera in cameras.camera]),
+        ("--kind", options.kind, "kind", [*EVENT_KINDS]),
+        ("--zone", options.zone, "name", lines + zones),
+        ("--event-class", options.event_class, "class", []),
+    )
+    for option, value, column, own in asked:
+        if value is None:
+            continue
+        known = {*own, *store.values_of(column)} - {""}
+        if value not in known:
+            raise ConfigError(f"{option} {value}: no event has it; {nearest(value, known)}")
 
 
 def _line(event: StoredEvent) -> str:

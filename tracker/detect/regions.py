@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from tracker.detect.shared_detector import SharedDetector
 from tracker.detect.windows import detect_at_size, move, size_of_part
 from tracker.errors import ConfigError
 from tracker.protocols import Detector
@@ -32,22 +33,47 @@ class RegionDetector:
         self._detector = detector
         self._corners = np.array(polygon, np.float32)
         self._outline = self._corners.reshape(-1, 1, 2)
+        self._latest_imgsz: int | None = None
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is inside the polygon, in pixels of the whole images."""
         found: list[Detections] = []
         for image in images:
-            height, width = image.shape[:2]
-            left, top, right, bottom = self.window(width, height)
-            longest = max(right - left, bottom - top)
-            part = np.ascontiguousarray(image[top:bottom, left:right])
-            imgsz = size_of_part(self._detector, longest / max(width, height), least=SMALLEST)
+            part, imgsz, left, top = self._part(image)
             [own] = detect_at_size(self._detector, [part], imgsz)
-            moved = move(own, left, top)
-            centres = (moved.boxes[:, :2] + moved.boxes[:, 2:]) / 2
-            inside = [cv2.pointPolygonTest(self._outline, point, False) >= 0 for point in centres.tolist()]
-            found.append(moved[np.array(inside, bool)])
+            found.append(self._inside(move(own, left, top)))
+            self._latest_imgsz = imgsz
         return found
+
+    def detect_newest(self, take: Callable[[], Image]) -> Detections:
+        """The same of the image that `take` gives, which is called late where the detector is shared.
+
+        The input's size has to be settled before: it is that of the image before, since a camera's stay as they are.
+        """
+        if not isinstance(self._detector, SharedDetector) or self._latest_imgsz is None:
+            return self.detect([take()])[0]
+        left, top = 0, 0
+
+        def take_part() -> Image:
+            nonlocal left, top
+            part, self._latest_imgsz, left, top = self._part(take())
+            return part
+
+        own = self._detector.detect_newest(take_part, imgsz=self._latest_imgsz)
+        return self._inside(move(own, left, top))
+
+    def _part(self, image: Image) -> tuple[Image, int | None, int, int]:
+        """What is seen of an image, the input's size for it, and where its corner lies."""
+        height, width = image.shape[:2]
+        left, top, right, bottom = self.window(width, height)
+        fraction = max(right - left, bottom - top) / max(width, height)
+        imgsz = size_of_part(self._detector, fraction, least=SMALLEST)
+        return np.ascontiguousarray(image[top:bottom, left:right]), imgsz, left, top
+
+    def _inside(self, found: Detections) -> Detections:
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        inside = [cv2.pointPolygonTest(self._outline, point, False) >= 0 for point in centres.tolist()]
+        return found[np.array(inside, bool)]
 
     def is_inside(self, width: int, height: int) -> bool:
         """Whether a width x height image has any of the polygon's rectangle."""
@@ -60,7 +86,7 @@ class RegionDetector:
         if not self.is_inside(width, height):
             corners = " ".join(f"{x:g},{y:g}" for x, y in self._corners.tolist())
             raise ConfigError(
-                f"--roi {corners}: outside the image, which has {width} x {height} pixels; give corners inside it"
+                f"roi {corners}: outside the image, which has {width} x {height} pixels; give corners inside it"
             )
         rim = MARGIN * float((high - low).max())
         left, top = (max(0, int(edge - rim)) for edge in low.tolist())

@@ -47,12 +47,12 @@ class SharedDetector:
         """Objects in each image, when it is this caller's turn."""
         return self._ask(_Request(lambda: images, imgsz))
 
-    def detect_newest(self, take: Callable[[], Image]) -> Detections:
+    def detect_newest(self, take: Callable[[], Image], *, imgsz: int | None = None) -> Detections:
         """Objects in the image that `take` gives; it is called when this caller's turn has come, perhaps by another.
 
         What `take` raises is raised.
         """
-        return self._ask(_Request(lambda: [take()]))[0]
+        return self._ask(_Request(lambda: [take()], imgsz))[0]
 
     def _ask(self, request: _Request) -> list[Detections]:
         """Wait until somebody has served the request, or serve it with those that wait behind it."""

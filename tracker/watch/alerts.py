@@ -14,16 +14,18 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracker.detect.classes import choose_classes
 from tracker.errors import TrackerError
 from tracker.video.address import redact
-from tracker.watch.camera_set import AlertConfig, in_span
+from tracker.watch.camera_set import STATES, AlertConfig, CameraConfig, in_span
 from tracker.watch.event_store import EventStore, StoredEvent
 
-__all__ = ["AlertGate", "AlertSender", "message_of", "signature_of"]
+__all__ = ["AlertGate", "AlertSender", "message_of", "signature_of", "target_of", "why_silent", "with_known_classes"]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,29 @@ Send = Callable[[AlertConfig, StoredEvent], None]
 """Delivers one message. Raises OSError or subprocess.SubprocessError where it did not arrive."""
 
 
+def with_known_classes(alerts: Sequence[AlertConfig], labels: Sequence[str]) -> tuple[AlertConfig, ...]:
+    """The alerts with their classes as the network calls them, groups as their members.
+
+    Raises ConfigError, naming the nearest, for a class it does not know: such an alert would tell of nothing.
+    """
+    chosen = []
+    for alert in alerts:
+        rows = choose_classes(alert.classes, labels, option="alert: classes")
+        chosen.append(replace(alert, classes=() if rows is None else tuple(labels[row] for row in rows)))
+    return tuple(chosen)
+
+
+def why_silent(alert: AlertConfig, cameras: Sequence[CameraConfig]) -> str:
+    """Why an alert can never be raised by what its cameras notice, in words; empty where it can."""
+    own = [camera for camera in cameras if not alert.cameras or camera.name in alert.cameras]
+    noticed = set().union(*(camera.rules.noticed_kinds() for camera in own))
+    if not alert.kinds or noticed.intersection(alert.kinds) or set(STATES).intersection(alert.kinds):
+        return ""
+    return f"no camera of it has a rule that notices {' or '.join(alert.kinds)}"
+
+
 class AlertGate:
-    """Which alerts an event raises, by their filters, quiet hours and limits."""
+    """Which alerts an event raises, by their filters, quiet hours and limits; classes are the network's own names."""
 
     def __init__(self, alerts: Sequence[AlertConfig], clock: Callable[[], float] = time.time) -> None:
         self._alerts = {name_of(place, alert): alert for place, alert in enumerate(alerts)}
@@ -59,9 +82,10 @@ class AlertGate:
         return [name for name, alert in self._alerts.items() if self._wants(alert, event) and self._has_room(name)]
 
     def _wants(self, alert: AlertConfig, event: StoredEvent) -> bool:
-        filters = ((alert.cameras, event.camera), (alert.kinds, event.kind), (alert.classes, event.label))
-        if any(wanted and value not in wanted for wanted, value in filters):
+        if (alert.cameras and event.camera not in alert.cameras) or (alert.kinds and event.kind not in alert.kinds):
             return False
+        if alert.classes and event.label not in alert.classes and not (alert.kinds and event.kind in STATES):
+            return False  # the state of a camera has no class: where it is asked for by its kind it is told
         moment = time.localtime(event.time)
         return not (alert.quiet and in_span(alert.quiet, 60 * moment.tm_hour + moment.tm_min))
 
@@ -120,8 +144,8 @@ class AlertSender:
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
                 if not self.failing:
-                    where = redact(self._alert.webhook or self._alert.mqtt) or self._alert.command[0]
-                    log.warning("alert %s: not delivered (%s); it is tried again", where, type(error).__name__)
+                    where, why = target_of(self._alert), type(error).__name__
+                    log.warning("alert %s: not delivered (%s); it is tried again", where, why)
                 self.failing = True
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -131,6 +155,11 @@ def name_of(place: int, alert: AlertConfig) -> str:
     """What an alert's messages are filed under: its target, whatever place it has in the file."""
     target = alert.webhook or alert.mqtt or json.dumps(alert.command)
     return f"{hashlib.sha256(target.encode()).hexdigest()[:16]}-{place}"
+
+
+def target_of(alert: AlertConfig) -> str:
+    """Who an alert tells, without secrets: its address, or the program that it runs."""
+    return redact(alert.webhook or alert.mqtt) or alert.command[0]
 
 
 def message_of(event: StoredEvent) -> dict[str, Any]:

@@ -9,6 +9,7 @@ name = "gate"
 address = "rtsp://192.168.1.20/stream1"   # never with its password
 user = "viewer"                           # its password: SIGHTLINE_PASSWORD_GATE, or the system's keyring
 classes = ["person", "car"]
+roi = [[0, 200], [640, 200], [640, 480], [0, 480]]   # detect in there alone, in pixels of the camera's image
 record = "event"                          # never, event or continuous
 schedule = "07:00-19:00"
 blur_classes = ["person"]
@@ -36,15 +37,32 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from tracker.analytics import Rules
-from tracker.config import HardwareChoice, build, read_settings
+from tracker.config import DetectorConfig, HardwareChoice, build, nearest, read_settings
 from tracker.errors import ConfigError
 from tracker.paths import safe_name
+from tracker.types import EventKind, LinkState
 from tracker.video.address import is_address, redact
 
-__all__ = ["AlertConfig", "CameraConfig", "CameraSet", "RetentionConfig", "address_of", "read_cameras"]
+__all__ = [
+    "ENDED",
+    "EVENT_KINDS",
+    "STATES",
+    "AlertConfig",
+    "CameraConfig",
+    "CameraSet",
+    "RetentionConfig",
+    "address_of",
+    "read_cameras",
+]
 
 log = logging.getLogger(__name__)
 
+ENDED = "ended"
+"""The state of a camera that is a file and has come to its end."""
+STATES: tuple[str, ...] = (*(state.value for state in LinkState), ENDED)
+"""The states of a camera, each an event when it begins."""
+EVENT_KINDS: tuple[str, ...] = (*(kind.value for kind in EventKind), *STATES)
+"""Everything that an event can be: what rules notice, and the states of a camera."""
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -60,6 +78,8 @@ class CameraConfig:
     """Who signs in; the password comes from SIGHTLINE_PASSWORD_NAME or the system's keyring."""
     classes: tuple[str, ...] = ()
     """Classes that are followed; empty follows all."""
+    roi: tuple[tuple[float, float], ...] = ()
+    """Corners of the polygon that alone is detected in, in pixels of the camera's image; without it everywhere."""
     record: Literal["never", "event", "continuous"] = "event"
     """What is recorded."""
     schedule: str = ""
@@ -89,6 +109,8 @@ class CameraConfig:
             raise ValueError(f"camera {self.name}: {shown}: leave the password out; set {variable}")
         if self.schedule:
             in_span(self.schedule, 0)
+        if self.roi:
+            DetectorConfig(roi=self.roi)  # refuses what is no polygon
         if not 0 <= self.before_s <= 60 or not 1 <= self.after_s <= 600 or not 10 <= self.segment_s <= 86_400:
             raise ValueError(
                 f"camera {self.name}: before_s must be 0 to 60, after_s 1 to 600 and segment_s 10 to 86400 seconds"
@@ -125,9 +147,9 @@ class AlertConfig:
     cameras: tuple[str, ...] = ()
     """Cameras it is for; empty for all."""
     kinds: tuple[str, ...] = ()
-    """Kinds of events, such as line or zone-enter; empty for all."""
+    """Kinds of events, such as line, zone-enter or lost; empty for all."""
     classes: tuple[str, ...] = ()
-    """Classes it is for; empty for all."""
+    """Classes it is for, or groups such as people-and-vehicles; empty for all."""
     quiet: str = ""
     """Hours in which nobody is told, as 22:00-06:00."""
     at_most_per_minute: int = 60
@@ -144,6 +166,9 @@ class AlertConfig:
                 raise ValueError(f"mqtt {parts.hostname}: leave the password out; set SIGHTLINE_MQTT_PASSWORD")
         if self.webhook and not self.webhook.startswith(("http://", "https://")):
             raise ValueError(f"webhook {self.webhook[:80]!r}: expected an http:// or https:// address")
+        for kind in self.kinds:
+            if kind not in EVENT_KINDS:
+                raise ValueError(f"there are no events of kind {kind!r}; {nearest(kind, EVENT_KINDS)}")
         if self.quiet:
             in_span(self.quiet, 0)
         if self.at_most_per_minute < 1:
@@ -172,8 +197,9 @@ class CameraSet:
             raise ValueError(f"two cameras are called {twice.pop()!r}")
         known = {camera.name for camera in self.camera}
         for alert in self.alert:
-            if unknown := set(alert.cameras) - known:
-                raise ValueError(f"alert: no camera is called {unknown.pop()!r}")
+            for name in alert.cameras:
+                if name not in known:
+                    raise ValueError(f"alert: no camera is called {name!r}; {nearest(name, known)}")
 
 
 def read_cameras(path: Path) -> CameraSet:

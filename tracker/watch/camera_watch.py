@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from tracker.analytics import Analytics
+from tracker.config import nearest
 from tracker.detect.classes import choose_classes
+from tracker.detect.regions import RegionDetector
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, make_embedder
@@ -131,8 +133,10 @@ class CameraWatch:
             stop=self._stop,
             on_refusal=lambda reason: self._note("refused", reason),
         )
-        sinks = self._recorders()
         try:
+            sinks = self._recorders()
+            if self.camera.roi:
+                RegionDetector(self._detector, self.camera.roi).window(source.info.width, source.info.height)
             analytics = Analytics(
                 self.camera.rules, self._detector.labels, width=source.info.width, height=source.info.height
             )
@@ -201,12 +205,13 @@ class _OfClasses:
     """The shared detector, of which a camera wants some classes only."""
 
     def __init__(self, detector: SharedDetector, camera: CameraConfig) -> None:
-        self._detector = detector
+        self._detector = RegionDetector(detector, camera.roi) if camera.roi else detector
         self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
-        self._classes = choose_classes(camera.classes, detector.labels)
-        unknown = set(camera.blur_classes) - set(detector.labels)
-        if unknown:
-            raise ConfigError(f"camera {camera.name}: blur_classes: the network knows no {unknown.pop()!r}")
+        self._classes = choose_classes(camera.classes, detector.labels, option=f"camera {camera.name}: classes")
+        for where, names in (("blur_classes", camera.blur_classes), ("rules", camera.rules.class_names())):
+            for name in sorted(set(names) - set(detector.labels)):
+                hint = nearest(name, detector.labels)
+                raise ConfigError(f"camera {camera.name}: {where}: the network knows no {name!r}; {hint}")
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is wanted of each image."""

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from tracker.errors import FormatError, SinkError
 
-__all__ = ["EventSearch", "EventStore", "StoredEvent"]
+__all__ = ["Column", "EventSearch", "EventStore", "StoredEvent"]
 
 APPLICATION_ID = 0x53474C45  # "SGLE"
 SCHEMA_VERSION = 1
@@ -34,6 +34,8 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_by_alert ON outbox (alert, message);
 """
+Column: TypeAlias = Literal["camera", "kind", "name", "class"]
+"""A column by which events are searched."""
 COLUMNS = "event, camera, kind, name, class, track, time, value, clip, marked"
 
 
@@ -118,6 +120,11 @@ class EventStore:
         where, values = (wanted or EventSearch()).condition()
         query = f"SELECT {COLUMNS} FROM events {where} ORDER BY time DESC, event DESC LIMIT ?"
         return [_stored(row) for row in self._rows(query, (*values, limit))]
+
+    def values_of(self, column: Column) -> set[str]:
+        """What occurs in a column; of names those of lines and zones, not the reasons of a camera's states."""
+        rules_only = "WHERE kind LIKE 'zone-%' OR kind = 'line'" if column == "name" else ""
+        return {value for (value,) in self._rows(f"SELECT DISTINCT {column} FROM events {rules_only}")}
 
     def mark(self, event: int, *, marked: bool = True) -> bool:
         """Keep an event's recording for ever, or no more; False where there is no such event."""

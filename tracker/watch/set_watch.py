@@ -12,7 +12,7 @@ from typing import Any
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, floor_of, make_detector, usable_cores
-from tracker.watch.alerts import AlertGate, AlertSender
+from tracker.watch.alerts import AlertGate, AlertSender, target_of, why_silent, with_known_classes
 from tracker.watch.camera_set import CameraSet
 from tracker.watch.camera_watch import CameraReading, CameraWatch, OpenSource, open_camera
 from tracker.watch.event_store import EventStore, StoredEvent
@@ -49,7 +49,10 @@ class SetWatch:
         self.store = EventStore(cameras.folder / EVENTS_FILE)
         if any(alert.mqtt for alert in cameras.alert) and importlib.util.find_spec("paho") is None:
             raise ConfigError("an alert names an MQTT broker, and paho-mqtt is missing: pip install paho-mqtt")
-        self._gate = AlertGate(cameras.alert)
+        for alert in cameras.alert:
+            if reason := why_silent(alert, cameras.camera):
+                log.warning("alert %s: %s, so it tells of nothing", target_of(alert), reason)
+        self._gate = AlertGate(with_known_classes(cameras.alert, self._detector.labels))
         self._senders = [AlertSender(name, alert, self.store) for name, alert in self._gate.alerts.items()]
         self._watches = [
             CameraWatch(camera, settings, self._detector, cameras.folder, self._keep_event, open_source=open_source)
