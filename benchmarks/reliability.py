@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,21 +28,18 @@ import numpy as np
 import psutil
 
 from benchmarks.reliability_alerts import alerts
+from benchmarks.reliability_disk import disk
 from benchmarks.reliability_signals import signals
+from benchmarks.reliability_soak import SlowDetector, soak
 from benchmarks.reliability_sources import sources
 from tests.annotate.tiny import write_network
 from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera
 from tests.video.synthetic import read_number, write_clip
-from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError
-from tracker.factory import Settings
-from tracker.heap import give_back_large_blocks
 from tracker.pipeline import Pipeline
 from tracker.runner import Runner
-from tracker.types import Detections, Image, LinkStatus
+from tracker.types import LinkStatus
 from tracker.video import FileSource, StreamSource
-from tracker.watch.camera_set import CameraConfig, CameraSet
-from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[1]
 verdicts: list[bool] = []
@@ -170,22 +167,6 @@ def first(*, full: bool) -> None:
             # With no delay the program itself has still to start.
             show("first", f"camera up {delay_s} s after the program: frames in 3 s", f"{seen or -1:.2f} s",
                  good=seen is not None and (delay_s == 0 or seen <= 3))  # fmt: skip
-
-
-class SlowDetector:
-    """Two frames a second."""
-
-    labels: tuple[str, ...] = ("person",)
-    conf = 0.5
-    engine = "slow"
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Nothing, slowly."""
-        time.sleep(self.seconds)
-        return [Detections.empty() for _ in images]
 
 
 def backpressure(*, full: bool) -> None:
@@ -337,67 +318,6 @@ def kill(*, full: bool) -> None:
     show("kill -9", "at most 1 s of annotations is lost", f"{max(rows_lost):.2f} s", good=max(rows_lost) <= 1.0)
 
 
-def disk(*, full: bool) -> None:
-    """A file-size limit at several places of `track --save` on a file."""
-    count = 20 if full else 4
-    generator = random.Random(5)
-    wrong = []
-    with tempfile.TemporaryDirectory() as folder:
-        clip = write_clip(Path(folder) / "clip.mp4", frames=400, width=320, height=192)
-        write_network(Path(folder) / "tiny.onnx")
-        for number in range(count):
-            limit = int(generator.uniform(2_000, 30_000))
-            script = (
-                f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-                f"sys.path.insert(0, {str(ROOT)!r}); import main;"
-                f"sys.exit(main.main(['track', {str(clip)!r}, '--model', {str(Path(folder) / 'tiny.onnx')!r}, '--save',"
-                f"'--project', {folder!r}, '--name', 'run{number}', '--progress', 'none']))"
-            )
-            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-            run = Path(folder) / f"run{number}"
-            named = all(str(path) in done.stderr for path in run.glob("*.partial"))
-            if done.returncode != 2 or done.stderr.count("\n") != 1 or not named:
-                wrong.append((limit, done.returncode, done.stderr[-300:]))
-    show("disk", f"{count} places: one line, what was written is kept and named", f"{len(wrong)} wrong {wrong[:1]}",
-         good=not wrong)  # fmt: skip
-
-
-def soak(*, full: bool) -> None:
-    """Four cameras with faults, one network: memory, threads and handles."""
-    seconds, settle_s = (1800, 120) if full else (90, 30)
-    give_back_large_blocks(few_heaps=True)  # as `watch` does
-    generator = random.Random(6)
-    cameras = [MjpegCamera(10), MjpegCamera(5), RtspCamera(15, key_every=15), RawCamera(8)]
-    with tempfile.TemporaryDirectory() as folder:
-        configs = tuple(
-            CameraConfig(f"camera {number}", camera.address, record="continuous", segment_s=20.0)
-            for number, camera in enumerate(cameras)
-        )
-        detector = SharedDetector(SlowDetector(0.01))
-        watch = SetWatch(CameraSet(configs, Path(folder)), Settings(), detector=detector)
-        watch.start()
-        process = psutil.Process()
-        before, began = (0.0, 0, 0), time.monotonic()
-        while (passed := time.monotonic() - began) < seconds:
-            if passed > settle_s and not before[0]:
-                before = (process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
-            camera = generator.choice(cameras)
-            camera.down()
-            time.sleep(generator.uniform(0.2, 3.0))
-            camera.up()
-            time.sleep(generator.uniform(0.5, 3.0))
-        time.sleep(4)
-        after = (process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
-        links = [reading.link for reading in watch.readings()]
-        watch.stop()
-        for camera in cameras:
-            camera.down()
-    show("soak", f"{seconds} s: memory within 20 MB of its value after {settle_s} s",
-         f"{before[0]:.0f} -> {after[0]:.0f} MB", good=after[0] - before[0] <= 20)  # fmt: skip
-    show("soak", "threads and handles constant, all live at the end", f"{before[1:]} -> {after[1:]}, {links}",
-         good=after[1] <= before[1] + 6 and after[2] <= before[2] + 6 and set(links) == {"live"})  # fmt: skip
-
-
 SUBJECTS: dict[str, Callable[..., None]] = {
     "loss": loss,
     "time": true_time,
@@ -406,8 +326,8 @@ SUBJECTS: dict[str, Callable[..., None]] = {
     "media": media,
     "kill": kill,
     "signals": partial(signals, show),
-    "disk": disk,
-    "soak": soak,
+    "disk": partial(disk, show),
+    "soak": partial(soak, show),
     "sources": partial(sources, show),
     "alerts": partial(alerts, show),
 }
