@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 import av
 import cv2
@@ -22,10 +22,14 @@ from tests.video.synthetic import numbered_picture
 MOST_NUMBERS = 1024
 
 
-@cache
 def jpeg(number: int) -> bytes:
-    """Picture `number` as JPEG."""
-    return cv2.imencode(".jpg", numbered_picture(number % MOST_NUMBERS)[..., ::-1])[1].tobytes()
+    """Picture `number` as JPEG; numbers begin anew after the largest that a picture can show."""
+    return _jpeg(number % MOST_NUMBERS)
+
+
+@cache
+def _jpeg(number: int) -> bytes:
+    return cv2.imencode(".jpg", numbered_picture(number)[..., ::-1])[1].tobytes()
 
 
 @cache
@@ -248,7 +252,7 @@ class HlsCamera(Camera):
         client.sendall(head.encode() + body)
 
 
-@cache
+@lru_cache(maxsize=64)
 def segment(number: int, rate: int) -> bytes:
     """One second of an HLS stream, its stamps those of the whole."""
     units, file = h264(rate, 20 * rate, rate), io.BytesIO()
