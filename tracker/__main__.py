@@ -18,10 +18,15 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window or run a command; the process's exit code."""
     try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
+        code = _main(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # while the program was still being loaded
         print("sightline: interrupted", file=sys.stderr)
         return 130
+    if arguments is None and code in (130, 143):
+        from tracker.ending import leave
+
+        leave(code)
+    return code
 
 
 def _main(arguments: Sequence[str]) -> int:

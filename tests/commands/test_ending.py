@@ -85,6 +85,23 @@ def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (130, "sightline: interrupted\n")
 
 
+@pytest.mark.parametrize("code", [130, 143])
+def test_who_was_told_to_end_waits_for_nothing_but_what_is_registered(code: int) -> None:
+    script = f"""
+        import atexit, sys, threading
+        sys.path.insert(0, {str(ROOT)!r})
+        from tracker import __main__ as door
+        threading.Thread(target=threading.Event().wait).start()  # the interpreter would wait for it for ever
+        atexit.register(print, "registered")
+        print("written", end=" ")
+        door._main = lambda arguments: {code}
+        sys.exit(door.main())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (code, "written registered\n")
+
+
 @pytest.mark.parametrize("place", ["open_sinks", "make_runner", "track_source"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_no_empty_output_is_left_wherever_the_signal_comes(
