@@ -45,7 +45,7 @@ RATE = 30
 
 
 def stamp_image(image: Image, microseconds: int) -> None:
-    """Write a number into the picture's first rows."""
+    """Write a number into the frame's first rows."""
     for bit in range(BITS):
         image[:BAR, bit * BAR : (bit + 1) * BAR] = 255 if microseconds >> bit & 1 else 0
 
@@ -137,14 +137,14 @@ def measure(window: Window, seconds: float) -> tuple[ndarray, ndarray, ndarray]:
     memory.append(resident_mib())
 
     def check(session: Session) -> None:
-        picture, shown = session.picture, session.shown_age_s
-        if picture is not None and shown is not None:
-            made = read_stamp(picture.result.frame.image) / 1e6
+        rendered, shown = session.rendered, session.shown_age_s
+        if rendered is not None and shown is not None:
+            made = read_stamp(rendered.result.frame.image) / 1e6
             errors.append(shown - (time.perf_counter() - made))
 
     for session in window.live.sessions:
         if session.spec == CLOCK:
-            session.pictured.connect(lambda session=session: check(session))
+            session.frame_rendered.connect(lambda session=session: check(session))
     reader = QTimer()
     reader.timeout.connect(lambda: memory.append(resident_mib()))
     reader.start(1000)
@@ -169,7 +169,7 @@ def tell(late_s: ndarray, memory: ndarray, errors: ndarray) -> bool:
     if len(errors):
         wrong = np.abs(errors) * 1000
         print(f"latency shown: {np.median(wrong):.1f} ms off in the median, {np.percentile(wrong, 99):.1f} ms in 99 % "
-              f"of {len(wrong)} pictures")  # fmt: skip
+              f"of {len(wrong)} frames")  # fmt: skip
     return within >= 99 and bool(late.max() <= 100)
 
 

@@ -214,7 +214,7 @@ def compare(truth: Sequence[Found], found: Sequence[Found], size: tuple[int, int
 
 
 def mask_iou(one: Segmentation, other: Segmentation, size: tuple[int, int]) -> float:
-    """Intersection over union of two masks of a picture."""
+    """Intersection over union of two masks of an image."""
     masks = []
     for mask in (one, other):
         whole = np.zeros(size[::-1], bool)

@@ -1,4 +1,4 @@
-"""Pictures of the app for the README: `python -m benchmarks.screenshots [--out DIR] [--only NAME]`.
+"""Images of the app for the README: `python -m benchmarks.screenshots [--out DIR] [--only NAME]`.
 
 Drives the real window offscreen on the videos of ../shared/data/video, in both themes. What takes the network long is
 annotated first, from the first seconds of the video.
@@ -99,11 +99,11 @@ class Studio:
 
 
 def _shrink(path: Path) -> None:
-    """The picture with few colours: a tenth of the size, hardly to be told from the original."""
+    """The image with few colours: a tenth of the size, hardly to be told from the original."""
     from PIL import Image
 
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    with Image.open(path) as screenshot:
+        small = screenshot.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
     small.save(path, optimize=True)
 
 
@@ -126,7 +126,7 @@ def shoot_live(studio: Studio, theme: Theme) -> None:
         window.watch(str(VIDEOS / name), loop=True)
     window.engine.change("overlay.trails", True)
     sessions = window.live.sessions
-    studio.wait(lambda: all(session.picture is not None for session in sessions))
+    studio.wait(lambda: all(session.rendered is not None for session in sessions))
     width, height = sessions[0].frame_size or (1, 1)
     line = Shape("line", "kerb", ((0.1 * width, 0.62 * height), (0.9 * width, 0.55 * height)))
     sessions[0].use_shapes([line])
@@ -287,7 +287,7 @@ def _cut(source: Path, path: Path) -> None:
 
 
 def main() -> int:
-    """Make all pictures; the exit code."""
+    """Make all images; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots"), help="folder for the PNG files")
     parser.add_argument("--only", nargs="*", default=list(SCENES), choices=list(SCENES), help="scenes to shoot")

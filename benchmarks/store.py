@@ -24,7 +24,7 @@ from tracker.observations import Observations
 from tracker.store import Recording, RecordingInfo, RecordingWriter
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
-IN_PICTURE = 40
+IN_FRAME = 40
 LIFE_FRAMES = 400
 COMMIT_EVERY = 2 * RATE
 LOOK_UPS, MERGES = 50, 10
@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "crowd.sqlite"
         started = time.perf_counter()
-        write_crowd(path, options.observations // IN_PICTURE)
+        write_crowd(path, options.observations // IN_FRAME)
         with Recording(path) as recording:
             count, tracks = recording.observation_count(), len(recording.tracks())
         rate = count / (time.perf_counter() - started)
@@ -58,15 +58,15 @@ def write_crowd(path: Path, frames: int) -> None:
     """A finished recording of boxes that walk to and fro, each for some seconds, and tremble as detections do."""
     rng = np.random.default_rng(0)
     info = RecordingInfo({"name": "crowd"}, WIDTH, HEIGHT, ("person", "car"), rules=rules_to_toml(GATE))
-    ids = np.arange(1, IN_PICTURE + 1)
-    left = rng.integers(1, LIFE_FRAMES, IN_PICTURE)
-    places = rng.uniform((0, 0), (WIDTH, HEIGHT), (IN_PICTURE, 2))
-    speeds = rng.normal(0, 4, (IN_PICTURE, 2))
+    ids = np.arange(1, IN_FRAME + 1)
+    left = rng.integers(1, LIFE_FRAMES, IN_FRAME)
+    places = rng.uniform((0, 0), (WIDTH, HEIGHT), (IN_FRAME, 2))
+    speeds = rng.normal(0, 4, (IN_FRAME, 2))
     writer = RecordingWriter.create(path, info)
     for frame in range(frames):
         corners = places + rng.normal(0, 0.5, places.shape)
         sizes = rng.normal((60, 140), 0.5, places.shape)
-        scores = rng.uniform(0.3, 1, IN_PICTURE)
+        scores = rng.uniform(0.3, 1, IN_FRAME)
         boxes = np.concatenate([corners, corners + sizes], axis=1)
         rows = Observations.rounded(frame, tracks=ids, class_ids=ids % 2, scores=scores, boxes=boxes)
         writer.add(frame, frame / RATE, rows)

@@ -1,7 +1,7 @@
 """Teach the masks of a network alone, its body, boxes and classes as they are: `START DATA OUT --teacher FILE`.
 
-What stays as it is gives the same maps for the same picture each time. So a picture is seen by it once per view (a view
-is one augmentation of every picture), its maps are kept in OUT/views, and only prototypes and mask coefficients run and
+What stays as it is gives the same maps for the same image each time. So an image is seen by it once per view (a view
+is one augmentation of every image), its maps are kept in OUT/views, and only prototypes and mask coefficients run and
 learn: 22 ms an image and step instead of 60. A START whose prototypes are light gets fused ones. Masks come from the
 labels, and where these have none from the teacher. OUT/last.safetensors is the averaged network; --resume goes on.
 """
@@ -31,7 +31,7 @@ from tracker.nets.export_detector import clone
 from tracker.nets.ultralytics_weights import open_ultralytics
 from tracker.nets.yolo import RawMaps, YoloNet, is_mask_part
 from tracker.train.aligned import align
-from tracker.train.data.augment import AugmentConfig, TrainingSample, make_picture
+from tracker.train.data.augment import AugmentConfig, TrainingSample, make_sample
 from tracker.train.data.detection import load_data
 from tracker.train.distil import DistillConfig, known_truth
 from tracker.train.ema import ModelEma
@@ -54,7 +54,7 @@ EVERY_S = {"judged": 480.0, "kept": 120.0}
 
 
 class Seen(NamedTuple):
-    """One picture of a view: which cell answers for which object, and the masks that they should have."""
+    """One image of a view: which cell answers for which object, and the masks that they should have."""
 
     cells: Tensor
     ground_truth: TruthTensors
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data.yaml of the lists that benchmarks.weights_data wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--teacher", type=Path, required=True, help="YOLO11 nano with masks, .safetensors")
-    parser.add_argument("--views", type=int, default=2, help="augmentations of every picture")
+    parser.add_argument("--views", type=int, default=2, help="augmentations of every image")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--mask-width", type=int, default=48, help="channels inside the branch for coefficients")
@@ -114,7 +114,7 @@ def main() -> None:
     network = widen(network, mask_width=options.mask_width)
     splits = load_data(options.data, keep_images=True)[0]
     judged = alone_with_outline(splits["val"])
-    pictures = taught_pictures(splits["train"], options.teacher, options.out / "teacher")
+    samples = taught_samples(splits["train"], options.teacher, options.out / "teacher")
     network.eval().requires_grad_(False)
     parts = nn.ModuleList([network.prototypes, *(head.get_submodule("cv4") for head in network.heads)])
     parts.requires_grad_(True)
@@ -123,7 +123,7 @@ def main() -> None:
     if options.resume:
         state.load(options.out / "state.pt")
     grid = lay_grid([(SIZE // s, SIZE // s) for s in card.strides], card.anchors, card.strides)
-    views = Views(options.out / "views", network, pictures, grid)
+    views = Views(options.out / "views", network, samples, grid)
     begun = time.monotonic() - state.seconds
     last = dict.fromkeys(EVERY_S, time.monotonic())
     losses: list[float] = []
@@ -188,7 +188,7 @@ def alone_with_outline(data: DataSet) -> list[Sample]:
     return chosen
 
 
-def taught_pictures(data: DataSet, teacher: Path, folder: Path) -> list[TrainingSample]:
+def taught_samples(data: DataSet, teacher: Path, folder: Path) -> list[TrainingSample]:
     """The images with the masks of their labels and of the teacher."""
     samples = [sample for sample in dict.fromkeys(data.samples) if set(SETS) & set(sample.path.parts)]
     network, card, _ = open_ultralytics(teacher)
@@ -204,17 +204,17 @@ def taught_pictures(data: DataSet, teacher: Path, folder: Path) -> list[Training
 
 
 class Views:
-    """The maps of every picture in every view, as bfloat16 on disk, made when first read."""
+    """The maps of every image in every view, as bfloat16 on disk, made when first read."""
 
-    def __init__(self, folder: Path, network: YoloNet, pictures: Sequence[TrainingSample], grid: AnchorGrid) -> None:
+    def __init__(self, folder: Path, network: YoloNet, samples: Sequence[TrainingSample], grid: AnchorGrid) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._network, self._pictures, self._grid = folder, network, pictures, grid
+        self._folder, self._network, self._samples, self._grid = folder, network, samples, grid
         self._maps: dict[int, list[Tensor]] = {}
         self._seen: dict[int, list[Seen]] = {}
 
     def read(self, step: int, views: int) -> tuple[list[Tensor], list[Seen]]:
         """The maps at strides 4, 8, 16 and 32 of the batch of a step; the first epochs are one view each."""
-        count = len(self._pictures)
+        count = len(self._samples)
         epoch, place = divmod(step, max(1, count // BATCH))
         rng = np.random.default_rng(epoch)
         rows = rng.permutation(count)[place * BATCH : (place + 1) * BATCH]
@@ -226,7 +226,7 @@ class Views:
         return [maps.permute(0, 3, 1, 2) for maps in stacked], [self._seen[view][row] for view, row in pairs]
 
     def _make(self, view: int) -> None:
-        marks, count = self._folder / f"{view}.pt", len(self._pictures)
+        marks, count = self._folder / f"{view}.pt", len(self._samples)
         widths = (self._network.backbone.channels[0], *self._network.config.widths)
         self._maps[view] = []
         for level, width in enumerate(widths):
@@ -246,9 +246,9 @@ class Views:
 
     def _look(self, view: int, rows: range) -> list[Seen]:
         generators = [np.random.default_rng((view, row)) for row in rows]
-        augment, pictures = VARIED if view else PLAIN, self._pictures
+        augment, samples = VARIED if view else PLAIN, self._samples
         made = [
-            make_picture(row, pictures.__getitem__, len(pictures), SIZE, rng, augment)
+            make_sample(row, samples.__getitem__, len(samples), SIZE, rng, augment)
             for row, rng in zip(rows, generators, strict=True)
         ]
         images = torch.from_numpy(np.stack([one.image for one in made])).permute(0, 3, 1, 2).float().div_(255)

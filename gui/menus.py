@@ -32,7 +32,7 @@ RECORDING = tuple(
         ("again", "range", "export"),
     )
 )
-VIEW = (("view.zoom_in", "view.zoom_out", "view.zoom_all", "view.picture"), ("view.reset",))
+VIEW = (("view.zoom_in", "view.zoom_out", "view.zoom_all", "view.frame"), ("view.reset",))
 JOBS = (("jobs.new", "jobs.annotate", "jobs.train"),)
 HELP = (("help.keys", "help.about"),)
 

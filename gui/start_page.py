@@ -121,12 +121,12 @@ class StartPage(QWidget):
         words = QLabel(self.tr("See, follow and annotate what moves. Drop files anywhere in this window."))
         words.setProperty("role", "quiet")
         buttons = QHBoxLayout()
-        for picture, text, slot in (
+        for icon_name, text, slot in (
             ("film", self.tr("Open &video"), self.choose_files),
             ("folder", self.tr("Open image &folder"), self.choose_folder),
             ("grid", self.tr("&Watch video like a camera"), self.choose_watched),
         ):
-            button = QPushButton(icon(picture), text)
+            button = QPushButton(icon(icon_name), text)
             button.setIconSize(QSize(20, 20))
             button.setMinimumHeight(36)
             button.clicked.connect(slot)

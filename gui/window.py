@@ -138,7 +138,7 @@ class Window(QMainWindow):
         self.say("")
         if self.recordings.open(Path(path)):
             if self.recordings.recording is not None:
-                self._remember_once_seen(self.recordings.recording.pictured, path)
+                self._remember_once_seen(self.recordings.recording.frame_rendered, path)
             self.show_page(self.recordings)
             if self.recordings.images.names and not self.preferences.text("dock/images"):  # unless it was closed
                 self.docks.bring("images")
@@ -148,7 +148,7 @@ class Window(QMainWindow):
         self.say("")
         session = self.live.add(spec, loop=loop)
         if session is not None:
-            self._remember_once_seen(session.pictured, spec)
+            self._remember_once_seen(session.frame_rendered, spec)
             self.show_page(self.live)
 
     def watch_set(self, path: Path) -> None:
@@ -163,14 +163,14 @@ class Window(QMainWindow):
         self.preferences.add_recent(str(path))
         self.show_page(self.live)
 
-    def _remember_once_seen(self, pictured: pyqtBoundSignal, spec: str) -> None:
-        """Put a source among those opened lately when its first picture is there: what cannot be read stays out."""
+    def _remember_once_seen(self, frame_rendered: pyqtBoundSignal, spec: str) -> None:
+        """Put a source among those opened lately when its first frame is there: what cannot be read stays out."""
 
         def remember() -> None:
-            pictured.disconnect(remember)
+            frame_rendered.disconnect(remember)
             self.preferences.add_recent(spec)
 
-        pictured.connect(remember)
+        frame_rendered.connect(remember)
 
     def new_job(self, kind: str = "", answers: dict[str, str] | None = None) -> None:
         """Ask what the next job is."""
@@ -311,11 +311,11 @@ class Window(QMainWindow):
             "page.inside": (self.tr("Look inside"), "inspect"),
         }
         for number, (page, name) in enumerate(self._page_names(), start=1):
-            text, picture = looks[name]
+            text, icon_name = looks[name]
             self._pages.addWidget(page)
             action = self.commands.add(
                 name, text, lambda on, page=page: self.show_page(page) if on else None, keys=[f"Ctrl+{number}"],
-                owner=self, picture=picture, checkable=True,
+                owner=self, icon_name=icon_name, checkable=True,
             )  # fmt: skip
             group.addAction(action)
             bar.addAction(action)
@@ -356,9 +356,9 @@ class Window(QMainWindow):
     def _newest_frame(self) -> Image | None:
         """What Live's first source or the recording shows now."""
         recording = self.recordings.recording
-        pictures = [session.picture for session in self.live.sessions]
-        pictures += [recording.picture] if recording is not None else []
-        return next((picture.result.frame.image for picture in pictures if picture is not None), None)
+        rendered = [session.rendered for session in self.live.sessions]
+        rendered += [recording.rendered] if recording is not None else []
+        return next((one.result.frame.image for one in rendered if one is not None), None)
 
     def _connect(self) -> None:
         self.start.watch.connect(self.watch)

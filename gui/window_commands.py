@@ -57,11 +57,11 @@ def add_window_commands(
         ("view.zoom_in", _tr("Timeline &nearer"), lambda: timeline.zoom(ZOOM), ["Ctrl++", "Ctrl+="], ""),
         ("view.zoom_out", _tr("Timeline &farther"), lambda: timeline.zoom(1 / ZOOM), ["Ctrl+-"], ""),
         ("view.zoom_all", _tr("Timeline &whole"), timeline.zoom_all, ["Ctrl+0"], ""),
-        ("view.picture", _tr("&Whole picture"), view.reset_zoom, ["Ctrl+9"], ""),
+        ("view.frame", _tr("&Whole frame"), view.reset_zoom, ["Ctrl+9"], ""),
         ("view.reset", _tr("&Reset layout"), reset_layout, [], ""),
     )
-    for name, text, slot, keys, picture in first:
-        commands.add(name, text, slot, keys=keys, owner=window, picture=picture)
+    for name, text, slot, keys, icon_name in first:
+        commands.add(name, text, slot, keys=keys, owner=window, icon_name=icon_name)
     _add_themes(commands, window, use_theme, theme)
     then: Rows = (
         ("jobs.new", _tr("&New job") + MORE, lambda: new_job(""), ["Ctrl+J"], "jobs"),
@@ -70,8 +70,8 @@ def add_window_commands(
         ("help.keys", _tr("&Keys") + MORE, lambda: ShortcutsEditor(commands, window).exec(), ["F1"], ""),
         ("help.about", _tr("&About Sightline"), lambda: About(window).exec(), [], ""),
     )
-    for name, text, slot, keys, picture in then:
-        commands.add(name, text, slot, keys=keys, owner=window, picture=picture)
+    for name, text, slot, keys, icon_name in then:
+        commands.add(name, text, slot, keys=keys, owner=window, icon_name=icon_name)
 
 
 def _add_themes(commands: Commands, window: QMainWindow, use_theme: Callable[[Theme], None], chosen: str) -> None:

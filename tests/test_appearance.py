@@ -107,13 +107,13 @@ def test_commands_that_track_take_it(
 ) -> None:
     words = ["--imgsz", "160", "--device", "cpu", "--progress", "none"]
     words += ["--appearance", appearance, "--reid-model", str(people)]
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     for frame in clip[:4]:
-        cv2.imwrite(str(pictures / f"{frame.index}.png"), frame.image[..., ::-1])
-    assert main.main(["track", str(pictures), "--project", str(tmp_path), *words]) == 0
+        cv2.imwrite(str(images / f"{frame.index}.png"), frame.image[..., ::-1])
+    assert main.main(["track", str(images), "--project", str(tmp_path), *words]) == 0
     assert f"appearance: {appearance}" in (tmp_path / "run" / "args.yaml").read_text()
-    assert main.main(["annotate", str(pictures), "--out", str(tmp_path / "out"), *words]) == 0
+    assert main.main(["annotate", str(images), "--out", str(tmp_path / "out"), *words]) == 0
 
 
 def test_the_command_line_tells_in_one_line_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

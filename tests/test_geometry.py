@@ -85,7 +85,7 @@ def test_width_and_height_make_the_area(found: np.ndarray) -> None:
 
 
 @given(boxes(), st.integers(10, 300), st.integers(10, 300))
-def test_clipped_boxes_lie_in_the_picture(found: np.ndarray, width: int, height: int) -> None:
+def test_clipped_boxes_lie_in_the_image(found: np.ndarray, width: int, height: int) -> None:
     x1, y1, x2, y2 = clip(found, width, height).T
     assert ((x1 >= 0) & (x2 <= width) & (y1 >= 0) & (y2 <= height)).all()
 
@@ -134,7 +134,7 @@ def test_blocks_are_averaged(factor: int, rows: int, columns: int, over: int, se
 
 
 @given(st.floats(-20, 60), st.floats(-20, 60), st.floats(4, 60), st.floats(4, 60))
-def test_a_full_mask_covers_its_box_inside_the_picture(x: float, y: float, width: float, height: float) -> None:
+def test_a_full_mask_covers_its_box_inside_the_image(x: float, y: float, width: float, height: float) -> None:
     box = np.array([x, y, x + width, y + height], np.float32)
     (rows, columns), covered = paste_mask(np.full((28, 28), 255, np.uint8), box, 50, 40)
     assert covered.all()
@@ -157,7 +157,7 @@ def test_a_half_mask_covers_half_of_its_box() -> None:
 
 
 @pytest.mark.parametrize("box", [(200, 0, 220, 10), (0, -50, 10, -20), (5, 5, 5, 9)])
-def test_a_box_outside_the_picture_covers_nothing(box: tuple[float, ...]) -> None:
+def test_a_box_outside_the_image_covers_nothing(box: tuple[float, ...]) -> None:
     (rows, columns), covered = paste_mask(np.full((8, 8), 255, np.uint8), np.array(box, np.float32), 100, 100)
     assert covered.size == 0
     assert rows == columns == slice(0, 0)

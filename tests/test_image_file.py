@@ -10,11 +10,11 @@ import pytest
 from numpy import ndarray
 from PIL import Image as PillowImage
 
-from tests.video.synthetic import numbered_picture, read_number
+from tests.video.synthetic import numbered_image, read_number
 from tracker.image_file import ImageFinder, decode_image, is_image, read_image
 
-PICTURE = numbered_picture(619)
-BGR = np.ascontiguousarray(PICTURE[..., ::-1])
+IMAGE = numbered_image(619)
+BGR = np.ascontiguousarray(IMAGE[..., ::-1])
 
 
 def encoded(suffix: str, pixels: ndarray) -> bytes:
@@ -22,12 +22,12 @@ def encoded(suffix: str, pixels: ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jp2", ".png", ".gif", ".bmp", ".webp", ".avif", ".tiff", ".ppm"])
-def test_every_kind_shows_the_same_picture(tmp_path: Path, suffix: str) -> None:
+def test_every_kind_shows_the_same_image(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    PillowImage.fromarray(PICTURE).save(path)
+    PillowImage.fromarray(IMAGE).save(path)
     pixels, whole, note = read_image(path)
     assert pixels is not None
-    assert np.abs(pixels.astype(int) - PICTURE).mean() < 8
+    assert np.abs(pixels.astype(int) - IMAGE).mean() < 8
     assert read_number(pixels) == 619
     assert (whole, note, pixels.flags.writeable) == (True, "", False)
     assert is_image(path) == (suffix != ".gif")  # which may be an animation: a video
@@ -37,13 +37,13 @@ def test_every_kind_shows_the_same_picture(tmp_path: Path, suffix: str) -> None:
 def test_values_of_a_sensor_are_spread_over_the_whole_range(bits: int) -> None:
     pixels, _, note = decode_image(encoded(".png", BGR.astype(np.uint16) << (bits - 8)))
     assert pixels is not None
-    np.testing.assert_array_equal(pixels, PICTURE)
+    np.testing.assert_array_equal(pixels, IMAGE)
     assert (f"taken for {bits} bits" in note) == (bits < 16)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "pbm"])
 def test_dots_of_black_and_white_become_shades_again(tmp_path: Path, suffix: str) -> None:
-    path, grey = tmp_path / f"a.{suffix}", PillowImage.fromarray(PICTURE).convert("L")
+    path, grey = tmp_path / f"a.{suffix}", PillowImage.fromarray(IMAGE).convert("L")
     grey.convert("1").save(path)
     pixels, _, note = read_image(path)
     assert pixels is not None
@@ -53,8 +53,8 @@ def test_dots_of_black_and_white_become_shades_again(tmp_path: Path, suffix: str
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
 def test_the_first_of_several_images_is_used_and_told(tmp_path: Path, suffix: str) -> None:
-    first, path = PillowImage.fromarray(PICTURE), tmp_path / f"a.{suffix}"
-    first.save(path, save_all=True, append_images=[PillowImage.fromarray(numbered_picture(3))])
+    first, path = PillowImage.fromarray(IMAGE), tmp_path / f"a.{suffix}"
+    first.save(path, save_all=True, append_images=[PillowImage.fromarray(numbered_image(3))])
     pixels, _, note = read_image(path)
     assert pixels is not None
     assert read_number(pixels) == 619

@@ -50,13 +50,13 @@ def test_the_card_agrees_with_the_manifest(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_both_files_find_the_same(name: str) -> None:
-    picture = next(iter(frames())).image
+    image = next(iter(frames())).image
     onnx, torch = (
         make_detector(DetectorConfig(model=str(WEIGHTS / f"{name}.{kind}"), device="cpu", conf=0.3), threads=1)
         for kind in ("onnx", "safetensors")
     )
     assert onnx.conf == torch.conf
-    (a,), (b,) = onnx.detect([picture]), torch.detect([picture])
+    (a,), (b,) = onnx.detect([image]), torch.detect([image])
     assert len(a) == len(b) >= 2
     partner = iou(a.boxes, b.boxes).argmax(axis=1)
     assert np.abs(a.boxes - b.boxes[partner]).max() < 0.5
@@ -77,10 +77,10 @@ def test_the_segmentation_network_is_the_one_of_its_manifest_and_small() -> None
 
 
 def test_both_files_of_the_segmentation_network_label_alike() -> None:
-    picture = next(iter(frames())).image
+    image = next(iter(frames())).image
     onnx, torch = (PixelLabeller(SEMANTIC / name) for name in STREET["files"])
-    labels = onnx(picture)
-    assert (labels == torch(picture)).mean() > 0.99
+    labels = onnx(image)
+    assert (labels == torch(image)).mean() > 0.99
     people = np.isin(labels, [onnx.labels.index("pedestrian"), onnx.labels.index("bicyclist")])
     assert 0.01 < people.mean() < 0.6  # the photographs show some
 

@@ -17,7 +17,7 @@ LABELS = ("person", "car")
 
 @dataclass(frozen=True)
 class Mover:
-    """One object on a straight way, in the picture from `enters` to `leaves` seconds."""
+    """One object on a straight way, in the frame from `enters` to `leaves` seconds."""
 
     x: float
     y: float
@@ -65,7 +65,7 @@ class World:
         return ids, boxes, np.array([mover.class_id for _, mover in here], np.int32)
 
     def image(self, index: int) -> Image:
-        """The picture of frame `index`; its number stands in the first pixels, so that a detector can look it up."""
+        """The image of frame `index`; its number stands in the first pixels, so that a detector can look it up."""
         image = np.full((self.height, self.width, 3), 90, np.uint8)
         ids, boxes, _ = self.truth(index)
         for track, (x1, y1, x2, y2) in zip(ids, boxes.astype(int), strict=True):
@@ -118,7 +118,7 @@ class FakeSource(FrameSource):
 
 @dataclass
 class ScriptedDetector:
-    """Sees exactly what the world holds, by the number written into the picture."""
+    """Sees exactly what the world holds, by the number written into the frame."""
 
     world: World = field(default_factory=World)
     delay_s: float = 0.0

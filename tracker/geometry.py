@@ -1,4 +1,4 @@
-"""Boxes and the maps between pictures: overlap, non-maximum suppression, letterbox both ways, masks in boxes.
+"""Boxes and the maps between images: overlap, non-maximum suppression, letterbox both ways, masks in boxes.
 
 Boxes are xyxy with continuous edges. Everything here is plain numpy / OpenCV and free of state.
 """
@@ -67,7 +67,7 @@ def is_valid(boxes: Boxes, scores: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:
 
 
 def clip(boxes: Boxes, width: float, height: float) -> Boxes:
-    """The part of each box inside a width x height picture."""
+    """The part of each box inside a width x height image."""
     limits = np.array([width, height, width, height], boxes.dtype)
     clipped: ndarray = np.clip(boxes, 0, limits)
     return clipped
@@ -137,9 +137,9 @@ def cxcywh_to_xyxy(boxes: Boxes) -> Boxes:
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A picture fitted into another size with its aspect kept, and the way back.
+    """An image fitted into another size with its aspect kept, and the way back.
 
-    The picture is scaled by `scale` and placed at (`left`, `top`) of a `width` x `height` canvas.
+    The image is scaled by `scale` and placed at (`left`, `top`) of a `width` x `height` canvas.
     """
 
     scale: float
@@ -152,7 +152,7 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image_width: int, image_height: int, size: int, *, multiple: int = 32) -> Letterbox:
-        """The smallest rectangle of multiples of `multiple` around the picture scaled so its longest side is `size`."""
+        """The smallest rectangle of multiples of `multiple` around the image scaled so its longest side is `size`."""
         scale = size / max(image_width, image_height)
         inner_width, inner_height = max(1, round(image_width * scale)), max(1, round(image_height * scale))
         width, height = (-(-side // multiple) * multiple for side in (inner_width, inner_height))
@@ -160,7 +160,7 @@ class Letterbox:
 
     @classmethod
     def inside(cls, image_width: int, image_height: int, *, width: int, height: int) -> Letterbox:
-        """The picture as large as it fits into exactly width x height, centred."""
+        """The image as large as it fits into exactly width x height, centred."""
         scale = min(width / image_width, height / image_height)
         inner_width = min(width, max(1, round(image_width * scale)))
         inner_height = min(height, max(1, round(image_height * scale)))
@@ -172,7 +172,7 @@ class Letterbox:
         return cls(scale, left, top, inner_width, inner_height, width, height)
 
     def apply(self, image: UInt8[ndarray, "h w 3"], *, fill: int = 114) -> UInt8[ndarray, "height width 3"]:
-        """The canvas with the scaled picture on it, `fill` around it."""
+        """The canvas with the scaled image on it, `fill` around it."""
         canvas = np.empty((self.height, self.width, 3), np.uint8)
         bottom, right = self.top + self.inner_height, self.left + self.inner_width
         canvas[: self.top] = canvas[bottom:] = fill
@@ -200,12 +200,12 @@ class Letterbox:
         return cv2.warpAffine(averages, from_averages, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     def to_canvas(self, boxes: Boxes) -> Boxes:
-        """Boxes of the picture in canvas pixels."""
+        """Boxes of the image in canvas pixels."""
         shift = np.array([self.left, self.top, self.left, self.top], np.float32)
         return (boxes * np.float32(self.scale) + shift).astype(np.float32)
 
     def to_image(self, boxes: Boxes) -> Boxes:
-        """Boxes of the canvas in pixels of the picture; not clipped."""
+        """Boxes of the canvas in pixels of the image; not clipped."""
         shift = np.array([self.left, self.top, self.left, self.top], np.float32)
         return ((boxes - shift) / np.float32(self.scale)).astype(np.float32)
 
@@ -230,10 +230,10 @@ def average_blocks(image: UInt8[ndarray, "h w 3"], factor: int) -> UInt8[ndarray
 def paste_mask(
     mask: UInt8[ndarray, "m m"], box: Float32[ndarray, " 4"], width: int, height: int, *, threshold: int = 127
 ) -> tuple[tuple[slice, slice], Bool[ndarray, "bh bw"]]:
-    """Where a box mask lies in a width x height picture: the window (rows, columns) and the covered pixels in it.
+    """Where a box mask lies in a width x height image: the window (rows, columns) and the covered pixels in it.
 
     A pixel is covered when the coverage, sampled at its centre between mask cells, exceeds `threshold` of 255.
-    The work is done inside the box only; a box outside the picture gives an empty window.
+    The work is done inside the box only; a box outside the image gives an empty window.
     """
     x1, y1, x2, y2 = (float(edge) for edge in box)
     left, top = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))

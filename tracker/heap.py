@@ -1,4 +1,4 @@
-"""How the C library keeps memory that was freed, for a program that shows pictures for days."""
+"""How the C library keeps memory that was freed, for a program that shows frames for days."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def give_back_large_blocks(*, few_heaps: bool = False) -> None:
-    """Keep pictures out of glibc's heaps, and these few where asked; does nothing with another C library.
+    """Keep frames out of glibc's heaps, and these few where asked; does nothing with another C library.
 
-    glibc raises its own limit as large blocks are freed, and soon takes every picture from the heaps of its threads.
-    What else is allocated in between keeps the holes apart that pictures leave: with four 1080p videos the heaps held
+    glibc raises its own limit as large blocks are freed, and soon takes every frame from the heaps of its threads.
+    What else is allocated in between keeps the holes apart that frames leave: with four 1080p videos the heaps held
     200 MiB of free memory beside 260 in use, and it went on growing. So they hold 30 MiB, which stay 30. It costs the
-    system a millisecond for each picture shown; those that sources read come from pools and cost nothing.
+    system a millisecond for each frame shown; those that sources read come from pools and cost nothing.
     """
     if not sys.platform.startswith("linux"):
         return

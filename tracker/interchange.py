@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 LEAST_CELLS, MOST_CELLS = 28, 256
-"""Bounds of a mask's cells per side where full pictures are cut down to boxes."""
+"""Bounds of a mask's cells per side where full images are cut down to boxes."""
 COLUMNS = ("frame", "track_id", "class", "x1", "y1", "x2", "y2")
 """What a table must have to be read; time and score may be missing."""
 

@@ -43,7 +43,7 @@ Rows: TypeAlias = Bool[ndarray, " n"] | Integer[ndarray, " k"] | slice
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     `index` counts decoded frames of the source from 0, `time` is the presentation time in seconds.
     """
@@ -99,7 +99,7 @@ class LinkStatus:
     """Seconds on the watchdog's clock."""
     reason: str = ""
     attempts: int = 0
-    """Failed tries since the last picture."""
+    """Failed tries since the last frame."""
     returns: int = 0
     """Times it was lost and came back."""
 

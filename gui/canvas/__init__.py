@@ -1,1 +1,1 @@
-"""The picture and what is drawn, hit and dragged on it."""
+"""The frame and what is drawn, hit and dragged on it."""

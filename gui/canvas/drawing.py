@@ -1,4 +1,4 @@
-"""How shapes, selected boxes and messages look over a picture."""
+"""How shapes, selected boxes and messages look over a frame."""
 
 from __future__ import annotations
 

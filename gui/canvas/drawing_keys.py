@@ -1,4 +1,4 @@
-"""The keys that draw on a picture and what is to be done then, the same for cameras and recordings."""
+"""The keys that draw on a frame and what is to be done then, the same for cameras and recordings."""
 
 from __future__ import annotations
 

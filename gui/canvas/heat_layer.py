@@ -1,4 +1,4 @@
-"""Where objects spend their time: read from a recording as it stands, and laid over a picture."""
+"""Where objects spend their time: read from a recording as it stands, and laid over a frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PyQt6.QtCore import QObject, QTimer
 from PyQt6.QtGui import QImage
 
-from gui.canvas.zoom_view import PictureView
+from gui.canvas.zoom_view import FrameView
 from gui.qt.background import Background
 from tracker.analytics import Rules
 from tracker.analytics.heat import HeatMap
@@ -19,7 +19,7 @@ __all__ = ["HeatLayer", "heat_image", "read_heat"]
 
 REFRESH_MS = 1000
 WIDTH = 480
-"""Pixels across of what is laid over a picture; the map is coarse and smooth."""
+"""Pixels across of what is laid over a frame; the map is coarse and smooth."""
 
 
 def read_heat(path: Path, rules: Rules) -> HeatMap:
@@ -36,7 +36,7 @@ def read_heat(path: Path, rules: Rules) -> HeatMap:
 
 
 def heat_image(heat: HeatMap) -> QImage:
-    """The map as Qt lays it over a picture, whatever that picture's size."""
+    """The map as Qt lays it over a frame, whatever that frame's size."""
     rows, columns = heat.seconds.shape
     layer = heat.layer(WIDTH, max(1, round(WIDTH * rows / columns)))
     height, width = layer.shape[:2]
@@ -48,7 +48,7 @@ class HeatLayer(QObject):
     """Lays the heat map of the moment over a view while it is turned on. `heat` gives it, None before there is one."""
 
     def __init__(
-        self, view: PictureView, heat: Callable[[], HeatMap | None], background: Background, parent: QObject
+        self, view: FrameView, heat: Callable[[], HeatMap | None], background: Background, parent: QObject
     ) -> None:
         super().__init__(parent)
         self._view = view

@@ -1,4 +1,4 @@
-"""Results as pictures of the size they are shown in: drawn small rather than drawn large and shrunk.
+"""Results as images of the size they are shown in: drawn small rather than drawn large and shrunk.
 
 Text and lines stay sharp in a small tile, and a 1080p frame costs one resize instead of a copy, a drawing, a
 conversion and a resize of six megabytes. Runs on a Runner's thread, never on the window's.
@@ -25,7 +25,7 @@ __all__ = ["FrameRenderer", "RenderedFrame", "resized", "with_hidden"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedFrame:
-    """What a view paints, and what it is a picture of."""
+    """What a view paints, and the result that it shows."""
 
     pixels: UInt8[ndarray, "h w 4"]
     """Blue, green, red, 255: the layout Qt paints without converting."""
@@ -75,14 +75,14 @@ class FrameRenderer:
                 self._overlay = Overlay(config, density=self._overlay.density)
 
     def fit(self, room: tuple[int, int] | None, density: float = 1.0) -> None:
-        """Pictures need not be larger than this, with `density` pixels of the screen for one of its window's units.
+        """Frames need not be larger than this, with `density` pixels of the screen for one of its window's units.
 
         None asks for none at all.
         """
         self._view = None if room is None else (room, density)
 
     def __call__(self, result: FrameResult) -> RenderedFrame | None:
-        """The picture, or None while nobody looks."""
+        """The frame, or None while nobody looks."""
         view = self._view
         if view is None:
             return None
@@ -90,7 +90,7 @@ class FrameRenderer:
         height, width = result.frame.image.shape[:2]
         shown = min(room[0] / width, room[1] / height)
         scale = min(1.0, shown)
-        density = max(1.0, density * scale / shown)  # a small picture is enlarged when it is painted
+        density = max(1.0, density * scale / shown)  # a small frame is enlarged when it is painted
         small = resized(result, scale)
         with self._lock:
             if density != self._overlay.density:
@@ -115,7 +115,7 @@ def with_hidden(config: OverlayConfig, shapes: Sequence[Shape], size: tuple[int,
 
 
 def resized(result: FrameResult, scale: float) -> FrameResult:
-    """The same result on a smaller picture."""
+    """The same result on a smaller frame."""
     if scale >= 1.0:
         return result
     image = result.frame.image

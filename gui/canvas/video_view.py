@@ -1,4 +1,4 @@
-"""The picture on which lines, zones, hidden regions and boxes are drawn and tracks are chosen."""
+"""The frame on which lines, zones, hidden regions and boxes are drawn and tracks are chosen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gui.canvas.hit_testing import (
     shape_at,
     tidy_box,
 )
-from gui.canvas.zoom_view import PictureView
+from gui.canvas.zoom_view import FrameView
 
 __all__ = ["Tool", "VideoView"]
 
@@ -40,7 +40,7 @@ LEAST_DRAG = 3.0
 """Pixels of the view below which a press that moves is a click."""
 
 
-class VideoView(PictureView):
+class VideoView(FrameView):
     """Emits what the user does with the pointer; changes nothing but shapes itself."""
 
     clicked_track = pyqtSignal(int)
@@ -101,11 +101,11 @@ class VideoView(PictureView):
 
     @property
     def pending(self) -> Box | None:
-        """The box that was drawn or moved and is not yet part of the picture."""
+        """The box that was drawn or moved and is not yet part of the frame."""
         return self._pending_box
 
     def show_pending(self, box: Box | None) -> None:
-        """A box that was drawn or moved and is not yet part of the picture."""
+        """A box that was drawn or moved and is not yet part of the frame."""
         self._pending_box = box
         self.update()
 
@@ -266,8 +266,8 @@ class VideoView(PictureView):
                 self._drawn.append(point)
         elif self._tool in ("blur", "box"):
             self._drawn = [point]
-            if self._tool == "box" and self._picture is not None:
-                self._edited_frame = self._picture.result.frame.index
+            if self._tool == "box" and self._rendered is not None:
+                self._edited_frame = self._rendered.result.frame.index
                 self.box_begun.emit(self._edited_frame)
         else:
             self._press_look(point, view)
@@ -296,15 +296,15 @@ class VideoView(PictureView):
                 self.shapes_changed.emit(self.shapes)
 
     def _take_box(self, point: Point, view: View) -> bool:
-        if self._picture is None or len(self.selected) != 1:
+        if self._rendered is None or len(self.selected) != 1:
             return False
-        tracks = self._picture.result.tracks
+        tracks = self._rendered.result.tracks
         for track_id, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             if track_id in self.selected:
                 handle = handle_at((x1, y1, x2, y2), point, reach=REACH / view.scale)
                 if handle is not None:
                     self._box_grip = (track_id, handle, (x1, y1, x2, y2), point)
-                    self._edited_frame = self._picture.result.frame.index
+                    self._edited_frame = self._rendered.result.frame.index
                     return True
         return False
 
@@ -318,9 +318,9 @@ class VideoView(PictureView):
 
     def _tracks_at(self, point: Point) -> list[int]:
         """Ids of the tracks below a point, the smallest box first."""
-        if self._picture is None:
+        if self._rendered is None:
             return []
-        tracks = self._picture.result.tracks
+        tracks = self._rendered.result.tracks
         return [int(tracks.ids[row]) for row in boxes_at(tracks.boxes, point)]
 
     def _finish_zone(self) -> None:
@@ -402,9 +402,9 @@ class VideoView(PictureView):
         self._paint_unfinished(painter, view)
 
     def _paint_selection(self, painter: QPainter, view: View) -> None:
-        if self._picture is None or not self.selected:
+        if self._rendered is None or not self.selected:
             return
-        tracks = self._picture.result.tracks
+        tracks = self._rendered.result.tracks
         for track_id, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             if track_id in self.selected:
                 shown = self._dragged_box if self._dragged_box is not None and self._box_grip is not None else box

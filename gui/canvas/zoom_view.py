@@ -1,4 +1,4 @@
-"""Paints the newest picture with zoom and pan."""
+"""Paints the newest frame with zoom and pan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gui.canvas.drawing import paint_message
 from gui.canvas.hit_testing import Box, Point, View
 from gui.canvas.renderer import RenderedFrame
 
-__all__ = ["PictureView", "to_image", "to_pixmap"]
+__all__ = ["FrameView", "to_image", "to_pixmap"]
 
 BACKGROUND = "#0d0f11"
 NO_SIZE = (16.0, 9.0)
@@ -45,11 +45,11 @@ def to_pixmap(pixels: np.ndarray) -> QPixmap:
     return QPixmap.fromImage(to_image(pixels).copy())
 
 
-class PictureView(QWidget):
-    """One picture, seen whole or near; what lies over it is painted by `paint_over`."""
+class FrameView(QWidget):
+    """One frame, seen whole or near; what lies over it is painted by `paint_over`."""
 
     resized = pyqtSignal()
-    """Pictures of another size are wanted."""
+    """Frames of another size are wanted."""
     focused = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,7 +59,7 @@ class PictureView(QWidget):
         self.setMinimumSize(QSize(120, 68))
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName(self.tr("Frame"))
-        self._picture: RenderedFrame | None = None
+        self._rendered: RenderedFrame | None = None
         self._image: QImage | None = None
         self._frame_size: tuple[float, float] = NO_SIZE
         self._zoom, self._centre = 1.0, (0.5, 0.5)
@@ -69,16 +69,16 @@ class PictureView(QWidget):
         """Words about what lies at a point of the frame."""
 
     @property
-    def picture(self) -> RenderedFrame | None:
+    def rendered(self) -> RenderedFrame | None:
         """What is painted now."""
-        return self._picture
+        return self._rendered
 
-    def show_picture(self, picture: RenderedFrame | None) -> None:
+    def show_frame(self, rendered: RenderedFrame | None) -> None:
         """Paint this from now on."""
-        self._picture = picture
-        self._image = None if picture is None else to_image(picture.pixels)
-        if picture is not None:
-            self._frame_size = picture.frame_size
+        self._rendered = rendered
+        self._image = None if rendered is None else to_image(rendered.pixels)
+        if rendered is not None:
+            self._frame_size = rendered.frame_size
         self.update()
 
     @property
@@ -93,7 +93,7 @@ class PictureView(QWidget):
             self.update()
 
     def show_message(self, text: str) -> None:
-        """Words over the picture, such as why there is none."""
+        """Words over the frame, such as why there is none."""
         if text != self._message:
             self._message = text
             self.update()
@@ -103,7 +103,7 @@ class PictureView(QWidget):
         return View(self.width(), self.height(), *self._frame_size, self._zoom, self._centre)
 
     def wanted_size(self) -> tuple[int, int]:
-        """Pixels a picture needs to be sharp here."""
+        """Pixels a frame needs to be sharp here."""
         ratio = self.devicePixelRatioF() * self._zoom
         return round(self.width() * ratio), round(self.height() * ratio)
 
@@ -131,10 +131,10 @@ class PictureView(QWidget):
         self.update()
 
     def paint_over(self, painter: QPainter, view: View) -> None:
-        """Paint what lies over the picture."""
+        """Paint what lies over the frame."""
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The picture, then what is drawn over it."""
+        """The frame, then what is drawn over it."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(BACKGROUND))
         view = self.view()
@@ -157,18 +157,18 @@ class PictureView(QWidget):
         painter.end()
 
     def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Keys are meant for this picture now."""
+        """Keys are meant for this frame now."""
         super().focusInEvent(event)
         self.focused.emit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Ask for pictures of the new size."""
+        """Ask for frames of the new size."""
         super().resizeEvent(event)
         self.resized.emit()
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
         """Zoom at the pointer."""
-        if event is None or self._picture is None:
+        if event is None or self._rendered is None:
             return
         at = event.position()
         self.keep_view(self.view().zoomed(1.2 ** (event.angleDelta().y() / 120), (at.x(), at.y())))

@@ -40,7 +40,7 @@ SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearan
 class AreaDetector:
     """The detector of all sources, inside areas of one of them; they may change while it runs. Without any: everywhere.
 
-    An area beside the picture, drawn when the camera sent a larger one, is passed over.
+    An area beside the frame, drawn when the camera sent a larger one, is passed over.
     """
 
     def __init__(self, detector: Detector, areas: Sequence[Polygon] = ()) -> None:
@@ -74,7 +74,7 @@ class AreaDetector:
         return [_in_regions(image, regions) for image in images]
 
     def detect_newest(self, take: Callable[[], Image]) -> Detections:
-        """The same of the image that `take` gives, which is called late where the whole picture is detected in."""
+        """The same of the image that `take` gives, which is called late where the whole frame is detected in."""
         if not self._regions and isinstance(self._detector, SharedDetector):
             return self._detector.detect_newest(take)
         return self.detect([take()])[0]

@@ -47,11 +47,11 @@ class ThumbnailList(QListWidget):
             item = QListWidgetItem(each.words)
             item.setData(Qt.ItemDataRole.UserRole, each.member)
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
-            picture = QPixmap()
-            if not each.thumbnail or not picture.loadFromData(each.thumbnail):
-                picture = QPixmap(SIZE)
-                picture.fill(Qt.GlobalColor.gray)
-            item.setIcon(QIcon(picture))
+            pixmap = QPixmap()
+            if not each.thumbnail or not pixmap.loadFromData(each.thumbnail):
+                pixmap = QPixmap(SIZE)
+                pixmap.fill(Qt.GlobalColor.gray)
+            item.setIcon(QIcon(pixmap))
             self.addItem(item)
 
     @property

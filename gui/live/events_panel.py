@@ -1,4 +1,4 @@
-"""What the rules noticed live, newest first, each with a picture; a double click shows the moment."""
+"""What the rules noticed live, newest first, each with a thumbnail; a double click shows the moment."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class _Moment(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(text.replace("\n", "  "))
-        picture = QLabel()
-        picture.setAccessibleName(text)
+        thumbnail = QLabel()
+        thumbnail.setAccessibleName(text)
         pixels = QPixmap()
         pixels.loadFromData(notice.still)
-        picture.setPixmap(pixels)
+        thumbnail.setPixmap(pixels)
         layout = QVBoxLayout(self)
-        layout.addWidget(picture)
+        layout.addWidget(thumbnail)
         clip = notice.clip
         if clip is not None:
             button = QPushButton(self.tr("Play the clip"))

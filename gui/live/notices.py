@@ -33,15 +33,15 @@ class Notice:
     """Clock time in seconds since the epoch."""
     thumbnail: UInt8[ndarray, "h w 4"]
     still: bytes
-    """All of the picture as JPEG, since hundreds of events are kept."""
+    """All of the frame as JPEG, since hundreds of events are kept."""
     clip: Path | None
 
 
 def notices_of(
-    result: FrameResult, picture: RenderedFrame | None, config: OverlayConfig, *, source: str, clip: Path | None
+    result: FrameResult, rendered: RenderedFrame | None, config: OverlayConfig, *, source: str, clip: Path | None
 ) -> list[Notice]:
-    """The events of a frame. Without a picture, as nobody looks, one is drawn by `config`."""
-    pixels = cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGRA) if picture is None else picture.pixels
+    """The events of a frame. Without a rendered one, as nobody looks, one is drawn by `config`."""
+    pixels = cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGRA) if rendered is None else rendered.pixels
     height, width = pixels.shape[:2]
     if width > STILL_WIDTH:
         pixels = cv2.resize(pixels, (STILL_WIDTH, round(height * STILL_WIDTH / width)))
@@ -57,7 +57,7 @@ def notices_of(
 
 
 def _crop(pixels: UInt8[ndarray, "h w 4"], box: Float32[ndarray, " 4"] | None) -> UInt8[ndarray, "h w 4"]:
-    """The surroundings of a box in the shape of a thumbnail, or all of the picture."""
+    """The surroundings of a box in the shape of a thumbnail, or all of the frame."""
     height, width = pixels.shape[:2]
     if box is not None and np.isfinite(box).all():
         x1, y1, x2, y2 = box.tolist()

@@ -29,7 +29,7 @@ from tracker.watch.camera_set import CameraConfig
 __all__ = ["MOST_SOURCES", "LivePage"]
 
 DRAWN: tuple[Tool, ...] = ("line", "zone", "blur", "area")
-"""What is drawn on a live picture."""
+"""What is drawn on a live frame."""
 
 MOST_SOURCES = 16
 NUMBERS_MS = 250
@@ -181,12 +181,12 @@ class LivePage(QWidget):
         return ended
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Make pictures again."""
+        """Make frames again."""
         super().showEvent(event)
         self._fit()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Make no pictures that nobody sees; sources run on."""
+        """Make no frames that nobody sees; sources run on."""
         super().hideEvent(event)
         for tile in self._tiles:
             tile.session.show_at(None)
@@ -199,7 +199,7 @@ class LivePage(QWidget):
         bar.setIconSize(QSize(20, 20))
         add = self._commands.add
         record = add("live.record", self.tr("&Record"), self._record, keys=["R"], owner=self, scope="live",
-                     picture="record", checkable=True)  # fmt: skip
+                     icon_name="record", checkable=True)  # fmt: skip
         button = QToolButton()
         button.setDefaultAction(record)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
@@ -217,26 +217,26 @@ class LivePage(QWidget):
         button.setMenu(menu)
         bar.addWidget(button)
         bar.addAction(add("live.snapshot", self.tr("&Snapshot"), self.snapshot, keys=["S"], owner=self, scope="live",
-                          picture="snapshot"))  # fmt: skip
+                          icon_name="snapshot"))  # fmt: skip
         bar.addAction(add("live.clips", self.tr("Save a &clip of each event"), self._arm_clips, owner=self,
-                          scope="live", picture="clip", checkable=True))  # fmt: skip
+                          scope="live", icon_name="clip", checkable=True))  # fmt: skip
         bar.addSeparator()
-        for name, text, keys, picture in (
+        for name, text, keys, icon_name in (
             ("line", self.tr("Draw a &line"), DRAWING_KEYS["line"], "line"),
             ("zone", self.tr("Draw a &zone"), DRAWING_KEYS["zone"], "zone"),
             ("blur", self.tr("Draw a &hidden region"), DRAWING_KEYS["blur"], "blur"),
             ("area", self.tr("Draw an area to &detect in"), DRAWING_KEYS["area"], "area"),
         ):
             action = add(f"live.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys,
-                         owner=self, scope="live", picture=picture, checkable=True)  # fmt: skip
+                         owner=self, scope="live", icon_name=icon_name, checkable=True)  # fmt: skip
             bar.addAction(action)
         bar.addAction(add("live.heat", self.tr("Heat &map: where objects spend their time"), self._show_heat,
-                          keys=["Shift+M"], owner=self, scope="live", picture="heat", checkable=True))  # fmt: skip
+                          keys=["Shift+M"], owner=self, scope="live", icon_name="heat", checkable=True))  # fmt: skip
         bar.addSeparator()
         bar.addAction(add("live.enlarge", self.tr("Show &large"), lambda: self._enlarge(self._current), keys=["F"],
-                          owner=self, scope="live", picture="full"))  # fmt: skip
+                          owner=self, scope="live", icon_name="full"))  # fmt: skip
         bar.addAction(add("live.folder", self.tr("Open the &folder of recordings"), self._open_folder, owner=self,
-                          scope="live", picture="folder"))  # fmt: skip
+                          scope="live", icon_name="folder"))  # fmt: skip
         self._commands["live.clips"].setChecked(self._preferences.flag("record/clips"))
         self._commands["live.heat"].setChecked(self._preferences.flag("live/heat"))
         return bar

@@ -1,4 +1,4 @@
-"""A plain live window: the newest picture of one running source, its rate, latency and dropped frames."""
+"""A plain live window: the newest frame of one running source, its rate, latency and dropped frames."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def show(runner: Runner, title: str) -> None:
 
 
 class LiveWindow(QWidget):
-    """Polls the runner and paints its newest result, keeping the picture's aspect."""
+    """Polls the runner and paints its newest result, keeping the frame's aspect."""
 
     def __init__(self, runner: Runner, title: str) -> None:
         super().__init__()
         self._runner = runner
         self._title = title
-        self._picture: QImage | None = None
+        self._image: QImage | None = None
         self._pixels: Image | None = None
         self.setWindowTitle(title)
         self.setAccessibleName(self.tr("Live frames of {0}").format(title))
@@ -50,11 +50,11 @@ class LiveWindow(QWidget):
     def _poll(self) -> None:
         result = self._runner.poll()
         if result is not None:
-            first = self._picture is None
+            first = self._image is None
             self._pixels = np.ascontiguousarray(result.frame.image if result.canvas is None else result.canvas)
             height, width = self._pixels.shape[:2]
             memory = cast(bytes, self._pixels.data)  # Qt takes any buffer
-            self._picture = QImage(memory, width, height, 3 * width, QImage.Format.Format_RGB888)
+            self._image = QImage(memory, width, height, 3 * width, QImage.Format.Format_RGB888)
             if first:
                 self._fit(width, height)
             progress = self._runner.progress()
@@ -74,14 +74,14 @@ class LiveWindow(QWidget):
         )
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Draw the newest picture in the middle, black around it."""
+        """Draw the newest frame in the middle, black around it."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), Qt.GlobalColor.black)
-        if self._picture is not None:
-            size = self._picture.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        if self._image is not None:
+            size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
             left, top = (self.width() - size.width()) / 2, (self.height() - size.height()) / 2
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(QRectF(left, top, size.width(), size.height()), self._picture)
+            painter.drawImage(QRectF(left, top, size.width(), size.height()), self._image)
         painter.end()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name

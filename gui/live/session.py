@@ -54,7 +54,7 @@ class SessionState(Enum):
 class Session(QObject):
     """A source that is opened, run, shown, recorded and closed without ever holding up the window."""
 
-    pictured = pyqtSignal()
+    frame_rendered = pyqtSignal()
     changed = pyqtSignal()
     noticed = pyqtSignal(object)
 
@@ -76,7 +76,7 @@ class Session(QObject):
         self.name = name or (redact(spec) if is_address(spec) else (Path(spec).name or spec))
         self.state = SessionState.OPENING
         self.message = ""
-        self.picture: RenderedFrame | None = None
+        self.rendered: RenderedFrame | None = None
         self.shown_age_s: float | None = None
         self.shapes: list[Shape] = []
         self.counts = LiveCounts()
@@ -141,11 +141,11 @@ class Session(QObject):
     def poll(self) -> None:
         """Take what the threads left; called by a timer."""
         with self._lock:
-            picture, self._waiting = self._waiting, None
-        if picture is not None:
-            self.picture = picture
-            self.shown_age_s = picture.age_s()
-            self.pictured.emit()
+            rendered, self._waiting = self._waiting, None
+        if rendered is not None:
+            self.rendered = rendered
+            self.shown_age_s = rendered.age_s()
+            self.frame_rendered.emit()
         while self._notices:
             self.noticed.emit(self._notices.popleft())
         if self._runner is None or self.state in (SessionState.CLOSED, SessionState.FAILED, SessionState.ENDED):
@@ -158,13 +158,13 @@ class Session(QObject):
             if link is not None and link.reason:
                 text = f"{text} ({link.reason})"
             self._set_state(SessionState.SILENT, text)
-        elif self.state is not SessionState.LIVE and self.picture is not None:
+        elif self.state is not SessionState.LIVE and self.rendered is not None:
             self._set_state(SessionState.LIVE, "")
 
     # what the window asks for
 
     def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
-        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        """Make frames of this size for a screen of that many pixels a unit; None while nobody looks."""
         self._size, self._density = size, density
         self._renderer.fit(size, density)
 
@@ -186,8 +186,8 @@ class Session(QObject):
 
     def explain(self, point: Point) -> str:
         """Why what is below that point of the frame is a track or is not, in words."""
-        picture = self.picture
-        return "" if picture is None else explain_at(picture.result, point)
+        rendered = self.rendered
+        return "" if rendered is None else explain_at(rendered.result, point)
 
     def configure(self) -> None:
         """Draw, hide and track by the settings as they are now."""
@@ -225,7 +225,7 @@ class Session(QObject):
         return None if latest is None or hides else latest.frame.image
 
     def record(self, *, annotated: bool, raw: bool) -> None:
-        """Begin to record. Raises SourceError without a picture to record, SinkError where nothing can be written."""
+        """Begin to record. Raises SourceError without a frame to record, SinkError where nothing can be written."""
         if self.state not in (SessionState.LIVE, SessionState.SILENT):
             raise SourceError(self.tr("{0} gives no frame; nothing to record").format(self.name))
         self.recorder.start(self._folder(), annotated=annotated, raw=raw)
@@ -300,13 +300,13 @@ class Session(QObject):
 
     def _took(self, result: FrameResult) -> None:
         self._latest = result
-        picture = self._renderer(result)
-        if picture is not None:
+        rendered = self._renderer(result)
+        if rendered is not None:
             with self._lock:
-                self._waiting = picture
+                self._waiting = rendered
         if result.events:
             config, clip = self._renderer.config, self.clips.current
-            self._notices.extend(notices_of(result, picture, config, source=self.name, clip=clip))
+            self._notices.extend(notices_of(result, rendered, config, source=self.name, clip=clip))
 
 
 def areas_of(shapes: Sequence[Shape]) -> list[Polygon]:

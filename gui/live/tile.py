@@ -1,4 +1,4 @@
-"""One live source in the grid: its picture, its name and its numbers."""
+"""One live source in the grid: its frame, its name and its numbers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LiveTile(QWidget):
         self.view.activated.connect(lambda: self.enlarged.emit(self))
         self.view.clicked_track.connect(self._clicked)
         self.view.focused.connect(lambda: self.chosen.emit(self))
-        session.pictured.connect(self._pictured)
+        session.frame_rendered.connect(self._show_rendered)
         session.changed.connect(self._changed)
         self._changed()
 
@@ -82,7 +82,7 @@ class LiveTile(QWidget):
             self.update()
 
     def fit(self, *, visible: bool) -> None:
-        """Have pictures made as this tile can show them, or none."""
+        """Have frames made as this tile can show them, or none."""
         self.session.show_at(self.view.wanted_size() if visible else None, self.view.devicePixelRatioF())
 
     def refresh_numbers(self) -> None:
@@ -139,15 +139,15 @@ class LiveTile(QWidget):
         self.chosen.emit(self)
         super().mousePressEvent(event)
 
-    def _button(self, picture: str, text: str) -> QToolButton:
+    def _button(self, image: str, text: str) -> QToolButton:
         button = QToolButton()
-        button.setIcon(icon(picture))
+        button.setIcon(icon(image))
         button.setToolTip(text)
         button.setAccessibleName(text)
         return button
 
-    def _pictured(self) -> None:
-        self.view.show_picture(self.session.picture)
+    def _show_rendered(self) -> None:
+        self.view.show_frame(self.session.rendered)
 
     def _changed(self) -> None:
         session = self.session

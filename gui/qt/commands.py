@@ -48,7 +48,7 @@ class Commands(QObject):
         keys: Sequence[str] = (),
         owner: QWidget,
         scope: str = EVERYWHERE,
-        picture: str = "",
+        icon_name: str = "",
         checkable: bool = False,
     ) -> QAction:
         """A new command; its keys work in `owner` and what is inside it."""
@@ -62,8 +62,8 @@ class Commands(QObject):
             action.toggled.connect(slot)
         else:
             action.triggered.connect(lambda _checked=False: slot())  # type: ignore[call-arg]
-        if picture:
-            action.setIcon(icon(picture))
+        if icon_name:
+            action.setIcon(icon(icon_name))
         owner.addAction(action)
         self._commands[name] = Command(name, scope, action, tuple(keys))
         self._bind(self._commands[name], self.keys_of(name))

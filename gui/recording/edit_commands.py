@@ -25,7 +25,7 @@ class Corrections(QObject):
         self._page = page
         self._commands = commands
         self._recording = recording
-        for name, text, slot, keys, picture in (
+        for name, text, slot, keys, icon_name in (
             ("undo", self.tr("&Undo"), self.undo, ["Ctrl+Z"], "undo"),
             ("redo", self.tr("Re&do"), self.redo, ["Ctrl+Shift+Z", "Ctrl+Y"], "redo"),
             ("merge", self.tr("&Merge selected tracks"), self.merge, ["M"], "merge"),
@@ -36,7 +36,7 @@ class Corrections(QObject):
             ("delete_here", self.tr("Delete in &this frame"), self.delete_here, ["Shift+Delete"], "close"),
             ("interpolate", self.tr("&Interpolate between keyframes"), self.interpolate, ["K"], "interpolate"),
         ):
-            commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture)
+            commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", icon_name=icon_name)
 
     def refresh(self) -> None:
         """Offer what can be done now, and say of the rest why not."""

@@ -1,4 +1,4 @@
-"""What lines and zones noticed in a recording, in order, each with a picture of it; a double click goes there."""
+"""What lines and zones noticed in a recording, in order, each with a thumbnail of it; a double click goes there."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tracker.types import Event
 
 __all__ = ["RecordedEvents"]
 
-PICTURES_MS = 250
+THUMBNAILS_MS = 250
 MOST_LISTED = 5000
 
 
 class RecordedEvents(QWidget):
-    """The events of the recording that is open. Pictures are made of those that somebody looks at."""
+    """The events of the recording that is open. Thumbnails are made of those that somebody looks at."""
 
     jumped = pyqtSignal(float)
     """To this time of the recording."""
@@ -51,7 +51,7 @@ class RecordedEvents(QWidget):
         layout.addWidget(self._none)
         layout.addWidget(self._list, 1)
         self._timer = QTimer(self)
-        self._timer.setInterval(PICTURES_MS)
+        self._timer.setInterval(THUMBNAILS_MS)
         self._timer.timeout.connect(self._exchange)
 
     @property
@@ -60,8 +60,8 @@ class RecordedEvents(QWidget):
         return self._list.count()
 
     @property
-    def pictured(self) -> int:
-        """Number of events with a picture."""
+    def thumbnail_count(self) -> int:
+        """Number of events with a thumbnail."""
         return len(self._icons)
 
     def begin(self, recording: PlayedRecording | None) -> None:
@@ -74,9 +74,9 @@ class RecordedEvents(QWidget):
         if recording is not None:
             self._thumbnailer = Thumbnailer(recording.open_video, lambda event: _find(recording, event))
             self._timer.start()
-            recording.hiding_changed.connect(self._drop_pictures)
+            recording.hiding_changed.connect(self._drop_thumbnails)
             recording.renumbered.connect(self._thumbnailer.reopen)
-            recording.renumbered.connect(self._drop_pictures)
+            recording.renumbered.connect(self._drop_thumbnails)
 
     def show_events(self, events: Sequence[Event], labels: Sequence[str]) -> None:
         """These events; where they are those listed and more, the list stays where it is."""
@@ -101,8 +101,8 @@ class RecordedEvents(QWidget):
     def _activated(self, item: QListWidgetItem) -> None:
         self.jumped.emit(self._events[item.data(Qt.ItemDataRole.UserRole)].time)
 
-    def _drop_pictures(self) -> None:
-        """Something is to be hidden, or no longer: pictures are made anew."""
+    def _drop_thumbnails(self) -> None:
+        """Something is to be hidden, or no longer: thumbnails are made anew."""
         self._icons.clear()
         self._asked.clear()
         for row in range(self._list.count()):
@@ -111,7 +111,7 @@ class RecordedEvents(QWidget):
                 item.setIcon(self._blank)
 
     def _exchange(self) -> None:
-        """Take the pictures that are ready, ask for those of the rows in sight."""
+        """Take the thumbnails that are ready, ask for those of the rows in sight."""
         viewport = self._list.viewport()
         if self._thumbnailer is None or viewport is None or not self._list.isVisible():
             return

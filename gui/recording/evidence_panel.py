@@ -29,7 +29,7 @@ Shown = Callable[[], tuple[Image, Box | None] | None]
 
 
 class EvidencePanel(QWidget):
-    """Asks for an explanation of what is shown and lists the pictures that come of it."""
+    """Asks for an explanation of what is shown and lists the images that come of it."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class EvidencePanel(QWidget):
         )
         self._words.setProperty("role", "quiet")
         self._words.setWordWrap(True)
-        self._pictures = QWidget()
-        self._column = QVBoxLayout(self._pictures)
+        self._list = QWidget()
+        self._column = QVBoxLayout(self._list)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(self._pictures)
+        area.setWidget(self._list)
         area.setAccessibleName(self.tr("Evidence"))
         layout = QVBoxLayout(self)
         layout.addWidget(self._explain)
@@ -70,9 +70,9 @@ class EvidencePanel(QWidget):
         jobs.changed.connect(self._changed)
 
     @property
-    def pictures(self) -> list[QLabel]:
-        """The pictures listed, without their headings."""
-        labels = self._pictures.findChildren(QLabel, "picture")
+    def images(self) -> list[QLabel]:
+        """The images listed, without their headings."""
+        labels = self._list.findChildren(QLabel, "image")
         return list(labels)
 
     def explain(self) -> None:
@@ -106,7 +106,7 @@ class EvidencePanel(QWidget):
         self._words.setText(str(error))
 
     def show_folder(self, folder: Path) -> None:
-        """List the pictures of a folder, evidence first."""
+        """List the images of a folder, evidence first."""
         while (item := self._column.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
@@ -115,15 +115,15 @@ class EvidencePanel(QWidget):
         for path in sorted(folder.glob("*.png")):
             heading = QLabel(path.stem.replace("-", " "))
             heading.setProperty("role", "heading")
-            picture = QLabel()
-            picture.setObjectName("picture")
-            picture.setAccessibleName(path.stem.replace("-", " "))
+            label = QLabel()
+            label.setObjectName("image")
+            label.setAccessibleName(path.stem.replace("-", " "))
             ratio = self.devicePixelRatioF()
             pixmap = QPixmap(str(path)).scaledToWidth(round(WIDTH * ratio), Qt.TransformationMode.SmoothTransformation)
             pixmap.setDevicePixelRatio(ratio)
-            picture.setPixmap(pixmap)
+            label.setPixmap(pixmap)
             self._column.addWidget(heading)
-            self._column.addWidget(picture)
+            self._column.addWidget(label)
         self._column.addStretch(1)
 
     def _changed(self, job: Job) -> None:
@@ -144,7 +144,7 @@ def _write(image: Image, path: Path) -> None:
 
 
 def surroundings(image: Image, box: Box) -> Image:
-    """The box and as much again around it, inside the picture."""
+    """The box and as much again around it, inside the image."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = box
     side_x = max((x2 - x1) * AROUND, LEAST_SIDE)

@@ -1,4 +1,4 @@
-"""The player: a recording's picture, its transport and timeline, and the tools to correct and export it."""
+"""The player: a recording's frame, its transport and timeline, and the tools to correct and export it."""
 
 from __future__ import annotations
 
@@ -154,10 +154,10 @@ class RecordingPage(QWidget):
         self.tracks.begin(recording)
         self.images.show_images(images_of(job.source))
         self.heat.turn(on=self._commands["recording.heat"].isChecked())
-        self.view.show_picture(None)
+        self.view.show_frame(None)
         self.view.reset_zoom()
         self.view.show_message(self.tr("Opening {0}").format(recording.name))
-        recording.pictured.connect(self._pictured)
+        recording.frame_rendered.connect(self._show_rendered)
         recording.moved.connect(self._moved)
         recording.changed.connect(self._overview_changed)
         recording.progressed.connect(self._progressed)
@@ -200,10 +200,10 @@ class RecordingPage(QWidget):
     def shown(self) -> tuple[Image, Box | None] | None:
         """The frame shown and where the only selected track is in it."""
         recording = self._recording
-        if recording is None or recording.picture is None:
+        if recording is None or recording.rendered is None:
             return None
         box = recording.box_of(next(iter(recording.selected))) if len(recording.selected) == 1 else None
-        return recording.picture.result.frame.image, box
+        return recording.rendered.result.frame.image, box
 
     def jump(self, seconds: float) -> None:
         """Hold and show this moment."""
@@ -222,7 +222,7 @@ class RecordingPage(QWidget):
         recording.annotate_again()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Make pictures again."""
+        """Make frames again."""
         super().showEvent(event)
         self._fit()
 
@@ -279,7 +279,7 @@ class RecordingPage(QWidget):
 
     def _invite(self) -> None:
         """Say what to do while nothing is open."""
-        self.view.show_picture(None)
+        self.view.show_frame(None)
         self.view.show_message(self.tr("Open a video with Ctrl+O, or drop one here."))
 
     def follow(self, on: bool) -> None:
@@ -294,20 +294,20 @@ class RecordingPage(QWidget):
 
     # what the recording tells
 
-    def _pictured(self) -> None:
+    def _show_rendered(self) -> None:
         recording = self._recording
         if recording is None:
             return
         self.view.show_message("")
-        self.view.show_picture(recording.picture)
+        self.view.show_frame(recording.rendered)
         if self._unpend:
             self._unpend = False
             self.view.show_pending(None)
         self.tools.follow_now()
-        if recording.picture is not None:
-            self.images.mark(recording.picture.result.frame.index)
-        if recording.picture is not None:
-            self.inspection.show_result(recording.picture.result, playing=recording.player.playing)
+        if recording.rendered is not None:
+            self.images.mark(recording.rendered.result.frame.index)
+        if recording.rendered is not None:
+            self.inspection.show_result(recording.rendered.result, playing=recording.player.playing)
 
     def _replay(self, frame: int, detections: Detections, conf: float) -> Explain | None:
         """What became of detections of the frame, by the store; on any thread."""

@@ -22,7 +22,7 @@ class Playback(QObject):
 
     full_screen = pyqtSignal()
     buttons = ("back", "play", "step", "loop", "snapshot", "full")
-    """Names of the commands that have a button below the picture."""
+    """Names of the commands that have a button below the frame."""
 
     def __init__(self, page: QWidget, commands: Commands, recording: Callable[[], PlayedRecording | None]) -> None:
         super().__init__(page)
@@ -31,7 +31,7 @@ class Playback(QObject):
         self._mark: int | None = None
         self._resume = False
         self._shown_playing: bool | None = None
-        for name, text, slot, keys, picture in (
+        for name, text, slot, keys, icon_name in (
             ("play", self.tr("&Play or pause"), self.toggle, ["Space", "P"], "play"),
             ("back", self.tr("One frame &back"), lambda: self._step(-1), [","], "step-back"),
             ("step", self.tr("One frame &on"), lambda: self._step(1), ["."], "step"),
@@ -54,7 +54,7 @@ class Playback(QObject):
             ("snapshot", self.tr("&Snapshot"), self.snapshot, ["S"], "snapshot"),
             ("full", self.tr("&Full screen"), self.full_screen.emit, ["F"], "full"),
         ):
-            commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture)
+            commands.add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", icon_name=icon_name)
 
     def begin(self) -> None:
         """Another recording is open: what was marked in the one before means nothing in it."""

@@ -81,16 +81,14 @@ def by_decoding(source: FrameSource) -> FrameSource:
 
 
 class Player:
-    """Shows frames of one source: plays by their times, steps, seeks, loops. `take` gives the newest picture.
+    """Shows frames of one source: plays by their times, steps, seeks, loops. `take` gives the newest frame.
 
-    `picture` turns a frame into what is shown; it runs on the player's thread. What goes wrong is kept in `problem`.
+    `render` turns a frame into what is shown; it runs on the player's thread. What goes wrong is kept in `problem`.
     """
 
-    def __init__(
-        self, open_source: Callable[[], FrameSource], picture: Callable[[Frame], RenderedFrame | None]
-    ) -> None:
+    def __init__(self, open_source: Callable[[], FrameSource], render: Callable[[Frame], RenderedFrame | None]) -> None:
         self._open_source = open_source
-        self._picture = picture
+        self._render = render
         self._wake = threading.Condition()
         self._stop = False
         self._target: int | None = None
@@ -148,7 +146,7 @@ class Player:
         return len(self.times) > 0
 
     def take(self) -> RenderedFrame | None:
-        """The newest picture not yet taken."""
+        """The newest frame not yet taken."""
         with self._wake:
             shown, self._shown = self._shown, None
         return shown
@@ -202,7 +200,7 @@ class Player:
             self._wake.notify_all()
 
     def redraw(self) -> None:
-        """Make the picture of the present frame anew."""
+        """Render the present frame anew."""
         with self._wake:
             self._redraw = True
             self._wake.notify_all()
@@ -316,7 +314,7 @@ class Player:
 
     def _show(self, frame: Frame) -> None:
         self._frame, self.index = frame, frame.index
-        picture = self._picture(frame)
-        if picture is not None:
+        rendered = self._render(frame)
+        if rendered is not None:
             with self._wake:
-                self._shown = picture
+                self._shown = rendered

@@ -1,4 +1,4 @@
-"""One recording in the player: its pictures, the annotation behind it, its corrections and counts; no widget."""
+"""One recording in the player: its frames, the annotation behind it, its corrections and counts; no widget."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Answer = TypeVar("Answer")
 class PlayedRecording(QObject):
     """Plays while annotation runs, and applies what people correct. Everything slow runs beside the window's thread."""
 
-    pictured = pyqtSignal()
+    frame_rendered = pyqtSignal()
     moved = pyqtSignal()
     """Position, playing, speed or range are not what they were."""
     changed = pyqtSignal()
@@ -75,7 +75,7 @@ class PlayedRecording(QObject):
         self.job = job
         self.name = job.source.name
         self.overview: Overview | None = None
-        self.picture: RenderedFrame | None = None
+        self.rendered: RenderedFrame | None = None
         self.selected: frozenset[int] = frozenset()
         self.counts = RecordedCounts(job.store, recorded_shapes(preferences, job), background, EDITING, self)
         self.annotation: Annotation | None = None
@@ -87,7 +87,7 @@ class PlayedRecording(QObject):
         self._reader = RowReader(job.store)
         self._renderer = FrameRenderer(engine.settings.overlay)
         self._damaged = False
-        self.player = Player(lambda: open_source(job.source), self._make_picture)
+        self.player = Player(lambda: open_source(job.source), self._render)
         self._begun_playing = False
         self._position: tuple[object, ...] = ()
         self._times = self.player.times
@@ -258,7 +258,7 @@ class PlayedRecording(QObject):
     # what is shown
 
     def show_at(self, size: tuple[int, int] | None, density: float = 1.0) -> None:
-        """Make pictures of this size for a screen of that many pixels a unit; None while nobody looks."""
+        """Make frames of this size for a screen of that many pixels a unit; None while nobody looks."""
         self._renderer.fit(size, density)
         if size is not None:
             self.player.redraw()
@@ -312,14 +312,14 @@ class PlayedRecording(QObject):
 
     def still(self) -> Image | None:
         """The frame shown, unless something in it is to be hidden."""
-        return None if self.picture is None or self.hides else self.picture.result.frame.image
+        return None if self.rendered is None or self.hides else self.rendered.result.frame.image
 
     def snapshot(self) -> None:
         """Save the frame shown, whole and with its overlay."""
-        picture, config, folder = self.picture, self._renderer.config, self._preferences.folder()
-        if picture is not None:
+        rendered, config, folder = self.rendered, self._renderer.config, self._preferences.folder()
+        if rendered is not None:
             self._background.run(
-                lambda: save_snapshot(picture.result, config, folder, self.name),
+                lambda: save_snapshot(rendered.result, config, folder, self.name),
                 lambda path: self.said.emit(self.tr("Saved {0}").format(path)),
                 self._failed,
                 owner=self,
@@ -363,15 +363,15 @@ class PlayedRecording(QObject):
     # on the window's thread
 
     def _frame_size(self) -> tuple[int, int] | None:
-        return self.picture.frame_size if self.picture is not None else None
+        return self.rendered.frame_size if self.rendered is not None else None
 
     def _poll(self) -> None:
-        picture = self.player.take()
-        if picture is not None:
-            first, self.picture = self.picture is None, picture
+        rendered = self.player.take()
+        if rendered is not None:
+            first, self.rendered = self.rendered is None, rendered
             if first:
                 self.configure()
-            self.pictured.emit()
+            self.frame_rendered.emit()
         player = self.player
         if player.ready and not self._begun_playing:
             self._begun_playing = True
@@ -487,12 +487,12 @@ class PlayedRecording(QObject):
 
     # on the player's thread
 
-    def _make_picture(self, frame: Frame) -> RenderedFrame | None:
+    def _render(self, frame: Frame) -> RenderedFrame | None:
         return self._renderer(self._reader(frame))
 
     def box_of(self, track_id: int) -> tuple[float, float, float, float] | None:
         """Where a track is in the frame shown."""
-        return None if self.picture is None else self.picture.box_of(track_id)
+        return None if self.rendered is None else self.rendered.box_of(track_id)
 
     @property
     def store(self) -> Path:

@@ -39,7 +39,7 @@ class Overview:
     rules: Rules
     """Lines and zones that the events come from."""
     size: tuple[int, int]
-    """Width and height of the picture."""
+    """Width and height of the frame."""
     last_frame: int
     last_s: float
     """Time of that frame."""

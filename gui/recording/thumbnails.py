@@ -1,4 +1,4 @@
-"""Small pictures of tracks, cut out beside the window's thread with a reader of their own."""
+"""Thumbnails of tracks, cut out beside the window's thread with a reader of their own."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["THUMBNAIL", "Thumbnailer", "Wish", "crop_of"]
 log = logging.getLogger(__name__)
 
 THUMBNAIL = (48, 36)
-"""Width and height in pixels of the window; pictures are twice as large for dense screens."""
+"""Width and height in pixels of the window; thumbnails are twice as large for dense screens."""
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a track's picture is to be cut from."""
+    """What a track's thumbnail is to be cut from."""
 
     frame: int
     box: tuple[float, float, float, float]
 
 
 class Thumbnailer(Generic[Key]):
-    """Cuts pictures out of a recording's frames in the frames' order; `take` gives what is ready.
+    """Cuts thumbnails out of a recording's frames in the frames' order; `take` gives what is ready.
 
     `find` says where what is asked for, such as a track, is seen well; None for what must not be shown.
     """
@@ -51,7 +51,7 @@ class Thumbnailer(Generic[Key]):
         self._thread: threading.Thread | None = None
 
     def ask(self, key: Key) -> None:
-        """Make this picture soon."""
+        """Make this thumbnail soon."""
         with self._wake:
             self._wanted.add(key)
             self._wake.notify_all()
@@ -70,7 +70,7 @@ class Thumbnailer(Generic[Key]):
             self._wanted.clear()
 
     def take(self) -> Mapping[Key, UInt8[ndarray, "h w 4"]]:
-        """Pictures that are ready, by what was asked for, once."""
+        """Thumbnails that are ready, by what was asked for, once."""
         with self._wake:
             ready, self._ready = self._ready, {}
         return ready
@@ -98,12 +98,12 @@ class Thumbnailer(Generic[Key]):
                     if self._stop:
                         return
                     try:
-                        picture = crop_of(source.frame_at(wish.frame).image, wish.box)
+                        thumbnail = crop_of(source.frame_at(wish.frame).image, wish.box)
                     except TrackerError as error:
                         log.debug("no thumbnail of %s: %s", key, error)
                         continue
                     with self._wake:
-                        self._ready[key] = picture
+                        self._ready[key] = thumbnail
         finally:
             source.close()
 

@@ -131,7 +131,7 @@ class Timeline(QAbstractScrollArea):
             self._repaint()
 
     def show_position(self, seconds: float, *, follow: bool) -> None:
-        """Where the picture is; with `follow` the times shown go along."""
+        """Where the frame is; with `follow` the times shown go along."""
         if seconds != self._now_s:
             self._now_s = seconds
             span = self._span.showing(seconds) if follow and not self._dragging else self._span

@@ -1,4 +1,4 @@
-"""The tools over a recording's picture: drawing, following, showing some tracks alone, looking closer."""
+"""The tools over a recording's frame: drawing, following, showing some tracks alone, looking closer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RecordingTools(QObject):
         inspection.changed.connect(self._show_inspection)
         self._add(page, export, annotate_again, annotate_range)
         commands.add("recording.heat", self.tr("Heat &map: where objects spend their time"), show_heat,
-                     keys=["Shift+M"], owner=page, scope="recording", picture="heat", checkable=True)  # fmt: skip
+                     keys=["Shift+M"], owner=page, scope="recording", icon_name="heat", checkable=True)  # fmt: skip
 
     def _add(
         self,
@@ -56,29 +56,29 @@ class RecordingTools(QObject):
         annotate_range: Callable[[], object],
     ) -> None:
         add = self._commands.add
-        for name, text, keys, picture in (
+        for name, text, keys, icon_name in (
             ("box", self.tr("Add a &box"), ["B"], "box"),
             ("line", self.tr("Draw a &line"), DRAWING_KEYS["line"], "line"),
             ("zone", self.tr("Draw a &zone"), DRAWING_KEYS["zone"], "zone"),
             ("blur", self.tr("Draw a &hidden region"), DRAWING_KEYS["blur"], "blur"),
         ):
             add(f"recording.{name}", text, lambda on, name=name: self._use_tool(name, on=on), keys=keys, owner=page,
-                scope="recording", picture=picture, checkable=True)  # fmt: skip
-        for name, text, slot, keys, picture in (
+                scope="recording", icon_name=icon_name, checkable=True)  # fmt: skip
+        for name, text, slot, keys, icon_name in (
             ("follow", self.tr("&Follow the selected track"), self._follow, ["T"], "pointer"),
             ("solo", self.tr("&Only the selected tracks"), self._solo, ["O"], "solo"),
             ("inspect", self.tr("&What the network sees here that is no track"), self._inspect, ["I"], "inspect"),
         ):
-            add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", picture=picture,
+            add(f"recording.{name}", text, slot, keys=keys, owner=page, scope="recording", icon_name=icon_name,
                 checkable=True)  # fmt: skip
         leave = self.tr("Select nothing; leave full screen")
         add("recording.unselect", leave, self._unselect, keys=["Escape"], owner=page, scope="recording")
         add("recording.again", self.tr("&Annotate again with the settings of now"), annotate_again, owner=page,
-            scope="recording", picture="retry")  # fmt: skip
+            scope="recording", icon_name="retry")  # fmt: skip
         add("recording.range", self.tr("Annotate only from the &in mark to the out mark"), annotate_range, owner=page,
-            scope="recording", picture="range")  # fmt: skip
+            scope="recording", icon_name="range")  # fmt: skip
         add("recording.export", self.tr("&Export\N{HORIZONTAL ELLIPSIS}"), export, keys=["Ctrl+E"], owner=page,
-            scope="recording", picture="export")  # fmt: skip
+            scope="recording", icon_name="export")  # fmt: skip
 
     def tool_bar(self) -> QToolBar:
         """All tools, corrections first."""
@@ -171,8 +171,8 @@ class RecordingTools(QObject):
 
     def _inspect(self, on: bool) -> None:
         recording = self._recording()
-        picture = recording.picture if recording is not None else None
-        self._inspection.turn(on=on, result=picture.result if picture is not None else None)
+        icon_name = recording.rendered if recording is not None else None
+        self._inspection.turn(on=on, result=icon_name.result if icon_name is not None else None)
 
     def _show_inspection(self) -> None:
         self._view.marked = [found.box for found in self._inspection.found]

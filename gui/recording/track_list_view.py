@@ -1,4 +1,4 @@
-"""All tracks of a recording in a table: a picture, class, first and last seen, length; sorted and filtered at will."""
+"""All tracks of a recording in a table: a thumbnail, class, first and last seen, length; sortable, with a filter."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TrackRow:
 
 
 class _Model(QAbstractTableModel):
-    """The rows that are shown, filtered and in order; pictures are asked for when a row is looked at."""
+    """The rows that are shown, filtered and in order; thumbnails are asked for when a row is looked at."""
 
     wanted = pyqtSignal(int)
 
@@ -120,24 +120,24 @@ class _Model(QAbstractTableModel):
             return False
         return not self._words or self._words in f"{track.track_id} {track.label}".casefold()
 
-    def forget_pictures(self) -> None:
-        """Ask for all pictures anew: tracks are not what they were."""
+    def forget_thumbnails(self) -> None:
+        """Ask for all thumbnails anew: tracks are not what they were."""
         self._asked.clear()
 
-    def drop_pictures(self) -> None:
-        """Show no picture until it has been asked for and put anew."""
+    def drop_thumbnails(self) -> None:
+        """Show no thumbnail until it has been asked for and put anew."""
         self._icons.clear()
         self._asked.clear()
-        self._pictures_changed()
+        self._thumbnails_changed()
 
-    def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
-        """Show these pictures."""
-        for track_id, pixels in pictures.items():
+    def put_thumbnails(self, thumbnails: Mapping[int, np.ndarray]) -> None:
+        """Show these thumbnails."""
+        for track_id, pixels in thumbnails.items():
             self._icons[track_id] = QIcon(to_pixmap(pixels))
-        if pictures:
-            self._pictures_changed()
+        if thumbnails:
+            self._thumbnails_changed()
 
-    def _pictures_changed(self) -> None:
+    def _thumbnails_changed(self) -> None:
         if self.rows:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, 0))
 
@@ -186,7 +186,7 @@ class TrackTable(QWidget):
     activated = pyqtSignal(int)
     """A row was double-clicked: go where the track begins."""
     wanted = pyqtSignal(int)
-    """A picture of this track is wanted."""
+    """A thumbnail of this track is wanted."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -222,19 +222,19 @@ class TrackTable(QWidget):
         return [row.track_id for row in self._model.rows]
 
     def show_tracks(self, tracks: Sequence[TrackRow], *, anew: bool) -> None:
-        """These tracks from now on; `anew` where earlier pictures may be of others."""
+        """These tracks from now on; `anew` where earlier thumbnails may be of others."""
         if anew:
-            self._model.forget_pictures()
+            self._model.forget_thumbnails()
         self._arrange(lambda: self._model.show(tracks))
         self._fill_classes(sorted({track.label for track in tracks}))
 
-    def drop_pictures(self) -> None:
+    def drop_thumbnails(self) -> None:
         """Show none of the thumbnails there are; ask for them anew."""
-        self._model.drop_pictures()
+        self._model.drop_thumbnails()
 
-    def put_pictures(self, pictures: Mapping[int, np.ndarray]) -> None:
+    def put_thumbnails(self, thumbnails: Mapping[int, np.ndarray]) -> None:
         """Show these thumbnails."""
-        self._model.put_pictures(pictures)
+        self._model.put_thumbnails(thumbnails)
 
     def filter_by(self, words: str, label: str = "") -> None:
         """Show only what fits."""

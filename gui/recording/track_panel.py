@@ -1,4 +1,4 @@
-"""The track table with the recording behind it: rows from its overview, pictures from its frames."""
+"""The track table with the recording behind it: rows from its overview, thumbnails from its frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracker.store import Recording
 
 __all__ = ["TrackPanel"]
 
-PICTURES_MS = 200
+THUMBNAILS_MS = 200
 
 
 class TrackPanel(TrackTable):
@@ -29,7 +29,7 @@ class TrackPanel(TrackTable):
         self._thumbnailer: Thumbnailer[int] | None = None
         self._edits: object = None
         self._timer = QTimer(self)
-        self._timer.setInterval(PICTURES_MS)
+        self._timer.setInterval(THUMBNAILS_MS)
         self._timer.timeout.connect(self._take)
         self.wanted.connect(self._ask)
 
@@ -39,9 +39,9 @@ class TrackPanel(TrackTable):
         self._recording = recording
         self._thumbnailer = Thumbnailer(recording.open_video, lambda track: _find(recording, track))
         self._timer.start()
-        recording.hiding_changed.connect(self.drop_pictures)
+        recording.hiding_changed.connect(self.drop_thumbnails)
         recording.renumbered.connect(self._thumbnailer.reopen)
-        recording.renumbered.connect(self.drop_pictures)
+        recording.renumbered.connect(self.drop_thumbnails)
 
     def end(self) -> None:
         """Show none."""
@@ -76,7 +76,7 @@ class TrackPanel(TrackTable):
 
     def _take(self) -> None:
         if self._thumbnailer is not None:
-            self.put_pictures(self._thumbnailer.take())
+            self.put_thumbnails(self._thumbnailer.take())
 
 
 def _find(recording: PlayedRecording, track_id: int) -> Wish | None:

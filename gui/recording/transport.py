@@ -1,4 +1,4 @@
-"""The row below the picture: play, position, speed, and how far the annotation is."""
+"""The row below the frame: play, position, speed, and how far the annotation is."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class CountsPanel(QWidget):
         horizontal.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
             horizontal.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self._heat = _HeatPicture()
+        self._heat = _HeatImage()
         self._heat.setProperty("role", "quiet")
         self._heat.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._heat.setAccessibleName(self.tr("Heat map"))
@@ -149,15 +149,15 @@ class CountsPanel(QWidget):
             self._heat.setPixmap(to_pixmap(pixels))
 
 
-class _HeatPicture(QLabel):
-    """A picture that is shown as large as there is room for, else words; it never asks the window to grow."""
+class _HeatImage(QLabel):
+    """An image that is shown as large as there is room for, else words; it never asks the window to grow."""
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Enough to see where it is hot."""
         return LEAST_HEAT
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """The whole picture."""
+        """The whole image."""
         wanted = QSize(HEAT_WIDTH, HEAT_HEIGHT // 2)
         return wanted if self.pixmap().isNull() else self.pixmap().size().boundedTo(QSize(HEAT_WIDTH, HEAT_HEIGHT))
 
@@ -166,7 +166,7 @@ class _HeatPicture(QLabel):
         return False
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The picture in its own proportions."""
+        """The image in its own proportions."""
         pixmap = self.pixmap()
         if pixmap.isNull():
             super().paintEvent(event)
@@ -180,7 +180,7 @@ class _HeatPicture(QLabel):
 
 
 def _painted(heat: HeatMap, image: Image | None) -> UInt8[ndarray, "h w 4"]:
-    """The map over the picture, or on grey where the picture must not be shown, as Qt paints it."""
+    """The map over the image, or on grey where the image must not be shown, as Qt paints it."""
     if image is None:
         rows, columns = heat.seconds.shape
         small = np.full((max(1, round(rows * HEAT_WIDTH / columns)), HEAT_WIDTH, 3), GREY, np.uint8)

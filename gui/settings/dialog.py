@@ -49,7 +49,7 @@ class SettingsDialog(QDialog):
         self.resize(620, 640)
 
     def _follow(self) -> None:
-        """Show what was changed elsewhere, such as beside the picture."""
+        """Show what was changed elsewhere, such as beside the frame."""
         if self._engine.tree != self._applied:
             self._applied = self._engine.tree
             self.form.load(self._applied)

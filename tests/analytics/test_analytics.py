@@ -181,7 +181,7 @@ def test_speeds_are_those_on_the_ground(kmh: float) -> None:
 
 @pytest.mark.parametrize(("y", "measured"), [(200.0, True), (110.0, True), (75.0, False), (20.0, False)])
 def test_near_the_horizon_and_beyond_it_nothing_has_a_speed(y: float, measured: bool) -> None:
-    # the sides of the road meet 64 pixels below the picture's upper edge
+    # the sides of the road meet 64 pixels below the image's upper edge
     image = ((280.0, 120.0), (360.0, 120.0), (600.0, 460.0), (40.0, 460.0))
     ground = ((0.0, 50.0), (10.0, 50.0), (10.0, 0.0), (0.0, 0.0))
     analytics = Analytics(Rules(speed=SpeedRule(image, ground)), LABELS, width=WIDTH, height=HEIGHT)
@@ -203,11 +203,11 @@ def test_a_stretch_of_frames_heats_as_frame_by_frame() -> None:
         other.see_stretch(times[part], frames[inside] - part.start, points[inside])
     assert one.seconds.sum() > 1
     np.testing.assert_allclose(one.seconds, other.seconds)
-    picture = np.full((200, 320, 3), 90, np.uint8)
+    image = np.full((200, 320, 3), 90, np.uint8)
     layer = one.layer(320, 200)
     share = layer[:, :, 3:] / 255
-    laid = picture * (1 - share) + layer[:, :, :3] * share
-    assert np.abs(laid - one.paint(picture)).max() <= 1.5, "laid over a picture it is the painted one"
+    laid = image * (1 - share) + layer[:, :, :3] * share
+    assert np.abs(laid - one.paint(image)).max() <= 1.5, "laid over an image it is the painted one"
 
 
 def test_the_heat_map_adds_up_the_time_spent() -> None:
@@ -228,7 +228,7 @@ def test_lines_and_zones_are_drawn_with_their_numbers() -> None:
     assert zone == (SQUARE, True, "square  1")
 
 
-def test_rules_grow_with_the_picture() -> None:
+def test_rules_grow_with_the_image() -> None:
     rules = Rules(size=(320, 240), line=(LineRule("gate", (50, 120), (250, 120)),))
     analytics, _ = run(rules, walk([(300.0, 300.0 - 10 * step) for step in range(13)]))
     assert analytics.count("gate", inward=True) == 1

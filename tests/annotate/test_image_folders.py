@@ -45,7 +45,7 @@ def run(*arguments: object) -> int:
 def test_an_export_of_a_folder_tells_its_images(name: str, folder: Path, tmp_path: Path, network: Path) -> None:
     assert annotate(folder, tmp_path, request(network, formats=name)).frames == 4
     with Recording(tmp_path / "set.sqlite") as recording:
-        assert list(recording.pictures().values()) == [ImageEntry(image, *size) for image, size in SIZES.items()]
+        assert list(recording.images().values()) == [ImageEntry(image, *size) for image, size in SIZES.items()]
         rows = recording.observations_in(0, 9)
     assert len(np.unique(rows.frames)) > 1
     known = ExternalInfo(sizes={Path(image).stem: size for image, size in SIZES.items()})
@@ -75,7 +75,7 @@ def test_masks_of_images_cover_each_its_own(tmp_path: Path) -> None:
             frame, tracks=np.array([1]), class_ids=np.array([0]), scores=np.array([0.5]),
             boxes=np.array([[width - 9, height - 7, width - 4 + frame, height - 1]]), masks=[code["counts"]],
         )  # fmt: skip
-        writer.add(frame, frame / 30, rows, picture=ImageEntry(name, width, height))
+        writer.add(frame, frame / 30, rows, image_entry=ImageEntry(name, width, height))
     writer.commit({})
     writer.complete_with(None)
     writer.close()
@@ -136,18 +136,18 @@ def test_annotations_come_back_to_the_images_of_their_names(folder: Path, tmp_pa
     assert run("import-annotations", tmp_path, "--format", "yolo", "--video", folder, "--out", out) == 0
     with Recording(out) as recording:
         rows = recording.observations_in(0, 9)
-        assert recording.pictures() == {
+        assert recording.images() == {
             place: ImageEntry(name, *size) for place, (name, size) in enumerate(SIZES.items())
         }
         assert rows.frames.tolist() == [1, 3]
         assert rows.boxes.tolist() == [[84, 24, 96, 72], [40, 16, 60, 48]]
 
 
-def test_a_tampered_picture_is_refused(folder: Path, tmp_path: Path, network: Path) -> None:
+def test_a_tampered_image_is_refused(folder: Path, tmp_path: Path, network: Path) -> None:
     annotate(folder, tmp_path, request(network, formats=""))
 
     with sqlite3.connect(tmp_path / "set.sqlite") as connection:
         connection.execute("UPDATE pictures SET width = -3 WHERE frame = 1")
     connection.close()
     with Recording(tmp_path / "set.sqlite") as recording, pytest.raises(FormatError, match="frame 1 is of the image"):
-        recording.pictures()
+        recording.images()

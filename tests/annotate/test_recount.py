@@ -40,12 +40,12 @@ def record(path: Path, ways: list[Way]) -> list[Event]:
     live, events = Analytics(RULES, LABELS, width=WIDTH, height=HEIGHT), []
     writer = RecordingWriter.create(path, info)
     sink = RecordingSink(writer, Untroubled(), damage=lambda: 0, analyse=make_analytics(info))  # type: ignore[arg-type]
-    picture = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (HEIGHT, WIDTH, 3))
+    image = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (HEIGHT, WIDTH, 3))
     for frame in range(max(len(way.points) for way in ways)):
         tracks = tracks_at(ways, frame)
         detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
         events += live(tracks, frame / RATE)
-        sink.write(FrameResult(Frame(picture, frame, frame / RATE, "world"), detections, tracks, LABELS))
+        sink.write(FrameResult(Frame(image, frame, frame / RATE, "world"), detections, tracks, LABELS))
     sink.finish()
     writer.complete_with(None, sink.last_events())
     writer.close()

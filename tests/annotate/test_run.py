@@ -247,7 +247,7 @@ def test_a_folder_of_images_is_resumed_too(tmp_path: Path, clip: Path, network: 
     folder.mkdir()
     for frame in FileSource(clip):
         cv2.imwrite(str(folder / f"{frame.index}.png"), frame.image[:, :, ::-1])
-    (folder / "90.png").write_bytes(b"no picture")
+    (folder / "90.png").write_bytes(b"no image")
     wanted = request(network, formats="mot,jsonl,coco")
     annotate(folder, tmp_path / "whole", wanted)
 

@@ -66,17 +66,17 @@ def write_network(path: Path) -> Path:
 def write_clip(
     path: Path, frames: int, *, seed: int = 0, blocks: int = 4, times: Sequence[float] | None = None
 ) -> Path:
-    """A video of blocks that run through the picture, hide behind each other and come back."""
+    """A video of blocks that run through the frame, hide behind each other and come back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sink = VideoSink(path, rate=Fraction(RATE), time_base=Fraction(1, 12800))
-    for index, image in enumerate(_pictures(frames, np.random.default_rng(seed), blocks)):
+    for index, image in enumerate(_images(frames, np.random.default_rng(seed), blocks)):
         frame = Frame(image, index, times[index] if times is not None else index / RATE, path.name)
         sink.write(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
     sink.close()
     return path
 
 
-def _pictures(count: int, rng: np.random.Generator, blocks: int) -> Iterator[np.ndarray]:
+def _images(count: int, rng: np.random.Generator, blocks: int) -> Iterator[np.ndarray]:
     places = rng.uniform((0, 0), (WIDTH, HEIGHT), (blocks, 2))
     speeds = rng.uniform(1, 3, (blocks, 2)) * rng.choice([-1, 1], (blocks, 2))
     for _ in range(count):

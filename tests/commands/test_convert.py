@@ -78,15 +78,15 @@ def test_wrong_options_are_refused(rows: str, tmp_path: Path, arguments: tuple[s
 
 
 @pytest.mark.shared
-def test_the_video_gives_size_times_and_pictures(rows: str, tmp_path: Path, shared: Path) -> None:
+def test_the_video_gives_size_times_and_images(rows: str, tmp_path: Path, shared: Path) -> None:
     video = str(shared / "data" / "video" / "cctv.mp4")
     convert(rows, "--from", "mot", "--to", "jsonl", "--out", str(tmp_path / "out.jsonl"), "--video", video)
     found = read_jsonl(tmp_path / "out.jsonl")
     assert np.isfinite(found.frames.times).all()
     assert found.frames.times[1] > found.frames.times[0] == 0
     convert(rows, "--from", "mot", "--to", "yolo", "--out", str(tmp_path / "set"), "--video", video)
-    picture = cv2.imread(str(tmp_path / "set" / "images" / "cctv_000002.jpg"))
-    assert picture.shape[:2] == (found.frames.heights[0], found.frames.widths[0])
+    image = cv2.imread(str(tmp_path / "set" / "images" / "cctv_000002.jpg"))
+    assert image.shape[:2] == (found.frames.heights[0], found.frames.widths[0])
     assert (tmp_path / "set" / "labels" / "cctv_000002.txt").exists()
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
 

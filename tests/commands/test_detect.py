@@ -20,7 +20,7 @@ from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, WIDTH
         (("x/a.png", "y/a.png", "y/a.bmp"), {"x/a.png", "y/a.png", "y/a.bmp"}),
     ],
 )
-def test_every_image_keeps_rows_and_a_picture_of_its_own(
+def test_every_image_keeps_rows_and_an_image_of_its_own(
     files: tuple[str, ...], names: set[str], tmp_path: Path, network: Path
 ) -> None:
     image = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)

@@ -22,7 +22,7 @@ ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 5
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that speaks up, at 96 pixels, beside four pictures."""
+    """A network that speaks up, at 96 pixels, beside four images."""
     folder = tmp_path_factory.mktemp("export")
     torch.manual_seed(3)
     network = YoloNet(NetworkConfig(classes=2, coefficients=4)).train()

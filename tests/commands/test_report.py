@@ -73,9 +73,9 @@ def test_the_page_stands_alone_and_shows_every_track(recording: Path, tmp_path: 
     with Recording(recording) as opened:
         tracks = opened.tracks()
         crossings = [row.event.value for row in opened.events() if row.event.kind == "line"]
-    pictures = [address for address in page.addresses if address.startswith("data:image/jpeg;base64,")]
-    assert page.addresses == pictures
-    assert len(pictures) == len(tracks) + 1
+    images = [address for address in page.addresses if address.startswith("data:image/jpeg;base64,")]
+    assert page.addresses == images
+    assert len(images) == len(tracks) + 1
     content = (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:", content)
     for heading in ("Objects over time", "Lines", "Zones", "Speeds", "Tracks", "Settings", "gate <b>"):
@@ -94,7 +94,7 @@ def test_without_the_video_the_page_says_so(recording: Path, clip: Path, long_cl
         assert len(report(recording, tmp_path / "a.html", "--video", moved).addresses) == len(opened.tracks()) + 1
 
 
-def test_a_folder_of_images_has_pictures_too(tmp_path: Path, clip: Path, network: Path) -> None:
+def test_a_folder_of_images_has_images_too(tmp_path: Path, clip: Path, network: Path) -> None:
     folder = tmp_path / "walk"
     folder.mkdir()
     for frame in FileSource(clip, vid_stride=5):

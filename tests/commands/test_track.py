@@ -27,7 +27,7 @@ from tracker.video import FileSource
 
 ROOT = Path(__file__).parents[2]
 HALF_HIDDEN = 6
-"""The person of the demo's photographs whom another picture's edge cuts in half."""
+"""The person of the demo's photographs whom another image's edge cuts in half."""
 
 
 def run(*arguments: object) -> int:
@@ -142,12 +142,12 @@ def test_progress_as_json_lines_ends_with_done(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_an_image_folder_is_a_source(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(4):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((96, 160, 3), 40 * number, np.uint8))
     assert run("track", folder, "--project", tmp_path, "--progress", "none") == 0
-    assert len([line for line in jsonl(tmp_path / "run" / "pictures.jsonl") if "time" in line]) == 4
+    assert len([line for line in jsonl(tmp_path / "run" / "images.jsonl") if "time" in line]) == 4
 
 
 BAD = {

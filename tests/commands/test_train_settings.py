@@ -94,9 +94,9 @@ def test_a_classifier_without_norm_and_shortcuts_leaves_plots(tmp_path: Path) ->
     assert not network.config.norm
     assert not network.config.residual
     for name in ("results.png", "confusion.png"):
-        picture = cv2.imread(str(tmp_path / "run" / name))
-        assert picture is not None
-        assert picture.std() > 5
+        image = cv2.imread(str(tmp_path / "run" / name))
+        assert image is not None
+        assert image.std() > 5
 
 
 def test_the_training_s_ignored_labels_are_passed_over_when_it_is_judged(

@@ -63,13 +63,13 @@ def test_the_same_look_elsewhere_is_the_same_and_another_is_not() -> None:
     assert one @ third < 0.7
 
 
-def test_a_picture_of_one_colour_is_like_nothing() -> None:
+def test_an_image_of_one_colour_is_like_nothing() -> None:
     flat = np.full((3, 24, 40), 7, np.float32)
     assert not describe(flat, np.array([[10, 10, 40, 60]], np.float32), width=WIDTH).any()
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Image]:
+def images() -> list[Image]:
     clip = [frame.image for frame in frames()]
     return [clip[0], clip[2], clip[-1]]
 
@@ -78,10 +78,10 @@ def look(model: Path = ONNX, **more: object) -> DetectorConfig:
     return DetectorConfig(model=str(model), device="cpu", imgsz=320, masks=False, **more)  # type: ignore[arg-type]
 
 
-def test_onnx_and_torch_tell_the_same_looks(pictures: list[Image]) -> None:
-    for picture in pictures:
+def test_onnx_and_torch_tell_the_same_looks(images: list[Image]) -> None:
+    for image in images:
         (a,), (b,) = (
-            make_detector(look(ONNX.with_suffix(kind)), threads=1, appearance="native").detect([picture])
+            make_detector(look(ONNX.with_suffix(kind)), threads=1, appearance="native").detect([image])
             for kind in (".onnx", ".safetensors")
         )
         assert a.embeddings is not None
@@ -90,12 +90,12 @@ def test_onnx_and_torch_tell_the_same_looks(pictures: list[Image]) -> None:
         assert (a.embeddings * b.embeddings).sum(axis=1).min() > 0.999
 
 
-def test_a_batch_gives_what_the_pictures_give_alone_and_a_person_is_like_itself_soon_after(
-    pictures: list[Image],
+def test_a_batch_gives_what_the_images_give_alone_and_a_person_is_like_itself_soon_after(
+    images: list[Image],
 ) -> None:
     detector = make_detector(look(), threads=1, appearance="native")
-    together = detector.detect(pictures)
-    alone = [detector.detect([picture])[0] for picture in pictures]
+    together = detector.detect(images)
+    alone = [detector.detect([image])[0] for image in images]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-4)
     first, soon, _ = together
@@ -105,11 +105,11 @@ def test_a_batch_gives_what_the_pictures_give_alone_and_a_person_is_like_itself_
     assert likeness[~np.eye(len(first), dtype=bool)].max() < 0.8
 
 
-def test_without_being_asked_nothing_is_told_and_of_nobody_nothing(pictures: list[Image]) -> None:
-    (found,) = make_detector(look(), threads=1).detect(pictures[:1])
+def test_without_being_asked_nothing_is_told_and_of_nobody_nothing(images: list[Image]) -> None:
+    (found,) = make_detector(look(), threads=1).detect(images[:1])
     assert len(found) > 0
     assert found.embeddings is None
-    (nobody,) = make_detector(look(conf=1.0), threads=1, appearance="native").detect(pictures[:1])
+    (nobody,) = make_detector(look(conf=1.0), threads=1, appearance="native").detect(images[:1])
     assert nobody.embeddings is not None
     assert nobody.embeddings.shape == (0, 32 * STRIPES)
 

@@ -18,7 +18,7 @@ from tracker.nets.reid import ReidConfig, make_reid
 BOXES = np.array([[10, 10, 50, 110], [100, 20, 160, 140], [200.4, 5.2, 230.7, 80.9]], np.float32)
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def image(seed: int = 0) -> np.ndarray:
     coarse = np.random.default_rng(seed).integers(0, 255, (15, 24, 3), np.uint8)
     return cv2.resize(coarse, (240, 150), interpolation=cv2.INTER_CUBIC)
 
@@ -29,26 +29,26 @@ def embedder() -> CropEmbedder:
     return CropEmbedder(make_reid(ReidConfig(dimensions=24, height=64, width=32)))
 
 
-def test_vectors_are_of_unit_length_and_the_same_for_the_same_picture(embedder: CropEmbedder) -> None:
-    vectors = embedder(picture(), BOXES)
+def test_vectors_are_of_unit_length_and_the_same_for_the_same_image(embedder: CropEmbedder) -> None:
+    vectors = embedder(image(), BOXES)
     assert vectors.shape == (3, 24)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    likeness = vectors @ embedder(picture(), BOXES).T
+    likeness = vectors @ embedder(image(), BOXES).T
     np.testing.assert_allclose(likeness.diagonal(), 1, atol=1e-5)
     assert (likeness[~np.eye(3, dtype=bool)] < 0.9999).all()
 
 
 def test_many_at_once_are_as_each_alone(embedder: CropEmbedder) -> None:
     many = np.repeat(BOXES, BATCH // 2, axis=0)  # more than one batch
-    alone = np.concatenate([embedder(picture(), box[None]) for box in BOXES])
-    np.testing.assert_allclose(embedder(picture(), many), np.repeat(alone, BATCH // 2, axis=0), atol=1e-4)
+    alone = np.concatenate([embedder(image(), box[None]) for box in BOXES])
+    np.testing.assert_allclose(embedder(image(), many), np.repeat(alone, BATCH // 2, axis=0), atol=1e-4)
 
 
 def test_nobody_gives_no_vectors_and_what_lies_outside_is_like_nothing(embedder: CropEmbedder) -> None:
-    assert embedder(picture(), np.empty((0, 4), np.float32)).shape == (0, 24)
+    assert embedder(image(), np.empty((0, 4), np.float32)).shape == (0, 24)
     outside = np.array([[300, 10, 340, 60], [np.nan, 0, 5, 5], [20, 30, 20.2, 60]], np.float32)
-    vectors = embedder(picture(), np.concatenate([outside, BOXES[:1]]))
+    vectors = embedder(image(), np.concatenate([outside, BOXES[:1]]))
     assert not vectors[:3].any()
     assert vectors[3].any()
 
@@ -77,7 +77,7 @@ def test_an_exported_network_answers_as_it_does_in_torch(tmp_path: Path) -> None
     export_reid(tmp_path / "reid.onnx", network)
     exported = CropEmbedder(tmp_path / "reid.onnx")
     assert exported.dimensions == 24
-    np.testing.assert_allclose(exported(picture(), BOXES), CropEmbedder(network)(picture(), BOXES), atol=1e-5)
+    np.testing.assert_allclose(exported(image(), BOXES), CropEmbedder(network)(image(), BOXES), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -97,6 +97,6 @@ def test_the_network_that_comes_with_the_program_is_that_of_its_manifest() -> No
         content = (folder / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == manifest["sha256"][name]
         assert len(content) < 1_500_000
-    both = [CropEmbedder(folder / name)(picture(), BOXES) for name in manifest["files"]]
+    both = [CropEmbedder(folder / name)(image(), BOXES) for name in manifest["files"]]
     assert both[0].shape[1] == manifest["dimensions"]
     assert ((both[0] * both[1]).sum(axis=1) > 0.9999).all()

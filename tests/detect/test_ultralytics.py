@@ -71,7 +71,7 @@ def test_a_file_that_is_no_checkpoint_is_one_clear_error(tmp_path: Path) -> None
 
 
 def test_a_mask_is_cut_out_where_its_box_lies() -> None:
-    plane = np.zeros((1, 96, 160), np.float32)  # a 200 x 120 picture at gain 0.8
+    plane = np.zeros((1, 96, 160), np.float32)  # a 200 x 120 image at gain 0.8
     plane[0, 16:48, 40:80] = 1
     masks = _crop_masks(plane, np.array([[50, 20, 100, 60]], np.float32), width=200, height=120)
     assert (masks > 127).mean() > 0.95

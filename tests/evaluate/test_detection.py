@@ -19,14 +19,14 @@ from tracker.types import Detections
 
 
 def coco_folder(folder: Path, *, images: int) -> Path:
-    """A COCO file with boxes of two classes and one crowd, and its pictures."""
+    """A COCO file with boxes of two classes and one crowd, and its images."""
     rng = np.random.default_rng(3)
-    notes, pictures = [], []
+    notes, entries = [], []
     for number in range(1, images + 1):
         name = f"{number}.png"
-        picture = rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / name), picture)
-        pictures.append({"id": number, "file_name": name, "width": 120, "height": 100})
+        image = rng.integers(0, 255, (100, 120, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), image)
+        entries.append({"id": number, "file_name": name, "width": 120, "height": 100})
         for _ in range(3):
             x, y, width, height = (int(value) for value in (*rng.integers(0, 60, 2), *rng.integers(10, 40, 2)))
             corners = [x, y, x + width, y, x + width, y + height, x, y + height]
@@ -43,7 +43,7 @@ def coco_folder(folder: Path, *, images: int) -> Path:
             )
     path = folder / "notes.json"
     categories = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
-    path.write_text(json.dumps({"images": pictures, "annotations": notes, "categories": categories}))
+    path.write_text(json.dumps({"images": entries, "annotations": notes, "categories": categories}))
     return path
 
 

@@ -63,7 +63,7 @@ def scene() -> np.ndarray:
     return image
 
 
-def test_evidence_covers_the_picture_and_leaves_the_network_as_it_was(network: YoloNet) -> None:
+def test_evidence_covers_the_image_and_leaves_the_network_as_it_was(network: YoloNet) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     evidence = find_evidence(network, CARD, scene(), BOX)
     assert evidence.heat.shape == (96, 128)
@@ -317,7 +317,7 @@ def test_the_summary_counts_what_there_is() -> None:
     assert f"{summary.parameters:,} parameters" in summary.table()
 
 
-def test_a_class_with_a_slash_in_its_name_still_gives_a_picture_in_the_folder(tmp_path: Path, network: YoloNet) -> None:
+def test_a_class_with_a_slash_in_its_name_still_gives_an_image_in_the_folder(tmp_path: Path, network: YoloNet) -> None:
     labels = tuple(f"{label}/crate ü" for label in CARD.labels)
     save_detector(tmp_path / "n.safetensors", network, replace(CARD, labels=labels))
     cv2.imwrite(str(tmp_path / "scene.png"), scene())
@@ -327,7 +327,7 @@ def test_a_class_with_a_slash_in_its_name_still_gives_a_picture_in_the_folder(tm
     assert written.is_file()
 
 
-def test_the_command_leaves_pictures_and_a_summary(
+def test_the_command_leaves_images_and_a_summary(
     tmp_path: Path, network: YoloNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_detector(tmp_path / "n.safetensors", network, CARD)

@@ -33,7 +33,7 @@ class CvatObject(NamedTuple):
     points: tuple[float, ...]
     """Of a polygon, else none."""
     counts: str
-    """COCO's code of a mask in the picture, else empty."""
+    """COCO's code of a mask in the image, else empty."""
 
 
 def import_cvat(path: Path, *, frames: int, size: tuple[int, int] = (0, 0)) -> list[CvatObject]:

@@ -414,7 +414,7 @@ def test_an_id_of_zero_for_all_objects_is_none(tmp_path: Path) -> None:
     assert read_mot(tmp_path / "det.txt").objects.track_ids.tolist() == [0, 0, 3]
 
 
-def test_voc_pictures_keep_their_names(tmp_path: Path) -> None:
+def test_voc_images_keep_their_names(tmp_path: Path) -> None:
     (tmp_path / "2007_000027.xml").write_text(
         "<annotation><folder>VOC2012</folder><filename>2007_000027.jpg</filename><source><database>The VOC2007 Database"
         "</database><annotation>PASCAL VOC2007</annotation></source><size><width>486</width><height>500</height>"

@@ -137,27 +137,27 @@ def test_pycocotools_loads_and_evaluates_our_coco(tmp_path: Path, kind: str) -> 
     assert truth.dataset["videos"][0]["name"] == "walk.mp4"
 
 
-def write_pictures(folder: Path, annotations: Annotations) -> None:
-    """Pictures on which the objects can be seen."""
+def write_images(folder: Path, annotations: Annotations) -> None:
+    """Images on which the objects can be seen."""
     folder.mkdir(parents=True, exist_ok=True)
     names = annotations.file_names(".jpg")
     for name, rows in zip(names, annotations.rows_by_frame(), strict=True):
-        picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+        image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
         for x1, y1, x2, y2 in annotations.objects.boxes[rows.start : rows.stop].astype(int).tolist():
-            cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 0, 255), cv2.FILLED)
-        cv2.imwrite(str(folder / name), picture)
+            cv2.rectangle(image, (x1, y1), (x2, y2), (0, 0, 255), cv2.FILLED)
+        cv2.imwrite(str(folder / name), image)
 
 
 def test_ultralytics_reads_every_row_of_our_yolo_text(tmp_path: Path) -> None:
     dataset_module = pytest.importorskip("ultralytics.data.utils")
     made = walkers(labels=LABELS[:2])
     write_yolo(tmp_path / "set", made)
-    write_pictures(tmp_path / "set" / "images", made)
+    write_images(tmp_path / "set" / "images", made)
     settings = dataset_module.check_det_dataset(str(tmp_path / "set" / "data.yaml"), autodownload=False)
     assert settings["names"] == {0: "person", 1: "traffic light"}
     for label in sorted((tmp_path / "set" / "labels").iterdir()):
-        picture = tmp_path / "set" / "images" / f"{label.stem}.jpg"
-        found = dataset_module.verify_image_label((str(picture), str(label), "", False, 2, 0, 0, False))
+        image = tmp_path / "set" / "images" / f"{label.stem}.jpg"
+        found = dataset_module.verify_image_label((str(image), str(label), "", False, 2, 0, 0, False))
         boxes, segments, corrupt, message = found[1], found[3], found[8], found[9]
         assert (len(boxes), len(segments), corrupt) == (3, 3, 0), message
 
@@ -167,7 +167,7 @@ def test_ultralytics_trains_a_step_on_our_yolo_text(tmp_path: Path, monkeypatch:
     ultralytics = pytest.importorskip("ultralytics")
     made = walkers(labels=("person", "car"))
     write_yolo(tmp_path / "set", made)
-    write_pictures(tmp_path / "set" / "images", made)
+    write_images(tmp_path / "set" / "images", made)
     monkeypatch.chdir(tmp_path)
     model = ultralytics.YOLO("yolo11n-seg.yaml")
     with contextlib.redirect_stdout(io.StringIO()):

@@ -45,7 +45,7 @@ class World:
 
 @st.composite
 def annotations(draw: st.DrawFn, world: World) -> Annotations:
-    """Annotations of a small picture."""
+    """Annotations of a small image."""
     count = draw(st.integers(1, 4))
     if world.contiguous:
         start = draw(st.integers(0, 3))

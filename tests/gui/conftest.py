@@ -85,12 +85,12 @@ class App:
         self.bot.waitUntil(lambda: bool(condition()), timeout=WAIT_MS)
 
     def open(self, window: Window, path: Path, *, play: bool = False) -> PlayedRecording:
-        """Open a recording and wait for its first picture."""
+        """Open a recording and wait for its first frame."""
         window.preferences.keep("autoplay", play)
         window.open(str(path))
         recording = window.recordings.recording
         assert recording is not None
-        self.until(lambda: recording.picture is not None and recording.player.ready)
+        self.until(lambda: recording.rendered is not None and recording.player.ready)
         return recording
 
     def open_finished(self, window: Window, path: Path) -> PlayedRecording:
@@ -102,7 +102,7 @@ class App:
     def show(self, recording: PlayedRecording, frame: int) -> None:
         """Go to a frame and wait until it is shown."""
         recording.player.seek(frame)
-        self.until(lambda: recording.picture is not None and recording.picture.result.frame.index == frame)
+        self.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == frame)
 
     def edit(self, window: Window, action: Callable[[], object]) -> None:
         """Make a correction and wait until the window shows it."""

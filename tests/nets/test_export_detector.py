@@ -24,7 +24,7 @@ CARD = ModelCard(("cat", "dog"), ANCHORS, coefficients=4, input_size=128, confid
 
 
 def lively() -> YoloNet:
-    """A network whose batch norm has seen pictures and whose scores are not all small."""
+    """A network whose batch norm has seen images and whose scores are not all small."""
     torch.manual_seed(3)
     network = YoloNet(NetworkConfig(classes=2, coefficients=4)).train()
     with torch.no_grad():
@@ -39,7 +39,7 @@ def lively() -> YoloNet:
 
 
 def distances() -> YoloNet:
-    """YOLO26's kind of network with batch norm that has seen pictures, two anchors, sizes told by distances."""
+    """YOLO26's kind of network with batch norm that has seen images, two anchors, sizes told by distances."""
     torch.manual_seed(4)
     heads = {"neck": "yolo26", "head": "distances", "head_width": 32, "prototype_width": 16, "depthwise": True}
     config = NetworkConfig(backbone="yolo26_nano", classes=2, coefficients=4, widths=(32, 48, 64), **heads)  # type: ignore[arg-type]

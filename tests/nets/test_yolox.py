@@ -32,10 +32,10 @@ def started(shared: Path) -> tuple[YoloNet, ModelCard]:
 
 def scene(shared: Path) -> np.ndarray:
     capture = cv2.VideoCapture(str(shared / "data/video/vtest.avi"))
-    found, picture = capture.read()
+    found, image = capture.read()
     capture.release()
     assert found
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    return np.ascontiguousarray(image[:, :, ::-1])
 
 
 @pytest.mark.shared

@@ -1,6 +1,6 @@
-"""Small drawn scenes whose overlay is kept as a golden picture.
+"""Small drawn scenes whose overlay is kept as a golden frame.
 
-python -m tests.overlay.scenes        writes the golden pictures anew; look at them before committing
+python -m tests.overlay.scenes        writes the golden frames anew; look at them before committing
 """
 
 from __future__ import annotations

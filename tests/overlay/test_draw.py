@@ -28,7 +28,7 @@ def changed(result: FrameResult, overlay: Overlay) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_scene_looks_like_its_golden_picture(name: str) -> None:
+def test_scene_looks_like_its_golden_frame(name: str) -> None:
     golden = cv2.imread(str(GOLDEN / f"{name}.png"))[:, :, ::-1]
     drawn = SCENES[name]()
     assert drawn.shape == golden.shape
@@ -38,7 +38,7 @@ def test_scene_looks_like_its_golden_picture(name: str) -> None:
     assert (apart.max(axis=2) > 40).mean() < 0.002
 
 
-def test_the_same_result_gives_the_same_picture() -> None:
+def test_the_same_result_gives_the_same_frame() -> None:
     assert np.array_equal(Overlay()(crowd(480, 270)), Overlay()(crowd(480, 270)))
 
 
@@ -82,7 +82,7 @@ def test_a_box_is_drawn_in_the_colour_of_its_id() -> None:
 
 
 @pytest.mark.parametrize("size", [(640, 360), (1920, 1080), (3840, 2160)])
-def test_lines_and_text_grow_with_the_picture(size: tuple[int, int]) -> None:
+def test_lines_and_text_grow_with_the_frame(size: tuple[int, int]) -> None:
     width, height = size
     tracks = make_tracks(np.array([[0.4, 0.4, 0.6, 0.8]]) * [width, height, width, height])
     result = make_result(tracks, np.zeros((height, width, 3), np.uint8))
@@ -188,7 +188,7 @@ def test_blur_regions_hide_their_part_of_every_frame() -> None:
     assert canvas[:, 100:].std() < 20
 
 
-def test_pixel_labels_tint_the_whole_picture() -> None:
+def test_pixel_labels_tint_the_whole_frame() -> None:
     image = np.full((60, 80, 3), 100, np.uint8)
     labels = np.zeros((60, 80), np.uint8)
     labels[30:] = 1

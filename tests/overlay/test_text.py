@@ -20,7 +20,7 @@ PEN = 14
         max_size=12,
     )
 )
-def test_tags_stay_inside_the_picture(places: list[tuple[int, int, int, int]]) -> None:
+def test_tags_stay_inside_the_frame(places: list[tuple[int, int, int, int]]) -> None:
     pen, taken = Pen(PEN), list[Tag]()
     for x, y, width, height in places:
         tag = place_tag(

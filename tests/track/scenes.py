@@ -1,4 +1,4 @@
-"""Synthetic scenes: boxes that walk across the picture, with misses, jitter and clutter."""
+"""Synthetic scenes: boxes that walk across the frame, with misses, jitter and clutter."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def view(world: ndarray, left: int, top: int) -> ndarray:
     return world[top : top + 480, left : left + 640]
 
 
-def test_a_pan_is_measured_in_pixels_of_the_full_picture(world: ndarray) -> None:
+def test_a_pan_is_measured_in_pixels_of_the_full_frame(world: ndarray) -> None:
     motion = CameraMotion()
     assert motion(view(world, 100, 100)) is None
     affine = motion(view(world, 108, 103))
@@ -43,7 +43,7 @@ def test_a_still_camera_gives_nothing_even_with_noise_and_a_passing_object(world
         assert motion(image) is None
 
 
-def test_blank_and_resized_pictures_give_nothing(world: ndarray) -> None:
+def test_blank_and_resized_frames_give_nothing(world: ndarray) -> None:
     motion = CameraMotion()
     blank = np.zeros((480, 640, 3), np.uint8)
     assert motion(blank) is None

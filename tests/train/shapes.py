@@ -1,4 +1,4 @@
-"""Small pictures of discs and boxes with exact labels, written in the layout users have."""
+"""Small images of discs and boxes with exact labels, written in the layout users have."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ NAMES = ("disc", "box")
 
 
 def write_shapes(folder: Path, *, images: int, size: int = 160, seed: int = 0, outlined: bool = True) -> Path:
-    """A data.yaml with `images` pictures, two or three shapes each; the same pictures serve as `val`."""
+    """A data.yaml with `images` images, two or three shapes each; the same images serve as `val`."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
     for number in range(images):
-        picture = rng.integers(60, 120, (size, size, 3), dtype=np.uint8)
-        picture = cv2.GaussianBlur(picture, (9, 9), 0)
+        image = rng.integers(60, 120, (size, size, 3), dtype=np.uint8)
+        image = cv2.GaussianBlur(image, (9, 9), 0)
         rows = []
         for place in rng.permutation(4)[: rng.integers(2, 4)]:
             half = size // 2
@@ -31,11 +31,11 @@ def write_shapes(folder: Path, *, images: int, size: int = 160, seed: int = 0, o
             else:
                 outline = centre + extent * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
                 colour = (40, 90, 230)
-            cv2.fillPoly(picture, [np.round(outline).astype(np.int32)], colour, lineType=cv2.LINE_AA)
+            cv2.fillPoly(image, [np.round(outline).astype(np.int32)], colour, lineType=cv2.LINE_AA)
             low, high = outline.min(axis=0) / size, outline.max(axis=0) / size
             numbers = outline.ravel() / size if outlined else (*((low + high) / 2), *(high - low))
             rows.append(f"{kind} " + " ".join(f"{value:.6f}" for value in numbers))
-        cv2.imwrite(str(folder / "images" / f"{number:03}.png"), picture[:, :, ::-1])
+        cv2.imwrite(str(folder / "images" / f"{number:03}.png"), image[:, :, ::-1])
         (folder / "labels" / f"{number:03}.txt").write_text("\n".join(rows) + "\n")
     description = folder / "data.yaml"
     description.write_text(f"path: .\ntrain: images\nnames: [{', '.join(NAMES)}]\n")

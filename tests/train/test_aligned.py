@@ -127,7 +127,7 @@ def test_k_anchors_tell_sizes_relative_to_their_own() -> None:
 
 
 @pytest.mark.slow
-def test_eight_pictures_are_learned_by_heart_without_objectness(tmp_path: Path) -> None:
+def test_eight_images_are_learned_by_heart_without_objectness(tmp_path: Path) -> None:
     torch.manual_seed(0)
     data = write_shapes(tmp_path / "shapes", images=8, size=160)
     data.write_text(data.read_text() + "val: images\n")

@@ -23,9 +23,9 @@ def test_curves_confusion_and_wrong_images_are_drawn(tmp_path: Path) -> None:
     )
     draw_classifier(tmp_path, data, probabilities, results=tmp_path / "results.csv")
     for name in ("results.png", "confusion.png", "wrong.png"):
-        picture = cv2.imread(str(tmp_path / name))
-        assert picture is not None, name
-        assert picture.std() > 5
+        image = cv2.imread(str(tmp_path / name))
+        assert image is not None, name
+        assert image.std() > 5
 
 
 def test_nothing_wrong_leaves_no_page_of_wrong_images(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ from tracker.types import Detections
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = {"cspdarknet_nano": 150, "resnet18": 80}
-"""Enough to learn eight pictures by heart: about a minute of one core."""
+"""Enough to learn eight images by heart: about a minute of one core."""
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
 
 
 def small(tmp_path: Path, **changes: Any) -> TrainConfig:
-    """Four pictures at 64 pixels, two steps an epoch."""
+    """Four images at 64 pixels, two steps an epoch."""
     data = tmp_path / "shapes" / "data.yaml"
     if not data.is_file():
         write_shapes(tmp_path / "shapes", images=4, size=64)
@@ -313,9 +313,9 @@ def test_the_best_weights_come_as_a_model_ready_to_be_used(tmp_path: Path) -> No
     ours = TorchDetector((network, card), DetectorConfig(conf=0.01, device="cpu")).detect([image])[0]
     assert abs(len(deployed.detect([image])[0]) - len(ours)) <= 1
     for name in ("labels", "batch-0", "curves", "precision-recall", "confusion"):
-        picture = cv2.imread(str(config.out / f"{name}.png"))
-        assert picture is not None, name
-        assert picture.std() > 5
+        drawn = cv2.imread(str(config.out / f"{name}.png"))
+        assert drawn is not None, name
+        assert drawn.std() > 5
     with (config.out / "results.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["loss_box"]) > 0
@@ -346,7 +346,7 @@ def test_two_processes_find_the_loss_of_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", EPOCHS)
-def test_eight_pictures_are_learned_by_heart(tmp_path: Path, backbone: str) -> None:
+def test_eight_images_are_learned_by_heart(tmp_path: Path, backbone: str) -> None:
     boxes, masks = learn_by_heart(tmp_path, backbone, epochs=EPOCHS[backbone])
     assert min(part.ap50 for part in boxes.values()) > 0.95
     assert min(part.ap50 for part in masks.values()) > 0.9
@@ -355,7 +355,7 @@ def test_eight_pictures_are_learned_by_heart(tmp_path: Path, backbone: str) -> N
 def learn_by_heart(
     folder: Path, backbone: str, *, epochs: int, images: int = 8
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(box AP, mask AP) per class on the pictures trained on."""
+    """(box AP, mask AP) per class on the images trained on."""
     data = write_shapes(folder / "shapes", images=images, size=160)
     data.write_text(data.read_text() + "val: images\n")
     still = AugmentConfig(mosaic=0.0, mixup=0.0, copy_paste=0.0, flip=0.0, zoom=1.0, colour=0.0)

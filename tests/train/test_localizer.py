@@ -25,7 +25,7 @@ from tracker.train.trainer import FitConfig
 
 
 def drawn(count: int, *, seed: int = 0) -> DataSet:
-    """Shapes, one a picture."""
+    """Shapes, one an image."""
     rng = np.random.default_rng(seed)
     samples = []
     for _ in range(count):

@@ -14,7 +14,7 @@ from tracker.nets.checkpoint import save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.yolo import YoloNet
-from tracker.train import plots as pictures
+from tracker.train import plots as plots
 from tracker.train.data.augment import Truth
 from tracker.train.data.detection import MASK_SIZE, load_data
 from tracker.train.finalize import finish_detector
@@ -25,8 +25,8 @@ from tracker.train.plots import (
     draw_labels,
     draw_precision_recall,
     folded,
+    image_with_ground_truth,
     means,
-    picture_with_truth,
     sheet,
 )
 from tracker.train.tensorboard import board_values
@@ -39,7 +39,7 @@ def test_a_mask_is_drawn_only_where_its_object_shows() -> None:
     mask, one = np.full((1, 64, 64), 255, np.uint8), np.ones((1, 1), np.float32)
     none, few = np.empty((0, 4), np.float32), np.ones(1, np.float32)
     ground_truth = Truth(visible, whole, one, one, few, mask, np.ones(1, bool), none, np.zeros(1, np.float32))
-    changed = (picture_with_truth(image, ground_truth) != 90).any(axis=2)
+    changed = (image_with_ground_truth(image, ground_truth) != 90).any(axis=2)
     assert changed[45:55, 25:55].all()
     assert not changed[63:].any()
 
@@ -54,7 +54,7 @@ def test_boxes_masks_and_ignored_regions_are_drawn_where_they_are() -> None:
     ground_truth = Truth(
         box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), region, np.zeros(one.shape[1], np.float32)
     )
-    changed = np.abs(picture_with_truth(image, ground_truth).astype(int) - 90).sum(axis=2) > 0
+    changed = np.abs(image_with_ground_truth(image, ground_truth).astype(int) - 90).sum(axis=2) > 0
     assert changed[40, 45:55].all()  # the covered half is tinted
     assert not changed[40, 25:35].any()
     assert changed[19:22, 40].any()  # an edge of the box
@@ -70,7 +70,7 @@ def test_mistakes_are_objects_not_found_and_finds_of_nothing() -> None:
     np.testing.assert_allclose(mistakes, [1.0, 0.0, 0.75])
 
 
-def test_pictures_of_any_shape_share_a_sheet() -> None:
+def test_images_of_any_shape_share_a_sheet() -> None:
     shown = [np.full((20, 60, 3), 10, np.uint8), np.full((50, 10, 3), 200, np.uint8), np.zeros((9, 9, 3), np.uint8)]
     together = sheet(shown)
     assert together.shape == (640, 640, 3)
@@ -81,9 +81,9 @@ def test_curves_are_drawn_from_the_table_also_with_gaps(tmp_path: Path) -> None:
     table = "epoch,minutes,loss_box,ap50_car,mask_ap50_car\n1,0.5,2.0,0.1,nan\n2,1.0,1.0,0.4,nan\n"
     (tmp_path / "results.csv").write_text(table)
     draw_curves(tmp_path / "curves.png", tmp_path / "results.csv")
-    picture = cv2.imread(str(tmp_path / "curves.png"))
-    assert picture is not None
-    assert picture.std() > 5
+    image = cv2.imread(str(tmp_path / "curves.png"))
+    assert image is not None
+    assert image.std() > 5
 
 
 def test_tensorboard_folds_figures_by_kind() -> None:
@@ -158,7 +158,7 @@ def test_the_network_is_exported_before_anything_is_drawn(tmp_path: Path, monkey
         there.append(best.with_suffix(".onnx").is_file())
         raise MemoryError
 
-    monkeypatch.setattr(pictures, "confuse", fail)
-    onnx = finish_detector(best, train, recipe={}, precision=0.0, device="cpu", pictures=True)
+    monkeypatch.setattr(plots, "confuse", fail)
+    onnx = finish_detector(best, train, recipe={}, precision=0.0, device="cpu", plots=True)
     assert there == [True]
     assert onnx.is_file()

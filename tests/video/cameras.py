@@ -17,24 +17,24 @@ import av
 import cv2
 import numpy as np
 
-from tests.video.synthetic import numbered_picture
+from tests.video.synthetic import numbered_image
 
 MOST_NUMBERS = 1024
 
 
 def jpeg(number: int) -> bytes:
-    """Picture `number` as JPEG; numbers begin anew after the largest that a picture can show."""
+    """Frame `number` as JPEG; numbers begin anew after the largest that a frame can show."""
     return _jpeg(number % MOST_NUMBERS)
 
 
 @cache
 def _jpeg(number: int) -> bytes:
-    return cv2.imencode(".jpg", numbered_picture(number)[..., ::-1])[1].tobytes()
+    return cv2.imencode(".jpg", numbered_image(number)[..., ::-1])[1].tobytes()
 
 
 @cache
 def h264(rate: int, frames: int, key_every: int, width: int = 160, height: int = 96) -> list[bytes]:
-    """Pictures as H.264 access units with start codes, parameter sets before each key frame."""
+    """Frames as H.264 access units with start codes, parameter sets before each key frame."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)
@@ -43,15 +43,15 @@ def h264(rate: int, frames: int, key_every: int, width: int = 160, height: int =
     units = []
     grain = np.random.default_rng(0).integers(0, 30, (height, width, 1), np.uint8)  # gives key frames weight
     for number in range(frames):
-        image = numbered_picture(number % MOST_NUMBERS, width=width, height=height) + grain
-        picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
-        picture.pts, picture.time_base = number, Fraction(1, rate)
-        units += [bytes(packet) for packet in encoder.encode(picture)]
+        image = numbered_image(number % MOST_NUMBERS, width=width, height=height) + grain
+        coded = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        coded.pts, coded.time_base = number, Fraction(1, rate)
+        units += [bytes(packet) for packet in encoder.encode(coded)]
     return units + [bytes(packet) for packet in encoder.encode(None)]
 
 
 class Camera:
-    """Listens on a port of its own and gives every client pictures numbered by the time since it was made.
+    """Listens on a port of its own and gives every client frames numbered by the time since it was made.
 
     `down` closes all connections and the port, `up` opens it again; `silent` keeps connections and sends nothing.
     `jitter` gives a delay in seconds for each frame; of `most` frames only so many are sent to a client.
@@ -129,7 +129,7 @@ class Camera:
             self.serve(client, closing)
 
     def frames(self, closing: threading.Event) -> Iterator[int]:
-        """Numbers of pictures, each when it is due."""
+        """Numbers of frames, each when it is due."""
         number, left = int((time.monotonic() - self.began) * self.rate) + 1, self.most
         while not closing.is_set():
             if left == 0:

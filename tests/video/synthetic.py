@@ -16,25 +16,25 @@ DARK, BRIGHT = 30, 220
 SAMPLE_RATE = 48_000
 
 
-def numbered_picture(number: int, *, width: int = 160, height: int = 96) -> Image:
-    """A picture whose upper half holds the number as ten bars, first the highest bit, its lower half a moving patch."""
-    picture = np.full((height, width, 3), 90, np.uint8)
+def numbered_image(number: int, *, width: int = 160, height: int = 96) -> Image:
+    """A frame whose upper half holds the number as ten bars, first the highest bit, its lower half a moving patch."""
+    image = np.full((height, width, 3), 90, np.uint8)
     for bit in range(BITS):
         left, right = bit * width // BITS, (bit + 1) * width // BITS
-        picture[: height // 2, left:right] = BRIGHT if number >> (BITS - 1 - bit) & 1 else DARK
+        image[: height // 2, left:right] = BRIGHT if number >> (BITS - 1 - bit) & 1 else DARK
     left = number * 5 % max(1, width - 16)
-    picture[height // 2 + 4 : height - 4, left : left + 16] = (200, 40, 40)
-    return picture
+    image[height // 2 + 4 : height - 4, left : left + 16] = (200, 40, 40)
+    return image
 
 
-def read_number(picture: Image) -> int:
-    """The number that `numbered_picture` wrote."""
-    height, width = picture.shape[:2]
+def read_number(image: Image) -> int:
+    """The number that `numbered_image` wrote."""
+    height, width = image.shape[:2]
     number = 0
     for bit in range(BITS):
         left, right = bit * width // BITS, (bit + 1) * width // BITS
         quarter = max(1, (right - left) // 4)
-        bar = picture[height // 8 : 3 * height // 8, left + quarter : right - quarter]
+        bar = image[height // 8 : 3 * height // 8, left + quarter : right - quarter]
         number = number << 1 | int(bar.mean() > (DARK + BRIGHT) / 2)
     return number
 
@@ -89,10 +89,10 @@ def write_clip(
             audio = container.add_stream(audio_codec, rate=SAMPLE_RATE)
             audio.codec_context.layout = "mono"
         for number, tick in zip(range(frames), ticks, strict=True):
-            picture = av.VideoFrame.from_ndarray(numbered_picture(number, width=width, height=height), format="rgb24")
-            picture = picture.reformat(format=pixel_format)
-            picture.pts, picture.time_base = tick, time_base
-            container.mux(video.encode(picture))
+            image = av.VideoFrame.from_ndarray(numbered_image(number, width=width, height=height), format="rgb24")
+            image = image.reformat(format=pixel_format)
+            image.pts, image.time_base = tick, time_base
+            container.mux(video.encode(image))
         container.mux(video.encode(None))
         if audio is not None:
             length_s = float((ticks[-1] - ticks[0]) * time_base) + 0.04 if audio_s is None else audio_s

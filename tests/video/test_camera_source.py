@@ -18,7 +18,7 @@ from tracker.video.backoff import Backoff
 
 
 class FakeCapture:
-    """A camera that gives `frames` pictures, numbered in the blue channel, and then nothing more."""
+    """A camera that gives `frames` frames, numbered in the blue channel, and then nothing more."""
 
     def __init__(self, frames: int = 5, *, opened: bool = True, broken: frozenset[int] = frozenset()):
         self.frames, self.opened, self.broken = frames, opened, broken

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.synthetic import irregular_ticks, numbered_picture, read_number, write_clip
+from tests.video.synthetic import irregular_ticks, numbered_image, read_number, write_clip
 from tracker.errors import SourceError
 from tracker.video import FileSource
 
@@ -149,7 +149,7 @@ def test_irregular_times_and_a_late_start_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("degrees", [90, 180, -90])
 def test_rotated_video_comes_out_upright(tmp_path: Path, degrees: int) -> None:
     source = FileSource(write_clip(tmp_path / "turned.mp4", rotation=degrees, frames=3))
-    expected = np.rot90(numbered_picture(0), degrees // 90)  # counter-clockwise, as the metadata says
+    expected = np.rot90(numbered_image(0), degrees // 90)  # counter-clockwise, as the metadata says
     image = next(iter(source)).image
     assert (source.info.height, source.info.width) == image.shape[:2] == expected.shape[:2]
     assert np.abs(image.astype(int) - expected).mean() < 12
@@ -188,9 +188,9 @@ def test_cover_art_is_not_taken_for_the_video(tmp_path: Path) -> None:
         container.mux(cover.encode(art))
         container.mux(cover.encode(None))
         for number in range(5):
-            picture = av.VideoFrame(64, 64, "yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            container.mux(video.encode(picture))
+            blank = av.VideoFrame(64, 64, "yuv420p")
+            blank.pts, blank.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(blank))
         container.mux(video.encode(None))
     source = FileSource(path)
     assert (source.info.width, source.info.height) == (64, 64)

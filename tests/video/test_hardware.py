@@ -44,11 +44,11 @@ def test_the_first_device_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     assert chosen.device == "vaapi"
 
 
-def test_the_decoder_is_named_by_what_its_pictures_are(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_decoder_is_named_by_what_its_frames_are(caplog: pytest.LogCaptureFixture) -> None:
     def of(pixel_format: str, *, accelerated: bool = True) -> str:
         codec = SimpleNamespace(is_hwaccel=accelerated, name="hevc")
-        picture = SimpleNamespace(format=SimpleNamespace(name=pixel_format))
-        return decoder_of(codec, picture, Accelerator("cuda", HWAccel("cuda")), "gate")  # type: ignore[arg-type]
+        decoded = SimpleNamespace(format=SimpleNamespace(name=pixel_format))
+        return decoder_of(codec, decoded, Accelerator("cuda", HWAccel("cuda")), "gate")  # type: ignore[arg-type]
 
     assert of("nv12") == of("p010le") == "cuda"
     assert caplog.messages == []
@@ -74,7 +74,7 @@ def test_a_file_that_the_device_refuses_is_decoded_in_software(
     with open_source(clip, hwaccel="vaapi") as source:
         assert len(list(source)) == 20
         assert source.decoder == "software"
-    assert caplog.messages == ["clip.mp4: vaapi gives no picture; it is decoded in software."]
+    assert caplog.messages == ["clip.mp4: vaapi gives no frame; it is decoded in software."]
 
 
 def test_a_stream_that_the_device_does_not_know_is_decoded_in_software(

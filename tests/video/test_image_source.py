@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.video.synthetic import numbered_picture, read_number
+from tests.video.synthetic import numbered_image, read_number
 from tracker.errors import SourceError
 from tracker.video import ImageSource
 from tracker.video.image_source import natural_key
@@ -17,7 +17,7 @@ from tracker.video.image_source import natural_key
 
 def write_image(path: Path, number: int, *, width: int = 160, height: int = 96) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    bgr = cv2.cvtColor(numbered_picture(number, width=width, height=height), cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(numbered_image(number, width=width, height=height), cv2.COLOR_RGB2BGR)
     path.write_bytes(cv2.imencode(path.suffix, bgr)[1].tobytes())
     return path
 

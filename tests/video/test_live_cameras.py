@@ -101,7 +101,7 @@ def test_segments_come_back_after_a_cut_without_damage() -> None:
     assert (np.diff([frame.time for frame in frames]) > 0).all()
 
 
-def test_silence_is_a_stall_that_ends_with_the_next_picture() -> None:
+def test_silence_is_a_stall_that_ends_with_the_next_frame() -> None:
     with MjpegCamera(10) as camera:
         told: list[LinkStatus] = []
 

@@ -1,4 +1,4 @@
-"""Containers whose packets are not one picture each: packed B-frames and empty chunks in AVI, edit lists in MP4."""
+"""Containers whose packets are not one frame each: packed B-frames and empty chunks in AVI, edit lists in MP4."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tracker.video import FileSource
 COUNT, WIDTH, HEIGHT, RATE = 24, 160, 96, 25
 VOP = b"\0\0\1\xb6"
 PACKED_MARK = b"\0\0\1\xb2DivX503b1393p\0"
-"""What DivX 5 writes into streams whose P and B pictures share a chunk."""
+"""What DivX 5 writes into streams whose P and B frames share a chunk."""
 DUMMY_VOP = VOP + b"\x50\x00\x7f"
 
 Chunk = tuple[bytes, bool]
 
 
 def coded(folder: Path, codec: str, *, b_frames: int = 0) -> tuple[list[Chunk], bytes]:
-    """Coded pictures in coded order, each with whether it is a key frame, and the codec's header."""
+    """Coded frames in coded order, each with whether it is a key frame, and the codec's header."""
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     clip = write_clip(
         folder / f"{codec}{b_frames}.mkv",
@@ -54,12 +54,12 @@ def write_avi(path: Path, fourcc: bytes, chunks: Sequence[Chunk]) -> Path:
     main_header = struct.pack("<14I", 1_000_000 // RATE, 0, 0, 0x10, count, 0, 1, size, WIDTH, HEIGHT, 0, 0, 0, 0)
     stream_header = b"vids" + fourcc
     stream_header += struct.pack("<IHHIIIIIIiI4H", 0, 0, 0, 0, 1, RATE, 0, count, size, -1, 0, 0, 0, WIDTH, HEIGHT)
-    picture_format = struct.pack("<IiiHH4sIiiII", 40, WIDTH, HEIGHT, 1, 24, fourcc, WIDTH * HEIGHT * 3, 0, 0, 0, 0)
-    stream = group(b"strl", chunk(b"strh", stream_header) + chunk(b"strf", picture_format))
+    stream_format = struct.pack("<IiiHH4sIiiII", 40, WIDTH, HEIGHT, 1, 24, fourcc, WIDTH * HEIGHT * 3, 0, 0, 0, 0)
+    stream = group(b"strl", chunk(b"strh", stream_header) + chunk(b"strf", stream_format))
     content, index = b"movi", b""
-    for coded_picture, key in chunks:
-        index += b"00dc" + struct.pack("<III", 0x10 if key else 0, len(content), len(coded_picture))
-        content += chunk(b"00dc", coded_picture)
+    for coded_frame, key in chunks:
+        index += b"00dc" + struct.pack("<III", 0x10 if key else 0, len(content), len(coded_frame))
+        content += chunk(b"00dc", coded_frame)
     body = b"AVI " + group(b"hdrl", chunk(b"avih", main_header) + stream)
     body += chunk(b"LIST", content) + chunk(b"idx1", index)
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
@@ -67,7 +67,7 @@ def write_avi(path: Path, fourcc: bytes, chunks: Sequence[Chunk]) -> Path:
 
 
 def packed(chunks: Sequence[Chunk], header: bytes) -> list[Chunk]:
-    """P and B of each pair in one chunk, a picture that shows nothing in the next."""
+    """P and B of each pair in one chunk, a frame that shows nothing in the next."""
     is_b = [content[content.index(VOP) + 4] >> 6 == 2 for content, _ in chunks]
     together: list[Chunk] = []
     for place, (content, key) in enumerate(chunks):
@@ -81,7 +81,7 @@ def packed(chunks: Sequence[Chunk], header: bytes) -> list[Chunk]:
 
 
 def check(path: Path, expected: Sequence[tuple[int, int]]) -> None:
-    """Each picture and its time in frames from the first one, by reading on and by seeking."""
+    """Each frame and its time in frames from the first one, by reading on and by seeking."""
     source = FileSource(path)
     read = [(frame.index, read_number(frame.image), frame.time) for frame in source]
     assert [number for _, number, _ in read] == [number for number, _ in expected]
@@ -105,7 +105,7 @@ def test_an_empty_chunk_takes_its_time_and_shows_nothing_new(tmp_path: Path) -> 
     check(write_avi(tmp_path / "empty.avi", b"MJPG", emptied), kept)
 
 
-def test_empty_chunks_between_dependent_pictures_shift_the_times(tmp_path: Path) -> None:
+def test_empty_chunks_between_dependent_frames_shift_the_times(tmp_path: Path) -> None:
     chunks, header = coded(tmp_path, "mpeg4")
     first = chunks[0][0]
     chunks[0] = (header + first[first.index(VOP) :], True)
@@ -116,7 +116,7 @@ def test_empty_chunks_between_dependent_pictures_shift_the_times(tmp_path: Path)
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
-def test_pictures_that_an_edit_list_hides_are_not_counted(tmp_path: Path, b_frames: int) -> None:
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path, b_frames: int) -> None:
     whole = write_clip(tmp_path / "whole.mp4", frames=40, rate=10, b_frames=b_frames, key_every=20)
     cut = tmp_path / "cut.mp4"
     options = {"avoid_negative_ts": "disabled", "use_editlist": "1"}

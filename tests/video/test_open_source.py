@@ -15,9 +15,9 @@ from tracker.video import FileSource, ImageSource, open_source
 
 def test_files_are_told_by_content_not_by_suffix(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=3)
-    picture = write_image(tmp_path / "picture.jpg", 3)
+    image = write_image(tmp_path / "frame.jpg", 3)
     shutil.copy(clip, tmp_path / "really-a-video.jpg2")
-    shutil.copy(picture, tmp_path / "really-an-image.mp4")
+    shutil.copy(image, tmp_path / "really-an-image.mp4")
     assert isinstance(open_source(str(clip)), FileSource)
     assert isinstance(open_source(clip.as_uri()), FileSource)
     assert isinstance(open_source(tmp_path / "really-a-video.jpg2"), FileSource)

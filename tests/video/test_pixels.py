@@ -83,7 +83,7 @@ def random_frame(width: int, height: int, pixel_format: str, seed: int = 0) -> a
     return frame
 
 
-def test_one_converter_takes_pictures_of_any_kind_as_swscale_itself_does() -> None:
+def test_one_converter_takes_frames_of_any_kind_as_swscale_itself_does() -> None:
     converter = RgbConverter()
     formats = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p10le", "nv12", "yuyv422", "gbrp", "bgr24", "rgba", "gray"]
     for pixel_format, (width, height), space in product(formats, [(64, 48), (17, 9)], [1, 2, 9]):

@@ -53,7 +53,7 @@ def test_no_seek_is_wrong_in_any_container(tmp_path: Path, suffix: str) -> None:
         ("hevc.mp4", {"codec": "libx265", "options": {"x265-params": "log-level=none:bframes=3"}}),
     ],
 )
-def test_no_seek_is_wrong_with_awkward_groups_of_pictures(tmp_path: Path, name: str, settings: dict) -> None:
+def test_no_seek_is_wrong_with_awkward_groups_of_frames(tmp_path: Path, name: str, settings: dict) -> None:
     clip = write_clip(tmp_path / name, frames=60, **settings)
     assert count_wrong_seeks(clip, seeks=25, threads=2) == 0
 

@@ -50,7 +50,7 @@ def test_a_spliced_stream_goes_on_from_where_it_was() -> None:
 
 @given(st.data())
 def test_coded_order_is_undone(data: st.DataObject) -> None:
-    """Groups of one reference picture and the B-frames shown before it, as an encoder puts them out."""
+    """Groups of one reference frame and the B-frames shown before it, as an encoder puts them out."""
     groups = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=12))
     coded = [0]  # positions in presentation order, in the order of decoding
     for b_frames in groups:

@@ -159,7 +159,7 @@ def test_a_finished_recording_loses_nothing_and_ends(serve: Callable[..., Server
     assert source.damage == 0
 
 
-def test_joining_in_the_middle_gives_no_damaged_pictures(serve: Callable[..., Server], clip: bytes) -> None:
+def test_joining_in_the_middle_gives_no_damaged_frames(serve: Callable[..., Server], clip: bytes) -> None:
     middle = len(clip) // 188 // 3 * 188 + 188 * 5
     source = open_stream(serve(live(clip[middle:])).address())
     numbers = [read_number(frame.image) for frame in islice(source, 20)]
@@ -217,5 +217,5 @@ def test_a_refused_password_is_not_tried_again_soon(serve: Callable[..., Server]
 
 def test_an_answer_without_video_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
     for content in (b"<html>login</html>" * 50, bytes(5000)):
-        with pytest.raises(SourceError, match=r"does not open|no video|no picture"):
+        with pytest.raises(SourceError, match=r"does not open|no video|no frame"):
             open_stream(serve(live(content)).address(), open_timeout_s=3.0)

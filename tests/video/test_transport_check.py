@@ -10,7 +10,7 @@ import pytest
 from tests.video.synthetic import read_number, write_clip
 from tracker.errors import SourceError
 from tracker.video import FileSource
-from tracker.video.transport_check import PACKET, ReadPictures, faults_in
+from tracker.video.transport_check import PACKET, ReadFrames, faults_in
 
 ODD: dict[str, dict[str, object]] = {
     "plain": {},
@@ -19,14 +19,14 @@ ODD: dict[str, dict[str, object]] = {
     "MPEG-2": {"codec": "mpeg2video", "b_frames": 2, "audio_codec": "mp2"},
     "interlaced": {"b_frames": 2, "options": {"x264-params": "interlaced=1"}},
     "packets of 192 bytes": {"b_frames": 2, "muxer_options": {"mpegts_m2ts_mode": "1"}},
-    "pictures in slices": {"options": {"x264-params": "slices=4"}},
+    "frames in slices": {"options": {"x264-params": "slices=4"}},
     "no key frames but one": {"options": {"x264-params": "intra-refresh=1"}},
     "a clock that begins anew": {"muxer_options": {"output_ts_offset": "95442.5"}},
 }
 
 
 def read(path: Path) -> tuple[list[int], int]:
-    """The numbers of the pictures, and the damage that was told."""
+    """The numbers of the frames, and the damage that was told."""
     source = FileSource(path)
     return [read_number(frame.image) for frame in source], source.damage
 
@@ -56,8 +56,8 @@ def test_damage_in_the_first_packets_is_told(tmp_path: Path, first: int) -> None
     assert damage > 0
 
 
-def picture_starts(content: bytes, packet_id: int) -> list[int]:
-    """Where each picture's data begins, behind the heads of packet and payload."""
+def frame_starts(content: bytes, packet_id: int) -> list[int]:
+    """Where each frame's data begins, behind the heads of packet and payload."""
     starts = []
     for at in range(0, len(content), PACKET):
         if (content[at + 1] & 0x1F) << 8 | content[at + 2] == packet_id and content[at + 1] & 0x40:
@@ -66,10 +66,10 @@ def picture_starts(content: bytes, packet_id: int) -> list[int]:
     return starts
 
 
-def test_a_picture_that_does_not_come_out_is_told(tmp_path: Path) -> None:
+def test_a_frame_that_does_not_come_out_is_told(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.ts", frames=40)
     content = clip.read_bytes()
-    starts = picture_starts(content, 0x100)
+    starts = frame_starts(content, 0x100)
     assert len(starts) == 40
     lost = []
     for number in (5, 18, 33):  # none that others begin with
@@ -82,9 +82,9 @@ def test_a_picture_that_does_not_come_out_is_told(tmp_path: Path) -> None:
     assert lost == [1, 1, 1]
 
 
-def test_pictures_are_missed_only_where_one_stamp_is_one_picture(tmp_path: Path) -> None:
+def test_frames_are_missed_only_where_one_stamp_is_one_frame(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.ts", frames=40)
-    assert faults_in(clip, ReadPictures(0x100, 0, 38, interlaced=False)) == 1
-    assert faults_in(clip, ReadPictures(0x100, 0, 38, interlaced=True)) == 0
-    assert faults_in(clip, ReadPictures(0x100, 0, 20, interlaced=False)) == 0
-    assert faults_in(clip, ReadPictures(0x101, 0, 38, interlaced=False)) == 0
+    assert faults_in(clip, ReadFrames(0x100, 0, 38, interlaced=False)) == 1
+    assert faults_in(clip, ReadFrames(0x100, 0, 38, interlaced=True)) == 0
+    assert faults_in(clip, ReadFrames(0x100, 0, 20, interlaced=False)) == 0
+    assert faults_in(clip, ReadFrames(0x101, 0, 38, interlaced=False)) == 0

@@ -17,7 +17,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.synthetic import irregular_ticks, numbered_picture, read_number, write_clip
+from tests.video.synthetic import irregular_ticks, numbered_image, read_number, write_clip
 from tracker.errors import SinkError
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import FileSource, VideoSink
@@ -68,7 +68,7 @@ def test_stamps_are_kept_to_the_microsecond(tmp_path: Path, clock: dict, live: b
     times = [float(tick * clock["time_base"]) for tick in clock["ticks"]]
     sink = VideoSink(tmp_path / "copy.mp4", time_base=clock["time_base"], live=live)
     for index, seconds in enumerate(times):
-        sink.write(result(numbered_picture(index, width=64, height=48), index, seconds))
+        sink.write(result(numbered_image(index, width=64, height=48), index, seconds))
     sink.close()
     with av.open(str(tmp_path / "copy.mp4")) as container:
         stream = container.streams.video[0]
@@ -105,7 +105,7 @@ def test_a_copy_of_a_real_file_has_its_frames_stamps_and_audio(shared: Path, tmp
 
 
 def test_the_canvas_is_written_where_there_is_one(tmp_path: Path) -> None:
-    plain, drawn = numbered_picture(3), numbered_picture(5)
+    plain, drawn = numbered_image(3), numbered_image(5)
     sink = VideoSink(tmp_path / "drawn.mp4")
     sink.write(result(plain, 0, 0.0))
     sink.write(result(plain, 1, 0.04, canvas=drawn))
@@ -125,24 +125,24 @@ def test_frames_survive_in_every_container(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(161, 121), (160, 121), (161, 120), (2, 2), (3, 3)])
 def test_odd_sizes_gain_a_repeated_edge(tmp_path: Path, width: int, height: int) -> None:
-    picture = np.full((height, width, 3), (200, 60, 30), np.uint8)
+    image = np.full((height, width, 3), (200, 60, 30), np.uint8)
     sink = VideoSink(tmp_path / "odd.mp4", quality=10)
     for index in range(3):
-        sink.write(result(picture, index, index / 25))
+        sink.write(result(image, index, index / 25))
     sink.close()
     found = next(iter(FileSource(tmp_path / "odd.mp4"))).image
     assert found.shape == (height + height % 2, width + width % 2, 3)
     assert np.abs(found.astype(int) - (200, 60, 30)).max() < 12
 
 
-def test_pictures_of_another_size_are_fitted_into_the_first(tmp_path: Path) -> None:
+def test_frames_of_another_size_are_fitted_into_the_first(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "mixed.mp4")
     for index, (height, width) in enumerate([(96, 160), (200, 100), (50, 300), (97, 161)]):
         sink.write(result(np.full((height, width, 3), 150, np.uint8), index, index / 25))
     sink.close()
     images = [frame.image for frame in FileSource(tmp_path / "mixed.mp4")]
     assert [image.shape for image in images] == [(96, 160, 3)] * 4
-    assert images[1][48, 80].mean() > 120  # the picture, upright in the middle
+    assert images[1][48, 80].mean() > 120  # the frame, upright in the middle
     assert images[1][48, 5].mean() < 40  # black beside it
 
 
@@ -161,7 +161,7 @@ def test_colours_are_tagged_and_come_back(tmp_path: Path) -> None:
 
 def test_pixel_aspect_is_kept(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "wide.mp4", pixel_aspect=Fraction(16, 15))
-    sink.write(result(numbered_picture(0), 0, 0.0))
+    sink.write(result(numbered_image(0), 0, 0.0))
     sink.close()
     assert FileSource(tmp_path / "wide.mp4").info.pixel_aspect == Fraction(16, 15)
 
@@ -169,7 +169,7 @@ def test_pixel_aspect_is_kept(tmp_path: Path) -> None:
 def test_without_x264_mpeg4_is_written(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "plain.mp4", codec="not-in-this-build", time_base=Fraction(1, 90_000))
     for index in range(10):
-        sink.write(result(numbered_picture(index), index, index / 30))
+        sink.write(result(numbered_image(index), index, index / 30))
     sink.close()
     found = list(FileSource(tmp_path / "plain.mp4"))
     assert [read_number(frame.image) for frame in found] == list(range(10))
@@ -236,7 +236,7 @@ def test_audio_that_cannot_be_read_leaves_the_video_whole(tmp_path: Path, caplog
 def test_times_that_stand_still_are_pushed_on(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "still.mp4", time_base=Fraction(1, 1000))
     for index, seconds in enumerate([0.0, 0.1, 0.1, 0.05, 0.2]):
-        sink.write(result(numbered_picture(index), index, seconds))
+        sink.write(result(numbered_image(index), index, seconds))
     sink.close()
     assert [frame.time for frame in FileSource(tmp_path / "still.mp4")] == pytest.approx([0, 0.1, 0.101, 0.102, 0.2])
 
@@ -244,12 +244,12 @@ def test_times_that_stand_still_are_pushed_on(tmp_path: Path) -> None:
 KILLED = """
     import sys, time
     from fractions import Fraction
-    from tests.video.synthetic import numbered_picture
+    from tests.video.synthetic import numbered_image
     from tests.video.test_video_sink import result
     from tracker.video import VideoSink
     sink = VideoSink(sys.argv[1], rate=Fraction(30), time_base=Fraction(1, 30), live=sys.argv[2] == "live")
     for index in range(1000):
-        sink.write(result(numbered_picture(index, width=320, height=240), index, index / 30))
+        sink.write(result(numbered_image(index, width=320, height=240), index, index / 30))
         print(index, flush=True)
 """
 
@@ -323,6 +323,6 @@ def test_no_frame_leaves_no_file(tmp_path: Path) -> None:
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "a" / "b" / "out.mp4")
-    sink.write(result(numbered_picture(0), 0, 0.0))
+    sink.write(result(numbered_image(0), 0, 0.0))
     sink.close()
     assert (tmp_path / "a" / "b" / "out.mp4").exists()

@@ -28,7 +28,7 @@ def run(watchdog: Watchdog, clock: Clock, *, seconds: float, every_s: float) -> 
     end = clock.now + seconds
     while clock.now < end:
         watchdog.sign_of_life()
-        watchdog.picture()
+        watchdog.frame_arrived()
         clock.now += every_s
 
 
@@ -43,7 +43,7 @@ def test_a_source_goes_through_its_states_and_each_is_told_once() -> None:
     clock.now += 7
     watchdog.refused("Connection refused")
     watchdog.refused("Connection refused")
-    watchdog.picture()
+    watchdog.frame_arrived()
     assert [status.state.value for status in told] == ["refused", "live", "lost", "lost", "live"]
     assert [status.reason for status in told if status.state is LinkState.LOST] == [
         "the stream ended",
@@ -53,10 +53,10 @@ def test_a_source_goes_through_its_states_and_each_is_told_once() -> None:
     assert watchdog.away_s == pytest.approx(7)
 
 
-def test_the_first_picture_after_a_refusal_is_no_return() -> None:
+def test_the_first_frame_after_a_refusal_is_no_return() -> None:
     watchdog, _ = watched(Clock())
     watchdog.refused("Connection refused")
-    watchdog.picture()
+    watchdog.frame_arrived()
     assert watchdog.status.returns == 0
     assert watchdog.away_s == 0
 
@@ -83,7 +83,7 @@ def test_segments_that_come_in_bursts_are_no_stall() -> None:
     for _ in range(6):
         for _ in range(100):
             watchdog.sign_of_life()
-            watchdog.picture()
+            watchdog.frame_arrived()
             clock.now += 0.001
         for _ in range(39):
             assert not watchdog.is_stalled()
@@ -97,6 +97,6 @@ def test_a_stall_that_ends_by_itself_is_a_return() -> None:
     clock.now += 3
     assert watchdog.is_stalled()
     watchdog.sign_of_life()
-    watchdog.picture()
+    watchdog.frame_arrived()
     assert (watchdog.status.state, watchdog.status.returns) == (LinkState.LIVE, 1)
     assert not watchdog.is_stalled()

@@ -1,4 +1,4 @@
-"""Where objects spend their time: seconds per cell of a coarse grid, and its picture."""
+"""Where objects spend their time: seconds per cell of a coarse grid, and its image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HeatMap:
         np.add.at(self.seconds, (places[:, 1], places[:, 0]), elapsed[frames])
 
     def paint(self, image: Image, *, opacity: float = 0.6) -> Image:
-        """The picture with the map on it; cells without any time stay as they are."""
+        """The image with the map on it; cells without any time stay as they are."""
         height, width = image.shape[:2]
         colours, weight = self._shades(width, height)
         weight = opacity * weight[:, :, None]
@@ -54,7 +54,7 @@ class HeatMap:
         return painted
 
     def layer(self, width: int, height: int, *, opacity: float = 0.6) -> UInt8[ndarray, "h w 4"]:
-        """The map by itself, to be laid over pictures: red, green, blue and how much of them is seen."""
+        """The map by itself, to be laid over images: red, green, blue and how much of them is seen."""
         colours, weight = self._shades(width, height)
         return np.dstack([colours, np.rint(255 * opacity * weight).astype(np.uint8)])
 

@@ -1,6 +1,6 @@
 """The rules of a scene, as they stand in a small TOML and as the window draws them.
 
-    size = [1920, 1080]                      # of the picture the points were taken from; scaled to the video's
+    size = [1920, 1080]                      # of the image the points were taken from; scaled to the video's
     [[line]]
     name = "gate"
     start = [100, 500]                       # looking from start to end, right to left counts as "in"
@@ -107,10 +107,10 @@ class ZoneRule:
 
 @dataclass(frozen=True, slots=True)
 class SpeedRule:
-    """Where four points of the picture lie on the ground, so that speeds are in metres and not in pixels."""
+    """Where four points of the image lie on the ground, so that speeds are in metres and not in pixels."""
 
     image: tuple[Point, Point, Point, Point]
-    """Four points of the picture."""
+    """Four points of the image."""
     ground_m: tuple[Point, Point, Point, Point]
     """The same points on the ground, in metres."""
     window_s: float = 1.0
@@ -142,7 +142,7 @@ class Rules:
     """Everything that is counted in a scene."""
 
     size: tuple[int, int] | None = None
-    """Width and height of the picture the points were taken from; without it they are the video's own pixels."""
+    """Width and height of the image the points were taken from; without it they are the video's own pixels."""
     anchor: Literal["foot", "centre"] = "foot"
     """The point of a box that stands for the object: the middle of its lower edge, or its centre."""
     line: tuple[LineRule, ...] = ()
@@ -184,7 +184,7 @@ class Rules:
         return set().union(*named, self.speed.classes if self.speed is not None else ())
 
     def scaled(self, width: int, height: int) -> Rules:
-        """The same rules for a picture of that size."""
+        """The same rules for an image of that size."""
         if self.size is None or self.size == (width, height):
             return replace(self, size=(width, height))
         across, down = width / self.size[0], height / self.size[1]

@@ -87,7 +87,7 @@ def _write(recording: Recording, name: str, path: Path, options: WriteOptions) -
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:
-    """Frame by frame the rows, and the result a live run would have given, with an empty picture and no masks.
+    """Frame by frame the rows, and the result a live run would have given, with an empty image and no masks.
 
     The frame's `source` is the name of the image, or of the video.
     """
@@ -97,11 +97,11 @@ def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult
     dot = np.zeros((1, 1, 3), np.uint8)
     for stretch in recording.chunks(frames=FRAMES_AT_ONCE, masks=True):
         first, last = int(stretch.frames[0]), int(stretch.frames[-1])
-        events, pictures = _events_by_frame(recording, first, last), recording.pictures(first, last)
+        events, images = _events_by_frame(recording, first, last), recording.images(first, last)
         for index, time, rows in stretch.by_frame():
             tracks = as_tracks(rows)
             detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
-            name, width, height = pictures.get(index, video)
+            name, width, height = images.get(index, video)
             frame = Frame(np.broadcast_to(dot, (height, width, 3)), index, time, name)
             semantic = recording.semantic(index) if semantic_labels else None
             result = FrameResult(frame, detections, tracks, info.labels, semantic, semantic_labels)
@@ -129,7 +129,7 @@ def _write_mot(recording: Recording, path: Path, options: WriteOptions) -> None:
 def _write_jsonl(recording: Recording, path: Path) -> None:
     info = recording.info
     name = str(info.source.get("name", ""))
-    are_images = bool(recording.pictures())
+    are_images = bool(recording.images())
     with AtomicText(path) as file:
         file.write(dump_line(header(name, info.width, info.height, info.labels, recording.semantic_labels)))
         for rows, result in to_results(recording):
@@ -198,14 +198,14 @@ def _keep_others(old: Path, new: Path) -> None:
 def _refuse_twins(recording: Recording, name: str) -> None:
     """Raise FormatError where two images would share one file: the later one's would take the earlier one's place."""
     images: dict[str, str] = {}
-    for picture in recording.pictures().values():
-        stem = PurePosixPath(picture.name).stem
+    for entry in recording.images().values():
+        stem = PurePosixPath(entry.name).stem
         if stem in images:
             raise FormatError(
-                f"{recording.path}: cannot be written as {name}: {images[stem]} and {picture.name} would share one "
+                f"{recording.path}: cannot be written as {name}: {images[stem]} and {entry.name} would share one "
                 "file. Rename one of them and annotate again, or choose a format that is one file, such as coco."
             )
-        images[stem] = picture.name
+        images[stem] = entry.name
 
 
 def _write_folder(recording: Recording, name: str, path: Path, write: Callable[[Path], object]) -> None:

@@ -43,7 +43,7 @@ class RecordedParts:
         """What is known of the whole."""
         recording = self._recording
         first, last = recording.first_frame, recording.last_frame
-        pictures = recording.pictures()
+        images = recording.images()
         has_frames, has_rows = last >= 0, recording.observation_count() > 0
         facts = {
             Capability.TRACKS: has_rows,
@@ -57,9 +57,9 @@ class RecordedParts:
             first_frame=first,
             last_frame=last,
             last_time=recording.time_of(last) if has_frames else math.nan,
-            first_size=self._size_of(pictures.get(first)) if has_frames else (0, 0),
-            sizes=tuple(sorted({picture[1:] for picture in pictures.values()} or {self._size})) if has_frames else (),
-            are_images=bool(pictures),
+            first_size=self._size_of(images.get(first)) if has_frames else (0, 0),
+            sizes=tuple(sorted({entry[1:] for entry in images.values()} or {self._size})) if has_frames else (),
+            are_images=bool(images),
             content=Capability(sum(fact.value for fact, holds in facts.items() if holds)),
         )
 
@@ -85,13 +85,13 @@ class RecordedParts:
         return self._recording.masked_tracks()
 
     def _frames(self, indices: Int64[ndarray, " f"], times: Float64[ndarray, " f"]) -> Frames:
-        found = self._recording.pictures(int(indices[0]), int(indices[-1]))
-        pictures = [found.get(index) for index in indices.tolist()]
-        widths, heights = np.array([self._size_of(picture) for picture in pictures], np.int32).T
-        return Frames(indices, times, widths, heights, tuple(picture.name if picture else "" for picture in pictures))
+        found = self._recording.images(int(indices[0]), int(indices[-1]))
+        images = [found.get(index) for index in indices.tolist()]
+        widths, heights = np.array([self._size_of(entry) for entry in images], np.int32).T
+        return Frames(indices, times, widths, heights, tuple(entry.name if entry else "" for entry in images))
 
-    def _size_of(self, picture: ImageEntry | None) -> tuple[int, int]:
-        return (picture.width, picture.height) if picture else self._size
+    def _size_of(self, entry: ImageEntry | None) -> tuple[int, int]:
+        return (entry.width, entry.height) if entry else self._size
 
     def _part(self, stretch: Chunk) -> Annotations:
         rows, frames = stretch.observations, self._frames(stretch.frames, stretch.times)
@@ -112,7 +112,7 @@ class RecordedParts:
         return Annotations(self.source, self.labels, frames, objects)
 
     def _track_rows(self) -> Iterator[tuple[int, TrackRow]]:
-        pictures = self._recording.pictures()
+        images = self._recording.images()
         for rows, times in self._recording.by_track():
             columns = zip(
                 rows.tracks.tolist(),
@@ -125,7 +125,7 @@ class RecordedParts:
                 strict=True,
             )
             for track, frame, time, class_id, box, mask, origin in columns:
-                size = self._size_of(pictures.get(frame))
+                size = self._size_of(images.get(frame))
                 mask = self._mask(mask, box, size)
                 yield track, TrackRow(frame, time, size, class_id, box, mask, False, origin != Origin.INTERPOLATED)
 

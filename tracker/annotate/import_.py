@@ -81,7 +81,7 @@ def _write(path: Path, recording: RecordingInfo, rows: Observations, footage: Fo
         edges = np.searchsorted(rows.frames, list(times))
         ends = np.searchsorted(rows.frames, list(times), side="right")
         for done, (frame, start, end) in enumerate(zip(times, edges.tolist(), ends.tolist(), strict=True), start=1):
-            writer.add(frame, times[frame], rows[start:end], picture=footage.pictures.get(frame))
+            writer.add(frame, times[frame], rows[start:end], image_entry=footage.images.get(frame))
             if done % COMMIT_EVERY == 0:
                 writer.commit({})
         writer.commit({})
@@ -99,7 +99,7 @@ def _check(annotations: Annotations, path: Path, footage: Footage) -> None:
             raise FormatError(f"{path}: tells of frame {index}, but {video} has frames 0 to {max(footage.times)}")
         if (width, height) != footage.size_of(index):
             own_width, own_height = footage.size_of(index)
-            name = footage.pictures[index].name if footage.pictures else video
+            name = footage.images[index].name if footage.images else video
             raise FormatError(
                 f"{path}: is about images of {width} x {height}, but {name} is {own_width} x {own_height}"
             )

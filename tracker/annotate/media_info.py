@@ -30,29 +30,29 @@ class Footage:
     height: int
     times: Mapping[int, float]
     """The time stamp of each frame."""
-    pictures: Mapping[int, ImageEntry]
+    images: Mapping[int, ImageEntry]
     """The image of each frame; empty for a video."""
 
     def known(self, labels: tuple[str, ...]) -> ExternalInfo:
         """What a reader may want to know of it."""
-        sizes = {PurePosixPath(name).stem: (width, height) for name, width, height in self.pictures.values()}
+        sizes = {PurePosixPath(name).stem: (width, height) for name, width, height in self.images.values()}
         width, height = (self.width, self.height) if len(set(sizes.values())) < 2 else (0, 0)
         frames = max(self.times, default=-1) + 1
-        times = tuple(self.times.values()) if not self.pictures and len(self.times) == frames else ()
+        times = tuple(self.times.values()) if not self.images and len(self.times) == frames else ()
         return ExternalInfo(width, height, labels, source=self.name, frames=frames, times=times, sizes=sizes)
 
     def size_of(self, frame: int) -> tuple[int, int]:
         """Width and height of a frame."""
-        picture = self.pictures.get(frame)
-        return (self.width, self.height) if picture is None else picture[1:]
+        entry = self.images.get(frame)
+        return (self.width, self.height) if entry is None else entry[1:]
 
     def place(self, annotations: Annotations, path: Path, form: str) -> Annotations:
         """What was read of `path` in that format, at the frames that are meant, with their times and sizes.
 
         Raises FormatError where it cannot be told which frames these are.
         """
-        if self.pictures:
-            images = {frame: picture.name for frame, picture in self.pictures.items()}
+        if self.images:
+            images = {frame: entry.name for frame, entry in self.images.items()}
             annotations = place_in_folder(annotations, path, images)
         elif form in NUMBERED_BY_PLACE:
             annotations = place_in_video(annotations, path, self.name, max(self.times, default=-1) + 1)
@@ -71,7 +71,7 @@ class Footage:
 
 
 def look_at(path: Path | str) -> Footage:
-    """Name, size, times and pictures. Raises SourceError for live input and for what cannot be read."""
+    """Name, size, times and images. Raises SourceError for live input and for what cannot be read."""
     source = open_source(path)
     try:
         if source.live:
@@ -79,13 +79,13 @@ def look_at(path: Path | str) -> Footage:
         info, name = source.info, Path(source.name).name
         if source.seekable:
             return Footage(name, info.width, info.height, dict(enumerate(source.times().tolist())), {})
-        times, pictures = {}, {}
+        times, images = {}, {}
         for frame in source:
             height, width = frame.image.shape[:2]
             times[frame.index] = frame.time
             if source.paths:
-                pictures[frame.index] = ImageEntry(printable(frame.source), width, height)
-        return Footage(name, info.width, info.height, times, pictures)
+                images[frame.index] = ImageEntry(printable(frame.source), width, height)
+        return Footage(name, info.width, info.height, times, images)
     finally:
         source.close()
 

@@ -85,11 +85,11 @@ class RecordingRun:
             damage=self.damage,
             analyse=analyse,
             refine=request.refine,
-            pictures=bool(source.paths),
+            images=bool(source.paths),
         )
         if checkpoint.frame >= 0:
             self.sink.restore(state)
-        # Behind damage a decoder that begins at a key frame may give other pictures than one that came through it.
+        # Behind damage a decoder that begins at a key frame may give other images than one that came through it.
         after = max(checkpoint.frame, request.first_frame - 1)
         self.rest = RemainingFrames(source, after, seek=not state.get("damage"), last=request.last_frame)
 

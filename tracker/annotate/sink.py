@@ -73,7 +73,7 @@ class CheckpointingPipeline(Pipeline):
 class RecordingSink(Sink):
     """Writes results into a recording, and at each checkpoint what every stage remembers in the same transaction.
 
-    With `pictures` also the name and size of each, for sources of single images.
+    With `images` also the name and size of each, for sources of single images.
     With `refine` also what refinement wants to see: tracks not confirmed yet, and the detections' own boxes.
     `finish` writes the last rows; `close` without it keeps what the last checkpoint has.
     """
@@ -86,14 +86,14 @@ class RecordingSink(Sink):
         damage: Callable[[], int],
         analyse: Analytics | None = None,
         refine: bool = False,
-        pictures: bool = False,
+        images: bool = False,
     ) -> None:
         self._writer = writer
         self._pipeline = pipeline
         self._damage = damage
         self._analyse = analyse
         self._refine = refine
-        self._pictures = pictures
+        self._images = images
         self._last_frame = -1
         self.frames = 0
         self.rejected = 0
@@ -116,9 +116,9 @@ class RecordingSink(Sink):
             tentative = self._rows(result, np.flatnonzero(unconfirmed))
         events = self._analyse(as_tracks(kept), frame.time) if self._analyse is not None else ()
         height, width = frame.image.shape[:2]
-        picture = ImageEntry(printable(frame.source), width, height) if self._pictures else None
+        entry = ImageEntry(printable(frame.source), width, height) if self._images else None
         labelled = None if result.semantic is None else SemanticMap(result.semantic, result.semantic_labels)
-        self._writer.add(frame.index, frame.time, kept, events, tentative, picture, labelled)
+        self._writer.add(frame.index, frame.time, kept, events, tentative, entry, labelled)
         self.frames += 1
         self._last_frame = frame.index
         self.rejected += result.rejected

@@ -27,9 +27,9 @@ __all__ = ["add_parsers"]
 log = logging.getLogger(__name__)
 
 DATASETS = {"yolo": "images", "voc": "JPEGImages"}
-"""Formats whose folder has a place for the pictures."""
+"""Formats whose folder has a place for the images."""
 NAMELESS = ("mot", "mots", "kitti", "cvat", "labelstudio")
-"""Formats that know pictures by their numbers only."""
+"""Formats that know images by their numbers only."""
 GAP_ADVICE = "they are numbered without gaps; --video FILE gives each the number of its frame"
 
 
@@ -70,16 +70,16 @@ def _run(options: argparse.Namespace) -> int:
         if options.to_format in NAMELESS and not are_gapless(annotations):
             log.warning("%s: images are missing between others; %s", options.input, GAP_ADVICE)
     writer.write(options.out, annotations, chosen)
-    pictures = 0
+    images = 0
     if options.video and options.to_format in DATASETS:
         folder = options.out / DATASETS[options.to_format]
         names = annotations.file_names(".jpg")
         targets = {
             index: inside(folder, name) for index, name in zip(annotations.frames.indices.tolist(), names, strict=True)
         }
-        pictures = save_images(options.video, targets)
+        images = save_images(options.video, targets)
     objects, tracks = len(annotations.objects), len(annotations.rows_by_track())
-    saved = f", {pictures} images" if pictures else ""
+    saved = f", {images} images" if images else ""
     sys.stdout.write(f"{len(annotations.frames)} frames, {objects} objects, {tracks} tracks{saved}: {options.out}\n")
     return 0
 

@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 class _Preview(Sink):
-    """One annotated frame as a picture."""
+    """One annotated frame as an image."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,6 +88,6 @@ class _Preview(Sink):
             raise SinkError(f"{self.path}: cannot write the image; check the folder's rights and free space")
 
     def close(self) -> None:
-        """The picture is whole already."""
+        """The image is whole already."""
 
     discard = close

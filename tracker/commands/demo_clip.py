@@ -79,7 +79,7 @@ def frames() -> Iterator[Frame]:
 
 
 def true_boxes(index: int) -> tuple[ndarray, Boxes]:
-    """Ids and boxes of the people in a frame, as far as they are in the picture."""
+    """Ids and boxes of the people in a frame, as far as they are inside it."""
     number, second = _shot_at(index)
     first_id = 1 + sum(len(shot.people) for shot in SHOTS[:number])
     scale_x, _, shift_x, _, scale_y, shift_y = SHOTS[number].to_view(second).ravel()

@@ -1,6 +1,6 @@
 """Data sets drawn by us, with exact truth, for trying every kind of network without a download.
 
-Digits as MNIST has them (28 x 28 grey, .npz), and coloured shapes on cluttered ground: one a picture for classifiers
+Digits as MNIST has them (28 x 28 grey, .npz), and coloured shapes on cluttered ground: one an image for classifiers
 and localizers, several for detectors, a label a pixel for segmentation. Everything follows from the seed alone.
 """
 
@@ -36,7 +36,7 @@ VALIDATION = 4
 
 
 class Drawing(NamedTuple):
-    """One picture with its truth."""
+    """One image with its truth."""
 
     image: Image
     boxes: Float32[ndarray, "n 4"]
@@ -50,7 +50,7 @@ class Drawing(NamedTuple):
 def draw_shapes(
     rng: Generator, *, size: int = 96, most: int = 1, smallest: float = 0.2, largest: float = 0.55
 ) -> Drawing:
-    """From 1 to `most` shapes that do not overlap, with sides from `smallest` to `largest` of the picture's."""
+    """From 1 to `most` shapes that do not overlap, with sides from `smallest` to `largest` of the image's."""
     image = _ground(rng, size)
     labels = np.zeros((size, size), np.uint8)
     boxes, classes = [], []
@@ -105,7 +105,7 @@ def write_datasets(folder: Path, *, images: int = 400, seed: int = 0) -> list[Pa
 
 
 def _write(folder: Path, part: str, name: str, drawing: Drawing, kind: str) -> None:
-    """One picture in the layout of its kind."""
+    """One image in the layout of its kind."""
     if kind == "classify":
         _save(folder / part / SHAPES[int(drawing.classes[0])] / f"{name}.png", drawing.image)
     elif kind == "segment":

@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
         rows = _Rows(DetectionsJson(options.out), frame_names(source))
         sinks: list[Sink] = [rows]
         if options.draw is not None:
-            sinks.append(_Pictures(own_folder(options.draw), frame_names(source)))
+            sinks.append(_DrawnImages(own_folder(options.draw), frame_names(source)))
         runner = make_runner(source, built, sinks, batch=settings.detector.batch)
     except BaseException:
         source.close()
@@ -82,7 +82,7 @@ class _Rows(Sink):
         self._file.discard()
 
 
-class _Pictures(Sink):
+class _DrawnImages(Sink):
     """Every image with its boxes drawn, as JPEG."""
 
     def __init__(self, folder: Path, name: Callable[[Frame], str]) -> None:
@@ -98,6 +98,6 @@ class _Pictures(Sink):
             raise SinkError(f"{path}: cannot write the image; check the folder's rights and free space")
 
     def close(self) -> None:
-        """Every picture is whole already."""
+        """Every image is whole already."""
 
     discard = close

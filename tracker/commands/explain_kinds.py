@@ -40,7 +40,7 @@ from tracker.nets.segmenter import load_segmentation
 from tracker.overlay.palette import colour_of
 from tracker.overlay.shapes import draw_box, to_pixels
 from tracker.paths import safe_name
-from tracker.train.plots import write_picture
+from tracker.train.plots import write_image
 from tracker.types import Image
 
 __all__ = ["explain_with"]
@@ -92,7 +92,7 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
             heat, largest = explain_objective(objective, method=options.method, layer=options.layer)
             parts.append((quantity, Evidence(objective.box, objective.score, objective.class_id, heat, largest)))
         name = f"evidence-{number}-{safe_name(card.labels[parts[0][1].class_id])}.png"
-        write_picture(options.out / name, _detection_sheet(image, parts))
+        write_image(options.out / name, _detection_sheet(image, parts))
         first = parts[0][1]
         inside = ", ".join(f"{evidence.fraction_inside():.0%} of the {quantity}" for quantity, evidence in parts)
         said = f"{card.labels[first.class_id]} {first.score:.2f}, evidence inside the box: {inside}"
@@ -101,7 +101,7 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
         lines.append("nothing was found in the image; try a lower --conf")
     if options.layer is None:
         for stride, maps in feature_maps(network, image, size=card.input_size).items():
-            write_picture(options.out / f"features-stride-{stride}.png", draw_maps(maps))
+            write_image(options.out / f"features-stride-{stride}.png", draw_maps(maps))
     else:
         canvas = DetectionObjective.of(network, card, image, _whole(image)).canvas
         _write_layer(network, canvas, options)
@@ -198,7 +198,7 @@ def _write_map(
         shown = cv2.resize(shown, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
     name = f"evidence-{number}-{safe_name(labels[class_id])}.png"
     caption = captioned(shown, f"{labels[class_id]}, {options.method}", bar=(0.0, largest, cv2.COLORMAP_INFERNO))
-    write_picture(options.out / name, caption)
+    write_image(options.out / name, caption)
     return name
 
 
@@ -213,7 +213,7 @@ def _whole(image: Image) -> Box:
 def _write_layer(network: nn.Module, canvas: Any, options: argparse.Namespace) -> None:
     for place, maps in enumerate(layer_maps(network, canvas, options.layer)):
         more = f"-{place}" if place else ""
-        write_picture(options.out / f"features-{safe_name(options.layer)}{more}.png", draw_maps(maps))
+        write_image(options.out / f"features-{safe_name(options.layer)}{more}.png", draw_maps(maps))
 
 
 def _write_rest(network: nn.Module, options: argparse.Namespace, shape: tuple[int, int, int, int]) -> list[str]:
@@ -221,7 +221,7 @@ def _write_rest(network: nn.Module, options: argparse.Namespace, shape: tuple[in
     filters = filters_of(network, options.layer) or filters_of(network)
     written = "feature maps and summary.txt"
     if filters is not None:
-        write_picture(options.out / f"filters-{safe_name(filters[0])}.png", draw_filters(filters[1]))
+        write_image(options.out / f"filters-{safe_name(filters[0])}.png", draw_filters(filters[1]))
         written = "feature maps, filters and summary.txt"
     summary = summarise(network, torch.zeros(shape))
     (options.out / "summary.txt").write_text(summary.table() + "\n", encoding="utf-8")

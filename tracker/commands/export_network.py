@@ -90,23 +90,23 @@ def _run(options: argparse.Namespace) -> int:
     lines = [f"{path}: {size / 1e6:.2f} MB, default threshold {card.confidence:.2f}"]
     exported = open_engine(path)
     shown = val or splits.get("train")
-    pictures = [sample.read() for sample in spread(shown.samples, FRAMES)] if shown is not None else _photographs()
+    images = [sample.read() for sample in spread(shown.samples, FRAMES)] if shown is not None else _photographs()
     parity = compare_engines(
         original.run_arrays,
         exported.run,
-        _canvases(pictures, card.input_size),
+        _canvases(images, card.input_size),
         anchors=card.anchors,
         strides=card.strides,
         classes=len(card.labels),
     )
     if parity.anchors:
         lines.append(
-            f"against torch on {len(pictures)} frames, {parity.anchors} anchors: largest difference of boxes "
+            f"against torch on {len(images)} frames, {parity.anchors} anchors: largest difference of boxes "
             f"{parity.box:.4f} px, of scores {parity.score:.2e}, of mask coverage {parity.mask:.2e}"
         )
     else:
         lines.append(
-            f"not compared: neither network sees anything on {len(pictures)} frames; give --data with what it knows"
+            f"not compared: neither network sees anything on {len(images)} frames; give --data with what it knows"
         )
     if not (options.half or options.int8) and (parity.box > LIMIT_BOX or parity.score > LIMIT_SCORE):
         lines.append(f"that is more than {LIMIT_BOX} px or {LIMIT_SCORE}: do not use this file, and report it")
@@ -196,10 +196,10 @@ def _write(path: Path, network: Any, card: Any, options: argparse.Namespace, can
             export_openvino(path, small if options.int8 else plain, card, half=options.half)
 
 
-def _canvases(pictures: Sequence[Image], size: int) -> list[Any]:
+def _canvases(images: Sequence[Image], size: int) -> list[Any]:
     from tracker.geometry import Letterbox
 
-    return [Letterbox.fit(picture.shape[1], picture.shape[0], size).apply(picture) for picture in pictures]
+    return [Letterbox.fit(image.shape[1], image.shape[0], size).apply(image) for image in images]
 
 
 def _photographs() -> list[Image]:

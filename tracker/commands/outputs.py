@@ -56,7 +56,7 @@ def spare_inputs(out: Path, *inputs: Path) -> None:
 
 
 def frame_names(source: FrameSource) -> Callable[[Frame], str]:
-    """What a picture is called: its file's stem, or a video's stem and the frame's number from 0.
+    """What an image is called: its file's stem, or a video's stem and the frame's number from 0.
 
     Where files share a stem, all are called by their folders below the common one too; where they differ by nothing
     but the suffix, by that as well.

@@ -1,4 +1,4 @@
-"""From a network's raw numbers to Detections of the original picture: threshold, decode, suppress, cut out masks.
+"""From a network's raw numbers to Detections of the original image: threshold, decode, suppress, cut out masks.
 
 Plain numpy and OpenCV; the work grows with the candidates above the threshold, not with the size of the maps.
 """
@@ -176,7 +176,7 @@ def to_detections(
     prototypes: Float32[ndarray, "c ph pw"] | None = None,
     features: Float32[ndarray, "d fh fw"] | None = None,
 ) -> Detections:
-    """The objects in pixels of the original picture, clipped to it.
+    """The objects in pixels of the original image, clipped to it.
 
     With masks where there are prototypes, and with what they look like where there are features.
     """

@@ -2,7 +2,7 @@
 
 Measured on vtest.avi, where the same people are seen again 1 and 5 seconds later: the backbone's map at stride 4 tells
 them apart better than any deeper one, down to the heads, which were trained to see all people alike. Channels
-standardised over the picture and stripes from top to bottom, as people differ by what they wear where, do the rest.
+standardised over the image and stripes from top to bottom, as people differ by what they wear where, do the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROWS, COLUMNS = 2, 4
 SAMPLED = 4
 """Mean and deviation of a channel are those of every fourth cell in every fourth row."""
 FLAT = 1e-6
-"""A channel that varies less than this over the picture tells nothing."""
+"""A channel that varies less than this over the image tells nothing."""
 
 
 def describe(
@@ -29,7 +29,7 @@ def describe(
 ) -> Float32[ndarray, "n d"]:
     """A unit vector for each box, given in pixels of the canvas that is `width` wide: the c channels of each stripe.
 
-    The vector is 0, which is like nothing at all, where the picture shows nothing but one colour.
+    The vector is 0, which is like nothing at all, where the image shows nothing but one colour.
     """
     channels, rows, columns = features.shape
     sampled = features[:, ::SAMPLED, ::SAMPLED].reshape(channels, -1).astype(np.float64)

@@ -101,7 +101,7 @@ def _load(path: Path) -> Any:
 def _crop_masks(
     planes: Float32[ndarray, "n h w"], boxes: Float32[ndarray, "n 4"], *, width: int, height: int
 ) -> UInt8[ndarray, "n m m"]:
-    """Each object's coverage stretched over its box, from masks of the letterboxed picture."""
+    """Each object's coverage stretched over its box, from masks of the letterboxed image."""
     rows, columns = planes.shape[1:]
     gain = min(rows / height, columns / width)
     left, top = (columns - width * gain) / 2, (rows - height * gain) / 2

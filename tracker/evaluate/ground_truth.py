@@ -41,7 +41,7 @@ class Sample:
     ignored: Float32[ndarray, "r 4"]
     """Crowds and the like: neither objects nor background."""
     image: Image | None = None
-    """The decoded picture where it is kept in memory."""
+    """The decoded image where it is kept in memory."""
     ignored_ids: Int64[ndarray, " r"] | None = None
     """The class that each ignored region is a crowd of; None where that is not told."""
 
@@ -50,13 +50,13 @@ class Sample:
         return self.ignored if self.ignored_ids is None else self.ignored[self.ignored_ids == class_id]
 
     def read(self) -> Image:
-        """The picture, RGB."""
+        """The image, RGB."""
         if self.image is not None:
             return self.image
-        picture = read_image(self.path).pixels
-        if picture is None:
+        image = read_image(self.path).pixels
+        if image is None:
             raise FormatError(f"{self.path}: the image can no longer be read. Run the data check again.")
-        return picture
+        return image
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,7 @@ def _chosen_video(videos: list[dict[str, Any]], rows: Collector) -> int | None:
 
 
 def _name_of(video: dict[str, Any], place: int, path: Path | str) -> str:
-    """What the video is called; in YouTube-VIS the folder of its pictures."""
+    """What the video is called; in YouTube-VIS the folder of its images."""
     names = as_list(video.get("file_names", []), f"videos[{place}].file_names", path)
     folder = str(PurePosixPath(as_text(names[0], f"videos[{place}].file_names", path)).parent) if names else ""
     return as_text(video.get("name", video.get("file_name", folder)), f"videos[{place}].name", path)
@@ -342,12 +342,12 @@ def _images(annotations: AnnotationParts, *, are_images: bool) -> Iterator[dict[
 
 
 def _annotations(annotations: AnnotationParts, *, are_images: bool) -> Iterator[dict[str, Any]]:
-    numbers, pictures = count(1), 0
+    numbers, images = count(1), 0
     for part in annotations.by_frames():
         for row in range(len(part.objects)):
-            image_id = pictures + int(part.objects.frames[row]) + 1
+            image_id = images + int(part.objects.frames[row]) + 1
             yield {"id": next(numbers), "image_id": image_id, **_annotation(part, row, are_images=are_images)}
-        pictures += len(part.frames)
+        images += len(part.frames)
 
 
 def _annotation(annotations: Annotations, row: int, *, are_images: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file of pictures, each with its shapes; `cvat` reads it.
+"""CVAT for images 1.1: one XML file of images, each with its shapes; `cvat` reads it.
 
     <image id="0" name="street_000001.jpg" width="1920" height="1080">
       <mask label="person" source="manual" occluded="0" rle="3, 4, ..." left="10" top="20" width="21" height="41"
@@ -75,7 +75,7 @@ def _head(annotations: AnnotationParts) -> Iterator[str]:
 
 
 def _shape(annotations: Annotations, row: int, size: tuple[int, int]) -> str:
-    """One object of a picture."""
+    """One object of an image."""
     objects = annotations.objects
     label = quoteattr(annotations.labels[objects.class_ids[row]])
     head = f'label={label} source="manual" occluded="{int(objects.occluded[row])}"'

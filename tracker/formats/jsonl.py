@@ -149,7 +149,7 @@ def _line(annotations: Annotations, frame: int, rows: range, size: tuple[int, in
 
 
 def segmentation_to_json(segmentation: Segmentation, size: tuple[int, int]) -> Any:
-    """A code with the picture's size (width, height), or a list of outlines."""
+    """A code with the image's size (width, height), or a list of outlines."""
     if isinstance(segmentation, str):
         width, height = size
         return {"size": [height, width], "counts": segmentation}

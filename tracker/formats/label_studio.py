@@ -1,6 +1,6 @@
 """Label Studio video JSON: one task, one `videorectangle` result per track with a sequence of boxes.
 
-A box is in percent of the picture; frames count from 1 and `time` is in seconds. `enabled` false on a box ends the
+A box is in percent of the image; frames count from 1 and `time` is in seconds. `enabled` false on a box ends the
 visible stretch with it; between two boxes of one stretch that are frames apart the tool interpolates, and one whose
 last box is enabled it shows to the end of the video (`framesCount`). So does reading. A box may be turned about its
 top left corner; it is read as its outline and the upright box around it. Sizes stand in `original_width`
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 DEFAULT_RATE = 24
 """Frames a second that Label Studio takes a video to have."""
 REGION_VALUES = {"x", "points", "vertices", "rle", "sequence"}
-"""One of them stands in the value of all that has a place in the picture; the others are answers about the whole."""
+"""One of them stands in the value of all that has a place in the image; the others are answers about the whole."""
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:

@@ -1,4 +1,4 @@
-"""Pascal VOC: a folder with one XML file per picture in `Annotations`, the names of all in `ImageSets/Main`.
+"""Pascal VOC: a folder with one XML file per image in `Annotations`, the names of all in `ImageSets/Main`.
 
 Corners are written as continuous edges, as LabelImg and CVAT do, not as VOC's own pixel numbers counted from 1. Track
 ids stand in CVAT's `attributes`, the classes in its `labelmap.txt`. The images belong into `JPEGImages`. Read are
@@ -34,11 +34,11 @@ __all__ = ["read", "write", "write_dataset"]
 log = logging.getLogger(__name__)
 
 _VIDEO = "sightline video frame"
-"""Stands in `source/annotation` where a picture is a frame of a video, whose number its name ends in."""
+"""Stands in `source/annotation` where an image is a frame of a video, whose number its name ends in."""
 
 
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
-    """All pictures of a folder, in the order of their names. Raises FormatError for a file that breaks the format."""
+    """All images of a folder, in the order of their names. Raises FormatError for a file that breaks the format."""
     rows = Collector(path, source=known.source, labels=known.labels or None)
     files = files_in(path, ".xml", subfolder="Annotations")
     roots = [read_xml(file, "annotation") for file in files]
@@ -167,7 +167,7 @@ def _shape(node: Node, rows: Collector) -> tuple[Sequence[float] | None, Polygon
 
 
 def write(path: Path | str, annotations: AnnotationParts) -> None:
-    """A folder with one file per picture, empty ones too; a warning lists what they cannot hold."""
+    """A folder with one file per image, empty ones too; a warning lists what they cannot hold."""
     write_dataset(Path(path), {"": annotations})
 
 

@@ -128,7 +128,7 @@ def write_dataset(
 ) -> dict[str, Path]:
     """Label files and data.yaml in a new folder; returns the folder for the images of each subset, `train` and `val`.
 
-    A subset without a name is both. A warning lists what the files cannot hold. Raises FormatError where the pictures'
+    A subset without a name is both. A warning lists what the files cannot hold. Raises FormatError where the images'
     size is not known.
     """
     annotations = next(iter(subsets.values()))
@@ -174,7 +174,7 @@ def _warn(summary: Summary, options: WriteOptions, *, outlines: bool) -> None:
 
 
 def _write_labels(folder: Path, annotations: Annotations, *, outlines: bool, track_ids: bool) -> int:
-    """One file per picture, of boxes or of outlines; how many objects had no outline where these are written."""
+    """One file per image, of boxes or of outlines; how many objects had no outline where these are written."""
     frames, objects = annotations.frames, annotations.objects
     names = annotations.file_names(".txt")
     without = 0
@@ -208,11 +208,11 @@ def _share(value: float) -> str:
 
 
 def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
-    """The part of the box inside the picture: other programs refuse shares outside 0 to 1."""
+    """The part of the box inside the image: other programs refuse shares outside 0 to 1."""
     return [min(max(edge, 0.0), side) for edge, side in zip(box, size * 2, strict=True)]
 
 
 def _box_shares(box: list[float], size: tuple[int, int]) -> list[float]:
-    """Centre and size as shares of the picture's."""
+    """Centre and size as shares of the image's."""
     (x1, y1, x2, y2), (width, height) = box, size
     return [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]

@@ -1,7 +1,7 @@
-"""FrameResult -> picture: privacy first, then masks, trails, boxes and, over all of it, name tags.
+"""FrameResult -> image: privacy first, then masks, trails, boxes and, over all of it, name tags.
 
 Every object is drawn inside its own box; the only full-size work is the one copy of the frame that becomes the canvas.
-Sizes follow the picture's shorter side, so that 360p and 4K look alike.
+Sizes follow the frame's shorter side, so that 360p and 4K look alike.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEAST_STEP = 2
 
 @dataclass(frozen=True, slots=True)
 class OverlayConfig:
-    """What is drawn onto the picture, and how."""
+    """What is drawn onto the frame, and how."""
 
     show: Literal["tracks", "detections"] = "tracks"
     """Whose boxes are drawn: tracks with their ids, or the detector's raw boxes coloured by class."""
@@ -60,9 +60,9 @@ class OverlayConfig:
     colour_by: Literal["track", "class"] = "track"
     """Whether each track or each class has its own colour."""
     scale: float = 1.0
-    """Size of lines and text relative to what suits the picture's size."""
+    """Size of lines and text relative to what suits the frame's size."""
     semantic_opacity: float = 0.45
-    """How strongly per-pixel labels tint the picture, where they are computed; 0 to 1."""
+    """How strongly per-pixel labels tint the frame, where they are computed; 0 to 1."""
     semantic_legend: bool = True
     """Name the colours of the per-pixel labels that occur, in the lower left corner."""
     blur_classes: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class Overlay:
     ) -> None:
         """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` tells them.
 
-        A picture for a dense screen, with `density` pixels where others have one, looks as on any other screen.
+        A frame for a dense screen, with `density` pixels where others have one, looks as on any other screen.
         """
         self.config = config or OverlayConfig()
         self.density = density
@@ -129,13 +129,13 @@ class Overlay:
         self._pen: Pen | None = None
 
     def __call__(self, result: FrameResult) -> Image:
-        """The frame with its overlay, as a new picture."""
+        """The frame with its overlay, as a new image."""
         canvas = result.frame.image.copy()
         self.draw(result, canvas)
         return canvas
 
     def draw(self, result: FrameResult, canvas: Image) -> None:
-        """Draw onto `canvas`, a writable picture of the frame's size; saves the copy where the caller has one."""
+        """Draw onto `canvas`, a writable image of the frame's size; saves the copy where the caller has one."""
         frame_size = width, height = shapes.size_of(canvas)
         line, text_size = self._sizes(min(width, height))
         if self._pen is None or self._pen.size != text_size:

@@ -32,9 +32,9 @@ _FADE_STEPS = 6
 
 
 def to_pixels(box: Sequence[float], frame_size: tuple[int, int]) -> Corners | None:
-    """The box on the pixel grid, or None where it does not touch the picture.
+    """The box on the pixel grid, or None where it does not touch the frame.
 
-    It may reach out of the picture, by at most one picture's size: farther corners are pulled in, since drawing
+    It may reach out of the frame, by at most one frame's size: farther corners are pulled in, since drawing
     routines count in 16 bits.
     """
     width, height = frame_size
@@ -47,14 +47,14 @@ def to_pixels(box: Sequence[float], frame_size: tuple[int, int]) -> Corners | No
 
 
 def visible_part(corners: Corners, frame_size: tuple[int, int]) -> Corners:
-    """The part of a box inside the picture."""
+    """The part of a box inside the frame."""
     x1, y1, x2, y2 = corners
     width, height = frame_size
     return max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
 
 
 def size_of(canvas: Image) -> tuple[int, int]:
-    """Width and height of a picture."""
+    """Width and height of a frame."""
     return canvas.shape[1], canvas.shape[0]
 
 
@@ -78,7 +78,7 @@ def draw_dashed_box(canvas: Image, corners: Corners, colour: Colour, *, line: in
 
 
 def fill(canvas: Image, corners: Corners, colour: Colour) -> None:
-    """Make a rectangle one colour, as far as it is in the picture (30 times faster than assigning to a slice)."""
+    """Make a rectangle one colour, as far as it is in the frame (30 times faster than assigning to a slice)."""
     x1, y1, x2, y2 = corners
     if x2 > x1 and y2 > y1:
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), colour, cv2.FILLED)
@@ -148,7 +148,7 @@ def mask_in_window(
         return None, window
     if window == corners:
         covered = cv2.resize(coverage, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
-    else:  # scale only what is seen of it: a box may reach far out of the picture
+    else:  # scale only what is seen of it: a box may reach far out of the frame
         rows, columns = coverage.shape
         step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
         back = np.array(
@@ -165,7 +165,7 @@ def mask_in_window(
 
 
 def blend_labels(canvas: Image, labels: UInt8[ndarray, "h w"], colours: Sequence[Colour], *, opacity: float) -> None:
-    """Tint every pixel by its label; the one thing drawn that is as large as the picture."""
+    """Tint every pixel by its label; the one thing drawn that is as large as the frame."""
     if labels.shape != canvas.shape[:2]:
         labels = cv2.resize(labels, size_of(canvas), interpolation=cv2.INTER_NEAREST)
     table = np.resize(np.array(colours, np.uint8), (256, 3))[None]

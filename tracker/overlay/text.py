@@ -135,10 +135,10 @@ def place_tag(
     taken: Sequence[Tag],
     frame_size: tuple[int, int],
 ) -> Tag:
-    """A tag inside the picture, at the first place around the box that covers none of the `taken` ones.
+    """A tag inside the frame, at the first place around the box that covers none of the `taken` ones.
 
     `texts` go from the full label to shorter ones, which are tried where the full one fits nowhere; `line` is the
-    width of the box's line, `frame_size` the picture's width and height. Where nothing is free, the place that
+    width of the box's line, `frame_size` the frame's width and height. Where nothing is free, the place that
     covers least is taken.
     """
     x1, y1, x2, y2 = box

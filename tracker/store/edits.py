@@ -269,8 +269,8 @@ class RecordingEditor(Recording):
         if self._shift_mask is None or abs(dx2 - dx) > SAME_SIZE or abs(dy2 - dy) > SAME_SIZE:
             return ""
         frame = int(before.frames[0])
-        picture = self.pictures(frame, frame).get(frame)
-        width, height = (picture.width, picture.height) if picture else (self.info.width, self.info.height)
+        entry = self.images(frame, frame).get(frame)
+        width, height = (entry.width, entry.height) if entry else (self.info.width, self.info.height)
         return self._shift_mask(before.masks[0], round(dx), round(dy), width, height) or ""
 
     def _between(self, start: Observations, end: Observations) -> Observations:

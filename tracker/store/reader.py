@@ -188,16 +188,16 @@ class Recording:
         time: float = rows[0][0]
         return time
 
-    def pictures(self, first: int = 0, last: int | None = None) -> dict[int, ImageEntry]:
+    def images(self, first: int = 0, last: int | None = None) -> dict[int, ImageEntry]:
         """The image of each frame from `first` to `last`, both included; empty for a video."""
         if not self.has_table("pictures"):
             return {}
         statement = "SELECT frame, name, width, height FROM pictures WHERE frame BETWEEN ? AND ?"
         found = {row[0]: ImageEntry(*row[1:]) for row in self._query(statement, (first, _end(last)))}
-        for frame, picture in found.items():
-            sides = (picture.width, picture.height)
-            if not isinstance(picture.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
-                raise self._damage(f"frame {frame} is of the image {picture}")
+        for frame, entry in found.items():
+            sides = (entry.width, entry.height)
+            if not isinstance(entry.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
+                raise self._damage(f"frame {frame} is of the image {entry}")
         return found
 
     @property

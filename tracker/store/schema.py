@@ -7,7 +7,7 @@
                                         1/100 pixel (what every export writes), origin 0 seen by the network,
                                         1 filled in between others, 2 set by a person
     tentative     as observations       rows of tracks not confirmed in that frame, kept until refinement has seen them
-    masks         frame, track, counts  COCO compressed run lengths over the whole picture
+    masks         frame, track, counts  COCO compressed run lengths over the whole image
     tracks        track, ...            first and last frame, number of observations, class it was taken for most often
     events        frame, kind, name ... what the rules noticed, with the true time
     edits         edit, kind, ...       corrections in order; `undone` ones can be redone; `change` holds the rows

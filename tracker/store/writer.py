@@ -38,12 +38,12 @@ INSERT_OBSERVATION = "INSERT INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 INSERT_TENTATIVE = INSERT_OBSERVATION.replace("observations", "tentative")
 INSERT_MASK = "INSERT INTO masks VALUES (?, ?, ?)"
 INSERT_EVENT = "INSERT INTO events (frame, kind, name, time, track, class, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
-PICTURES_TABLE = """
+IMAGES_TABLE = """
 CREATE TABLE IF NOT EXISTS pictures (
     frame INTEGER PRIMARY KEY, name TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL
 )
 """
-INSERT_PICTURE = "INSERT INTO pictures VALUES (?, ?, ?, ?)"
+INSERT_IMAGE = "INSERT INTO pictures VALUES (?, ?, ?, ?)"
 SEMANTIC_TABLE = "CREATE TABLE IF NOT EXISTS semantic (frame INTEGER PRIMARY KEY, png BLOB NOT NULL)"
 INSERT_SEMANTIC = "INSERT INTO semantic VALUES (?, ?)"
 MOST_SEEN_CLASS = """
@@ -79,7 +79,7 @@ class RecordingWriter:
         self._connection = connection
         self._token = secrets.token_hex(8)
         self._frames: list[tuple[int, float]] = []
-        self._pictures: list[tuple[int, str, int, int]] = []
+        self._images: list[tuple[int, str, int, int]] = []
         self._semantic: list[tuple[int, bytes]] = []
         self._semantic_labels: tuple[str, ...] = ()
         self._observations: list[Observations] = []
@@ -147,10 +147,10 @@ class RecordingWriter:
         observations: Observations,
         events: Sequence[Event] = (),
         tentative: Observations | None = None,
-        picture: ImageEntry | None = None,
+        image_entry: ImageEntry | None = None,
         semantic: SemanticMap | None = None,
     ) -> None:
-        """Take the next frame, with its `picture` where that is a file and a label per pixel where there is one.
+        """Take the next frame, with its `image_entry` where that is a file and a label per pixel where there is one.
 
         It is on disk after the next `commit`.
         """
@@ -158,8 +158,8 @@ class RecordingWriter:
         if semantic is not None:
             self._semantic.append((frame, pack_label_map(semantic.pixels)))
             self._semantic_labels = semantic.labels
-        if picture is not None:
-            self._pictures.append((frame, *picture))
+        if image_entry is not None:
+            self._images.append((frame, *image_entry))
         self._observations.append(observations)
         if tentative is not None:
             self._tentative.append(tentative)
@@ -179,9 +179,9 @@ class RecordingWriter:
         with transaction(connection, self.path):
             self._check_writer()
             connection.executemany("INSERT INTO frames VALUES (?, ?)", self._frames)
-            if self._pictures:
-                connection.execute(PICTURES_TABLE)
-                connection.executemany(INSERT_PICTURE, self._pictures)
+            if self._images:
+                connection.execute(IMAGES_TABLE)
+                connection.executemany(INSERT_IMAGE, self._images)
             if self._semantic:
                 connection.execute(SEMANTIC_TABLE)
                 connection.executemany(INSERT_SEMANTIC, self._semantic)
@@ -199,7 +199,7 @@ class RecordingWriter:
                 connection.executemany(INSERT_TENTATIVE, to_stored(observations))
                 connection.executemany(INSERT_MASK, stored_masks(observations))
             connection.execute("UPDATE checkpoint SET frame = ?, state = ?", (self._frames[-1][0], packed))
-        self._frames, self._pictures, self._semantic = [], [], []
+        self._frames, self._images, self._semantic = [], [], []
         self._observations, self._tentative, self._events = [], [], []
 
     def complete_with(

@@ -1,7 +1,7 @@
-"""How the picture moved as a whole between two frames, seen on a small grey copy.
+"""How the image moved as a whole between two frames, seen on a small grey copy.
 
 Corners are followed by sparse optical flow (Lucas-Kanade) and a similarity map is fitted by RANSAC, as BoT-SORT
-(Aharon et al., 2022) does on the full picture. Where we differ: the picture is made small first, and while the grey
+(Aharon et al., 2022) does on the full image. Where we differ: the image is made small first, and while the grey
 values under the corners stay the same nothing is estimated at all.
 """
 
@@ -28,7 +28,7 @@ AGREEING_SHARE = 0.5
 STILL_LEVELS = 6.0
 """Grey values under corners that change less than this, in the median, mean that the camera stands still."""
 STILL_PIXELS = 0.1
-"""Motion below this, in pixels of the small picture, is none."""
+"""Motion below this, in pixels of the small image, is none."""
 RENEW_AFTER = 30
 """Frames after which corners are chosen anew while the camera stands still."""
 
@@ -36,7 +36,7 @@ RENEW_AFTER = 30
 class CameraMotion:
     """Call with each frame in turn: the map from the last frame's pixels to this one's, None while still.
 
-    The first frame, a change of size and a picture without enough texture give None as well.
+    The first frame, a change of size and an image without enough texture give None as well.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from tracker.evaluate.classification import confusion_matrix
 from tracker.train.data.classification import LabelledImages
-from tracker.train.plots import draw_confusion, optional, plot_name, save, sheet, write_picture
+from tracker.train.plots import draw_confusion, optional, plot_name, save, sheet, write_image
 from tracker.types import Image
 
 __all__ = ["draw_classifier", "draw_history", "draw_wrong"]
@@ -61,12 +61,12 @@ def draw_history(path: Path, results: Path) -> None:
 def draw_wrong(path: Path, data: LabelledImages, probabilities: Float32[ndarray, "n k"]) -> None:
     """The wrong images, surest first, each with what was said and what it is."""
     rows = most_wrong(data.labels, probabilities)[:MOST_WRONG]
-    pictures = []
+    images = []
     for row in rows.tolist():
         said = int(probabilities[row].argmax())
         text = f"{data.names[said]} {probabilities[row, said]:.2f}, is {data.names[int(data.labels[row])]}"
-        pictures.append(_captioned(data.images[row], text))
-    write_picture(path, sheet(pictures))
+        images.append(_captioned(data.images[row], text))
+    write_image(path, sheet(images))
 
 
 def most_wrong(labels: Int64[ndarray, " n"], probabilities: Float32[ndarray, "n k"]) -> Int64[ndarray, " m"]:

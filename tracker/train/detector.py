@@ -94,10 +94,10 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         folder.write_config(config)
     if draws:
         draw_labels(folder.path / "labels.png", train)
-    pictures = known_pictures(config, train, teachers, folder.path, ranks)
+    samples = labelled_samples(config, train, teachers, folder.path, ranks)
     on_device = None
     if config.data_on_device:
-        on_device = DeviceData(pictures, size=max(config.training_sizes), device=device)
+        on_device = DeviceData(samples, size=max(config.training_sizes), device=device)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -138,7 +138,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         if on_device is not None:
             batches = on_device.epoch(**which)
         else:
-            batches = epoch_batches(pictures.__getitem__, len(pictures), threads=config.threads, **which)
+            batches = epoch_batches(samples.__getitem__, len(samples), threads=config.threads, **which)
         for batch in batches:
             step = progress.epoch * steps_per_epoch + progress.step
             if draws and step < 3:
@@ -233,7 +233,7 @@ def rate(step: int, passed: float, config: TrainConfig, *, warmup: int) -> float
     return learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=config.final_factor)
 
 
-def known_pictures(
+def labelled_samples(
     config: TrainConfig, train: DataSet, teachers: Sequence[Teacher], out: Path, ranks: Distributed
 ) -> list[TrainingSample]:
     """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
@@ -309,7 +309,7 @@ def judge(
         progress.since_best += 1
 
 
-def report(step: int, total: int, passed: float, progress: Progress, positive: float, pictures: int) -> None:
+def report(step: int, total: int, passed: float, progress: Progress, positive: float, samples: int) -> None:
     """One line of progress: losses, time left, speed."""
     left = f"{progress.seconds * (1 - passed) / passed / 60:.0f}" if passed else "?"
     parts = "  ".join(f"{name} {value:.3f}" for name, value in progress.means().items())
@@ -320,6 +320,6 @@ def report(step: int, total: int, passed: float, progress: Progress, positive: f
         total,
         parts,
         positive,
-        pictures * (step + 1) / max(progress.seconds, 1e-6),
+        samples * (step + 1) / max(progress.seconds, 1e-6),
         left,
     )

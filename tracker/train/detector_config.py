@@ -31,7 +31,7 @@ class TrainConfig:
     data: Path
     """data.yaml: path, train, val, names; labelled, groups and validation_share where needed."""
     out: Path = Path("runs/detector")
-    """Folder for best, last, results.csv and pictures."""
+    """Folder for best, last, results.csv and plots."""
     start: str = ""
     """Weights to start from: a .safetensors model of ours, whatever its classes, a published YOLO26 or YOLO11 nano
     (.safetensors, batch norm folded), or a YOLOX nano .onnx."""
@@ -50,7 +50,7 @@ class TrainConfig:
     max_minutes: float = 0.0
     """Stop, fully annealed, after this many minutes; 0 for no limit."""
     batch: int = 16
-    """Pictures per step, over all processes."""
+    """Images per step, over all processes."""
     sizes: tuple[int, ...] = ()
     """Input sizes trained at, each batch taking one at random; none given takes `input_size`."""
     input_size: int = 416
@@ -86,9 +86,9 @@ class TrainConfig:
     evaluate_images: int = 0
     """Images of the validation split looked at during training; 0 for all."""
     seed: int = 0
-    """Of pictures and fresh weights."""
+    """Of images and fresh weights."""
     threads: int = 1
-    """Threads that make pictures."""
+    """Threads that make images."""
     device: str = "auto"
     """cpu, cuda or auto."""
     mixed_precision: bool = True
@@ -96,7 +96,7 @@ class TrainConfig:
     resume: bool = False
     """Go on from `last` in `out`."""
     data_on_device: bool = False
-    """Keep all pictures on the device as bytes and augment them there: for GPUs (no copy-paste, no mixup)."""
+    """Keep all images on the device as bytes and augment them there: for GPUs (no copy-paste, no mixup)."""
     pictures: bool = True
     """Draw labels, batches, curves and mistakes into `out`."""
     tensorboard: bool = False
@@ -127,5 +127,5 @@ class TrainConfig:
 
     @property
     def training_sizes(self) -> tuple[int, ...]:
-        """The sizes of training pictures."""
+        """The sizes of training images."""
         return self.sizes or (self.input_size,)

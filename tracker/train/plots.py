@@ -1,4 +1,4 @@
-"""Pictures of a training run for a person to look at: the labels, the batches, the curves, and what goes wrong.
+"""Images of a training run for a person to look at: the labels, the batches, the curves, and what goes wrong.
 
 Files in the run's folder: labels.png, batch-0.png ..., curves.png; after the last evaluation precision-recall.png,
 confusion.png and worst.png (finds in colour, labelled objects that were missed or ignored in white). A plot that
@@ -40,7 +40,7 @@ __all__ = [
     "draw_precision_recall",
     "draw_verdict",
     "draw_worst",
-    "picture_with_truth",
+    "image_with_ground_truth",
 ]
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 Rest = ParamSpec("Rest")
 
 TILE = 320
-"""Side of one picture in a sheet of pictures."""
+"""Side of one image in a sheet of images."""
 MOST_CLASSES = 40
 """Classes that a plot shows apart: a confusion of a thousand would take 30 GiB to draw."""
 MOST_CURVES = 20
@@ -115,13 +115,13 @@ def draw_labels(path: Path, data: DataSet) -> None:
 
 @optional
 def draw_batch(path: Path, images: Sequence[Image], truths: Sequence[Truth]) -> None:
-    """The first sixteen pictures of a batch as the network sees them, with boxes, masks and ignored regions."""
+    """The first sixteen images of a batch as the network sees them, with boxes, masks and ignored regions."""
     shown = list(zip(images, truths, strict=True))[:16]
-    write_picture(path, sheet([picture_with_truth(image, ground_truth) for image, ground_truth in shown]))
+    write_image(path, sheet([image_with_ground_truth(image, ground_truth) for image, ground_truth in shown]))
 
 
-def picture_with_truth(image: Image, ground_truth: Truth) -> Image:
-    """One training picture: boxes coloured by class (white where the class is not told), ignored regions dashed."""
+def image_with_ground_truth(image: Image, ground_truth: Truth) -> Image:
+    """One training image: boxes coloured by class (white where the class is not told), ignored regions dashed."""
     canvas = image.copy()
     size = (canvas.shape[1], canvas.shape[0])
     for box in ground_truth.ignored:
@@ -244,7 +244,7 @@ def draw_worst(
     if not worst:
         path.unlink(missing_ok=True)
         return
-    write_picture(path, sheet([picture_with_finds(samples[row], found[row], confidence) for row in worst]))
+    write_image(path, sheet([image_with_detections(samples[row], found[row], confidence) for row in worst]))
 
 
 def count_mistakes(samples: Sequence[Sample], matches: Matches, *, confidence: float) -> Float32[ndarray, " s"]:
@@ -258,7 +258,7 @@ def count_mistakes(samples: Sequence[Sample], matches: Matches, *, confidence: f
     return mistakes + np.array(labelled, np.float32)
 
 
-def picture_with_finds(sample: Sample, found: Detections, confidence: float) -> Image:
+def image_with_detections(sample: Sample, found: Detections, confidence: float) -> Image:
     """The image with its finds, coloured by class, and the labelled objects that none of them covers, dashed white."""
     canvas = sample.read().copy()
     size = (canvas.shape[1], canvas.shape[0])
@@ -313,22 +313,22 @@ def plot_name(name: str) -> str:
     return f" {short}".replace("$", r"\$") if short.startswith("_") else short.replace("$", r"\$")
 
 
-def sheet(pictures: Sequence[Image]) -> Image:
-    """Pictures of any size side by side in tiles."""
-    columns = math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
+def sheet(images: Sequence[Image]) -> Image:
+    """Images of any size side by side in tiles."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
     canvas = np.full((rows * TILE, columns * TILE, 3), 255, np.uint8)
-    for place, picture in enumerate(pictures):
+    for place, image in enumerate(images):
         row, column = divmod(place, columns)
-        height, width = picture.shape[:2]
-        fitted = Letterbox.inside(width, height, width=TILE, height=TILE).apply(picture, fill=255)
+        height, width = image.shape[:2]
+        fitted = Letterbox.inside(width, height, width=TILE, height=TILE).apply(image, fill=255)
         canvas[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = fitted
     return canvas
 
 
-def write_picture(path: Path, picture: Image) -> None:
-    """Write an RGB picture as PNG."""
-    _, content = cv2.imencode(".png", picture[..., ::-1])
+def write_image(path: Path, image: Image) -> None:
+    """Write an RGB image as PNG."""
+    _, content = cv2.imencode(".png", image[..., ::-1])
     write_atomically(path, lambda temporary: temporary.write_bytes(content.tobytes()))
 
 

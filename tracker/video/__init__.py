@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: files, folders, cameras and streams become Frames; results become a video file.
+"""Frames in, frames out: files, folders, cameras and streams become Frames; results become a video file.
 
 May import types, errors, protocols, geometry and config, never torch or Qt.
 """

@@ -118,7 +118,7 @@ class CameraSource(FrameSource):
                 failures = 0
                 self._backoff.reset()
                 if bgr is not None and fetched:
-                    self._watchdog.picture()
+                    self._watchdog.frame_arrived()
                     yield Frame(_to_rgb(bgr), index, arrived - self._began, self.name, arrived)
                 else:
                     self.damage += wanted
@@ -145,7 +145,7 @@ class CameraSource(FrameSource):
                 continue
             with self._lock:
                 self._capture = capture
-            self._watchdog.picture()
+            self._watchdog.frame_arrived()
             log.warning("%s is back after %.1f s.", self.name, self._watchdog.away_s)
             return
 

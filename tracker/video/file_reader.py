@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 PROBE_LIMIT_S = 6.0
 PROMISE_TOLERANCE_S = 0.1
-STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+ATTACHED_IMAGES = Disposition.attached_pic | Disposition.timed_thumbnails
 HEAD_BYTES = 1024
 PLAYLISTS = (
     *(b"#EXTM3U", b"ffconcat", b"v=0\r\n", b"v=0\n", b"[playlist]", b"[Reference]"),
@@ -209,7 +209,7 @@ def _open(path: Path, hardware: Accelerator | None = None) -> InputContainer:
 
 
 def _choose_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
-    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_PICTURES]
+    streams = [stream for stream in container.streams.video if not stream.disposition & ATTACHED_IMAGES]
     if chosen is not None:
         streams = [stream for stream in streams if stream.index == chosen]
     if not streams:
@@ -227,7 +227,7 @@ def _choose_stream(container: InputContainer, path: Path, chosen: int | None) ->
         raise SourceError(f"{path}: the video is encrypted ({stream.codec_tag}). Use a copy without protection.")
     if stream.width <= 0 or stream.height <= 0:
         raise SourceError(
-            f"{path}: its video has no size (0 x 0): no picture header was found. The file is cut too short or "
+            f"{path}: its video has no size (0 x 0): no frame header was found. The file is cut too short or "
             "damaged; record or copy it again."
         )
     return stream

@@ -1,4 +1,4 @@
-"""A video file as Frames: true presentation times, upright pictures, frame-exact seeking."""
+"""A video file as Frames: true presentation times, upright frames, frame-exact seeking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tracker.video.framing_check import faults_in
 from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
-from tracker.video.transport_check import ReadPictures
+from tracker.video.transport_check import ReadFrames
 
 __all__ = ["FileSource"]
 
@@ -30,7 +30,7 @@ LONGEST_WALK = 32
 """Frames further ahead than this are sought, nearer ones reached by decoding on."""
 KEYS_TRIED = 3
 
-Picture = tuple[VideoFrame, int, int]
+NumberedFrame = tuple[VideoFrame, int, int]
 
 
 class FileSource(FrameSource):
@@ -68,7 +68,7 @@ class FileSource(FrameSource):
         self._start = 0
         self._index: SeekIndex | None = None
         self._seek_reader: FileReader | None = None
-        self._cursor: tuple[int, Iterator[Picture]] | None = None
+        self._cursor: tuple[int, Iterator[NumberedFrame]] | None = None
 
         self._hardware = accelerator(hwaccel, self.name)
         self._probe: FileReader | None = None
@@ -89,15 +89,15 @@ class FileSource(FrameSource):
 
     def __iter__(self) -> Iterator[Frame]:
         start, self._start = self._start, 0
-        pictures = self._pictures_after_seek(start) if start else self._pictures()
+        frames = self._decode_after_seek(start) if start else self._decode_all()
         while True:
             with self._lock:
-                picture = None if self._closed else next(pictures, None)
-                if picture is None:
+                numbered = None if self._closed else next(frames, None)
+                if numbered is None:
                     return
-                if picture[1] % self._stride:
+                if numbered[1] % self._stride:
                     continue
-                frame = self._frame(picture)
+                frame = self._frame(numbered)
             yield frame
 
     @property
@@ -111,11 +111,11 @@ class FileSource(FrameSource):
             self._check_index(index)
             if self._cursor is None or not 0 <= index - self._cursor[0] <= LONGEST_WALK:
                 self._seek_reader = self._seek_reader or self._open_reader()
-                self._cursor = index, self._pictures_from(index, self._seek_reader)
-            for picture in self._cursor[1]:
-                self._cursor = picture[1] + 1, self._cursor[1]
-                if picture[1] == index:
-                    return self._frame(picture)
+                self._cursor = index, self._decode_from(index, self._seek_reader)
+            for numbered in self._cursor[1]:
+                self._cursor = numbered[1] + 1, self._cursor[1]
+                if numbered[1] == index:
+                    return self._frame(numbered)
         raise SourceError(f"{self.path}: frame {index} does not decode. Seek to another one.")
 
     def seek(self, index: int) -> None:
@@ -149,8 +149,8 @@ class FileSource(FrameSource):
                 reader.close()
             self._readers.clear()
 
-    def _frame(self, picture: Picture) -> Frame:
-        decoded, index, ticks = picture
+    def _frame(self, numbered: NumberedFrame) -> Frame:
+        decoded, index, ticks = numbered
         time = ticks * self._time_base.numerator / self._time_base.denominator
         return Frame(self._rgb.upright(decoded, self._turn), index, time, self.name)
 
@@ -168,7 +168,7 @@ class FileSource(FrameSource):
         except (SourceError, RuntimeError) as error:
             if self._hardware is None:
                 raise
-            log.warning("%s: %s gives no picture; it is decoded in software.", self.name, self._hardware.device)
+            log.warning("%s: %s gives no frame; it is decoded in software.", self.name, self._hardware.device)
             log.debug("%s", error)
             self._hardware = None
             return self._open_first()
@@ -180,8 +180,8 @@ class FileSource(FrameSource):
                 self._readers.remove(reader)
                 reader.close()
 
-    def _pictures(self) -> Iterator[Picture]:
-        """All pictures from the start, the first time with the reader and the frame that opening left behind."""
+    def _decode_all(self) -> Iterator[NumberedFrame]:
+        """All frames from the start, the first time with the reader and the frame that opening left behind."""
         if self._probe is not None:
             reader, frames, pending = self._probe, self._probed_frames, [self._first]
             self._probe = self._first = None
@@ -198,26 +198,24 @@ class FileSource(FrameSource):
                 yield decoded, index, last_ticks
                 index += 1
             self.damage = reader.decoder.damage
-            read = (
-                ReadPictures(reader.stream.id, first_ticks, index - 1, interlaced) if first_ticks is not None else None
-            )
+            read = ReadFrames(reader.stream.id, first_ticks, index - 1, interlaced) if first_ticks is not None else None
             self._judge_end(reader, last_ticks, read)
         finally:
             self._close_reader(reader)
 
-    def _pictures_after_seek(self, index: int) -> Iterator[Picture]:
-        """Pictures from `index` on with a reader of their own; damage before it is not counted."""
+    def _decode_after_seek(self, index: int) -> Iterator[NumberedFrame]:
+        """Frames from `index` on with a reader of their own; damage before it is not counted."""
         reader, last_ticks = self._open_reader(), None
         try:
-            for picture in self._pictures_from(index, reader):
-                self.damage, last_ticks = reader.decoder.damage, picture[2]
-                yield picture
+            for numbered in self._decode_from(index, reader):
+                self.damage, last_ticks = reader.decoder.damage, numbered[2]
+                yield numbered
             self.damage = reader.decoder.damage
             self._judge_end(reader, last_ticks)
         finally:
             self._close_reader(reader)
 
-    def _judge_end(self, reader: FileReader, last_ticks: int | None, read: ReadPictures | None = None) -> None:
+    def _judge_end(self, reader: FileReader, last_ticks: int | None, read: ReadFrames | None = None) -> None:
         if last_ticks is None or reader.stop:
             return
         if reader.lacks_after(last_ticks):
@@ -227,8 +225,8 @@ class FileSource(FrameSource):
             self.damage += faults
             log.warning("%s is not as it was written: parts of it are missing, doubled or out of place.", self.name)
 
-    def _pictures_from(self, index: int, reader: FileReader) -> Iterator[Picture]:
-        """Pictures from `index` on, decoded from the nearest key packet that can be found."""
+    def _decode_from(self, index: int, reader: FileReader) -> Iterator[NumberedFrame]:
+        """Frames from `index` on, decoded from the nearest key packet that can be found."""
         seek_index = self._seek_index()
         ticks = seek_index.ticks.tolist()
         for key in seek_index.keys_before(index)[:KEYS_TRIED]:
@@ -239,7 +237,7 @@ class FileSource(FrameSource):
                 if not seek_index.by_decoding and decoded.pts != ticks[number]:
                     log.info("%s: packets and frames do not match; decoding it once to number the frames.", self.name)
                     self._index = self._decode_index()
-                    yield from self._pictures_from(max(index, number), reader)
+                    yield from self._decode_from(max(index, number), reader)
                     return
                 if number >= index:
                     yield decoded, number, ticks[number]
@@ -248,7 +246,7 @@ class FileSource(FrameSource):
                 return
         yield from self._walk_to(index)
 
-    def _walk_to(self, index: int) -> Iterator[Picture]:
+    def _walk_to(self, index: int) -> Iterator[NumberedFrame]:
         reader = self._open_reader()
         try:
             for number, (decoded, ticks) in enumerate(reader.frames()):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tracker.video.matroska_check import faults_in as matroska_faults
-from tracker.video.transport_check import ReadPictures
+from tracker.video.transport_check import ReadFrames
 from tracker.video.transport_check import faults_in as transport_faults
 
 __all__ = ["faults_in"]
@@ -22,7 +22,7 @@ RIFF_HEAD, CHUNK_HEAD = 12, 8
 CHUNK_LETTERS = frozenset((string.ascii_letters + string.digits + " _").encode())
 
 
-def faults_in(path: Path, container: str, read: ReadPictures | None = None) -> int:
+def faults_in(path: Path, container: str, read: ReadFrames | None = None) -> int:
     """The number of places where the file is not what its writer left; 0 for other containers.
 
     `container` is FFmpeg's name for it, `read` what a transport stream gave.

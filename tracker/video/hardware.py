@@ -23,7 +23,7 @@ SOFTWARE = "software"
 PROBED_CODEC = "h264"
 """What every device that decodes video decodes."""
 DOWNLOADED_FORMATS = ("nv", "p0")
-"""Beginnings of the formats in which devices hand pictures over; decoders in software have planes of their own."""
+"""Beginnings of the formats in which devices hand frames over; decoders in software have planes of their own."""
 
 
 class Accelerator(NamedTuple):
@@ -50,7 +50,7 @@ def accelerator(choice: HardwareChoice, name: str) -> Accelerator | None:
 
 
 def decoder_of(codec: VideoCodecContext, first: VideoFrame, wanted: Accelerator | None, name: str) -> str:
-    """What decoded the stream's first picture: a device, or `software`, which is told where a device was wanted."""
+    """What decoded the stream's first frame: a device, or `software`, which is told where a device was wanted."""
     if wanted is None:
         return SOFTWARE
     if codec.is_hwaccel and first.format.name.startswith(DOWNLOADED_FORMATS):

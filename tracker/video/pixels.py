@@ -1,9 +1,9 @@
-"""Decoded pictures as upright RGB arrays, in memory that is used again.
+"""Decoded frames as upright RGB arrays, in memory that is used again.
 
 swscale with one thread and its default unscaled converter is the fastest measured way to RGB (1080p, one core:
 0.66 ms against 1.2 ms for plane copy + cv2.cvtColor), and it honours the stream's own matrix (BT.601, 709, 2020),
-range and depth, where cv2 knows BT.601 in limited range only. It runs as a filter, since filters take their pictures
-from a pool: six fresh megabytes for each picture cost the system another millisecond, and riddle the heap with holes.
+range and depth, where cv2 knows BT.601 in limited range only. It runs as a filter, since filters take their frames
+from a pool: six fresh megabytes for each frame cost the system another millisecond, and riddle the heap with holes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from tracker.types import Image
 __all__ = ["Orientation", "RgbConverter", "apply_orientation", "orientation"]
 
 POOL_CHECK = 1000
-"""Every so many pictures a pool of which less than half was of use is begun anew: pools do not shrink by themselves."""
+"""Every so many frames a pool of which less than half was of use is begun anew: pools do not shrink by themselves."""
 UPRIGHT = (False, False, False)
 Orientation = tuple[bool, bool, bool]
 
 
 class RgbConverter:
-    """Gives pictures as contiguous, read-only RGB; for one source, whose pictures come one after the other.
+    """Gives frames as contiguous, read-only RGB; for one source, whose frames come one after the other.
 
-    The memory of an array goes to a later picture once the array and all views of it are gone: there are never more
+    The memory of an array goes to a later frame once the array and all views of it are gone: there are never more
     than twice as many buffers as arrays were lately in use at once.
     """
 
@@ -42,7 +42,7 @@ class RgbConverter:
         self._lately: set[int] = set()
 
     def __call__(self, frame: VideoFrame) -> Image:
-        """The picture as it is stored."""
+        """The frame as it is stored."""
         kind = frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
         if self._graph is None or kind != self._kind:
             self._begin(kind)
@@ -68,12 +68,12 @@ class RgbConverter:
         self._pool.clear()
 
     def upright(self, frame: VideoFrame, turn: Orientation) -> Image:
-        """The picture as it is meant to be seen: turned by its stream's `orientation`."""
+        """The frame as it is meant to be seen: turned by its stream's `orientation`."""
         return apply_orientation(self(frame), turn)
 
 
 def _conversion(width: int, height: int, pixel_format: str, space: int, value_range: int) -> Graph:
-    """A graph of filters that makes RGB of such pictures."""
+    """A graph of filters that makes RGB of such frames."""
     graph = Graph()
     graph.threads = 1
     source = graph.add(
@@ -92,11 +92,11 @@ def _conversion(width: int, height: int, pixel_format: str, space: int, value_ra
 
 
 def orientation(frame: VideoFrame) -> Orientation:
-    """How to turn the picture upright: (transpose, then flip left-right, then flip top-bottom).
+    """How to turn the frame upright: (transpose, then flip left-right, then flip top-bottom).
 
     From the display matrix (nine 16.16 numbers; x' = a x + c y, y' = b x + d y); other angles than multiples of 90
     degrees go to the nearest. Ask it of a stream's first frame only: PyAV ties a frame whose side data was read into a
-    reference cycle, and pictures would pile up until the garbage collector comes by.
+    reference cycle, and frames would pile up until the garbage collector comes by.
     """
     side_data = cast(Mapping[Any, Any], frame.side_data)
     if SideDataType.DISPLAYMATRIX not in side_data:
@@ -109,7 +109,7 @@ def orientation(frame: VideoFrame) -> Orientation:
 
 
 def apply_orientation(image: Image, orientation: Orientation) -> Image:
-    """The picture turned upright, contiguous and read-only."""
+    """The frame turned upright, contiguous and read-only."""
     transpose, left_right, top_bottom = orientation
     if orientation == UPRIGHT:
         return image

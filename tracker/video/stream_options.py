@@ -23,7 +23,7 @@ def has_clock(container: InputContainer) -> bool:
 
 
 def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:
-    """Options for opening the address: bounded in time, and nothing but the picture asked for."""
+    """Options for opening the address: bounded in time, and nothing but the video asked for."""
     scheme = address.partition(":")[0].lower()
     if scheme in ("http", "https"):
         return BRIEF | {"reconnect": "1", "reconnect_delay_max": "2"}

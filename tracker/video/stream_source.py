@@ -115,14 +115,14 @@ class StreamSource(FrameSource):
         last_time, last_arrival, shift = None, 0.0, 0.0
         while not self._stop.is_set() and self._connection is not None:
             connection, joined, watch = self._connection, False, NominalClockWatch()
-            for picture, stamp, arrival in connection.frames():
+            for decoded, stamp, arrival in connection.frames():
                 self.damage = self._past_damage + connection.decoder.damage
-                if picture.is_corrupt and not joined:
+                if decoded.is_corrupt and not joined:
                     continue
                 if not joined and last_time is not None:
                     shift = last_time + (arrival - last_arrival) - stamp
                 joined = True
-                self._watchdog.picture()
+                self._watchdog.frame_arrived()
                 if self._arrivals is None and self.live and watch.deceives(stamp, arrival):
                     log.warning("%s only counts its frames; the time is now that of their arrival.", self.name)
                     self._arrivals, self._clock = ArrivalClock(arrival, stamp + shift), "arrival"
@@ -130,7 +130,7 @@ class StreamSource(FrameSource):
                 index += 1
                 last_time, last_arrival = seconds, arrival
                 if index % self._stride == 0:
-                    image = self._rgb.upright(picture, connection.turn)
+                    image = self._rgb.upright(decoded, connection.turn)
                     yield Frame(image, index, seconds, self.name, arrival if self.live else None)
             if self._stop.is_set() or not self._reconnect():
                 break
@@ -151,10 +151,10 @@ class StreamSource(FrameSource):
         )
         try:
             connection = _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
-        except _NoPictureError as failure:
+        except _NoFrameError as failure:
             pump.stop()
             if self._hardware is not None and pump.container is not None:
-                log.warning("%s: %s gives no picture; it is decoded in software.", self.name, self._hardware.device)
+                log.warning("%s: %s gives no frame; it is decoded in software.", self.name, self._hardware.device)
                 self._hardware = None
                 return self._connect()
             self._watchdog.refused(str(failure))
@@ -167,7 +167,7 @@ class StreamSource(FrameSource):
                 retry_s=DENIED_PAUSE_S if denied else 0.0,
             ) from None
         codec = connection.stream.codec_context
-        self._decoder = decoder_of(codec, connection.first_picture, self._hardware, self.name)
+        self._decoder = decoder_of(codec, connection.first_frame, self._hardware, self.name)
         if self._decoder == SOFTWARE:
             self._hardware = None
         return connection
@@ -195,7 +195,7 @@ class StreamSource(FrameSource):
                 pause_s = error.retry_s if isinstance(error, UnreachableError) else 0.0
                 continue
             self._backoff.reset()
-            self._watchdog.picture()
+            self._watchdog.frame_arrived()
             log.warning("%s is back after %.1f s.", self.name, self._watchdog.away_s)
             return True
         return False
@@ -208,8 +208,8 @@ class StreamSource(FrameSource):
             connection.pump.stop()
 
 
-class _NoPictureError(Exception):
-    """A connection that gave no picture; the message says why, without the address."""
+class _NoFrameError(Exception):
+    """A connection that gave no frame; the message says why, without the address."""
 
 
 class _Connection:
@@ -221,10 +221,10 @@ class _Connection:
         self._stop = stop
         self._deadline: float | None = time.monotonic() + patience_s
         if not pump.wait_until_open() or pump.container is None:
-            raise _NoPictureError(f"it does not open ({pump.failure})")
+            raise _NoFrameError(f"it does not open ({pump.failure})")
         container = pump.container
         if not container.streams.video:
-            raise _NoPictureError("there is no video in it")
+            raise _NoFrameError("there is no video in it")
         self.stream = container.streams.video[0]
         use_threads(self.stream, threads, live=pump.live)
         self.decoder = StreamDecoder(container, self.stream, resumed=True)
@@ -234,9 +234,9 @@ class _Connection:
         self._frames = self.decoder.frames(pump.packets(self.stream, self._gives_up, watchdog.sign_of_life))
         first = next(self._frames, None)
         if first is None:
-            raise _NoPictureError(f"no picture came ({pump.failure or 'nothing in it decodes'})")
+            raise _NoFrameError(f"no frame came ({pump.failure or 'nothing in it decodes'})")
         self._first: tuple[VideoFrame, int] | None = first
-        self.first_picture = first[0]
+        self.first_frame = first[0]
         self.first_arrival = pump.arrival
         self._deadline = None
         self.turn = orientation(first[0])
@@ -253,24 +253,24 @@ class _Connection:
         )
 
     def frames(self) -> Iterator[tuple[VideoFrame, float, float]]:
-        """Pictures with the stream's own time, and when they arrived on the monotonic clock, in seconds.
+        """Frames with the stream's own time, and when they arrived on the monotonic clock, in seconds.
 
-        Of the pictures that were read at once while a stream without a clock was opened only the first is given: when
+        Of the frames that were read at once while a stream without a clock was opened only the first is given: when
         the others were taken nobody can tell.
         """
         first, self._first = self._first, None
         if first is not None:
             yield first[0], float(first[1] * self._time_base), self.first_arrival
-        for picture, ticks in self._frames:
+        for decoded, ticks in self._frames:
             if self.pump.arrival >= self._burst_ends:
-                yield picture, float(ticks * self._time_base), self.pump.arrival
+                yield decoded, float(ticks * self._time_base), self.pump.arrival
 
     def _gives_up(self) -> str | None:
         """Why nothing more is to be waited for; None while it is, no words where it was called off."""
         if self._stop.is_set():
             return ""
         if self._deadline is not None and time.monotonic() > self._deadline:
-            return "no picture in time"
+            return "no frame in time"
         if self._deadline is None and self._watchdog.is_stalled():
             status = self._watchdog.status
             return status.reason if status.state is LinkState.STALLED else "nothing comes"

@@ -1,4 +1,4 @@
-"""Whether a transport stream file is whole: its packets follow each other, counters go on, every picture came out.
+"""Whether a transport stream file is whole: its packets follow each other, counters go on, every frame came out.
 
 Layout: ISO 13818-1, 2.4.3. Packets of 192 bytes have a time in front (Blu-ray, AVCHD), those of 204 a checksum behind.
 """
@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["ReadPictures", "faults_in"]
+__all__ = ["ReadFrames", "faults_in"]
 
 PACKET, SYNC, NULL = 188, 0x47, 0x1FFF
 PACKET_SIZES = (188, 192, 204)
 LOOKED_AT_BYTES = 1 << 18
 PACKETS_AT_ONCE = 4096
-PES_HEAD, PICTURES = b"\0\0\1", range(0xE0, 0xF0)
+PES_HEAD, VIDEO_STREAM_IDS = b"\0\0\1", range(0xE0, 0xF0)
 CLOCK_TICKS = 1 << 33
 MOST_LOST = 0.1
-"""Where more pictures than that are announced than came out, the writer announces something else, such as fields."""
+"""Where more frames than that are announced than came out, the writer announces something else, such as fields."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPictures:
+class ReadFrames:
     """What was decoded of a file from its start to its end."""
 
     packet_id: int
@@ -37,10 +37,10 @@ class ReadPictures:
     """Whether some were made of two fields, each of which may have a time stamp of its own."""
 
 
-def faults_in(path: Path, read: ReadPictures | None = None) -> int:
+def faults_in(path: Path, read: ReadFrames | None = None) -> int:
     """The number of places where the file is not what its writer left.
 
-    A packet that carries a time stamp begins a picture with it; those that never came out are faults too. What lies
+    A packet that carries a time stamp begins a frame with it; those that never came out are faults too. What lies
     before the first whole packet is none: recordings begin anywhere. Raises OSError.
     """
     faults, announced, counters = 0, 0, dict[int, int]()
@@ -70,8 +70,8 @@ def faults_in(path: Path, read: ReadPictures | None = None) -> int:
 
 
 def _is_later(payload: bytes, ticks: int) -> bool:
-    """Whether pictures begin here with a stamp after that one."""
-    if payload[:3] != PES_HEAD or len(payload) < 14 or payload[3] not in PICTURES or not payload[7] & 0x80:
+    """Whether frames begin here with a stamp after that one."""
+    if payload[:3] != PES_HEAD or len(payload) < 14 or payload[3] not in VIDEO_STREAM_IDS or not payload[7] & 0x80:
         return False
     high, middle, low = (
         payload[9] >> 1 & 7,

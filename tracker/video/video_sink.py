@@ -49,7 +49,7 @@ BT601, BT709, LIMITED_RANGE = 6, 1, 1  # FFmpeg's AVColorSpace, AVColorPrimaries
 class VideoSink(Sink):
     """Writes each result's canvas, or its plain frame where nothing was drawn, under the frame's own time.
 
-    The first picture sets the size; later ones of another size are fitted into it. `time_base` is the source's clock:
+    The first frame sets the size; later ones of another size are fitted into it. `time_base` is the source's clock:
     with it MP4 keeps the stamps exactly (MKV rounds to milliseconds). `audio_from` names the file whose audio is
     copied. `rate` is a hint. `pixel_aspect` is the width to height of one pixel. A `live` recording may last for
     days: its file stays fragmented, so that no index grows in memory.
@@ -96,10 +96,10 @@ class VideoSink(Sink):
                 ticks = max(ticks, self._last_ticks + 1)
             self._last_ticks = ticks
             self._ticks.append(ticks)
-            picture = _to_yuv(image, stream.width, stream.height)
-            picture.pts = self.frames_written
-            picture.time_base = 1 / self._rate
-            self._mux(stream.encode(picture))
+            yuv = _to_yuv(image, stream.width, stream.height)
+            yuv.pts = self.frames_written
+            yuv.time_base = 1 / self._rate
+            self._mux(stream.encode(yuv))
             self.frames_written += 1
         except (av.FFmpegError, OSError) as error:
             self._abandon()
@@ -228,7 +228,7 @@ def _mp4_timescale(time_base: Fraction) -> int:
 
 
 def _to_yuv(image: Image, width: int, height: int) -> VideoFrame:
-    """The picture as planar 4:2:0, BT.601 in limited range, of exactly the given even size."""
+    """The frame as planar 4:2:0, BT.601 in limited range, of exactly the given even size."""
     missing_rows, missing_columns = height - image.shape[0], width - image.shape[1]
     if not (0 <= missing_rows <= 1 and 0 <= missing_columns <= 1):
         image = _fit(image, width, height)
@@ -241,7 +241,7 @@ def _to_yuv(image: Image, width: int, height: int) -> VideoFrame:
 
 
 def _fit(image: Image, width: int, height: int) -> np.ndarray:
-    """The whole picture scaled into the middle of a black one."""
+    """The whole frame scaled into the middle of a black one."""
     scale = min(width / image.shape[1], height / image.shape[0])
     columns, rows = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     fitted = np.zeros((height, width, 3), np.uint8)

@@ -1,8 +1,8 @@
 """The watch over one live source: where it stands, since when, why, and whether it has fallen silent.
 
-    CONNECTING --picture--> LIVE --silence--> STALLED --given up--> LOST --picture--> LIVE (a return)
+    CONNECTING --frame--> LIVE --silence--> STALLED --given up--> LOST --frame--> LIVE (a return)
         |                    |                                        ^
-        +--no answer--> REFUSED --picture--> LIVE                     +-- cut (from LIVE)
+        +--no answer--> REFUSED --frame--> LIVE                     +-- cut (from LIVE)
 
 It has no thread and asks only the clock it is given; whoever reads the source tells it what happens.
 """
@@ -71,8 +71,8 @@ class Watchdog:
             self._pauses.append(now - self._last_sign)
         self._last_sign = now
 
-    def picture(self) -> None:
-        """A picture came: the source is live, perhaps again."""
+    def frame_arrived(self) -> None:
+        """A frame came: the source is live, perhaps again."""
         before = self._status
         if before.state is not LinkState.LIVE:
             lost = before.state in (LinkState.LOST, LinkState.STALLED)

@@ -299,5 +299,5 @@ def save_snapshot(result: FrameResult, config: OverlayConfig, folder: Path, name
         _, packed = cv2.imencode(".png", cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGR))
         path.write_bytes(packed.tobytes())
     except OSError as error:
-        raise SinkError(f"{path}: cannot write the picture: {error.strerror}; choose another folder") from error
+        raise SinkError(f"{path}: cannot write the image: {error.strerror}; choose another folder") from error
     return path

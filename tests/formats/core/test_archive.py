@@ -27,13 +27,13 @@ VOC = (
     "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
 )
 ROW = "0 0.0333333333 0.075 0.0333333333 0.05\n"
-PICTURE = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
+IMAGE = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
 EXPORTS: dict[str, dict[str, str | bytes]] = {
-    "cvat": {"annotations.xml": CVAT, "images/a.jpg": PICTURE},
-    "coco": {"annotations/instances_default.json": COCO, "images/a.jpg": PICTURE},
+    "cvat": {"annotations.xml": CVAT, "images/a.jpg": IMAGE},
+    "coco": {"annotations/instances_default.json": COCO, "images/a.jpg": IMAGE},
     "voc": {"Annotations/a.xml": VOC, "ImageSets/Main/default.txt": "a\n", "labelmap.txt": "car:0,0,0::\n"},
-    "yolo": {"set/data.yaml": "names: [car]\n", "set/labels/a.txt": ROW, "set/images/a.jpg": PICTURE, "__MACOSX/x": ""},
-    "mot": {"gt/gt.txt": "1,1,1,2,2,2,1,1,1\n", "gt/labels.txt": "car\nbus\n", "img1/000001.jpg": PICTURE},
+    "yolo": {"set/data.yaml": "names: [car]\n", "set/labels/a.txt": ROW, "set/images/a.jpg": IMAGE, "__MACOSX/x": ""},
+    "mot": {"gt/gt.txt": "1,1,1,2,2,2,1,1,1\n", "gt/labels.txt": "car\nbus\n", "img1/000001.jpg": IMAGE},
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from tracker.formats.yolo_txt import read as read_yolo
 
 
 def named(*names: str) -> Annotations:
-    """Pictures of these names in this order, each with one object as wide as its place, from 1."""
+    """Images of these names in this order, each with one object as wide as its place, from 1."""
     rows = Collector("made", labels=("person",))
     for place, name in enumerate(names):
         rows.frame(place, "made", width=99, height=50, name=name)
@@ -70,17 +70,17 @@ def test_whether_numbers_count_from_zero_or_one(names: tuple[str, ...], frames: 
         (("train/a1.jpg", "val/a1.jpg"), "names that end in the frame's number"),
     ],
 )
-def test_pictures_of_a_video_that_might_be_any_are_refused(names: tuple[str, ...], reason: str) -> None:
+def test_images_of_a_video_that_might_be_any_are_refused(names: tuple[str, ...], reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
         place_in_video(named(*names), "a", "clip.mp4", 9)
 
 
-def test_as_many_pictures_as_frames_are_these(tmp_path: Path) -> None:
+def test_as_many_images_as_frames_are_these(tmp_path: Path) -> None:
     annotations = named("b.jpg", "a.jpg", "c.jpg")
     assert place_in_video(annotations, "a", "clip.mp4", 3) is annotations
 
 
-def test_pictures_of_a_folder_are_found_by_name() -> None:
+def test_images_of_a_folder_are_found_by_name() -> None:
     images = dict(enumerate(("a.jpg", "b.png", "c d.jpg", "é.webp")))
     found = place_in_folder(named("x/é.webp", "labels/b.jpg", "c d.jpg"), "a", images)
     assert places(found) == {1: 2.0, 2: 3.0, 3: 1.0}

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
     st.integers(0, 4),
     st.integers(0, 4),
 )
-def test_window_code_equals_pycocotools_code_of_the_full_picture(
+def test_window_code_equals_pycocotools_code_of_the_full_image(
     covered: np.ndarray, left: int, top: int, right: int, bottom: int
 ) -> None:
     full = np.pad(covered, ((top, bottom), (left, right)))

@@ -62,7 +62,7 @@ def test_the_handle_below_the_pointer_is_found(
     assert handle_at(box, place, reach=1.0) == handle
 
 
-def test_a_shape_keeps_inside_the_picture_wherever_it_is_dragged() -> None:
+def test_a_shape_keeps_inside_the_frame_wherever_it_is_dragged() -> None:
     zone = Shape("zone", "z", ((10, 10), (50, 10), (50, 60)))
     hit = shape_at([zone], (40, 20), reach=3)
     assert hit is not None

@@ -1,4 +1,4 @@
-"""What pointer and keys mean in the picture: while it plays, where boxes overlap, where a shape lies below."""
+"""What pointer and keys mean in the frame: while it plays, where boxes overlap, where a shape lies below."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def playing_track(app: App, recording: PlayedRecording) -> tuple[int, int]:
     recording.select([track.track_id])
     recording.player.play(on=True)
     app.until(lambda: recording.player.index > track.first_frame + 8 and recording.box_of(track.track_id))
-    assert recording.picture is not None
-    return track.track_id, recording.picture.result.frame.index
+    assert recording.rendered is not None
+    return track.track_id, recording.rendered.result.frame.index
 
 
 def test_a_box_dragged_while_the_video_plays_is_that_of_the_frame_where_it_was_taken(finished: App, clip: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_box_dragged_while_the_video_plays_is_that_of_the_frame_where_it_was_t
     finished.edit(window, lambda: (point_at(view, MOVE, (x + 6, y + 6)), point_at(view, RELEASE, (x + 6, y + 6))))
     assert recording.overview is not None
     assert recording.overview.edits[-1].details["frame"] == frame
-    finished.until(lambda: recording.picture is not None and recording.picture.result.frame.index == frame)
+    finished.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == frame)
 
 
 def test_a_box_drawn_while_the_video_plays_stays_in_its_frame_while_the_class_is_asked_for(
@@ -105,8 +105,8 @@ def test_a_click_that_trembles_corrects_nothing_and_one_more_takes_the_track_bel
     page = window.recordings
     recording = finished.open_finished(window, clip)
     finished.show(recording, 60)
-    assert recording.picture is not None
-    tracks = recording.picture.result.tracks
+    assert recording.rendered is not None
+    tracks = recording.rendered.result.tracks
     box = tracks.boxes[0].tolist()
     inner = (box[0] + 6, box[1] + 6, box[2] - 6, box[3] - 6)
     finished.edit(window, lambda: page.corrections.add_box(inner, "lamp"))
@@ -193,7 +193,7 @@ def test_tracks_shown_alone_are_all_shown_again_once_they_are_gone(finished: App
     window.commands["recording.solo"].setChecked(True)
     finished.edit(window, page.corrections.delete)
     assert not window.commands["recording.solo"].isChecked()
-    finished.until(lambda: recording.picture is not None and len(recording.picture.result.tracks) > 0)
+    finished.until(lambda: recording.rendered is not None and len(recording.rendered.result.tracks) > 0)
 
 
 def test_what_was_marked_in_one_recording_means_nothing_in_the_next(finished: App, clip: Path, numbered: Path) -> None:
@@ -219,8 +219,8 @@ def test_a_loop_of_one_frame_keeps_the_frame_s_pace(finished: App, clip: Path) -
     page.playback.loop()
     page.playback.loop()
     made: list[int] = []
-    original = recording.player._picture
-    recording.player._picture = lambda frame: (made.append(frame.index), original(frame))[1]  # type: ignore[func-returns-value]
+    original = recording.player._render
+    recording.player._render = lambda frame: (made.append(frame.index), original(frame))[1]  # type: ignore[func-returns-value]
     recording.player.play(on=True)
     pass_time(finished, 1.0)
     assert 0 < len(made) <= 27, "25 frames a second, however fast the machine is"

@@ -115,8 +115,8 @@ def test_a_right_click_on_a_track_offers_what_can_be_done_with_it(finished: App,
     page = window.recordings
     recording = page.recording
     assert recording is not None
-    assert recording.picture is not None
-    tracks = recording.picture.result.tracks
+    assert recording.rendered is not None
+    tracks = recording.rendered.result.tracks
     x1, y1, x2, y2 = tracks.boxes[0].tolist()
     x, y = page.view.view().to_view(((x1 + x2) / 2, (y1 + y2) / 2))
     page.view.customContextMenuRequested.emit(QPoint(round(x), round(y)))

@@ -159,20 +159,20 @@ def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> N
     assert list(choose_curves(curves, losses=True)) == ["box"]
 
 
-def test_evidence_is_shown_picture_by_picture(app: App, tmp_path: Path) -> None:
+def test_evidence_is_shown_image_by_image(app: App, tmp_path: Path) -> None:
     window = app.start()
     for name in ("evidence-0-person", "features-stride-8"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((20, 30, 3), 90, np.uint8))
     window.evidence.show_folder(tmp_path)
-    assert [picture.accessibleName() for picture in window.evidence.pictures] == [
+    assert [label.accessibleName() for label in window.evidence.images] == [
         "evidence 0 person",
         "features stride 8",
     ]
     window.evidence.explain()
-    assert window.jobs.all == [], "without a picture there is nothing to explain"
+    assert window.jobs.all == [], "without an image there is nothing to explain"
 
 
-def test_what_the_network_saw_is_told_without_where_its_picture_lies(app: App, tmp_path: Path) -> None:
+def test_what_the_network_saw_is_told_without_where_its_image_lies(app: App, tmp_path: Path) -> None:
     window = app.start()
     panel = window.evidence
     for lines, words in (
@@ -188,7 +188,7 @@ def test_what_the_network_saw_is_told_without_where_its_picture_lies(app: App, t
         panel._folder.cleanup()
 
 
-def test_the_surroundings_of_a_box_lie_in_the_picture_and_hold_it() -> None:
+def test_the_surroundings_of_a_box_lie_in_the_image_and_hold_it() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[150:190, 270:295] = 255
     crop = surroundings(image, (270, 150, 295, 190))

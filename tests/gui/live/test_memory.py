@@ -121,15 +121,15 @@ def test_a_source_that_loops_holds_only_its_latest_stamps() -> None:
 def test_the_list_of_events_forgets_the_oldest(qtbot: QtBot) -> None:
     panel = EventsPanel()
     qtbot.addWidget(panel)
-    pictures = []
+    references = []
     for number in range(MOST_KEPT + 50):
         thumbnail = np.zeros((THUMBNAIL[1], THUMBNAIL[0], 4), np.uint8)
-        pictures.append(weakref.ref(thumbnail))
+        references.append(weakref.ref(thumbnail))
         event = Event("line", "gate", float(number), number + 1, 0, 1.0)
         panel.add(Notice("camera", event, "person", float(number), thumbnail, b"", None))
         del thumbnail
     assert panel.count == MOST_KEPT
-    assert sum(picture() is not None for picture in pictures) == MOST_KEPT
+    assert sum(reference() is not None for reference in references) == MOST_KEPT
 
 
 FRAGMENTED = """
@@ -143,18 +143,18 @@ def resident():
 before = resident()
 for _ in range(3):  # glibc left to itself raises its limit at the first that is freed
     np.ones(2 << 20, np.uint8)
-pictures, pins = [], []
+frames, pins = [], []
 for _ in range(100):
-    pictures.append(np.ones(2 << 20, np.uint8))
+    frames.append(np.ones(2 << 20, np.uint8))
     pins.append(np.ones(100 << 10, np.uint8))
 full = resident()
-del pictures
+del frames
 print(full - before, resident() - before)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc, and read from /proc")
-def test_memory_of_pictures_is_given_back_whatever_lies_between_them() -> None:
+def test_memory_of_frames_is_given_back_whatever_lies_between_them() -> None:
     told = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True).stdout
     full, left = map(float, told.split())
     assert full > 200

@@ -1,4 +1,4 @@
-"""What is kept of an event: one picture for all events of a frame, the object large, nothing that is to be hidden."""
+"""What is kept of an event: one thumbnail for all events of a frame, the object large, nothing that is to be hidden."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def decoded(still: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_a_thumbnail_is_filled_by_the_object_and_the_still_shows_all(result: FrameResult, *, watched: bool) -> None:
-    picture = None
+    rendered = None
     if watched:
-        picturer = FrameRenderer(PLAIN)
-        picturer.fit((WIDTH // 2, HEIGHT // 2))
-        picture = picturer(result)
-    first, second = notices_of(result, picture, PLAIN, source="camera", clip=None)
+        renderer = FrameRenderer(PLAIN)
+        renderer.fit((WIDTH // 2, HEIGHT // 2))
+        rendered = renderer(result)
+    first, second = notices_of(result, rendered, PLAIN, source="camera", clip=None)
     assert (first.event.name, second.event.name) == ("in", "out")
     assert first.label == "person"
     assert first.still is second.still
@@ -84,7 +84,7 @@ def test_what_is_to_be_hidden_is_hidden_while_nobody_looks(result: FrameResult, 
     assert decoded(hidden_notice.still)[inside].std() < 20
 
 
-def test_a_listed_event_opens_as_the_picture_it_was(qtbot: QtBot, result: FrameResult) -> None:
+def test_a_listed_event_opens_as_the_frame_it_was(qtbot: QtBot, result: FrameResult) -> None:
     panel = EventsPanel()
     qtbot.addWidget(panel)
     notice = notices_of(result, None, PLAIN, source="camera", clip=None)[0]
@@ -101,15 +101,15 @@ def test_a_listed_event_opens_as_the_picture_it_was(qtbot: QtBot, result: FrameR
 
 
 def test_names_are_as_large_on_a_dense_screen() -> None:
-    """The tag beside a box, in units of the window, also where the picture has fewer pixels than the place for it."""
+    """The tag beside a box, in units of the window, also where the frame has fewer pixels than the place for it."""
     areas = []
     for density, enlarged in ((1, 1.0), (2, 1.0), (2, 1.5)):
         size = round(300 * density / enlarged), round(200 * density / enlarged)
-        picturer = FrameRenderer(OverlayConfig(boxes=False, masks=False))
-        picturer.fit((300 * density, 200 * density), density)
-        picture = picturer(one_person(*size))
-        assert picture is not None
-        assert picture.pixels.shape[1::-1] == size
-        tagged = np.any(np.abs(picture.pixels[..., :3].astype(int) - 90) > 8, axis=2)
+        renderer = FrameRenderer(OverlayConfig(boxes=False, masks=False))
+        renderer.fit((300 * density, 200 * density), density)
+        rendered = renderer(one_person(*size))
+        assert rendered is not None
+        assert rendered.pixels.shape[1::-1] == size
+        tagged = np.any(np.abs(rendered.pixels[..., :3].astype(int) - 90) > 8, axis=2)
         areas.append(tagged.sum() * (enlarged / density) ** 2)
     assert areas[1:] == pytest.approx([areas[0]] * 2, rel=0.25)

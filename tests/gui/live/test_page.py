@@ -40,7 +40,7 @@ def place(index: int) -> tuple[float, float]:
 
 
 class FakeCamera(FrameSource):
-    """A camera in whose picture one block runs to and fro; it may die after some frames."""
+    """A camera before which one block runs to and fro; it may die after some frames."""
 
     live = True
 
@@ -97,7 +97,7 @@ def start(app: App) -> Window:
 
 
 def shown_tracks(session: Session) -> int:
-    return 0 if session.picture is None else len(session.picture.result.tracks)
+    return 0 if session.rendered is None else len(session.rendered.result.tracks)
 
 
 def test_three_sources_go_on_when_the_fourth_dies(app: App) -> None:
@@ -208,15 +208,15 @@ def test_hovering_says_why_a_box_is_a_track(app: App) -> None:
     window.watch("north")
     (session,) = window.live.sessions
     app.until(lambda: shown_tracks(session) == 1)
-    picture = session.picture
-    assert picture is not None
-    x1, y1, x2, y2 = picture.result.tracks.boxes[0].tolist()
+    rendered = session.rendered
+    assert rendered is not None
+    x1, y1, x2, y2 = rendered.result.tracks.boxes[0].tolist()
     words = session.explain(((x1 + x2) / 2, (y1 + y2) / 2))
     assert "confirmed track" in words or "not a track yet" in words
     assert session.explain((1.0, 1.0)) == ""
 
 
-def test_people_are_hidden_in_the_picture_and_in_what_is_recorded(app: App) -> None:
+def test_people_are_hidden_in_the_frame_and_in_what_is_recorded(app: App) -> None:
     window = start(app)
     window.watch("north")
     (session,) = window.live.sessions
@@ -255,7 +255,7 @@ def test_the_heat_map_lies_over_every_tile_and_hides_what_must_be_hidden(app: Ap
     app.until(lambda: window.counts.shows_heat)
     assert sessions[0].still() is not None
     sessions[0].use_shapes([Shape("blur", "hidden 1", ((10.0, 10.0), (60.0, 60.0)))])
-    assert sessions[0].still() is None, "the small heat map shows no picture with a hidden region in it"
+    assert sessions[0].still() is None, "the small heat map shows no frame with a hidden region in it"
     window.commands["live.heat"].setChecked(False)
     assert all(tile.view.layer is None for tile in tiles)
 
@@ -270,7 +270,7 @@ def test_a_closed_source_leaves_nothing_behind(app: App) -> None:
     window.engine.change("overlay.trails", True)
 
 
-def test_what_gives_no_picture_is_not_recorded(app: App) -> None:
+def test_what_gives_no_frame_is_not_recorded(app: App) -> None:
     window = start(app)
     window.watch("dying")
     (session,) = window.live.sessions
@@ -351,10 +351,10 @@ def test_a_real_file_is_watched_like_a_camera(app: App, shared: Path, name: str)
     window.watch(str(shared / "data" / "video" / name), loop=True)
     (session,) = window.live.sessions
     app.until(lambda: session.state is SessionState.LIVE and session.shown_age_s is not None)
-    picture = session.picture
-    assert picture is not None
-    assert session.frame_size == picture.frame_size
-    assert picture.pixels.max() > 0
+    rendered = session.rendered
+    assert rendered is not None
+    assert session.frame_size == rendered.frame_size
+    assert rendered.pixels.max() > 0
 
 
 def test_a_thumbnail_keeps_its_own_pixels(qtbot: QtBot) -> None:

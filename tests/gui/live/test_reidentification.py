@@ -78,8 +78,8 @@ def test_sources_ask_the_network_that_is_chosen_while_they_run(app: App, embedde
     app.until(lambda: all(shown_tracks(session) == 1 for session in sessions))
     for session in sessions:
         assert session.state is SessionState.LIVE, session.message
-        assert session.picture is not None
-        assert session.picture.result.tracks.ids.min() > 1, "tracks began anew, ids went on"
+        assert session.rendered is not None
+        assert session.rendered.result.tracks.ids.min() > 1, "tracks began anew, ids went on"
 
 
 def test_deepsort_takes_the_network_that_comes_with_the_program(app: App) -> None:

@@ -49,7 +49,7 @@ def virtual_display(folder: Path) -> Iterator[tuple[str, Path]]:
             process.terminate()
 
 
-def picture_of(screen: Path) -> np.ndarray:
+def screenshot_of(screen: Path) -> np.ndarray:
     """What the display shows now; the file is in xwd's format."""
     raw = screen.read_bytes()
     header = np.frombuffer(raw[:100], ">u4")
@@ -77,10 +77,10 @@ def test_the_app_opens_a_file_plays_it_and_closes_with_exit_code_0(tmp_path: Pat
         command = [sys.executable, "main.py", str(video)]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as app:
             try:
-                assert until(lambda: picture_of(screen).std() > 20 or app.poll() is not None), "it opens"
+                assert until(lambda: screenshot_of(screen).std() > 20 or app.poll() is not None), "it opens"
                 assert app.poll() is None
-                first = picture_of(screen).astype(int)
-                assert until(lambda: bool(np.abs(picture_of(screen).astype(int) - first).max() > 60)), "it plays"
+                first = screenshot_of(screen).astype(int)
+                assert until(lambda: bool(np.abs(screenshot_of(screen).astype(int) - first).max() > 60)), "it plays"
                 app.send_signal(signal.SIGINT)
                 _, words = app.communicate(timeout=PATIENCE_S)
             finally:

@@ -128,7 +128,7 @@ def test_tab_goes_through_the_live_grid_and_chooses_the_tile_it_comes_to(app: Ap
     window.resize(1360, 900)
     for name in ("north", "south", "east"):
         window.watch(name)
-    app.until(lambda: all(session.picture is not None for session in window.live.sessions))
+    app.until(lambda: all(session.rendered is not None for session in window.live.sessions))
     check(app, window.live)
     for tile in window.live.tiles:
         tile.view.setFocus(Qt.FocusReason.TabFocusReason)

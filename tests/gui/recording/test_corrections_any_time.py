@@ -149,8 +149,8 @@ def test_a_box_that_is_drawn_stays_in_sight_while_its_class_is_asked_and_a_new_c
     page = window.recordings
     recording = finished.open_finished(window, clip)
     finished.show(recording, 40)
-    assert recording.picture is not None
-    count = len(recording.picture.result.tracks.ids)
+    assert recording.rendered is not None
+    count = len(recording.rendered.result.tracks.ids)
     assert count
     shown: list[object] = []
 
@@ -169,7 +169,7 @@ def test_a_box_that_is_drawn_stays_in_sight_while_its_class_is_asked_and_a_new_c
             continue
         finished.edit(window, lambda: point_at(page.view, RELEASE, (40, 40)))
     assert shown[1] == pytest.approx((10.0, 10.0, 40.0, 40.0), abs=1)
-    finished.until(lambda: recording.picture is not None and len(recording.picture.result.tracks.ids) == count + 1)
+    finished.until(lambda: recording.rendered is not None and len(recording.rendered.result.tracks.ids) == count + 1)
     assert page.view.pending is None
     assert recording.selected == {max(page.tracks.shown)}
     assert page.timeline.keyframes == [(max(page.tracks.shown), pytest.approx(recording.player.times[40]))]
@@ -213,7 +213,7 @@ def test_boxes_between_two_keyframes_stay_until_somebody_asks(finished: App, cli
     ]
     assert panel.corrections == [f"box {track.track_id}, frame {frame + 1}" for frame in (first, last)]
     panel._keyframes.itemActivated.emit(panel._keyframes.item(1))
-    finished.until(lambda: recording.picture is not None and recording.picture.result.frame.index == last)
+    finished.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == last)
     finished.show(recording, first)
     finished.edit(window, page.corrections.interpolate)
     with edit_recording(recording.store) as editor:

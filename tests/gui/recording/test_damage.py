@@ -1,4 +1,4 @@
-"""A video that is damaged in its middle: each picture shows the boxes that were found in it, behind the damage too."""
+"""A video that is damaged in its middle: each frame shows the boxes that were found in it, behind the damage too."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_every_frame_behind_damage_shows_its_own_boxes_at_its_own_time(app: App,
         with Recording(recording.store) as store:
             for frame in (overview.last_frame, 250, 20, 150):
                 app.show(recording, frame)
-                assert recording.picture is not None
-                result = recording.picture.result
+                assert recording.rendered is not None
+                result = recording.rendered.result
                 assert result.frame.time == pytest.approx(store.time_of(frame))
                 assert recording.player.times[frame] == pytest.approx(store.time_of(frame))
                 assert result.tracks.ids.tolist() == store.observations_in(frame).tracks.tolist()

@@ -206,11 +206,11 @@ def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: Ap
     assert window.recorded_events.count == sum(truth)
 
     window.docks.bring("events")
-    finished.until(lambda: window.recorded_events.pictured > 0)
+    finished.until(lambda: window.recorded_events.thumbnail_count > 0)
     window.engine.change("overlay.blur_classes", ["person"])
-    assert window.recorded_events.pictured == 0, "what is to be hidden is not shown small either"
+    assert window.recorded_events.thumbnail_count == 0, "what is to be hidden is not shown small either"
     window.engine.change("overlay.blur_classes", [])
-    finished.until(lambda: window.recorded_events.pictured > 0)
+    finished.until(lambda: window.recorded_events.thumbnail_count > 0)
     window.recorded_events._activated(window.recorded_events._list.item(0))  # type: ignore[arg-type]
     first = min(event.time for event in core_events(recording.store, line))
     finished.until(lambda: abs(recording.player.times[recording.player.index] - first) < 0.05)

@@ -79,9 +79,9 @@ def test_photographs_are_detected_one_by_one_and_listed_by_name(app: App) -> Non
     assert set(page.images.names) == set(NAMES)
     assert window.docks["images"].isVisible()
     page.images._list.setCurrentRow(3)
-    app.until(lambda: recording.picture is not None and recording.picture.result.frame.index == 3)
-    assert recording.picture is not None
-    assert recording.picture.result.frame.source == page.images.names[3]
+    app.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == 3)
+    assert recording.rendered is not None
+    assert recording.rendered.result.frame.source == page.images.names[3]
     app.show(recording, 1)
     app.until(lambda: page.images.current == 1)
     window.docks["images"].close()

@@ -128,7 +128,7 @@ def test_two_files_of_one_name_keep_their_own_zones_and_find_them_again(app: App
     shape = Shape("zone", "zone 1", ((1.0, 1.0), (20.0, 1.0), (20.0, 20.0)))
     window.watch(str(paths[0]))
     tile = window.live.tiles[0]
-    app.until(lambda: tile.session.picture is not None)
+    app.until(lambda: tile.session.rendered is not None)
     tile.view.shapes_changed.emit([shape])
     window.watch(str(paths[1]))
     assert window.live.sessions[1].shapes == []
@@ -143,7 +143,7 @@ def test_a_source_that_calls_itself_otherwise_once_open_finds_its_shapes_again(a
     window = start(app)
     window.watch("north")
     (session,) = window.live.sessions
-    app.until(lambda: session.picture is not None)
+    app.until(lambda: session.rendered is not None)
     session.name = "camera north"
     window.live.tiles[0].view.shapes_changed.emit([shape])
     app.close(window)

@@ -27,11 +27,11 @@ def test_a_seek_shows_exactly_the_frame_that_was_asked_for(app: App, numbered: P
     assert recording.player.count == 60
     for frame in (37, 0, 59, 12, 11, 38):
         app.show(recording, frame)
-        picture = window.recordings.view.picture
-        assert picture is not None
-        assert read_number(picture.result.frame.image) == frame
-        assert picture.result.frame.time == pytest.approx(recording.player.times[frame])
-    seen = window.recordings.view.picture
+        rendered = window.recordings.view.rendered
+        assert rendered is not None
+        assert read_number(rendered.result.frame.image) == frame
+        assert rendered.result.frame.time == pytest.approx(recording.player.times[frame])
+    seen = window.recordings.view.rendered
     assert seen is not None
     assert read_number(np.ascontiguousarray(seen.pixels[:, :, 2::-1])) == 38, "what is painted is that frame too"
 
@@ -92,8 +92,8 @@ def test_every_frame_shows_its_own_boxes(finished: App, clip: Path) -> None:
     recording = finished.open_finished(window, clip)
     for frame in (5, 140, 60, 61):
         finished.show(recording, frame)
-        assert recording.picture is not None
-        result = recording.picture.result
+        assert recording.rendered is not None
+        result = recording.rendered.result
         with Recording(recording.store) as store:
             rows = store.observations_in(frame)
         assert len(rows)
@@ -147,13 +147,13 @@ def test_closing_during_annotation_loses_nothing_and_the_ids_stay_the_same(app: 
     assert rows_of(unbroken.store) == ended
 
 
-def test_selection_is_the_same_in_picture_table_and_timeline(finished: App, clip: Path) -> None:
+def test_selection_is_the_same_in_frame_table_and_timeline(finished: App, clip: Path) -> None:
     window = finished.start()
     page = window.recordings
     recording = finished.open_finished(window, clip)
     finished.show(recording, 60)
-    assert recording.picture is not None
-    tracks = recording.picture.result.tracks
+    assert recording.rendered is not None
+    tracks = recording.rendered.result.tracks
     track, box = int(tracks.ids[0]), tracks.boxes[0].tolist()
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     at = QPointF(*page.view.view().to_view(centre))
@@ -165,7 +165,7 @@ def test_selection_is_the_same_in_picture_table_and_timeline(finished: App, clip
     page.tracks.chosen.emit([track])
     assert recording.selected == {track}
     window.commands["recording.solo"].setChecked(True)
-    finished.until(lambda: recording.picture is not None and recording.picture.result.tracks.ids.tolist() == [track])
+    finished.until(lambda: recording.rendered is not None and recording.rendered.result.tracks.ids.tolist() == [track])
     assert "seen by the network" in recording.explain(track)
     window.commands["recording.follow"].setChecked(True)
     assert page.view.view().zoom > 1
@@ -186,8 +186,8 @@ def test_a_real_video_plays_and_seeks(app: App, shared: Path) -> None:
     app.until(lambda: recording.player.index > 2)
     recording.player.play(on=False)
     app.show(recording, 100)
-    assert recording.picture is not None
-    seen = recording.picture.result.frame
+    assert recording.rendered is not None
+    seen = recording.rendered.result.frame
     assert seen.time == pytest.approx(recording.player.times[100])
     recording.stop_annotation()
     app.until(lambda: not window.engine.loading)

@@ -144,7 +144,7 @@ def test_docks_and_theme_are_remembered_and_reset(app: App) -> None:
     again.use_theme("system")
 
 
-def test_what_is_changed_beside_the_picture_shows_in_the_open_form_and_is_kept(app: App) -> None:
+def test_what_is_changed_beside_the_frame_shows_in_the_open_form_and_is_kept(app: App) -> None:
     window = app.start()
     open_settings(window.engine, window)
     open_settings(window.engine, window)

@@ -42,8 +42,8 @@ def reddish(image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data() -> DeviceData:
-    pictures = [square(20 + 9 * n, 10 + 4 * n, 24 + 2 * n) for n in range(6)]
-    return DeviceData(pictures, size=128, device=CPU)
+    samples = [square(20 + 9 * n, 10 + 4 * n, 24 + 2 * n) for n in range(6)]
+    return DeviceData(samples, size=128, device=CPU)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,7 +65,7 @@ def test_boxes_lie_where_the_squares_are_drawn(data: DeviceData, seed: int, mosa
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_masks_turn_with_the_picture(data: DeviceData, flipped: bool) -> None:
+def test_masks_turn_with_the_image(data: DeviceData, flipped: bool) -> None:
     empty = torch.zeros(1, 4, 4)
     empty[0, 0] = torch.tensor([0.0, 0.0, 128.0, 128.0])
     still = Tiles(
@@ -84,7 +84,7 @@ def test_masks_turn_with_the_picture(data: DeviceData, flipped: bool) -> None:
     np.testing.assert_allclose(ground_truth.boxes[0, [0, 2]].numpy(), [x1, x1 + 24 * factor], atol=0.05)
 
 
-def test_shrunk_pictures_are_averaged_not_skipped() -> None:
+def test_shrunk_images_are_averaged_not_skipped() -> None:
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::2] = 200
     ground_truth = Truth.empty(1)
@@ -114,8 +114,8 @@ def test_what_is_drawn_hangs_on_seed_epoch_and_step_alone(data: DeviceData) -> N
 def test_truth_of_real_labels_is_whole(tmp_path: Path) -> None:
     shapes = load_data(write_shapes(tmp_path / "s", images=4))[0]["train"]
     tables = shapes.targets()
-    pictures = [TrainingSample(s.read(), known_truth(s, shapes, None, DistillConfig(), tables)) for s in shapes.samples]
-    data = DeviceData(pictures, size=160, device=CPU)
+    samples = [TrainingSample(s.read(), known_truth(s, shapes, None, DistillConfig(), tables)) for s in shapes.samples]
+    data = DeviceData(samples, size=160, device=CPU)
     still = AugmentConfig(mosaic=0.0, flip=0.0, zoom=1.0, colour=0.0)
     (batch,) = data.epoch(epoch=0, batch_size=4, sizes=(160,), augment=still, seed=1)
     images, truths = to_device(batch, CPU)

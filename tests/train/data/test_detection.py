@@ -19,8 +19,8 @@ from tracker.types import Detections
 def write(folder: Path, name: str, rows: str = "", *, shade: int = 0) -> None:
     for kind in ("images", "labels"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    picture = np.full((40, 60, 3), shade, np.uint8)
-    cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
+    image = np.full((40, 60, 3), shade, np.uint8)
+    cv2.imwrite(str(folder / "images" / f"{name}.png"), image)
     (folder / "labels" / f"{name}.txt").write_text(rows)
 
 
@@ -44,7 +44,7 @@ def test_boxes_and_polygons_become_pixels(tmp_path: Path) -> None:
 def test_whatever_cannot_be_used_is_counted_and_left_out(tmp_path: Path) -> None:
     write(tmp_path, "a", "0 0.5 0.5 0.5 0.5\n7 0.5 0.5 0.1 0.1\n0 2.5 2.5 0.1 0.1\ncat 1 2 3 4\n0 0.5 0.5\n")
     write(tmp_path, "b", "1 0.9 0.5 0.5 0.5\n", shade=9)
-    (tmp_path / "images" / "c.png").write_bytes(b"no picture")
+    (tmp_path / "images" / "c.png").write_bytes(b"no image")
     (tmp_path / "list.txt").write_text("images/a.png\nimages/b.png\nimages/c.png\nimages/gone.png\nimages/a.png\n")
     splits, check = load_data(describe(tmp_path, train="list.txt"))
     assert len(splits["train"].samples) == 2

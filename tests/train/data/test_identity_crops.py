@@ -19,17 +19,17 @@ COLOURS = {1: (200, 30, 30), 2: (30, 30, 200), 3: (30, 200, 30)}
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
-    """Eight pictures of three coloured boxes walking, and their ground truth at twice the size."""
+    """Eight images of three coloured boxes walking, and their ground truth at twice the size."""
     (tmp_path / "frames").mkdir()
     (tmp_path / "gt").mkdir()
     lines = []
     for index in range(8):
-        picture = np.full((120, 160, 3), 90, np.uint8)
+        image = np.full((120, 160, 3), 90, np.uint8)
         for identity, colour in COLOURS.items():
             x, y = 10 * index + 5, 36 * identity - 30
-            picture[y : y + 30, x : x + 20] = colour[::-1]
+            image[y : y + 30, x : x + 20] = colour[::-1]
             lines.append(f"{index + 1},{identity},{2 * x},{2 * y},40,60,1,-1,-1,-1")
-        cv2.imwrite(str(tmp_path / f"frames/{index:03}.png"), picture)
+        cv2.imwrite(str(tmp_path / f"frames/{index:03}.png"), image)
     lines.append("1,9,0,0,40,60,0,-1,-1,-1")  # to be ignored
     (tmp_path / "gt/gt.txt").write_text("\n".join(lines))
     (tmp_path / "seqinfo.ini").write_text("[Sequence]\nname=walk\nimWidth=320\nimHeight=240\n")

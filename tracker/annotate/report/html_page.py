@@ -1,4 +1,4 @@
-"""One recording as one HTML page that needs nothing beside it: counts, dwell, heat map, a picture of each track."""
+"""One recording as one HTML page that needs nothing beside it: counts, dwell, heat map, an image of each track."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _Gathered:
 
 
 def write_report(recording: Recording, path: Path, *, video: Path | None = None) -> None:
-    """Write the page. Without the source video, or with another one in its place, it has no pictures and says so."""
+    """Write the page. Without the source video, or with another one in its place, it has no images and says so."""
     gathered = _gather(recording)
     source, missing = _open(recording, video)
     try:
@@ -132,7 +132,7 @@ def _gather(recording: Recording) -> _Gathered:
 
 
 def _quality(box: list[float], score: float, width: int, height: int) -> float:
-    """How good a picture of the object this box promises: sure, large and whole."""
+    """How good an image of the object this box promises: sure, large and whole."""
     x1, y1, x2, y2 = box
     inside_width, inside_height = min(x2, width) - max(x1, 0), min(y2, height) - max(y1, 0)
     area = max(x2 - x1, 1e-3) * max(y2 - y1, 1e-3)
@@ -141,15 +141,15 @@ def _quality(box: list[float], score: float, width: int, height: int) -> float:
 
 
 def _open(recording: Recording, video: Path | None) -> tuple[FrameSource | None, str]:
-    """The recorded video or folder of images, or why there are no pictures of it."""
+    """The recorded video or folder of images, or why there are no images of it."""
     try:
         return open_recorded(recording, video), ""
     except SourceError as error:
-        return None, f"Without pictures: {error}"
+        return None, f"Without images: {error}"
 
 
-def _picture(source: FrameSource, index: int) -> Image | None:
-    """The picture of a frame; None where it does not decode any more."""
+def _image(source: FrameSource, index: int) -> Image | None:
+    """The image of a frame; None where it does not decode any more."""
     try:
         return source.frame_at(index).image
     except SourceError:
@@ -161,27 +161,27 @@ def _heat(recording: Recording, gathered: _Gathered, source: FrameSource | None)
     if not heat.seconds.any():
         return "<p>Nothing was seen.</p>"
     frames, _ = recording.frame_times()
-    picture = _picture(source, int(frames[len(frames) // 2])) if source is not None else None
-    if picture is None:
+    image = _image(source, int(frames[len(frames) // 2])) if source is not None else None
+    if image is None:
         rows, columns = heat.seconds.shape
-        picture = np.full((rows * heat.cell, columns * heat.cell, 3), 40, np.uint8)
+        image = np.full((rows * heat.cell, columns * heat.cell, 3), 40, np.uint8)
     rules = gathered.analytics.rules
     figures: list[Figure] = [((line.start, line.end), False, line.name) for line in rules.line]
     figures += [(zone.polygon, True, zone.name) for zone in rules.zone]
-    frame = Frame(heat.paint(picture), 0, 0.0, "")
+    frame = Frame(heat.paint(image), 0, 0.0, "")
     drawn = Overlay(figures=lambda: figures)(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
     return f'<img class="heat" alt="heat map" src="{_jpeg(drawn)}">'
 
 
 def _crops(recording: Recording, gathered: _Gathered, source: FrameSource | None) -> dict[int, str]:
-    """A picture of each track, by id."""
+    """An image of each track, by id."""
     if source is None:
         return {}
     chosen = sorted(recording.tracks(), key=lambda track: -track.observations)[:LARGEST_GALLERY]
     crops = {}
     for track in sorted(chosen, key=lambda track: gathered.best[track.track_id].frame):
         best = gathered.best[track.track_id]
-        image = _picture(source, best.frame)
+        image = _image(source, best.frame)
         crop = _cut(image, best.box) if image is not None else None
         if crop is not None:
             crops[track.track_id] = _jpeg(crop)
@@ -310,9 +310,9 @@ def _gallery(recording: Recording, crops: dict[int, str]) -> str:
         label = escape(class_name(recording.info.labels, track.class_id))
         since, until = (clock(round(recording.time_of(frame), 1)) for frame in (track.first_frame, track.last_frame))
         crop = crops.get(track.track_id)
-        picture = f'<img loading="lazy" alt="track {track.track_id}" src="{crop}">' if crop else ""
+        image = f'<img loading="lazy" alt="track {track.track_id}" src="{crop}">' if crop else ""
         caption = f"<b>{track.track_id}</b> {label}<br><span class='dim'>{since} to {until}</span>"
-        figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+        figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return f'<h2>{title}</h2><div class="gallery">{"".join(figures)}</div>'
 
 

@@ -23,7 +23,7 @@ __all__ = ["NOTHING_KNOWN", "Annotations", "ExternalInfo", "Frames", "Objects"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """The pictures, one row each, ordered by number; those without objects too where a format tells them."""
+    """The images, one row each, ordered by number; those without objects too where a format tells them."""
 
     indices: Int64[ndarray, " f"]
     """Number of the decoded frame, from 0."""
@@ -137,7 +137,7 @@ class Annotations:
             yield track_id, int(self.objects.class_ids[rows[0]])
 
     def outlined_tracks(self) -> frozenset[int]:
-        """The ids of the tracks with a mask or outline in any picture."""
+        """The ids of the tracks with a mask or outline in any image."""
         pairs = zip(self.objects.track_ids.tolist(), self.objects.segmentations, strict=True)
         return frozenset(track_id for track_id, segmentation in pairs if segmentation is not None and track_id)
 

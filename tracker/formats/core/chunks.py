@@ -26,10 +26,10 @@ class AnnotationParts(Protocol):
         """What is known of the whole."""
 
     def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
-        """Some successive pictures at a time with their objects, or without any."""
+        """Some successive images at a time with their objects, or without any."""
 
     def by_tracks(self) -> Iterator[tuple[int, Iterator[TrackRow]]]:
-        """Each track's id and rows in the pictures' order, by ascending id.
+        """Each track's id and rows in the images' order, by ascending id.
 
         Objects without a track come last, as tracks of one row with ids of their own. The rows of a track are to be
         gone through before the next is asked for.
@@ -39,4 +39,4 @@ class AnnotationParts(Protocol):
         """Each track's id and the class of its first row, by ascending id; objects without a track are left out."""
 
     def outlined_tracks(self) -> frozenset[int]:
-        """The ids of the tracks with a mask or outline in any picture; objects without a track are left out."""
+        """The ids of the tracks with a mask or outline in any image; objects without a track are left out."""

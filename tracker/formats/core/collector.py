@@ -20,10 +20,10 @@ __all__ = ["MOST_FRAMES", "Collector"]
 
 log = logging.getLogger(__name__)
 
-LARGEST_PICTURE = 2**28
-"""Pixels; four times what the largest video has. A mask of a picture is laid out in memory."""
+LARGEST_IMAGE = 2**28
+"""Pixels; four times what the largest video has. A mask of an image is laid out in memory."""
 FARTHEST = 1e7
-"""Pixels from the corner of the picture."""
+"""Pixels from the corner of the image."""
 MOST_FILLED, MOST_FRAMES = 1_000_000, 5_000_000
 
 
@@ -83,12 +83,12 @@ class Collector:
     def frame(
         self, index: int, where: str, *, time: float = math.nan, width: int = 0, height: int = 0, name: str = ""
     ) -> None:
-        """Tell of a picture; a second time to add what was unknown the first time."""
+        """Tell of an image; a second time to add what was unknown the first time."""
         if not 0 <= index < 2**53:
             self.refuse(where, f"frame number {index} is out of range")
         if math.isinf(time):
             self.refuse(where, f"time {time} is not finite")
-        if min(width, height) < 0 or (width > 0) != (height > 0) or width * height > LARGEST_PICTURE:
+        if min(width, height) < 0 or (width > 0) != (height > 0) or width * height > LARGEST_IMAGE:
             self.refuse(where, f"image size {width} x {height} is out of range")
         if name and ("\0" in name or not _is_text(name) or not relative_parts(name)):
             self.refuse(where, f"file name {name!r} is no text, or none of a file")
@@ -99,7 +99,7 @@ class Collector:
         self._frames[index] = (time, width or old_width, height or old_height, name or old_name)
 
     def size_of(self, frame: int) -> tuple[int, int]:
-        """Width and height of a picture told of, zeros where unknown."""
+        """Width and height of an image told of, zeros where unknown."""
         _, width, height, _ = self._frames.get(frame, (math.nan, 0, 0, ""))
         return width, height
 

@@ -12,7 +12,7 @@ Polygons: TypeAlias = tuple[tuple[float, ...], ...]
 """Outlines in pixels, each x1, y1, x2, y2, ...; a pixel is covered when an odd number of outlines is around it."""
 
 Segmentation: TypeAlias = str | Polygons
-"""COCO's compressed run lengths over the whole picture, or outlines."""
+"""COCO's compressed run lengths over the whole image, or outlines."""
 
 
 class Capability(Flag):
@@ -34,33 +34,33 @@ class Capability(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known of all pictures and objects together."""
+    """What is known of all images and objects together."""
 
     first_frame: int
-    """Number of the first picture, 0 where there is none."""
+    """Number of the first image, 0 where there is none."""
     last_frame: int
     """-1 where there is none."""
     last_time: float
     """The last known time stamp in seconds, NaN without any."""
     first_size: tuple[int, int]
-    """Width and height of the first picture, zeros where unknown."""
+    """Width and height of the first image, zeros where unknown."""
     sizes: tuple[tuple[int, int], ...]
     """All sizes that occur, in order."""
     are_images: bool
-    """Whether pictures have file names of their own, as frames of a video have not."""
+    """Whether images have file names of their own, as frames of a video have not."""
     content: Capability
     """What is made use of."""
 
 
 class TrackRow(NamedTuple):
-    """One object in one picture."""
+    """One object in one image."""
 
     frame: int
-    """Number of the picture."""
+    """Number of the image."""
     time: float
     """In seconds, NaN where unknown."""
     size: tuple[int, int]
-    """Width and height of the picture, zeros where unknown."""
+    """Width and height of the image, zeros where unknown."""
     class_id: int
     box: list[float]
     segmentation: Segmentation | None

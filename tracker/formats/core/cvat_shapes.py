@@ -56,7 +56,7 @@ class CvatShape:
 
 
 def read_shape(node: Node, rows: Collector, size: tuple[int, int], frame: int) -> CvatShape:
-    """A shape in a picture of that size. Raises FormatError with its line."""
+    """A shape in an image of that size. Raises FormatError with its line."""
     path, where = rows.path, f"line {node.line}"
 
     def value(name: str) -> float:
@@ -96,10 +96,8 @@ def read_shape(node: Node, rows: Collector, size: tuple[int, int], frame: int) -
 def _read_mask(node: Node, place: tuple[int, int, int, int], rows: Collector, size: tuple[int, int]) -> Rle:
     where, (left, top, wide, tall), (width, height) = f"line {node.line}", place, size
     runs = [to_int(cell, "rle", rows.path, where) for cell in node.attributes.get("rle", "").split(",")]
-    inside_picture = (
-        left >= 0 and top >= 0 and wide >= 0 and tall >= 0 and left + wide <= width and top + tall <= height
-    )
-    if not inside_picture or min(runs) < 0 or sum(runs) != wide * tall:
+    inside_image = left >= 0 and top >= 0 and wide >= 0 and tall >= 0 and left + wide <= width and top + tall <= height
+    if not inside_image or min(runs) < 0 or sum(runs) != wide * tall:
         rows.refuse(
             where, f"rle: the run lengths do not fill {wide} x {tall} pixels inside the {width} x {height} image"
         )

@@ -15,7 +15,7 @@ __all__ = ["fill_outlines"]
 
 
 def fill_outlines(outlines: Iterable[Float64[ndarray, "p 2"]], *, width: int, height: int) -> Bool[ndarray, "h w"]:
-    """The covered pixels of a picture; corners are in continuous edges, and may lie outside it.
+    """The covered pixels of an image; corners are in continuous edges, and may lie outside it.
 
     Where an outline runs through a centre, the pixel belongs to what is right of it and below.
     """

@@ -1,6 +1,6 @@
-"""Which frames the named pictures of a file are: of a folder of images by name, of a video by the number in the name.
+"""Which frames the named images of a file are: of a folder of images by name, of a video by the number in the name.
 
-Formats of single pictures (COCO, Pascal VOC, YOLO text) number them in the order they stand in, so where some are left
+Formats of single frames (COCO, Pascal VOC, YOLO text) number them in the order they stand in, so where some are left
 out, as programs do that write no file for an empty frame, these numbers are not those of the frames.
 """
 
@@ -23,13 +23,13 @@ __all__ = ["NUMBERED_BY_PLACE", "are_gapless", "place_in_folder", "place_in_vide
 log = logging.getLogger(__name__)
 
 NUMBERED_BY_PLACE = ("coco", "voc", "yolo", "cvat")
-"""Formats that know pictures by their names."""
+"""Formats that know frames by their names."""
 FROM_ZERO = re.compile(r"frame_\d{6}")
 """What CVAT and Datumaro call the frames of a video."""
 
 
 def place_in_folder(annotations: Annotations, path: Path | str, images: Mapping[int, str]) -> Annotations:
-    """The annotations with each named picture at the frame whose image is called so; `images` are file names by frame.
+    """The annotations with each named image at the frame whose image is called so; `images` are file names by frame.
 
     A name agrees with its folder, without it, or without its suffix too. Raises FormatError where an image is missing
     or meant twice.
@@ -55,7 +55,7 @@ def place_in_folder(annotations: Annotations, path: Path | str, images: Mapping[
 
 
 def place_in_video(annotations: Annotations, path: Path | str, video: str, count: int) -> Annotations:
-    """The annotations with each named picture at the frame of the video, which has `count`, that its name tells.
+    """The annotations with each named image at the frame of the video, which has `count`, that its name tells.
 
     Names without numbers are taken in order where there is one for each frame. Raises FormatError where it cannot be
     told which frames are meant.
@@ -90,7 +90,7 @@ def place_in_video(annotations: Annotations, path: Path | str, video: str, count
 
 
 def are_gapless(annotations: Annotations) -> bool:
-    """Whether the numbers that the pictures' names end in, if they do, follow each other as the frames do."""
+    """Whether the numbers that the images' names end in, if they do, follow each other as the frames do."""
     numbers = _numbers(annotations.frames.names)
     return numbers is None or numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 

@@ -1,4 +1,4 @@
-"""Masks as COCO run lengths, made inside each object's box: no full picture is ever built.
+"""Masks as COCO run lengths, made inside each object's box: no full image is ever built.
 
 A run-length code lists, column by column from the top left, how many pixels are outside, inside, outside ... the
 mask. `counts` is COCO's compressed text of that list: each number, from the fourth on as the difference to the one
@@ -32,14 +32,14 @@ __all__ = [
 ]
 
 Window = tuple[slice, slice]
-"""Rows and columns of a picture."""
+"""Rows and columns of an image."""
 
 
 class Rle(TypedDict):
-    """One mask the size of the picture."""
+    """One mask the size of the image."""
 
     size: list[int]
-    """Height and width of the picture."""
+    """Height and width of the image."""
     counts: str
     """Compressed run lengths."""
 
@@ -47,7 +47,7 @@ class Rle(TypedDict):
 def masks_to_rle(
     masks: UInt8[ndarray, "n m m"], boxes: Float32[ndarray, "n 4"], *, width: int, height: int
 ) -> list[Rle]:
-    """The code of each mask, stretched over its box in a picture of width x height."""
+    """The code of each mask, stretched over its box in an image of width x height."""
     windows, corners = [], []
     for mask, box in zip(masks, boxes, strict=True):
         (rows, columns), covered = paste_mask(mask, box, width, height)
@@ -57,14 +57,14 @@ def masks_to_rle(
 
 
 def window_to_rle(covered: Bool[ndarray, "h w"], *, left: int, top: int, width: int, height: int) -> Rle:
-    """The code of a mask given by the pixels of a window at (left, top) of a picture of width x height."""
+    """The code of a mask given by the pixels of a window at (left, top) of an image of width x height."""
     return _codes([covered], [(left, top)], width=width, height=height)[0]
 
 
 def rle_to_window(code: Rle) -> tuple[Window, Bool[ndarray, "h w"]]:
     """The smallest window around the mask and the covered pixels in it; an empty window for an empty mask.
 
-    Raises FormatError where the runs do not fill the picture exactly.
+    Raises FormatError where the runs do not fill the image exactly.
     """
     height, width = code["size"]
     runs = text_to_runs(code["counts"])
@@ -147,7 +147,7 @@ def _codes(
 def _runs(
     windows: Sequence[Bool[ndarray, "h w"]], corners: Int64[ndarray, "n 2"], *, width: int, height: int
 ) -> tuple[Int64[ndarray, " runs"], Int64[ndarray, " n"]]:
-    """Lengths of the runs outside, inside, outside ... over the whole picture, column by column, and each mask's share.
+    """Lengths of the runs outside, inside, outside ... over the whole image, column by column, and each mask's share.
 
     The windows stand one after another in a line, each column with an empty pixel above and below: so every run starts
     and ends within its column.

@@ -1,4 +1,4 @@
-"""Some of the pictures of annotations, as annotations of their own."""
+"""Some of the images of annotations, as annotations of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SelectedFrames"]
 
 
 class SelectedFrames:
-    """The pictures of those numbers with their objects; tracks without any are left out."""
+    """The images of those numbers with their objects; tracks without any are left out."""
 
     def __init__(self, annotations: AnnotationParts, indices: Int64[ndarray, " f"]) -> None:
         self._annotations = annotations
@@ -29,14 +29,14 @@ class SelectedFrames:
         self.labels = annotations.labels
 
     def summary(self) -> Summary:
-        """What is known of the whole; sizes and content are those of all pictures."""
+        """What is known of the whole; sizes and content are those of all images."""
         first, last = (int(self._indices[0]), int(self._indices[-1])) if len(self._indices) else (0, -1)
         whole = self._annotations.summary()
         last_time = whole.last_time if last == whole.last_frame else math.nan
         return replace(whole, first_frame=first, last_frame=last, last_time=last_time)
 
     def by_frames(self, *, objects: bool = True) -> Iterator[Annotations]:
-        """Some pictures at a time."""
+        """Some images at a time."""
         for part in self._annotations.by_frames(objects=objects):
             selected = np.isin(part.frames.indices, self._indices)
             if selected.any():
@@ -61,7 +61,7 @@ class SelectedFrames:
         yield from sorted(classes.items())
 
     def outlined_tracks(self) -> frozenset[int]:
-        """The ids of the tracks with a mask or outline in any picture, in or outside this selection."""
+        """The ids of the tracks with a mask or outline in any image, in or outside this selection."""
         return self._annotations.outlined_tracks()
 
 

@@ -19,32 +19,32 @@ from numpy.random import Generator
 from tracker.train.data.detection import MASK_SIZE
 from tracker.types import Image
 
-__all__ = ["AugmentConfig", "TrainingSample", "Truth", "make_picture"]
+__all__ = ["AugmentConfig", "TrainingSample", "Truth", "make_sample"]
 
 FILL = 114
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far training pictures may stray from the files."""
+    """How far training images may stray from the files."""
 
     mosaic: float = 0.5
-    """Share of pictures made of four."""
+    """Share of images made of four."""
     mixup: float = 0.0
-    """Share of pictures blended with another one."""
+    """Share of images blended with another one."""
     copy_paste: float = 0.15
-    """Share of pictures that get masked objects of another one pasted in."""
+    """Share of images that get masked objects of another one pasted in."""
     flip: float = 0.5
     """Share mirrored left to right."""
     zoom: float = 1.6
-    """Largest factor by which a picture is enlarged or shrunk."""
+    """Largest factor by which an image is enlarged or shrunk."""
     colour: float = 0.5
     """Strength of changes in brightness, contrast and saturation; 0 leaves colours alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Objects of one picture, one row each, and the regions where nothing is known."""
+    """Objects of one image, one row each, and the regions where nothing is known."""
 
     boxes: Float32[ndarray, "n 4"]
     """The visible part."""
@@ -61,7 +61,7 @@ class Truth:
     ignored: Float32[ndarray, "r 4"]
     """Regions in which no anchor is taught to be silent."""
     unlabelled: Float32[ndarray, " c"]
-    """1 for each class that neither labels nor a teacher tell of in some part of the picture, else 0."""
+    """1 for each class that neither labels nor a teacher tell of in some part of the image, else 0."""
 
     @classmethod
     def empty(cls, classes: int) -> Truth:
@@ -92,17 +92,17 @@ class TrainingSample:
     ground_truth: Truth
 
 
-def mirror(picture: TrainingSample) -> TrainingSample:
+def mirror(sample: TrainingSample) -> TrainingSample:
     """Left becomes right."""
-    width = picture.image.shape[1]
-    ground_truth = picture.ground_truth
+    width = sample.image.shape[1]
+    ground_truth = sample.ground_truth
 
     def swap(boxes: ndarray) -> ndarray:
         x1, y1, x2, y2 = boxes.T
         return np.stack((width - x2, y1, width - x1, y2), axis=1)
 
     return TrainingSample(
-        np.ascontiguousarray(picture.image[:, ::-1]),
+        np.ascontiguousarray(sample.image[:, ::-1]),
         Truth(
             swap(ground_truth.boxes),
             swap(ground_truth.full_boxes),
@@ -118,21 +118,21 @@ def mirror(picture: TrainingSample) -> TrainingSample:
 
 
 def place(
-    canvas: Image, picture: TrainingSample, *, scale: float, left: float, top: float, window: tuple[int, int, int, int]
+    canvas: Image, sample: TrainingSample, *, scale: float, left: float, top: float, window: tuple[int, int, int, int]
 ) -> Truth:
-    """Draw the picture, scaled, with its corner at (left, top), inside the window only; give its truth there.
+    """Draw the image, scaled, with its corner at (left, top), inside the window only; give its truth there.
 
     Objects of which less than a fifth stays visible become ignored regions.
     """
     x1, y1, x2, y2 = window
-    height, width = picture.image.shape[:2]
+    height, width = sample.image.shape[:2]
     x1, y1 = max(x1, int(np.ceil(left))), max(y1, int(np.ceil(top)))
     x2, y2 = min(x2, int(left + width * scale)), min(y2, int(top + height * scale))
-    ground_truth = picture.ground_truth
+    ground_truth = sample.ground_truth
     if x2 <= x1 or y2 <= y1:
         return Truth.empty(len(ground_truth.unlabelled))
     shrunk = scale < 0.6
-    source = picture.image
+    source = sample.image
     source_scale_x = source_scale_y = scale
     if shrunk:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -179,23 +179,23 @@ def place(
     )
 
 
-def single(picture: TrainingSample, size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
-    """The picture fitted to a square, zoomed and shifted; what it does not fill is grey."""
-    height, width = picture.image.shape[:2]
+def single(sample: TrainingSample, size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
+    """The image fitted to a square, zoomed and shifted; what it does not fill is grey."""
+    height, width = sample.image.shape[:2]
     zoom = float(np.exp(rng.uniform(-np.log(config.zoom), np.log(config.zoom) * 0.6)))
     scale = size / max(height, width) * zoom
     free_x, free_y = size - width * scale, size - height * scale
     left, top = (float(rng.uniform(min(free, 0.0), max(free, 0.0))) for free in (free_x, free_y))
     canvas = np.full((size, size, 3), FILL, np.uint8)
-    return TrainingSample(canvas, place(canvas, picture, scale=scale, left=left, top=top, window=(0, 0, size, size)))
+    return TrainingSample(canvas, place(canvas, sample, scale=scale, left=left, top=top, window=(0, 0, size, size)))
 
 
-def mosaic(pictures: list[TrainingSample], size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
-    """Four pictures around a random point (Bochkovskiy et al., YOLOv4, 2020), each zoomed on its own."""
+def mosaic(samples: list[TrainingSample], size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
+    """Four images around a random point (Bochkovskiy et al., YOLOv4, 2020), each zoomed on its own."""
     centre_x, centre_y = (round(size * float(rng.uniform(0.3, 0.7))) for _ in range(2))
     canvas = np.full((size, size, 3), FILL, np.uint8)
     ground_truth: Truth | None = None
-    for corner, picture in enumerate(pictures):
+    for corner, sample in enumerate(samples):
         right, below = corner % 2, corner // 2
         window = (
             centre_x if right else 0,
@@ -203,21 +203,21 @@ def mosaic(pictures: list[TrainingSample], size: int, rng: Generator, config: Au
             size if right else centre_x,
             size if below else centre_y,
         )
-        height, width = picture.image.shape[:2]
+        height, width = sample.image.shape[:2]
         fill = max((window[2] - window[0]) / width, (window[3] - window[1]) / height)
         scale = fill * float(np.exp(rng.uniform(-0.2, np.log(config.zoom) * 1.2)))
         slack_x, slack_y = width * scale - (window[2] - window[0]), height * scale - (window[3] - window[1])
         left = window[0] - max(slack_x, 0.0) * float(rng.uniform())
         top = window[1] - max(slack_y, 0.0) * float(rng.uniform())
-        part = place(canvas, picture, scale=scale, left=left, top=top, window=window)
+        part = place(canvas, sample, scale=scale, left=left, top=top, window=window)
         ground_truth = part if ground_truth is None else ground_truth.join(part)
     assert ground_truth is not None
     return TrainingSample(canvas, ground_truth)
 
 
-def paste_objects(picture: TrainingSample, donor: TrainingSample, rng: Generator) -> TrainingSample:
+def paste_objects(sample: TrainingSample, donor: TrainingSample, rng: Generator) -> TrainingSample:
     """Masked objects of the donor copied in (Ghiasi et al., Simple Copy-Paste, 2021) where they hide little."""
-    image, ground_truth = picture.image.copy(), picture.ground_truth
+    image, ground_truth = sample.image.copy(), sample.ground_truth
     size_y, size_x = image.shape[:2]
     for row in np.flatnonzero(donor.ground_truth.has_mask & (donor.ground_truth.weights == 1))[:6]:
         x1, y1, x2, y2 = np.round(donor.ground_truth.full_boxes[row]).astype(int)
@@ -261,10 +261,10 @@ def recolour(image: Image, rng: Generator, strength: float) -> Image:
     return cv2.transform(image, weights)
 
 
-def make_picture(
+def make_sample(
     index: int, fetch: Callable[[int], TrainingSample], count: int, size: int, rng: Generator, config: AugmentConfig
 ) -> TrainingSample:
-    """The training picture of `index`, size x size; `fetch` gives the picture of any of `count` samples."""
+    """The training image of `index`, size x size; `fetch` gives the image of any of `count` samples."""
 
     def pick() -> TrainingSample:
         other = fetch(int(rng.integers(count)))

@@ -1,9 +1,9 @@
 """The whole data set on the training device, and augmentation there: a batch costs a handful of kernels, no copying.
 
-Pictures are kept as bytes, longest side `size`, each with two halvings, so that shrinking reads averages. Mosaic, zoom,
+Images are kept as bytes, longest side `size`, each with two halvings, so that shrinking reads averages. Mosaic, zoom,
 shift, flip and colour are drawn from the same ranges as in augment.py; copy-paste and mixup are left out. What chance
 decides depends on (seed, epoch, step) alone and is drawn on the CPU, so every device and every number of processes
-sees the same pictures.
+sees the same images.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tracker.train.losses import TruthTensors
 __all__ = ["DeviceData"]
 
 LEVELS = 3
-"""The picture itself and two halvings."""
+"""The image itself and two halvings."""
 TILES = 4
 
 
 class Tiles(NamedTuple):
-    """Where four pictures go on each canvas; all but the first are empty where there is no mosaic. All are (b, 4)."""
+    """Where four images go on each canvas; all but the first are empty where there is no mosaic. All are (b, 4)."""
 
     sources: Int64[Tensor, "b 4"]
     scales: Float32[Tensor, "b 4"]
@@ -38,24 +38,24 @@ class Tiles(NamedTuple):
     tops: Float32[Tensor, "b 4"]
     flips: Bool[Tensor, "b 4"]
     windows: Float32[Tensor, "b 4 4"]
-    """x1, y1, x2, y2 of the part of the canvas that the picture may cover."""
+    """x1, y1, x2, y2 of the part of the canvas that the image may cover."""
 
 
 class DeviceData:
-    """Training pictures with their truth, ready to be mixed into batches."""
+    """Training images with their truth, ready to be mixed into batches."""
 
-    def __init__(self, pictures: Sequence[TrainingSample], *, size: int, device: torch.device) -> None:
+    def __init__(self, samples: Sequence[TrainingSample], *, size: int, device: torch.device) -> None:
         self.side = -(-size // 2 ** (LEVELS - 1)) * 2 ** (LEVELS - 1)
         sides = [self.side >> level for level in range(LEVELS)]
         self.offsets = [sum(side * side for side in sides[:level]) for level in range(LEVELS)]
         self.cells = sum(side * side for side in sides)
-        unique = {id(picture): picture for picture in pictures}
+        unique = {id(sample): sample for sample in samples}
         places = {key: place for place, key in enumerate(unique)}
-        self.rows = torch.tensor([places[id(picture)] for picture in pictures])
+        self.rows = torch.tensor([places[id(sample)] for sample in samples])
         stored = torch.empty((len(unique), self.cells, 3), dtype=torch.uint8, device=device)
         extents, scales = [], []
-        for place, picture in enumerate(unique.values()):
-            pyramid, extent, scale = self._shrink(picture)
+        for place, sample in enumerate(unique.values()):
+            pyramid, extent, scale = self._shrink(sample)
             stored[place] = torch.from_numpy(pyramid).to(device)
             extents.append(extent)
             scales.append(scale)
@@ -66,14 +66,14 @@ class DeviceData:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _shrink(self, picture: TrainingSample) -> tuple[UInt8[np.ndarray, "p 3"], tuple[int, int], tuple[float, float]]:
+    def _shrink(self, sample: TrainingSample) -> tuple[UInt8[np.ndarray, "p 3"], tuple[int, int], tuple[float, float]]:
         """(levels one after the other, stored width and height, scale in x and y)."""
-        height, width = picture.image.shape[:2]
+        height, width = sample.image.shape[:2]
         factor = self.side / max(height, width)
         wide, tall = max(1, round(width * factor)), max(1, round(height * factor))
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         canvas = np.full((self.side, self.side, 3), FILL, np.uint8)
-        canvas[:tall, :wide] = cv2.resize(picture.image, (wide, tall), interpolation=method)
+        canvas[:tall, :wide] = cv2.resize(sample.image, (wide, tall), interpolation=method)
         levels = [canvas]
         for _ in range(LEVELS - 1):
             half = levels[-1].shape[0] // 2
@@ -81,9 +81,9 @@ class DeviceData:
         return np.concatenate([level.reshape(-1, 3) for level in levels]), (wide, tall), (wide / width, tall / height)
 
     def _keep_truth(
-        self, pictures: Sequence[TrainingSample], scales: Sequence[tuple[float, float]], device: torch.device
+        self, samples: Sequence[TrainingSample], scales: Sequence[tuple[float, float]], device: torch.device
     ) -> None:
-        truths = [picture.ground_truth for picture in pictures]
+        truths = [sample.ground_truth for sample in samples]
         most, regions = (max([1, *(len(part) for part in parts)]) for parts in
                          ([t.boxes for t in truths], [t.ignored for t in truths]))  # fmt: skip
         boxes = np.zeros((len(truths), most, 4), np.float32)
@@ -155,7 +155,7 @@ class DeviceData:
         alone = size / torch.maximum(wide, tall) * (-log_zoom + lot * 1.6 * log_zoom).exp()
         scales = torch.where(mosaic, fill, alone).clamp(min=1e-3)
         free_x, free_y = room_x - wide * scales, room_y - tall * scales
-        # a mosaic's picture starts where its window does unless it is larger; a single one lies anywhere
+        # a mosaic's image starts where its window does unless it is larger; a single one lies anywhere
         low_x, low_y = free_x.clamp(max=0), free_y.clamp(max=0)
         high_x, high_y = (torch.where(mosaic, 0.0, free.clamp(min=0)) for free in (free_x, free_y))
         lefts = windows[..., 0] + low_x + draw(count, TILES) * (high_x - low_x)
@@ -163,7 +163,7 @@ class DeviceData:
         return Tiles(sources, scales, lefts, tops, flips, windows)
 
     def paint(self, tiles: Tiles, size: int) -> UInt8[Tensor, "b s s 3"]:
-        """The canvases: each pixel read bilinearly from the level of its picture nearest in size."""
+        """The canvases: each pixel read bilinearly from the level of its image nearest in size."""
         device = self.pixels.device
         steps = torch.arange(size, device=device, dtype=torch.float32)
         x, y = steps[None, None, :], steps[None, :, None]
@@ -237,7 +237,7 @@ def mosaic_windows(centre_x: Tensor, centre_y: Tensor, size: int) -> Float32[Ten
 def place_boxes(
     boxes: Float32[Tensor, "b 4 g 4"], tiles: Tiles, extents: Float32[Tensor, "b 4 2"]
 ) -> tuple[Float32[Tensor, "b 4 g 4"], Float32[Tensor, "b 4 g 4"]]:
-    """(boxes on the canvas, their part that shows in the window of their picture)."""
+    """(boxes on the canvas, their part that shows in the window of their image)."""
     x1, y1, x2, y2 = boxes.unbind(-1)
     wide = extents[..., 0, None]
     flips = tiles.flips[..., None]
@@ -252,7 +252,7 @@ def place_boxes(
 
 
 def draw_colours(count: int, strength: float, generator: torch.Generator) -> Float32[Tensor, "b 3"]:
-    """Gain, bias and saturation of each picture, as augment.recolour draws them."""
+    """Gain, bias and saturation of each image, as augment.recolour draws them."""
     lot = 2 * torch.rand((count, 3), generator=generator) - 1
     grey = torch.rand(count, generator=generator) < 0.04
     gain, bias, mixed = 1 + 0.6 * strength * lot[:, 0], 50 * strength * lot[:, 1], 1 + strength * lot[:, 2]

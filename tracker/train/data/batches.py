@@ -1,6 +1,6 @@
 """Batches made by a few threads while the network works on the last one.
 
-A picture depends on (seed, epoch, index) alone, so a run that is resumed sees what an unbroken one would have seen.
+An image depends on (seed, epoch, index) alone, so a run that is resumed sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from tracker.train.data.augment import AugmentConfig, TrainingSample, Truth, make_picture
+from tracker.train.data.augment import AugmentConfig, TrainingSample, Truth, make_sample
 from tracker.train.losses import TruthTensors
 from tracker.types import Image
 
@@ -48,7 +48,7 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """The batches of one epoch from `first_step` on, this process' share of each.
 
-    `batch_size` counts the pictures of all processes; every batch has one of `sizes`. Incomplete batches are dropped
+    `batch_size` counts the images of all processes; every batch has one of `sizes`. Incomplete batches are dropped
     unless they would be the only one.
     """
     order = np.random.default_rng((seed, epoch)).permutation(count)
@@ -58,12 +58,12 @@ def epoch_batches(
         chosen = order[step * batch_size : (step + 1) * batch_size]
         size = int(np.random.default_rng((seed, epoch, step, 1)).choice(sizes))
         generators = [np.random.default_rng((seed, epoch, int(i), 2)) for i in chosen[rank::ranks]]
-        pictures = [
-            make_picture(int(i), fetch, count, size, rng, augment)
+        samples = [
+            make_sample(int(i), fetch, count, size, rng, augment)
             for i, rng in zip(chosen[rank::ranks], generators, strict=True)
         ]
         seeds = [int(rng.integers(2**31)) for rng in generators]
-        return Batch(torch.from_numpy(np.stack([p.image for p in pictures])), [p.ground_truth for p in pictures], seeds)
+        return Batch(torch.from_numpy(np.stack([p.image for p in samples])), [p.ground_truth for p in samples], seeds)
 
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Batch]] = deque()
@@ -92,7 +92,7 @@ def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, list[TruthTen
 
 
 def shown(batch: Batch) -> tuple[list[Image], list[Truth]]:
-    """Pictures and truths in numpy, for a person to look at."""
+    """Images and truths in numpy, for a person to look at."""
     truths = [
         Truth(*(part.cpu().numpy() for part in ground_truth))
         if isinstance(ground_truth, TruthTensors)

@@ -171,11 +171,11 @@ def read_sample(
     `numbers` has a class's number in the data set for each that the file may give.
     """
     path = entry.image
-    picture = decode_image(content).pixels
-    if picture is None:
+    image = decode_image(content).pixels
+    if image is None:
         check.note("image cannot be decoded, skipped", path)
         return None
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if entry.size not in (None, (width, height)):
         check.note("image of another size (or turned) than its COCO file says, skipped", path)
         return None
@@ -209,7 +209,7 @@ def read_sample(
         tuple(row.outline for row, _ in objects),
         labelled,
         np.array([inside for _, inside in ignored], np.float32).reshape(-1, 4),
-        picture if keep_image else None,
+        image if keep_image else None,
         np.array([numbers[row.name] for row, _ in ignored], np.int64),
     )
 
