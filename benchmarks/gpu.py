@@ -97,7 +97,7 @@ def attempt(measure: Callable[[], Any], begun: float) -> Any:
         return {"left out": f"{BUDGET_S:.0f} seconds had passed"}
     try:
         return measure()
-    except (TrackerError, RuntimeError, ValueError) as error:  # torch tells of a full device by RuntimeError
+    except (TrackerError, RuntimeError, ValueError) as error:  # torch reports a full device by RuntimeError
         return {"failed": str(error).splitlines()[0]}
 
 

@@ -96,7 +96,7 @@ def main() -> int:
         )
         if code:
             return code
-        logging.getLogger("tracker").setLevel(logging.ERROR)  # what a format cannot hold is told by the table
+        logging.getLogger("tracker").setLevel(logging.ERROR)  # what a format cannot hold is reported by the table
         for video in options.videos:
             lost += sum(row.lost for row in table(work / f"{video.stem}.sqlite", work / "out", python))
     return 1 if lost else 0

@@ -106,11 +106,11 @@ def cuts(name: str, make: Callable[[], Camera], *, full: bool) -> None:
         after = (process.num_threads(), process.num_fds())
         source.close()
         reader.join(10)
-    told = [value for value in noticed if value is not None]
+    times = [value for value in noticed if value is not None]
     back = [value for value in returned if value is not None]
     show("loss", f"{name}: {count} cuts up to {longest_s:g} s, noticed within 3 s",
-         f"{len(told)} of {count}, {harmless} lost no frame, latest {max(told):.2f} s",
-         good=len(told) + harmless == count and max(told) <= 3)  # fmt: skip
+         f"{len(times)} of {count}, {harmless} lost no frame, latest {max(times):.2f} s",
+         good=len(times) + harmless == count and max(times) <= 3)  # fmt: skip
     show("loss", f"{name}: frames within 3 s of the return", f"{len(back)} of {count}, latest {max(back):.2f} s",
          good=len(back) == count and max(back) <= 3)  # fmt: skip
     show("loss", f"{name}: threads and handles do not grow", f"{before} -> {after}",
@@ -212,7 +212,7 @@ def backpressure(*, full: bool) -> None:
 
 
 def media(*, full: bool) -> None:
-    """Mutated files: nothing crashes or hangs, every lost frame is told."""
+    """Mutated files: nothing crashes or hangs, every lost frame is reported."""
     count = 1000 if full else 120
     kinds = [
         (".mp4", {"b_frames": 2}),
@@ -222,7 +222,7 @@ def media(*, full: bool) -> None:
         (".ts", {}),
         (".flv", {}),
     ]
-    untold, wrong, slowest = [], 0, 0.0
+    unreported, wrong, slowest = [], 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             generator = np.random.default_rng(number)
@@ -248,10 +248,10 @@ def media(*, full: bool) -> None:
             finally:
                 slowest = max(slowest, time.monotonic() - began)
             if len(found) != 40 and not source.damage:
-                untold.append((number, suffix, len(found)))
+                unreported.append((number, suffix, len(found)))
     show("media", f"{count} mutated files: no crash, no hang", f"{wrong} crashes, slowest {slowest:.1f} s",
          good=not wrong and slowest < 10)  # fmt: skip
-    show("media", "every lost frame is told", f"{len(untold)} untold {untold[:5]}", good=not untold)
+    show("media", "every lost frame is reported", f"{len(unreported)} unreported {unreported[:5]}", good=not unreported)
 
 
 def _mutate(content: bytearray, generator: np.random.Generator) -> None:

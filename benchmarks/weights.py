@@ -73,8 +73,8 @@ def main() -> None:
             peer = options.pretrained / name
             detector = open_peer(peer, config) if name in options.peers else make_detector(config, threads=2)
             figures = columns(detector, data)
-            told = "  ".join(f"{key} {value:5.1f}" for key, value in figures.items())
-            print(f"{Path(name).name:24}{size:5}  {told}", flush=True)
+            line = "  ".join(f"{key} {value:5.1f}" for key, value in figures.items())
+            print(f"{Path(name).name:24}{size:5}  {line}", flush=True)
             measured[name] |= {f"{key} at {size}": round(value, 1) for key, value in figures.items()}
     for name in options.model:
         if options.truth is not None:

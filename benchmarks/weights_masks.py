@@ -194,8 +194,8 @@ def taught_samples(data: DataSet, teacher: Path, folder: Path) -> list[TrainingS
     network, card, _ = open_ultralytics(teacher)
     config = DetectorConfig(model=str(teacher), conf=0.05, iou=0.6, imgsz=640, device="cpu")
     asked = Teacher.of_file(teacher, HalfDetector((network, card), config), size=640)
-    untold = [sample for sample in samples if set(TAUGHT) & set(sample.path.parts)]
-    finds = observe([asked], untold, data.labels, folder, FusionConfig(), least=TEACHING.doubt)
+    unlabelled = [sample for sample in samples if set(TAUGHT) & set(sample.path.parts)]
+    finds = observe([asked], unlabelled, data.labels, folder, FusionConfig(), least=TEACHING.doubt)
     known, tables = range(len(card.labels)), data.targets()
     return [
         TrainingSample(sample.read(), known_truth(sample, data, finds.get(sample.path), TEACHING, tables, taught=known))
@@ -235,7 +235,7 @@ class Views:
             self._maps[view].append(values.view(count, side, side, width))
         if marks.is_file():
             stored = torch.load(marks, weights_only=True)
-            self._seen[view] = [Seen(cells, TruthTensors(*told), seed) for cells, told, seed in stored]
+            self._seen[view] = [Seen(cells, TruthTensors(*truth), seed) for cells, truth, seed in stored]
             return
         seen: list[Seen] = []
         for start in range(0, count, BATCH):
@@ -257,22 +257,22 @@ class Views:
             self._maps[view][level][rows.start : rows.stop] = values.permute(0, 2, 3, 1)
         seen = []
         for place, (one, rng) in enumerate(zip(made, generators, strict=True)):
-            told = TruthTensors(*(torch.from_numpy(getattr(one.ground_truth, name)) for name in TruthTensors._fields))
-            won = align(boxes[place], classes[place], self._grid, told)
-            fits = told.has_mask[won.objects] & (won.ious > 0.3)
+            truth = TruthTensors(*(torch.from_numpy(getattr(one.ground_truth, name)) for name in TruthTensors._fields))
+            won = align(boxes[place], classes[place], self._grid, truth)
+            fits = truth.has_mask[won.objects] & (won.ious > 0.3)
             chosen, none = won.objects[fits], torch.zeros(0)
-            told = TruthTensors(
-                boxes=told.boxes[chosen],
-                full_boxes=told.full_boxes[chosen],
+            truth = TruthTensors(
+                boxes=truth.boxes[chosen],
+                full_boxes=truth.full_boxes[chosen],
                 classes=none,
                 class_weights=none,
                 weights=none,
-                masks=told.masks[chosen],
-                has_mask=told.has_mask[chosen],
+                masks=truth.masks[chosen],
+                has_mask=truth.has_mask[chosen],
                 ignored=none,
                 unlabelled=none,
             )
-            seen.append(Seen(won.cells[fits], told, int(rng.integers(2**31))))
+            seen.append(Seen(won.cells[fits], truth, int(rng.integers(2**31))))
         return seen
 
 

@@ -83,6 +83,6 @@ def _leave(code: int) -> None:
 
 
 def _report(window: Window, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """An error nobody expected: kept in the log, told in the status line, the window lives on."""
+    """An error nobody expected: kept in the log, reported in the status line, the window lives on."""
     log.error("unexpected error", exc_info=(kind, error, trace))
     window.say(f"{kind.__name__}: {error}")

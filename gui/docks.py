@@ -109,7 +109,7 @@ class Docks(QObject):
 
 
 class _Dock(QDockWidget):
-    """Tells when somebody closes it by its own button."""
+    """Reports when somebody closes it by its own button."""
 
     closed = pyqtSignal()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_mb() -> float:
-    """Peak resident size in MB; on Linux from /proc, as getrusage there tells the parent's peak if that was larger."""
+    """Peak resident size in MB; on Linux from /proc, as getrusage there gives the parent's peak if that was larger."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -18,5 +18,5 @@ def peak_mb() -> float:
 
 
 def forget_peak() -> None:
-    """From here on `peak_mb` tells the largest size since; Linux only."""
+    """From here on `peak_mb` gives the largest size since; Linux only."""
     Path("/proc/self/clear_refs").write_text("5")

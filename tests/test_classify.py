@@ -70,7 +70,7 @@ def test_the_export_answers_as_the_file_does(backbone: str, channels: int, size:
     assert first([]).shape == (0, 3)
 
 
-def test_the_command_tells_every_image(
+def test_the_command_gives_every_image(
     model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "answers.csv"
@@ -90,7 +90,7 @@ def test_the_command_tells_every_image(
     assert [each["label"] for each in json.loads((tmp_path / "a.json").read_text())] == [row["label"] for row in rows]
 
 
-def test_a_video_is_told_as_a_whole(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_is_reported_as_a_whole(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.annotate.tiny import write_clip
 
     clip = tmp_path / "clip.mp4"

@@ -1,4 +1,4 @@
-"""A still image looks the same whatever kind of file holds it, and what had to be assumed is told."""
+"""A still image looks the same whatever kind of file holds it, and what had to be assumed is reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_dots_of_black_and_white_become_shades_again(tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
-def test_the_first_of_several_images_is_used_and_told(tmp_path: Path, suffix: str) -> None:
+def test_the_first_of_several_images_is_used_and_reported(tmp_path: Path, suffix: str) -> None:
     first, path = PillowImage.fromarray(IMAGE), tmp_path / f"a.{suffix}"
     first.save(path, save_all=True, append_images=[PillowImage.fromarray(numbered_image(3))])
     pixels, _, note = read_image(path)

@@ -42,9 +42,9 @@ def test_people_are_found_and_keep_their_identity(shared: Path, mot: Path, tmp_p
     sink = MotSink(result)
     right = found = frames = 0
     for frame in open_source(str(shared / "data/video/vtest.avi")):
-        told = pipeline.process(frame)
-        sink.write(told)
-        sure = told.detections[told.detections.scores >= pipeline.detector.conf]
+        shown = pipeline.process(frame)
+        sink.write(shown)
+        sure = shown.detections[shown.detections.scores >= pipeline.detector.conf]
         right += hits(sure.boxes, boxes[ground_truth.frames == frame.index + 1])
         found, frames = found + len(sure), frames + 1
     sink.close()

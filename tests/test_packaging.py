@@ -100,8 +100,8 @@ def test_the_program_goes_by_the_name_it_was_called_by(monkeypatch: pytest.Monke
         environment = {"PYTHONPATH": str(ROOT)}
         done = subprocess.run([*command, "track"], cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert f"try `{name} track --help`" in done.stderr
-        told = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, env=environment)
-        assert told.stdout == f"sightline {tracker.__version__}\n"
+        output = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert output.stdout == f"sightline {tracker.__version__}\n"
 
 
 @pytest.fixture(scope="module")

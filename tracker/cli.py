@@ -177,4 +177,4 @@ def _overview() -> str:
     lines = [f"usage: {program} [COMMAND ...]", "", "Without a command, or with files and addresses, the window opens."]
     for title, names in GROUPS.items():
         lines += ["", f"{title}:", *(f"  {name:{width}}  {COMMANDS[name].summary}" for name in names)]
-    return "\n".join([*lines, "", f"{program} COMMAND --help tells its options and gives an example."])
+    return "\n".join([*lines, "", f"{program} COMMAND --help lists its options and gives an example."])

@@ -362,7 +362,7 @@ def annotation_sink(name: str, path: Path) -> Sink:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A pipeline and what its threads should be told."""
+    """A pipeline and what its threads need."""
 
     pipeline: Pipeline
     workers: int

@@ -157,7 +157,7 @@ def _coco_of(content: Mapping[str, Any]) -> Any:
 
     dataset = COCO()
     dataset.dataset = dict(content)
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells how long its index took
+    with contextlib.redirect_stdout(io.StringIO()):  # it says how long its index took
         dataset.createIndex()
     return dataset
 

@@ -198,7 +198,7 @@ def annotate(
 class Recording(StoredRecording):
     """A recording of `annotate`, open for reading: close it, or use it in a `with` statement.
 
-    `info` tells its source, size, labels and settings; `tracks()`, `observations_in(first, last)`, `events()` and
+    `info` gives its source, size, labels and settings; `tracks()`, `observations_in(first, last)`, `events()` and
     others read it, by the index of frames.
     """
 

@@ -75,7 +75,7 @@ class Pipeline:
 
     @property
     def semantic_labels(self) -> tuple[str, ...]:
-        """What the pixels are told apart as; empty without a network for it."""
+        """Labels of pixels; empty without a network for it."""
         return () if self._label_pixels is None else self._label_pixels.labels
 
     @property

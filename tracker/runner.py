@@ -193,7 +193,7 @@ class Runner:
     def wait(self, timeout_s: float | None = None) -> Progress:
         """The final reading once all stages have ended; raises what went wrong in any of them.
 
-        With a timeout it may return earlier; `running` tells.
+        With a timeout it may return earlier; see `running`.
         """
         deadline = None if timeout_s is None else time.perf_counter() + timeout_s
         for thread in self._threads:

@@ -157,7 +157,7 @@ class Detections(_Columns):
     masks: UInt8[ndarray, "n m m"] | None = None
     """Coverage 0..255 stretched over the box, at the network's own resolution or better."""
     embeddings: Float32[ndarray, "n d"] | None = None
-    """Unit rows; cosine similarity tells how alike two objects look."""
+    """Unit rows; cosine similarity says how alike two objects look."""
 
     def __post_init__(self) -> None:
         _check_rows(

@@ -24,7 +24,7 @@ LANE = "appearance"
 
 
 class SimilarDialog(QDialog):
-    """Searches when it is made; activating a result tells where it is."""
+    """Searches when it is made; activating a result opens its place."""
 
     chosen = pyqtSignal(object, int)
     """A recording's path and a track of it."""

@@ -99,7 +99,7 @@ class JobsPanel(QWidget):
 
     @property
     def words(self) -> str:
-        """What is told about the job that is shown."""
+        """What is reported about the job that is shown."""
         return self._words.text()
 
     @property

@@ -166,7 +166,7 @@ class LivePage(QWidget):
             self._current.view.rename_shape(old, new)
 
     def close_all(self) -> None:
-        """Stop every source; `wait_all` tells when they have."""
+        """Stop every source; `wait_all` says when they have."""
         self._timer.stop()
         self._numbers.stop()
         for session in self.sessions:

@@ -134,7 +134,7 @@ class Session(QObject):
             return True
         try:
             self._runner.wait(timeout_s)
-        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+        except Exception as error:  # noqa: BLE001 - the session shows its user what went wrong
             self.message = str(error)
         return not self._runner.running
 
@@ -283,7 +283,7 @@ class Session(QObject):
         assert self._runner is not None
         try:
             self._runner.wait(0.0)
-        except Exception as error:  # noqa: BLE001 - the session tells its user what went wrong
+        except Exception as error:  # noqa: BLE001 - the session shows its user what went wrong
             self._set_state(SessionState.FAILED, str(error) if isinstance(error, TrackerError) else repr(error))
         else:
             self._set_state(SessionState.ENDED, self.tr("Ended"))

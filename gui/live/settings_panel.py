@@ -36,7 +36,7 @@ SWITCHES = ("masks", "trails", "ids", "class_names", "scores", "tentative")
 
 
 class LivePanel(QWidget):
-    """Changes the engine's settings at once; a value that does not fit is told below the form."""
+    """Changes the engine's settings at once; a value that does not fit is reported below the form."""
 
     all_settings = pyqtSignal()
     changed = pyqtSignal()

@@ -196,22 +196,22 @@ class Annotation:
             (self.report,) = annotate_all([self.job], self._request, workers=1, listen=self._hear)
         except _StopRequest:
             return
-        except Exception as error:  # noqa: BLE001 - a thread's main, told to the user
+        except Exception as error:  # noqa: BLE001 - a thread's main, shown to the user
             self.problem = str(error)
             return
         if self.report.status == "failed":
             self.problem = self.report.note
 
-    def _hear(self, told: WorkerProgress | FileReport | None) -> None:
+    def _hear(self, message: WorkerProgress | FileReport | None) -> None:
         if self._stop:
             raise _StopRequest
-        if not isinstance(told, WorkerProgress):
+        if not isinstance(message, WorkerProgress):
             return
         if not self.stage:
             _step_back()
-        self.stage, self.done, self.total = told.stage, told.done, told.total
+        self.stage, self.done, self.total = message.stage, message.done, message.total
         now = time.monotonic()
-        self._moments.append((now, told.done))
+        self._moments.append((now, message.done))
         while now - self._moments[0][0] > RATE_SPAN_S:
             self._moments.pop(0)
 

@@ -73,7 +73,7 @@ class RecordedCounts(QObject):
                 self._count()
 
     def follow(self, edit: Edit) -> bool:
-        """Take the lines, zones and hidden regions that a correction undone or done again tells; whether it has any."""
+        """Take the lines, zones and hidden regions that a correction undone or done again holds; whether it has any."""
         tree = edit.details.get("before" if edit.undone else "after")
         if edit.kind != "rules" or tree is None:
             return False

@@ -79,7 +79,7 @@ def _path_of(job: RecordingJob, name: str, folder: Path, images: ImageOptions | 
 
 
 class ExportDialog(QDialog):
-    """Chooses formats and a folder. Closed while it writes, it goes on and tells the end by `said`."""
+    """Chooses formats and a folder. Closed while it writes, it goes on and reports the end by `said`."""
 
     said = pyqtSignal(str)
     train = pyqtSignal(str)

@@ -27,7 +27,7 @@ Replay: TypeAlias = Callable[[int, Detections, float], Explain | None]
 class Inspection(QObject):
     """Runs the network on held frames while it is turned on; `found` are the detections that no recorded track has.
 
-    `replay` says what became of the detections of a frame, as far as the recording tells.
+    `replay` says what became of the detections of a frame, as far as the recording says.
     """
 
     changed = pyqtSignal()

@@ -292,7 +292,7 @@ class RecordingPage(QWidget):
             size = self.view.wanted_size() if self.isVisible() or self._followed else None
             self._recording.show_at(size, self.view.devicePixelRatioF())
 
-    # what the recording tells
+    # what the recording says
 
     def _show_rendered(self) -> None:
         recording = self._recording
@@ -487,7 +487,7 @@ class RecordingPage(QWidget):
         if recording is not None and recording.store == store:
             recording.repair()
             return
-        try:  # without the store nothing tells which video it was of
+        try:  # without the store nothing says which video it was of
             aside = set_aside(store)
         except TrackerError as error:
             self.said.emit(str(error))

@@ -219,7 +219,7 @@ class Player:
     def _main(self) -> None:
         try:
             source = seekable(self._open_source())
-        except Exception as error:  # noqa: BLE001 - a thread's main, told to the user
+        except Exception as error:  # noqa: BLE001 - a thread's main, shown to the user
             self.problem = str(error)
             return
         try:

@@ -43,7 +43,7 @@ class RepairBar(QWidget):
 
     @property
     def words(self) -> str:
-        """What is told."""
+        """What is reported."""
         return self._words.text()
 
     def show_damage(self, words: str, store: Path) -> None:

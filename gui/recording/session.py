@@ -91,7 +91,7 @@ class PlayedRecording(QObject):
         self._begun_playing = False
         self._position: tuple[object, ...] = ()
         self._times = self.player.times
-        self._told: tuple[object, ...] = ()
+        self._last_state: tuple[object, ...] = ()
         self._looking = False
         self._looked_at = 0.0
         self._editing = 0
@@ -125,7 +125,7 @@ class PlayedRecording(QObject):
         """Annotate behind the player."""
         self.annotation = Annotation(self.job, request)
         self.annotation.start()
-        self._told = ()
+        self._last_state = ()
         self.progressed.emit()
 
     def finish_here(self) -> None:
@@ -399,13 +399,13 @@ class PlayedRecording(QObject):
         annotation = self.annotation
         if annotation is None:
             return
-        told = (annotation.running, annotation.stage, annotation.done, annotation.problem)
-        if told == self._told:
+        state = (annotation.running, annotation.stage, annotation.done, annotation.problem)
+        if state == self._last_state:
             return
         now = time.monotonic()
         if annotation.running and now - self._looked_at < OVERVIEW_S:
             return
-        self._told = told
+        self._last_state = state
         self._looked_at = now
         self.progressed.emit()
         if annotation.stage or not annotation.running:
@@ -413,7 +413,7 @@ class PlayedRecording(QObject):
 
     def _look(self, *, then: Callable[[], None] | None = None) -> None:
         if self._looking and then is None:
-            self._told = ()  # look again after this look
+            self._last_state = ()  # look again after this look
             return
         self._looking = True
         store = self.job.store

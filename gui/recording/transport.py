@@ -86,7 +86,7 @@ class Transport(QWidget):
 
     @property
     def words(self) -> str:
-        """What is told about the annotation."""
+        """What is reported about the annotation."""
         return self._words.text()
 
     @property

@@ -1,7 +1,7 @@
 """A form for every setting, made from the settings' classes: their docstrings are its tooltips.
 
-A value that does not fit is marked at its field with the reason; what fits is told at once. Only what differs from the
-default is kept.
+A value that does not fit is marked at its field with the reason; what fits is reported at once. Only what differs from
+the default is kept.
 """
 
 from __future__ import annotations

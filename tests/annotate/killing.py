@@ -61,7 +61,7 @@ def last_frame(store: Path) -> int:
 
 
 def left_in(folder: Path) -> dict[str, object]:
-    """Every export's bytes and every store's rows, by relative path; the summary tells times and is left out."""
+    """Every export's bytes and every store's rows, by relative path; the summary gives times and is left out."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

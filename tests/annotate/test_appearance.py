@@ -84,7 +84,7 @@ def test_merged_tracks_take_their_views_along_and_back(recording: Path) -> None:
     np.testing.assert_array_equal(renamed.vectors[renamed.tracks == 9], before.vectors[before.tracks == 2])
 
 
-def test_a_missing_video_is_told(recording: Path, clip: Path, tmp_path: Path) -> None:
+def test_a_missing_video_is_reported(recording: Path, clip: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="--video FILE"):
         describe_tracks(recording, "colours", colours, video=tmp_path / "moved.mp4")
 

@@ -63,7 +63,7 @@ def assert_true_times(video: Path, out: Path, network: Path) -> None:
         assert found == {frame: pytest.approx(expected[frame], abs=1e-9) for frame in found}
 
 
-def test_every_export_tells_the_containers_time_stamps(tmp_path: Path, network: Path) -> None:
+def test_every_export_gives_the_containers_time_stamps(tmp_path: Path, network: Path) -> None:
     times = np.random.default_rng(5).uniform(0.01, 0.3, 60).cumsum() + 1.5
     assert_true_times(write_clip(tmp_path / "variable.mp4", 60, times=times.tolist()), tmp_path / "out", network)
 

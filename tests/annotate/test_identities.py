@@ -57,7 +57,7 @@ def test_cameras_whose_fields_of_view_meet_share_people_at_the_same_time() -> No
     assert {len(group) for group in find_identities(tracks).groups} == {2}
 
 
-def test_the_usual_way_tells_whom_appearance_cannot() -> None:
+def test_the_usual_way_says_whom_appearance_cannot() -> None:
     """All but two wear different clothes; these two come one after the other and take the way that all take."""
     tracks = street(16)
     first = [visit(0, 50, 20, 700, 705), visit(1, 150, 20, 713.5, 718)]

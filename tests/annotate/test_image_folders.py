@@ -42,7 +42,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "voc", "jsonl", "csv", "parquet"])
-def test_an_export_of_a_folder_tells_its_images(name: str, folder: Path, tmp_path: Path, network: Path) -> None:
+def test_an_export_of_a_folder_gives_its_images(name: str, folder: Path, tmp_path: Path, network: Path) -> None:
     assert annotate(folder, tmp_path, request(network, formats=name)).frames == 4
     with Recording(tmp_path / "set.sqlite") as recording:
         assert list(recording.images().values()) == [ImageEntry(image, *size) for image, size in SIZES.items()]

@@ -51,7 +51,7 @@ FRAMES_UNTIL_PYARROW_SETTLES = 1500
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes of children are told on Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes of children are reported on Unix")
 @pytest.mark.parametrize("options", [("--format", "mot,jsonl"), ("--format", "mot,coco,csv", "--refine", "--save")])
 @pytest.mark.parametrize("blocks", [2, 12])
 def test_ten_times_the_length_takes_no_more_memory(

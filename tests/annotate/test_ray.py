@@ -93,7 +93,7 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(archive: Path) -> N
     assert "no cluster answers" in stderr.splitlines()[-1]
 
 
-def test_without_ray_the_user_is_told_what_to_install(
+def test_without_ray_the_user_is_reported_what_to_install(
     archive: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     find = importlib.util.find_spec

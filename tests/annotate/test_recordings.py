@@ -94,7 +94,7 @@ def test_a_folder_of_images_is_one_recording_and_results_are_none(tmp_path: Path
 
 
 @pytest.mark.parametrize("names", [(), ("notes.txt",), ("deep/a.mp4",)])
-def test_nothing_to_do_is_told(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_nothing_to_do_is_reported(tmp_path: Path, names: tuple[str, ...]) -> None:
     (tmp_path / "in").mkdir()
     touch(tmp_path / "in", *names)
     with pytest.raises(ConfigError, match="no video"):
@@ -123,7 +123,7 @@ def test_a_link_that_leads_out_of_the_output_folder_is_refused(tmp_path: Path, l
     assert not list(elsewhere.iterdir())
 
 
-def test_a_fingerprint_tells_changes_at_both_ends(tmp_path: Path) -> None:
+def test_a_fingerprint_gives_changes_at_both_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     content = bytearray(3 << 20)
     path.write_bytes(content)

@@ -15,7 +15,7 @@ RATE = 25
 
 
 def write(path: Path, seen: dict[int, Sequence[int]], *, jump: int = 0, tentative: Sequence[int] = ()) -> Path:
-    """A recording still open, of boxes that walk right; each row's mask tells frame and object.
+    """A recording still open, of boxes that walk right; each row's mask gives frame and object.
 
     `seen` are the frames of each track; from frame `jump` on, boxes are somewhere else.
     """

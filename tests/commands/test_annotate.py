@@ -58,7 +58,7 @@ def test_results_mirror_the_input_and_stay_inside_the_output_folder(archive: Pat
     assert sorted(path.name for path in (archive / "in").iterdir()) == ["a b.mp4", "bad.mp4", "süb .. dir"]
 
 
-def test_the_summary_tells_of_every_file(annotated: Path) -> None:
+def test_the_summary_mentions_every_file(annotated: Path) -> None:
     summary = json.loads((annotated / "summary.json").read_text(encoding="utf-8"))
     assert summary["totals"] | {"seconds": 0, "frames_per_second": 0} == {
         "files": 4,
@@ -83,7 +83,7 @@ def test_the_summary_tells_of_every_file(annotated: Path) -> None:
     assert "0 bytes" in reasons[1]
 
 
-def test_again_all_finished_files_are_skipped_and_told_so(
+def test_again_all_finished_files_are_skipped_and_reported_so(
     archive: Path, annotated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = shutil.copytree(annotated, tmp_path / "out")
@@ -94,8 +94,8 @@ def test_again_all_finished_files_are_skipped_and_told_so(
     assert plans["bad.mp4"] == "new: not begun yet"
     assert run(*command(archive, out, "--progress", "json")) == 3
     captured = capfd.readouterr()
-    told = [json.loads(line) for line in captured.out.splitlines()]
-    ends = {row["file"]: row["status"] for row in told if "status" in row}
+    output = [json.loads(line) for line in captured.out.splitlines()]
+    ends = {row["file"]: row["status"] for row in output if "status" in row}
     assert ends["a b.mp4"] == ends["süb .. dir/-x.mp4"] == "skipped"
     assert ends["bad.mp4"] == "failed"
     assert [line.split(":")[1].strip() for line in captured.err.splitlines()] == ["bad.mp4", "süb .. dir/empty.mkv"]
@@ -208,9 +208,9 @@ def test_two_commands_with_one_output_folder_do_not_disturb_each_other(
 ) -> None:
     common = ["annotate", clip, "--model", network, "--format", FORMATS, "--progress", "none", "--out"]
     first, second = (start([*common, tmp_path / "both"]) for _ in range(2))
-    told = [process.communicate(timeout=120) for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), told
-    assert sum("  done  " in stdout for stdout, _ in told) == 1
+    output = [process.communicate(timeout=120) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), output
+    assert sum("  done  " in stdout for stdout, _ in output) == 1
     assert run(*common[1:], tmp_path / "alone") == 0
     assert left_in(tmp_path / "both") == left_in(tmp_path / "alone")
 

@@ -48,12 +48,12 @@ def test_associated_detections_score_well_and_refined_ones_perfectly(
     assert run("associate", folder, "--out", tmp_path / "refined", "--refine") == 0
     capsys.readouterr()
     assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "refined", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"sequences", "groups", "total"}
-    assert set(told["sequences"]) == {"group/crossing", "still"}
-    assert told["total"]["IDF1"] == 100
-    assert told["total"]["MOTA"] == 100
-    assert told["groups"]["group"]["HOTA"] > 95
+    output = json.loads(capsys.readouterr().out)
+    assert set(output) == {"sequences", "groups", "total"}
+    assert set(output["sequences"]) == {"group/crossing", "still"}
+    assert output["total"]["IDF1"] == 100
+    assert output["total"]["MOTA"] == 100
+    assert output["groups"]["group"]["HOTA"] > 95
     assert run("evaluate", "tracking", "--gt", folder, "--results", tmp_path / "out") == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0].split()[:3] == ["HOTA", "DetA", "AssA"]
@@ -154,7 +154,7 @@ def test_ground_truth_that_leaves_everything_out_is_refused(
     assert not (tmp_path / "tuned.toml").exists()
 
 
-def test_a_sequence_of_several_without_any_object_is_told(
+def test_a_sequence_of_several_without_any_object_is_reported(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     gt = folder / "still/gt/gt.txt"

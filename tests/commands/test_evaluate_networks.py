@@ -26,7 +26,7 @@ def network() -> tuple[YoloNet, ModelCard]:
     return YoloNet(NetworkConfig(classes=2)).eval(), ModelCard(("disc", "box"), ANCHORS, input_size=96)
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+def answer_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
     assert main(["evaluate", *arguments, "--json"]) == 0
     answer: dict[str, object] = json.loads(capsys.readouterr().out)
     return answer
@@ -39,7 +39,7 @@ def test_the_same_network_scores_the_same_in_both_files(
     save_detector(tmp_path / "n.safetensors", *network)
     export_onnx(tmp_path / "n.onnx", *network)
     common = ("detector", "--data", str(data), "--split", "train", "--device", "cpu", "--per-folder")
-    answers = [told(capsys, *common, "--model", str(tmp_path / name)) for name in ("n.safetensors", "n.onnx")]
+    answers = [answer_of(capsys, *common, "--model", str(tmp_path / name)) for name in ("n.safetensors", "n.onnx")]
     first, second = (answer["all"] for answer in answers)
     assert isinstance(first, dict)
     assert isinstance(second, dict)
@@ -63,7 +63,7 @@ def test_folders_of_one_name_are_judged_apart_and_repeated_images_once(
     save_detector(tmp_path / "n.safetensors", *network)
     options = ("detector", "--data", str(data), "--device", "cpu", "--model", str(tmp_path / "n.safetensors"))
     for split in ("val", "train", "all"):
-        answer = told(capsys, *options, "--split", split, "--per-folder")
+        answer = answer_of(capsys, *options, "--split", split, "--per-folder")
         assert answer["all"]["images"] == 5  # type: ignore[index]
         folders: dict[str, dict[str, int]] = answer["folders"]  # type: ignore[assignment]
         assert {name: one["images"] for name, one in folders.items()} == {"north/val/images": 2, "south/val/images": 3}
@@ -83,7 +83,7 @@ def test_a_coco_file_is_judged_on_all_its_images(
     notes.write_text(json.dumps(content))
     save_detector(tmp_path / "n.safetensors", *network)
     options = ("detector", "--data", str(notes), "--device", "cpu", "--model", str(tmp_path / "n.safetensors"))
-    whole, train = told(capsys, *options)["all"], told(capsys, *options, "--split", "train")["all"]
+    whole, train = answer_of(capsys, *options)["all"], answer_of(capsys, *options, "--split", "train")["all"]
     assert whole["images"] == 12  # type: ignore[index]
     assert train["images"] < 12  # type: ignore[index]
 
@@ -108,7 +108,7 @@ def test_yolox_at_another_size_runs_as_the_network_it_becomes(
     data = write_shapes(tmp_path / "shapes", images=2, size=64)
     data.write_text(data.read_text().replace("disc, box", "person, car"))
     model = str(shared / "data/pretrained/yolox_nano.onnx")
-    answer = told(
+    answer = answer_of(
         capsys,
         "detector",
         "--data",
@@ -136,7 +136,9 @@ def test_a_classifier_is_judged_per_class(tmp_path: Path, capsys: pytest.Capture
     save_network(tmp_path / "c.safetensors", network, kind="classifier", description=description)
     images = np.random.default_rng(0).integers(0, 255, (12, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=images, labels=np.arange(12) % 3)
-    answer = told(capsys, "classifier", "--model", str(tmp_path / "c.safetensors"), "--data", str(tmp_path / "d.npz"))
+    answer = answer_of(
+        capsys, "classifier", "--model", str(tmp_path / "c.safetensors"), "--data", str(tmp_path / "d.npz")
+    )
     confusion = np.array(answer["confusion"])
     assert confusion.sum(axis=1).tolist() == [4, 4, 4]
     assert answer["accuracy"] == pytest.approx(np.trace(confusion) / 12)

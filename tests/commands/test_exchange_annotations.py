@@ -121,7 +121,7 @@ def test_an_import_replaces_nothing_unasked(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("999,1,10,20,30,40,0.9,-1,-1,-1\n", "tells of frame 998"),
+        ("999,1,10,20,30,40,0.9,-1,-1,-1\n", "mentions frame 998"),
         ("1,1,10,20,30\n", "columns"),
         ("1,1,nan,20,30,40,0.9,-1,-1,-1\n", "line 1"),
     ],

@@ -42,12 +42,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[float, float, str]:
-    """(box difference, score difference, all that was told)."""
+    """(box difference, score difference, all that was reported)."""
     assert main(["export", *map(str, arguments)]) == 0
-    told = capsys.readouterr().out
-    found = re.search(r"boxes ([\d.]+) px, of scores ([\d.e+-]+)", told)
-    assert found is not None, told
-    return float(found[1]), float(found[2]), told
+    output = capsys.readouterr().out
+    found = re.search(r"boxes ([\d.]+) px, of scores ([\d.e+-]+)", output)
+    assert found is not None, output
+    return float(found[1]), float(found[2]), output
 
 
 @pytest.mark.parametrize(("to", "file"), [("onnx", "n.onnx"), ("torchscript", "n.torchscript"), ("openvino", "n.xml")])
@@ -57,10 +57,10 @@ def test_a_float_export_answers_as_torch_does_and_can_be_used(
     if to == "openvino":
         pytest.importorskip("openvino")
     data = model.parent / "shapes/data.yaml"
-    box, score, told = export(capsys, model, "--to", to, "--data", data)
+    box, score, output = export(capsys, model, "--to", to, "--data", data)
     assert box < 0.5
     assert score < 1e-3
-    assert re.search(r"mean AP of boxes on 4 images: ([\d.]+) before, \1 after", told)
+    assert re.search(r"mean AP of boxes on 4 images: ([\d.]+) before, \1 after", output)
     image = load_data(data)[0]["val"].samples[0].read()
     before, after = (
         make_detector(DetectorConfig(model=str(each), conf=0.1, device="cpu"), threads=1).detect([image])[0]
@@ -86,8 +86,8 @@ def test_half_precision_files_are_half_as_large_and_agree_whatever_the_engine(
 def test_eight_bits_are_calibrated_on_the_data_and_keep_the_answers(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, score, told = export(capsys, model, "--int8", "--data", model.parent / "shapes/data.yaml")
-    assert "mean AP of boxes" in told
+    _, score, output = export(capsys, model, "--int8", "--data", model.parent / "shapes/data.yaml")
+    assert "mean AP of boxes" in output
     assert score < 0.5
     assert model.with_name("n-int8.onnx").stat().st_size < 0.6 * model.stat().st_size
 
@@ -99,7 +99,7 @@ def test_the_default_threshold_can_be_chosen_on_the_data(model: Path, capsys: py
     assert detector.conf != 0.3
 
 
-def test_without_validation_images_no_threshold_is_chosen_and_no_accuracy_told(
+def test_without_validation_images_no_threshold_is_chosen_and_no_accuracy_reported(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_shapes(tmp_path / "shapes", images=2, size=96)
@@ -107,9 +107,9 @@ def test_without_validation_images_no_threshold_is_chosen_and_no_accuracy_told(
     assert main(["export", str(model), "--data", str(data), "--tune-confidence", "--out", str(out)]) == 2
     assert "--tune-confidence" in capsys.readouterr().err
     assert not out.exists()
-    *_, told = export(capsys, model, "--data", data, "--out", out)
-    assert "on 2 frames" in told
-    assert "average precision not measured" in told
+    *_, output = export(capsys, model, "--data", data, "--out", out)
+    assert "on 2 frames" in output
+    assert "average precision not measured" in output
 
 
 def test_a_network_that_sees_nothing_is_not_called_equal(
@@ -123,9 +123,9 @@ def test_a_network_that_sees_nothing_is_not_called_equal(
     save_detector(tmp_path / "blind.safetensors", network, card)
     data = model.parent / "shapes/data.yaml"
     assert main(["export", str(tmp_path / "blind.safetensors"), "--data", str(data)]) == 0
-    told = capsys.readouterr().out
-    assert "not compared" in told
-    assert "largest difference" not in told
+    output = capsys.readouterr().out
+    assert "not compared" in output
+    assert "largest difference" not in output
 
 
 def test_a_network_that_comes_with_the_program_is_exported_into_this_folder(

@@ -1,4 +1,4 @@
-"""Every command has an example that parses, and a help that tells defaults; the program tells as much as is asked."""
+"""Every command has an example that parses, and a help that gives defaults; the program reports as much as is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["clip", "network"]
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[CommandParser]:
-    """All commands, as they are told to somebody who typed `sightline`."""
+    """All commands, as they are listed for somebody who typed `sightline`."""
     parser = CommandParser(prog="sightline")
     subparsers = parser.add_subparsers(parser_class=CommandParser)
     for module in dict.fromkeys(module for command in COMMANDS.values() for module in command.modules):
@@ -52,8 +52,8 @@ def test_each_command_has_examples_that_parse(parser: CommandParser) -> None:
 
 def test_defaults_stand_in_the_help(parser: CommandParser) -> None:
     text = " ".join(dict(leaves(parser))["track"].format_help().split())
-    for told in ("(default auto)", "(default mot,jsonl)", "(default runs/track)", "(default 300)", "(default on)"):
-        assert told in text
+    for default in ("(default auto)", "(default mot,jsonl)", "(default runs/track)", "(default 300)", "(default on)"):
+        assert default in text
     assert "Write the annotated video. (default off)" in text
     assert not any("(default: " in text and "(default " in text.partition("(default: ")[2] for text in texts(parser))
 

@@ -82,8 +82,8 @@ def test_each_frame_has_its_line(tmp_path: Path, network: Path, clip: Path, caps
     written = [json.loads(line) for line in (tmp_path / "run" / "clip.jsonl").read_text().splitlines()[1:]]
     for line, row in zip(lines, written, strict=True):
         named = Counter(each["class"] for each in row["objects"] if each["state"] == "confirmed")
-        told = Counter({name: int(count) for name, count in re.findall(r"(person|car) (\d+)", line)})
-        assert told == named
+        reported = Counter({name: int(count) for name, count in re.findall(r"(person|car) (\d+)", line)})
+        assert reported == named
 
 
 def test_events_are_printed_and_written_as_a_recording_has_them(

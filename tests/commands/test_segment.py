@@ -42,10 +42,10 @@ def test_images_and_videos_become_label_images_and_overlays(
     drawn = cv2.imread(str(out / "overlays" / "a.jpg"))
     assert drawn.shape == image.shape
     assert np.abs(drawn.astype(int) - image).mean() > 10
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith("a: ")
-    assert "%" in told[0]
-    assert told[-1].startswith("3 images, ONNX Runtime")
+    output = capsys.readouterr().out.splitlines()
+    assert output[0].startswith("a: ")
+    assert "%" in output[0]
+    assert output[-1].startswith("3 images, ONNX Runtime")
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_what_cannot_be_used_is_one_line(
 ) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
     assert run("segment", tmp_path / "a.png", "--out", tmp_path / "out", *arguments) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert message in told[0]
+    output = capsys.readouterr().err.splitlines()
+    assert len(output) == 1
+    assert message in output[0]
 
 
 def test_a_detector_as_semantic_network_and_a_segmenter_as_detector_are_refused(

@@ -1,4 +1,4 @@
-"""`summary` tells of any network by name or file, in three forms, and refuses what it cannot build in one line."""
+"""`summary` describes any network by name or file, in three forms, and refuses what it cannot build in one line."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def test_text_json_and_drawing_agree(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "floor((side + padding" in text
     assert drawing.read_text().startswith("<svg")
     assert main(["summary", "lenet5_common", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["parameters"] == 61_706 == sum(layer["parameters"] for layer in told["layers"])
-    assert told["layers"][0]["receptive_field"] == [5, 5]
+    output = json.loads(capsys.readouterr().out)
+    assert output["parameters"] == 61_706 == sum(layer["parameters"] for layer in output["layers"])
+    assert output["layers"][0]["receptive_field"] == [5, 5]
 
 
 def test_size_and_classes_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", "resnet18", "--imgsz", "320x160", "--classes", "10", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["height"], told["width"], told["layers"][-1]["shape"]) == (160, 320, [10])
+    output = json.loads(capsys.readouterr().out)
+    assert (output["height"], output["width"], output["layers"][-1]["shape"]) == (160, 320, [10])
     assert main(["summary", "auto", "--imgsz", "96"]) == 0
     assert "at 96 x 96" in capsys.readouterr().out
 

@@ -215,7 +215,7 @@ def test_a_file_that_does_not_decode_is_refused(
     assert not list(tmp_path.rglob("*.txt"))
 
 
-def test_damage_in_the_middle_is_counted_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damage_in_the_middle_is_counted_and_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     clip = write_clip(tmp_path / "hurt.ts", frames=200, time_base=Fraction(1, 90000), key_every=10)
     content = bytearray(clip.read_bytes())
     middle = len(content) // 2
@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_written_is_kept(tmp_path: Pa
     assert len(list(FileSource(tmp_path / "run" / "clip.mp4"))) > 20
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes are told on Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="peak sizes are reported on Unix")
 def test_the_default_path_needs_no_torch_and_little_memory(photographs: Path, tmp_path: Path) -> None:
     script = f"""
         import sys
@@ -366,10 +366,10 @@ def test_a_camera_that_starts_later_than_the_program_is_waited_for(network: Path
     with camera:
         camera.up()
         for line in process.stdout:
-            told = json.loads(line)
-            if told["frames"]:
+            output = json.loads(line)
+            if output["frames"]:
                 break
-        assert (told["link"], told["clock"]) == ("live", "arrival")
+        assert (output["link"], output["clock"]) == ("live", "arrival")
         process.send_signal(signal.SIGTERM if os.name == "posix" else signal.CTRL_C_EVENT)
         process.communicate(timeout=120)
 

@@ -149,9 +149,9 @@ def test_what_cannot_be_trained_is_one_line(
         cv2.imwrite(str(tmp_path / part / "labels/a.png"), data.labels[0])
     options = ["--data", str(tmp_path), "--names", "ground,square,disc", "--out", str(tmp_path / "run")]
     assert main(["train", "segmentation", *options, *extra]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert message in told[0]
+    output = capsys.readouterr().err.splitlines()
+    assert len(output) == 1
+    assert message in output[0]
 
 
 def test_the_recipe_of_the_embedded_segmentation_network_is_understood() -> None:

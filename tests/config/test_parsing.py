@@ -60,7 +60,7 @@ def test_a_device_goes_by_its_number_too(typed: object, device: str) -> None:
     assert build(DetectorConfig, {"device": typed, "classes": [0, "car"]}, "test").device == device
 
 
-def test_a_setting_outside_its_section_is_told_where_it_belongs() -> None:
+def test_a_setting_outside_its_section_is_reported_where_it_belongs() -> None:
     with pytest.raises(ConfigError, match=r"imgsz is a setting of detector; write detector\.imgsz"):
         load_settings({"imgsz": 640}, "test")
 

@@ -30,6 +30,6 @@ def test_a_network_gives_what_it_knows_of_a_group_and_refuses_one_it_knows_nothi
         choose_classes(("animals",), SIX)
 
 
-def test_a_misspelt_group_is_told_the_nearest() -> None:
+def test_a_misspelt_group_is_reported_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'animals'"):
         choose_classes(("animal",), COCO_LABELS)

@@ -105,7 +105,7 @@ def test_a_batch_gives_what_the_images_give_alone_and_a_person_is_like_itself_so
     assert likeness[~np.eye(len(first), dtype=bool)].max() < 0.8
 
 
-def test_without_being_asked_nothing_is_told_and_of_nobody_nothing(images: list[Image]) -> None:
+def test_without_being_asked_nothing_is_reported_and_of_nobody_nothing(images: list[Image]) -> None:
     (found,) = make_detector(look(), threads=1).detect(images[:1])
     assert len(found) > 0
     assert found.embeddings is None

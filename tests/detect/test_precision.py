@@ -81,8 +81,8 @@ def test_without_native_products_it_is_float_and_int8_says_what_it_costs(
     assert not tried
     with caplog.at_level(logging.WARNING):
         make_detector(DetectorConfig(model=model, precision="int8", device="cpu"), threads=1)
-    [told] = [record.getMessage() for record in caplog.records]
-    assert "net-int8.onnx: this processor multiplies no whole numbers natively" in told
+    [reported] = [record.getMessage() for record in caplog.records]
+    assert "net-int8.onnx: this processor multiplies no whole numbers natively" in reported
 
 
 def test_int8_without_its_file_says_how_to_make_it(networks: Path, tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_args_yaml_names_what_was_chosen(networks: Path, monkeypatch: pytest.Mon
     arguments = ["track", str(networks / "one.png"), "--model", str(networks / "net.onnx"), "--precision", "auto"]
     arguments += ["--project", str(networks / "runs"), "--progress", "none", "--device", "cpu", "--imgsz", "64"]
     assert main(arguments) == 0
-    [told] = (networks / "runs").glob("*/args.yaml")
-    assert yaml.safe_load(told.read_text())["detector"]["precision"] == "int8"
+    [reported] = (networks / "runs").glob("*/args.yaml")
+    assert yaml.safe_load(reported.read_text())["detector"]["precision"] == "int8"
 
 
 def test_a_recording_goes_on_with_what_it_was_begun_with(networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:

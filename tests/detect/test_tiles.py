@@ -136,10 +136,10 @@ def test_windows_too_small_for_the_image_are_refused_in_one_line(tmp_path: Path,
     file = tmp_path / "small.png"
     cv2.imwrite(str(file), draw([], width=100, height=80))
     assert main(["detect", str(file), "--tiles", "9x9", "--out", str(tmp_path / "out.json")]) == 2
-    told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1
-    assert "--tiles 9x9: windows of" in told[0]
-    assert "give rows x columns up to" in told[0]
+    output = capsys.readouterr().err.strip().splitlines()
+    assert len(output) == 1
+    assert "--tiles 9x9: windows of" in output[0]
+    assert "give rows x columns up to" in output[0]
     for wrong in ("640", "0x2", "many"):
         assert main(["detect", str(file), "--tiles", wrong]) == 2
         assert "expected auto or ROWSxCOLUMNS" in capsys.readouterr().err
@@ -174,8 +174,8 @@ def test_a_region_outside_the_image_is_refused_in_one_line(tmp_path: Path, capsy
     cv2.imwrite(str(file), draw([], width=100, height=80))
     arguments = ["detect", str(file), "--roi", "200,10 300,10 300,70", "--out", str(tmp_path / "out.json")]
     assert main(arguments) == 2
-    [told] = capsys.readouterr().err.strip().splitlines()
-    assert "outside the image, which has 100 x 80 pixels" in told
+    [output] = capsys.readouterr().err.strip().splitlines()
+    assert "outside the image, which has 100 x 80 pixels" in output
     for wrong in ("10,10 20,20", "a,b c,d e,f", "", "10,10 20,20 30,30"):
         assert main(["detect", str(file), "--roi", wrong]) == 2
         assert "three or more corners" in capsys.readouterr().err

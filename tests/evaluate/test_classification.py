@@ -18,8 +18,8 @@ def test_figures_of_a_small_example() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40))
 def test_the_confusion_matrix_counts_each_pair(pairs: list[tuple[int, int]]) -> None:
-    ground_truth, told = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
-    matrix = confusion_matrix(ground_truth, told, classes=4)
+    ground_truth, predicted = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
+    matrix = confusion_matrix(ground_truth, predicted, classes=4)
     for row in range(4):
         for column in range(4):
             assert matrix[row, column] == pairs.count((row, column))

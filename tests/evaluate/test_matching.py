@@ -64,7 +64,7 @@ def test_what_an_image_does_not_label_or_ignores_counts_neither_way() -> None:
     assert counts.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
-def test_confusion_tells_wrong_classes_misses_and_finds_of_nothing() -> None:
+def test_confusion_gives_wrong_classes_misses_and_finds_of_nothing() -> None:
     found = finds([LEFT, LOW], [0.9, 0.8], [1, 0])
     counts = confuse([sample([LEFT, RIGHT], [0, 1])], [found], 2, confidence=0.5)
     assert counts.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from tracker.evaluate.pixel_accuracy import SegmentationScore
 
 maps = arrays.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 2, 255]))
-told = arrays.arrays(np.uint8, (4, 5), elements=st.integers(0, 2))
+predictions = arrays.arrays(np.uint8, (4, 5), elements=st.integers(0, 2))
 
 
 def test_figures_of_a_small_example() -> None:
@@ -21,7 +21,7 @@ def test_figures_of_a_small_example() -> None:
     assert score.mean_accuracy == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_a_class_that_is_told_but_never_true_lowers_only_the_others() -> None:
+def test_a_class_that_is_predicted_but_never_true_lowers_only_the_others() -> None:
     score = SegmentationScore(2)
     score.add(np.array([[0, 1]], np.uint8), np.array([[0, 0]], np.uint8))
     assert score.mean_iou == 0.5
@@ -32,7 +32,7 @@ def test_nothing_counted_is_no_number() -> None:
     assert np.isnan(SegmentationScore(3).mean_accuracy)
 
 
-@given(st.lists(st.tuples(told, maps), min_size=1, max_size=4))
+@given(st.lists(st.tuples(predictions, maps), min_size=1, max_size=4))
 def test_iou_is_intersection_over_union_of_all_images_together(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     score = SegmentationScore(3)
     for said, ground_truth in pairs:

@@ -175,7 +175,7 @@ def test_work_is_counted_by_the_textbook() -> None:
     assert [layer.flops for layer in layers] == [2 * layer.multiply_adds for layer in layers]
 
 
-def test_what_took_no_part_is_told() -> None:
+def test_what_took_no_part_is_reported() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3))
     network.register_module("aside", nn.Linear(3, 3))
     network.forward = network[0].forward  # type: ignore[method-assign]

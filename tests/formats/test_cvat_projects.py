@@ -69,7 +69,7 @@ def test_of_a_project_the_task_of_the_video_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("", r"expected one task, found 2 \(a\.mp4, b\.mp4\); --video FILE tells"), ("c.mp4", "0 of them about c.mp4")],
+    [("", r"expected one task, found 2 \(a\.mp4, b\.mp4\); --video FILE says"), ("c.mp4", "0 of them about c.mp4")],
 )
 def test_of_several_videos_none_is_guessed(source: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=reason):
@@ -108,7 +108,7 @@ def test_a_turned_box_turns_the_shorter_way_between(tmp_path: Path) -> None:
     assert [item is not None for item in found.objects.segmentations] == [True, False, True]
 
 
-def test_a_track_that_stops_without_an_end_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_track_that_stops_without_an_end_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     meta = task(1, "t", source="a.mp4")
     assert len(load(tmp_path, meta, track(0, box(0, 10) + box(5, 10))).objects) == 6
     assert "1 tracks do not end (outside) where they stop" in caplog.text

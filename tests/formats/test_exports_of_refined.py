@@ -103,7 +103,7 @@ def test_every_coco_row_has_a_mask_and_its_track_where_cvat_looks(tmp_path: Path
     assert found.objects.keyframes.tolist() == made.objects.keyframes.tolist()
 
 
-def test_mot_text_tells_that_classes_become_one_or_numbers_them(
+def test_mot_text_says_that_classes_become_one_or_numbers_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = refined()
@@ -163,9 +163,9 @@ def test_objects_of_selected_frames_are_those_of_the_frames() -> None:
     assert (chosen.summary().first_frame, chosen.summary().last_frame) == (1, 5)
 
 
-@pytest.mark.parametrize(("rate", "told"), [(24, False), (25, True), (29.97, True)])
-def test_label_studio_is_to_be_told_the_rate_of_the_video(
-    rate: float, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("rate", "is_reported"), [(24, False), (25, True), (29.97, True)])
+def test_label_studio_is_to_be_reported_the_rate_of_the_video(
+    rate: float, is_reported: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = Collector("made", source="a.mp4", labels=["person"])
     for index in range(100):
@@ -173,4 +173,4 @@ def test_label_studio_is_to_be_told_the_rate_of_the_video(
         rows.add(index, (1, 2, 3, 4), "made", class_id=0, track_id=1)
     with caplog.at_level(logging.WARNING):
         find_format("labelstudio").write(tmp_path / "a.json", rows.finish())
-    assert (f'framerate="{rate:g}"' in caplog.text) == told
+    assert (f'framerate="{rate:g}"' in caplog.text) == is_reported

@@ -126,7 +126,7 @@ def test_plain_coco_images_are_numbered_by_id_and_keep_their_names(tmp_path: Pat
     assert found.objects.segmentations == (((1.0, 1.0, 5.0, 1.0, 5.0, 5.0),),)
 
 
-def test_what_a_coco_file_has_beside_boxes_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_coco_file_has_beside_boxes_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = {
         "categories": [{"id": 1, "name": "a"}],
         "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}],
@@ -321,7 +321,7 @@ def test_of_a_label_studio_box_twice_the_later_is_taken(tmp_path: Path, caplog: 
     assert "frame 1 stands there before; the later box" in caplog.text
 
 
-def test_of_two_labels_the_first_is_taken_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_two_labels_the_first_is_taken_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_region(tmp_path, [{"frame": 1, "enabled": False}], labels=["a", "b"]).labels == ("a", "car")
     assert "has the labels a, b, the first is taken" in caplog.text
     assert read_region(tmp_path, [{"frame": 1, "enabled": False}], labels=[]).labels == ("object", "car")
@@ -335,7 +335,7 @@ def test_of_a_label_studio_project_the_task_of_the_video_is_read(tmp_path: Path)
     (tmp_path / "all.json").write_text(json.dumps(tasks))
     for name, labels in (("a.mp4", ("Car",)), ("b c.mp4", ("Bus", "Van"))):
         assert read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source=name)).labels == labels
-    for name, reason in (("d.mp4", "0 of them about d.mp4"), ("", "--video FILE tells which")):
+    for name, reason in (("d.mp4", "0 of them about d.mp4"), ("", "--video FILE says which")):
         with pytest.raises(FormatError, match=reason):
             read_label_studio(tmp_path / "all.json", ExternalInfo(200, 100, source=name))
 

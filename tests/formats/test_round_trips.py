@@ -113,7 +113,7 @@ def test_yolo_rows_hold_track_ids_when_asked_to(made: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_losses_are_told_in_one_warning(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_losses_are_reported_in_one_warning(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rich = find_format("jsonl").load().read(_rich_file(tmp_path))
     with caplog.at_level(logging.WARNING, "tracker.formats.core.unsupported"):
         find_format(name).load().write(tmp_path / f"out{FORMATS[name].suffix}", rich)
@@ -131,8 +131,8 @@ def test_losses_are_told_in_one_warning(name: str, tmp_path: Path, caplog: pytes
     assert len(warnings) == bool(expected)
     for loss in expected:
         assert loss in warnings[0]
-    told = warnings[0].split(": ")[1].count(",") + 1 if warnings else 0
-    assert told == len(expected)
+    reported = warnings[0].split(": ")[1].count(",") + 1 if warnings else 0
+    assert reported == len(expected)
 
 
 def _rich_file(folder: Path) -> Path:

@@ -69,7 +69,7 @@ def test_files_renamed_since_are_known_by_their_own_names(tmp_path: Path, caplog
     assert "in 3 files, such as p1.xml (0001.jpg); the latter counts" in caplog.text
 
 
-def test_a_size_that_is_not_told_is_that_of_the_image(tmp_path: Path) -> None:
+def test_a_size_that_is_not_reported_is_that_of_the_image(tmp_path: Path) -> None:
     found = load(tmp_path, {"a.xml": voc("a.png", BOX, size=(0, 0)), "a.png": ""})
     assert (found.frames.widths.tolist(), found.frames.heights.tolist()) == ([160], [120])
 

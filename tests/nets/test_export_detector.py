@@ -39,7 +39,7 @@ def lively() -> YoloNet:
 
 
 def distances() -> YoloNet:
-    """YOLO26's kind of network with batch norm that has seen images, two anchors, sizes told by distances."""
+    """YOLO26's kind of network with batch norm that has seen images, two anchors, sizes given by distances."""
     torch.manual_seed(4)
     heads = {"neck": "yolo26", "head": "distances", "head_width": 32, "prototype_width": 16, "depthwise": True}
     config = NetworkConfig(backbone="yolo26_nano", classes=2, coefficients=4, widths=(32, 48, 64), **heads)  # type: ignore[arg-type]

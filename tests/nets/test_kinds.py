@@ -68,7 +68,7 @@ def test_damaged_files_are_refused_in_one_line(suffix: str, tmp_path: Path) -> N
     assert network_kind(tmp_path / "other.pt") == ""
 
 
-def test_another_kind_is_told_with_what_it_is_for() -> None:
+def test_another_kind_is_reported_with_what_it_is_for() -> None:
     error = wrong_kind(Path("a.safetensors"), "detector", "sightline-classifier/1")
     assert "expected a detector, found a classifier, which is for `classify`" in str(error)
     assert "the file does not say what it is" in str(wrong_kind(Path("a"), "segmenter", ""))

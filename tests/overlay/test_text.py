@@ -87,7 +87,7 @@ def test_the_measured_width_holds_the_written_text(version: int, size: int, monk
             assert (edge == PALETTE[9]).all(), f"{text}: the writing touches the rim of its tag"
 
 
-def test_under_opencv_4_letters_lose_their_accents_and_it_is_told(
+def test_under_opencv_4_letters_lose_their_accents_and_it_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delattr(cv2, "FontFace", raising=False)

@@ -40,7 +40,7 @@ def test_merging_gives_one_track_and_asks_whose_boxes_stay_where_both_are_seen(t
         assert editor.shared_frames(1, 2) == [3]
         with pytest.raises(ConfigError, match="visible together in 1 frames, the first is 3"):
             editor.merge(1, 2)
-        assert [track.track_id for track in editor.tracks()] == [1, 2], "nothing is dropped untold"
+        assert [track.track_id for track in editor.tracks()] == [1, 2], "nothing is dropped unreported"
         editor.merge(1, 2, boxes_of=1)
         assert editor.observations_of(1, masks=True).masks == (
             *(f"mask{frame}-1" for frame in range(4)),

@@ -20,17 +20,17 @@ def track_for(tracker: TrackingEngine, frames: int, boxes: object = (BOX,), star
         tracker.update(detections(boxes), (start + index) / 30)
 
 
-def test_a_track_tells_how_far_it_is_from_being_confirmed() -> None:
+def test_a_track_says_how_far_it_is_from_being_confirmed() -> None:
     tracker = engine(confirm_first_frames=0)
-    told = []
+    explanations = []
     for index in range(3):
         track_for(tracker, 1, start=index)
-        told.append(tracker.explain(0))
-    assert told[0].startswith("starts track 1, tentative 1 of 3")
-    assert told[1:] == ["continues track 1, tentative 2 of 3", "continues track 1, confirmed"]
+        explanations.append(tracker.explain(0))
+    assert explanations[0].startswith("starts track 1, tentative 1 of 3")
+    assert explanations[1:] == ["continues track 1, tentative 2 of 3", "continues track 1, confirmed"]
 
 
-def test_scores_under_each_threshold_are_told() -> None:
+def test_scores_under_each_threshold_are_reported() -> None:
     tracker = engine(low_score=0.1, high_score=0.5, new_score=0.6)
     tracker.update(detections([BOX] * 3, [0.05, 0.3, 0.55]), 0)
     assert tracker.explain(0) == "score 0.05 under 0.1 (low_score)"
@@ -38,7 +38,7 @@ def test_scores_under_each_threshold_are_told() -> None:
     assert "score 0.55 under 0.6 (new_score)" in tracker.explain(2)
 
 
-def test_an_unusable_box_is_told() -> None:
+def test_an_unusable_box_is_reported() -> None:
     tracker = engine()
     tracker.update(detections([[5, 5, 5, 9], [np.nan, 0, 1, 1]]), 0)
     assert tracker.explain(0).startswith("not a usable box")
@@ -53,7 +53,7 @@ def test_a_detection_too_far_off_was_gated_by_a_track() -> None:
     assert "< 0.20" in tracker.explain(0)
 
 
-def test_a_detection_that_lost_its_track_to_another_is_told_which() -> None:
+def test_a_detection_that_lost_its_track_to_another_is_reported_which() -> None:
     tracker = engine()
     track_for(tracker, 5)
     tracker.update(detections([BOX, [110, 100, 150, 200]], [0.9, 0.59]), 5 / 30)
@@ -61,7 +61,7 @@ def test_a_detection_that_lost_its_track_to_another_is_told_which() -> None:
     assert "went to detection 0 with 0.9" in tracker.explain(1)
 
 
-def test_a_weak_detection_beside_a_track_that_took_another_box_is_told_so() -> None:
+def test_a_weak_detection_beside_a_track_that_took_another_box_is_reported_so() -> None:
     tracker = engine(low_match=True)
     track_for(tracker, 5)
     tracker.update(detections([BOX, [108, 100, 148, 200]], [0.9, 0.3]), 5 / 30)
@@ -70,7 +70,7 @@ def test_a_weak_detection_beside_a_track_that_took_another_box_is_told_so() -> N
     assert "and took detection 0; score 0.30 under 0.5 (high_score)" in words
 
 
-def test_a_weak_detection_is_told_why_the_track_beside_it_took_none() -> None:
+def test_a_weak_detection_is_reported_why_the_track_beside_it_took_none() -> None:
     tracker = engine(confirm_first_frames=0, low_match=True)
     track_for(tracker, 1)
     tracker.update(detections([BOX], [0.3]), 1 / 30)
@@ -96,24 +96,24 @@ def test_what_was_explained_stays_so_when_the_engine_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "look", "told"),
+    ("box", "look", "explanation"),
     [
         ([122, 122, 162, 222], [1, 0], "gated (motion): squared Mahalanobis distance to track 1"),
         ([102, 102, 142, 202], [0, 1], "gated (appearance): cosine distance to track 1 1.00 > 0.20"),
         ([2000, 2000, 2040, 2100], [1, 0], "no track was expected near it"),
     ],
 )
-def test_motion_and_appearance_gates_are_told_in_their_own_measures(
-    box: list[float], look: list[float], told: str
+def test_motion_and_appearance_gates_are_reported_in_their_own_measures(
+    box: list[float], look: list[float], explanation: str
 ) -> None:
     tracker = engine("deepsort", new_score=0.6, high_min_similarity=0.95)
     for index in range(5):
         tracker.update(detections([BOX], looks=[[1, 0]]), index / 30)
     tracker.update(detections([box], [0.5], looks=[look]), 5 / 30)
-    assert tracker.explain(0).startswith(told)
+    assert tracker.explain(0).startswith(explanation)
 
 
-def test_an_ended_track_tells_why() -> None:
+def test_an_ended_track_says_why() -> None:
     tracker = engine(max_coast_s=0.5, tentative_coast_s=0.0)
     track_for(tracker, 5, [BOX])
     track_for(tracker, 1, [BOX, [500, 500, 540, 600]], 5)

@@ -253,14 +253,14 @@ import sys
 import numpy as np
 from tests.track.scenes import walk
 from tracker.track.presets import PRESETS, make_tracker
-told = []
+kept = []
 for preset in PRESETS:
     tracker = make_tracker(preset, {})
     for count, objects in ((30, 12), (8, 150)):
         for index, found in enumerate(walk(objects, count, misses=0.2, seed=4)[0]):
             tracks = tracker.update(found, index / 30)
-            told += [tracks.ids, tracks.boxes.ravel(), tracks.velocities.ravel(), tracks.states, tracks.detection_rows]
-np.save(sys.argv[1], np.concatenate([values.astype(float) for values in told]))
+            kept += [tracks.ids, tracks.boxes.ravel(), tracks.velocities.ravel(), tracks.states, tracks.detection_rows]
+np.save(sys.argv[1], np.concatenate([values.astype(float) for values in kept]))
 print("numba" in sys.modules)
 """
 

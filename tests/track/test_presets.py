@@ -55,7 +55,7 @@ def test_a_file_of_ultralytics_goes_by_its_name_alone(
 
 
 @pytest.mark.parametrize("file", files_of_ultralytics(), ids=lambda path: path.stem)
-def test_each_file_of_ultralytics_is_taken_and_what_has_no_use_is_told(
+def test_each_file_of_ultralytics_is_taken_and_what_has_no_use_is_reported(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs, ours = yaml.safe_load(file.read_text()), tracker_config(str(file), {})

@@ -33,11 +33,11 @@ def stripes(count: int, *, size: int = 28, seed: int = 0) -> LabelledImages:
 
 def error(network_path: Path, data: LabelledImages) -> float:
     network, _ = load_classifier(network_path)
-    told: ndarray = classify(network, data.images).argmax(axis=1)
-    return float((told != data.labels).mean())
+    predicted: ndarray = classify(network, data.images).argmax(axis=1)
+    return float((predicted != data.labels).mean())
 
 
-def test_lenet_learns_what_it_is_shown_and_its_file_tells_the_labels(tmp_path: Path) -> None:
+def test_lenet_learns_what_it_is_shown_and_its_file_gives_the_labels(tmp_path: Path) -> None:
     config = ClassifierTraining(
         network=ClassifierConfig(backbone="lenet5"),
         batch=32,
@@ -83,8 +83,8 @@ def test_images_to_judge_by_take_the_form_of_those_trained_on(
     data, other, out = (str(tmp_path / name) for name in ("train.npz", "val.npz", "run"))
     options = ["--backbone", "lenet5", "--learning-rate", "0.005", "--epochs", "15", "--batch", "16"]
     assert run("--data", data, "--val", other, "--out", out, *options, "--augment", "none", "--device", "cpu") == 0
-    told = capsys.readouterr().out.splitlines()[-1]
-    assert float(told.split("validation error ")[1].split()[0]) < 10
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert float(line.split("validation error ")[1].split()[0]) < 10
 
 
 def test_too_few_images_to_set_some_aside_are_trained_on_all(
@@ -97,7 +97,7 @@ def test_too_few_images_to_set_some_aside_are_trained_on_all(
     assert "nothing to judge by; give --val" in capsys.readouterr().out
 
 
-def test_the_command_trains_tells_progress_and_measures_on_test_data(
+def test_the_command_trains_gives_progress_and_measures_on_test_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, data in (("train", stripes(160)), ("test", stripes(50, seed=3))):

@@ -260,10 +260,10 @@ class Known:
         return [Detections(box, score.astype(np.float32), cat.astype(np.int32)) for _ in images]
 
 
-def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
+def test_a_teacher_mentions_classes_that_a_folder_does_not_label(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By name, whatever its own classes are; asked once a run folder; the class nobody tells of is said."""
+    """By name, whatever its own classes are; asked once a run folder; the class nobody mentions is reported."""
     config = small(tmp_path, teacher="known")
     config.data.write_text(config.data.read_text() + "labelled: {images: []}\n")
     train = load_data(config.data)[0]["train"]
@@ -275,11 +275,11 @@ def test_a_teacher_tells_of_classes_that_a_folder_does_not_label(
     assert teacher.asked == 4  # once, whatever the classes are called here
     assert "the teacher knows no box" in caplog.text
     sample = replace(train.samples[0], labelled=(1,))
-    told = known_truth(sample, train, finds[sample.path], config.teaching, train.targets(), taught=(0,))
+    from_teacher = known_truth(sample, train, finds[sample.path], config.teaching, train.targets(), taught=(0,))
     untaught = known_truth(sample, train, None, config.teaching, train.targets())
-    assert told.unlabelled.tolist() == [0, 0]
+    assert from_teacher.unlabelled.tolist() == [0, 0]
     assert untaught.unlabelled.tolist() == [1, 0]
-    assert untaught.join(told).unlabelled.tolist() == [1, 0]
+    assert untaught.join(from_teacher).unlabelled.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

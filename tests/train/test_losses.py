@@ -94,7 +94,7 @@ def test_nothing_is_taught_inside_ignored_regions() -> None:
     assert match.negative[x1 > 80].all()
 
 
-def test_what_looks_like_a_class_untold_there_is_not_taught_to_be_background() -> None:
+def test_what_looks_like_a_class_unlabelled_there_is_not_taught_to_be_background() -> None:
     grid = lay_grid([(20, 20), (10, 10), (5, 5)], ANCHORS, STRIDES)
     levels = [torch.zeros(1, 2, 5 + 2 + 4, side, side) for side in (20, 10, 5)]
     for level in levels:
@@ -107,7 +107,7 @@ def test_what_looks_like_a_class_untold_there_is_not_taught_to_be_background() -
         for ground_truth in [nothing._replace(unlabelled=torch.tensor(unlabelled))]
     }
     assert silence[0.0, 0.0] > 100
-    assert silence[1.0, 0.0] > 0.99 * silence[0.0, 0.0]  # class 0 is untold: what looks like class 1 is still judged
+    assert silence[1.0, 0.0] > 0.99 * silence[0.0, 0.0]  # class 0 is unlabelled: what resembles class 1 is judged
     assert silence[0.0, 1.0] < 0.01 * silence[0.0, 0.0]
     assert silence[1.0, 1.0] == 0.0
 

@@ -130,7 +130,7 @@ def test_any_class_name_has_its_place_in_a_plot(name: str, tmp_path: Path, caplo
     assert {path.name for path in tmp_path.iterdir()} == {"precision-recall.png", "confusion.png", "labels.png"}
 
 
-def test_a_plot_that_fails_is_told_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_plot_that_fails_is_reported_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "results.csv").write_text("epoch,minutes,loss_box\n1,soon,2.0\n")
     draw_curves(tmp_path / "curves.png", tmp_path / "results.csv")
     assert "draw_curves failed (ValueError" in caplog.text

@@ -14,7 +14,7 @@ from tracker.train.trainer import FitConfig, fit
 
 
 class LineTask:
-    """Fits y = 2 x + 1; the loss turns NaN in the epoch told."""
+    """Fits y = 2 x + 1; the loss turns NaN in the epoch given."""
 
     steps = 5
 

@@ -159,7 +159,7 @@ def test_ranges_that_are_doubled_or_moved_are_damage(tmp_path: Path, suffix: str
     clip = write_clip(tmp_path / f"clip{suffix}", frames=40, **settings)  # type: ignore[arg-type]
     assert faults_in(clip, "mpegts" if suffix == ".ts" else "") == 0
     content = clip.read_bytes()
-    untold = []
+    unreported = []
     for seed in range(9):
         random = np.random.default_rng(seed)
         length = int(random.integers(len(content) // 20, len(content) // 4))
@@ -174,8 +174,8 @@ def test_ranges_that_are_doubled_or_moved_are_damage(tmp_path: Path, suffix: str
         clip.write_bytes(changed)
         source = FileSource(clip)
         if numbers(source) != list(range(40)) and not source.damage:
-            untold.append(seed)
-    assert untold == []
+            unreported.append(seed)
+    assert unreported == []
 
 
 @pytest.mark.shared

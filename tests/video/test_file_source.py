@@ -197,7 +197,7 @@ def test_cover_art_is_not_taken_for_the_video(tmp_path: Path) -> None:
     assert len(list(source)) == 5
 
 
-def test_info_tells_rate_count_clock_and_audio(tmp_path: Path) -> None:
+def test_info_gives_rate_count_clock_and_audio(tmp_path: Path) -> None:
     info = FileSource(write_clip(tmp_path / "clip.mp4", frames=25, audio_codec="aac")).info
     assert (info.rate, info.frame_count, info.time_base, info.has_audio) == (25, 25, Fraction(1, 12800), True)
     assert info.duration_s == pytest.approx(1.0)

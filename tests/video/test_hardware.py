@@ -1,4 +1,4 @@
-"""Decoding on a device: taken where it is there, told and done in software where it is not."""
+"""Decoding on a device: taken where it is there, reported and done in software where it is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_choice_gives_every_frame(choice: HardwareChoice, tmp_path: Path) 
         assert source.decoder in ("software", "cuda", "vaapi", "videotoolbox", "d3d11va")
 
 
-def test_a_named_device_that_is_not_there_is_told(
+def test_a_named_device_that_is_not_there_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(hardware, "_problem_of", lambda _: "no such device")

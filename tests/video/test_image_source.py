@@ -139,14 +139,14 @@ def test_numbers_in_names_sort_by_value() -> None:
     )
 
 
-def test_what_was_assumed_is_told_once_and_what_is_not_read_too(
+def test_what_was_assumed_is_reported_once_and_what_is_not_read_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((48, 64, 3), 2000 + number, np.uint16))
     (tmp_path / "phone.HEIC").write_bytes(b"x")
     assert len(list(ImageSource(tmp_path))) == 3
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert "phone.HEIC" in told[0]
-    assert told[1].startswith("0.png: its 16-bit values go no higher than 2000")
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert "phone.HEIC" in messages[0]
+    assert messages[1].startswith("0.png: its 16-bit values go no higher than 2000")

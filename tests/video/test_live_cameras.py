@@ -103,10 +103,10 @@ def test_segments_come_back_after_a_cut_without_damage() -> None:
 
 def test_silence_is_a_stall_that_ends_with_the_next_frame() -> None:
     with MjpegCamera(10) as camera:
-        told: list[LinkStatus] = []
+        reports: list[LinkStatus] = []
 
         def listen(status: LinkStatus) -> None:
-            told.append(status)
+            reports.append(status)
             if status.state is LinkState.STALLED:
                 camera.silent.clear()
 
@@ -119,9 +119,9 @@ def test_silence_is_a_stall_that_ends_with_the_next_frame() -> None:
             if source.reconnects:
                 break
         source.close()
-    stalled = next(status for status in told if status.state is LinkState.STALLED)
+    stalled = next(status for status in reports if status.state is LinkState.STALLED)
     assert re.match(r"nothing came for \d+\.\d s", stalled.reason)
-    assert told[-1].state is LinkState.LIVE
+    assert reports[-1].state is LinkState.LIVE
 
 
 def test_what_refuses_may_answer_later_and_what_is_no_address_never_will() -> None:

@@ -13,7 +13,7 @@ from tracker.errors import SourceError
 from tracker.video import FileSource, ImageSource, open_source
 
 
-def test_files_are_told_by_content_not_by_suffix(tmp_path: Path) -> None:
+def test_files_are_reported_by_content_not_by_suffix(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=3)
     image = write_image(tmp_path / "frame.jpg", 3)
     shutil.copy(clip, tmp_path / "really-a-video.jpg2")

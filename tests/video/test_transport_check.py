@@ -1,4 +1,4 @@
-"""Transport streams: every loss is told, wherever it lies; odd but sound ones are not blamed."""
+"""Transport streams: every loss is reported, wherever it lies; odd but sound ones are not blamed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ODD: dict[str, dict[str, object]] = {
 
 
 def read(path: Path) -> tuple[list[int], int]:
-    """The numbers of the frames, and the damage that was told."""
+    """The numbers of the frames, and the damage that was reported."""
     source = FileSource(path)
     return [read_number(frame.image) for frame in source], source.damage
 
@@ -46,7 +46,7 @@ def test_sound_streams_are_not_blamed_wherever_they_begin(tmp_path: Path, settin
 
 
 @pytest.mark.parametrize("first", range(0, 4 * PACKET, 47))
-def test_damage_in_the_first_packets_is_told(tmp_path: Path, first: int) -> None:
+def test_damage_in_the_first_packets_is_reported(tmp_path: Path, first: int) -> None:
     clip = write_clip(tmp_path / "clip.ts", frames=40)
     content = bytearray(clip.read_bytes())
     content[first + 1 : first + 900] = np.random.default_rng(first).integers(0, 256, 899, np.uint8).tobytes()
@@ -66,7 +66,7 @@ def frame_starts(content: bytes, packet_id: int) -> list[int]:
     return starts
 
 
-def test_a_frame_that_does_not_come_out_is_told(tmp_path: Path) -> None:
+def test_a_frame_that_does_not_come_out_is_reported(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.ts", frames=40)
     content = clip.read_bytes()
     starts = frame_starts(content, 0x100)

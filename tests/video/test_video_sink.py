@@ -303,7 +303,7 @@ def small_disk() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, previous)
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, small_disk: None) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, small_disk: None) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     sink = VideoSink(tmp_path / "full.mp4")
     with pytest.raises(SinkError, match=os.strerror(errno.EFBIG)) as refusal:  # noqa: PT012  (any of the writes)

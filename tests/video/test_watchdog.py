@@ -19,8 +19,8 @@ class Clock:
 
 
 def watched(clock: Clock) -> tuple[Watchdog, list[LinkStatus]]:
-    told: list[LinkStatus] = []
-    return Watchdog(clock=clock, listen=told.append), told
+    reports: list[LinkStatus] = []
+    return Watchdog(clock=clock, listen=reports.append), reports
 
 
 def run(watchdog: Watchdog, clock: Clock, *, seconds: float, every_s: float) -> None:
@@ -32,9 +32,9 @@ def run(watchdog: Watchdog, clock: Clock, *, seconds: float, every_s: float) -> 
         clock.now += every_s
 
 
-def test_a_source_goes_through_its_states_and_each_is_told_once() -> None:
+def test_a_source_goes_through_its_states_and_each_is_reported_once() -> None:
     clock = Clock()
-    watchdog, told = watched(clock)
+    watchdog, reports = watched(clock)
     assert watchdog.status.state is LinkState.CONNECTING
     for _ in range(3):
         watchdog.refused("Connection refused")
@@ -44,8 +44,8 @@ def test_a_source_goes_through_its_states_and_each_is_told_once() -> None:
     watchdog.refused("Connection refused")
     watchdog.refused("Connection refused")
     watchdog.frame_arrived()
-    assert [status.state.value for status in told] == ["refused", "live", "lost", "lost", "live"]
-    assert [status.reason for status in told if status.state is LinkState.LOST] == [
+    assert [status.state.value for status in reports] == ["refused", "live", "lost", "lost", "live"]
+    assert [status.reason for status in reports if status.state is LinkState.LOST] == [
         "the stream ended",
         "Connection refused",
     ]
@@ -64,7 +64,7 @@ def test_the_first_frame_after_a_refusal_is_no_return() -> None:
 @pytest.mark.parametrize(("every_s", "noticed_after_s"), [(0.04, 2.5), (0.5, 2.5), (1.0, 2.5), (4.0, 10.0)])
 def test_silence_is_a_stall_after_more_than_the_usual_pause(every_s: float, noticed_after_s: float) -> None:
     clock = Clock()
-    watchdog, told = watched(clock)
+    watchdog, reports = watched(clock)
     run(watchdog, clock, seconds=max(3.0, 5 * every_s), every_s=every_s)
     clock.now -= every_s  # to the last sign of life
     silence = 0.0
@@ -72,7 +72,7 @@ def test_silence_is_a_stall_after_more_than_the_usual_pause(every_s: float, noti
         silence += 0.1
         clock.now += 0.1
     assert silence == pytest.approx(noticed_after_s, abs=0.11)
-    assert told[-1].state is LinkState.STALLED
+    assert reports[-1].state is LinkState.STALLED
     watchdog.cut("given up")
     assert watchdog.away_s == pytest.approx(silence, abs=0.01)  # since the last sign, not since it was noticed
 

@@ -29,7 +29,7 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "no \\[\\[camera"),
         (CAMERA.replace("host", "me:s3cret@host"), "leave the password out; set SIGHTLINE_PASSWORD_GATE"),
@@ -54,8 +54,8 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + "roi = [[0, 0], [9, 9]]\n", "roi needs three or more corners"),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as refusal:
+def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
         read_cameras(written(tmp_path, text))
     assert "s3cret" not in str(refusal.value)
 

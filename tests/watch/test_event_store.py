@@ -1,4 +1,4 @@
-"""Events that survive restarts, are found again, and wait to be told."""
+"""Events that survive restarts, are found again, and wait to be reported."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_events_are_found_by_camera_class_zone_and_time(tmp_path: Path) -> None:
 def test_messages_wait_in_order_over_a_restart(tmp_path: Path) -> None:
     filled(tmp_path / "events.sqlite").close()
     store = EventStore(tmp_path / "events.sqlite")
-    told = []
+    sent = []
     while (message := store.next_message("a")) is not None:
-        told.append(message[1].event)
-        store.told(message[0])
-    assert told == [1, 2, 3, 4, 5, 6]
+        sent.append(message[1].event)
+        store.sent(message[0])
+    assert sent == [1, 2, 3, 4, 5, 6]
     assert store.waiting() == 0
     store.close()
 

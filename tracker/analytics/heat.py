@@ -16,7 +16,7 @@ from tracker.types import Image
 __all__ = ["HeatMap"]
 
 _LONGEST_STEP_S = 1.0
-"""A longer pause between two frames tells nothing of where objects were."""
+"""A longer pause between two frames says nothing of where objects were."""
 
 
 class HeatMap:

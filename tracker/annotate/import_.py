@@ -38,7 +38,7 @@ class ImportCounts:
 def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels: tuple[str, ...] = ()) -> ImportCounts:
     """Write a finished recording with the video's frames and time stamps, and the file's objects; it appears whole.
 
-    Objects without a track get one each. Raises FormatError for a malformed file, or one that tells of frames the
+    Objects without a track get one each. Raises FormatError for a malformed file, or one that mentions frames the
     video does not have.
     """
     footage = look_at(video)
@@ -96,7 +96,7 @@ def _check(annotations: Annotations, path: Path, footage: Footage) -> None:
         frames.indices.tolist(), frames.widths.tolist(), frames.heights.tolist(), strict=True
     ):
         if index not in footage.times:
-            raise FormatError(f"{path}: tells of frame {index}, but {video} has frames 0 to {max(footage.times)}")
+            raise FormatError(f"{path}: mentions frame {index}, but {video} has frames 0 to {max(footage.times)}")
         if (width, height) != footage.size_of(index):
             own_width, own_height = footage.size_of(index)
             name = footage.images[index].name if footage.images else video

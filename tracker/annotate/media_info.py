@@ -49,7 +49,7 @@ class Footage:
     def place(self, annotations: Annotations, path: Path, form: str) -> Annotations:
         """What was read of `path` in that format, at the frames that are meant, with their times and sizes.
 
-        Raises FormatError where it cannot be told which frames these are.
+        Raises FormatError where it is unclear which frames these are.
         """
         if self.images:
             images = {frame: entry.name for frame, entry in self.images.items()}
@@ -58,8 +58,8 @@ class Footage:
             annotations = place_in_video(annotations, path, self.name, max(self.times, default=-1) + 1)
         frames = annotations.frames
         indices = frames.indices.tolist()
-        told = zip(indices, frames.times.tolist(), strict=True)
-        times = [self.times.get(index, math.nan) if math.isnan(time) else time for index, time in told]
+        known = zip(indices, frames.times.tolist(), strict=True)
+        times = [self.times.get(index, math.nan) if math.isnan(time) else time for index, time in known]
         widths, heights = np.array([self.size_of(index) for index in indices], np.int32).reshape(-1, 2).T
         frames = replace(
             frames,
@@ -99,10 +99,10 @@ def recorded_source(recording: Recording, video: Path | None) -> Path:
     if not path.exists():
         beside = recording.path.with_name(path.name)
         if video is not None or not beside.exists():
-            raise SourceError(f"{path}: the recorded video is not there any more; --video FILE tells where it is")
+            raise SourceError(f"{path}: the recorded video is not there any more; --video FILE says where it is")
         path = beside
     if fingerprint(path)[1] != recording.info.source.get("digest"):
-        raise SourceError(f"{path}: not the file that was recorded in {recording.path}; --video FILE tells where it is")
+        raise SourceError(f"{path}: not the file that was recorded in {recording.path}; --video FILE says where it is")
     return path
 
 

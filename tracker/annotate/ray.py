@@ -84,8 +84,8 @@ def annotate_on_cluster(
                 task = annotate.remote(job, request, mailbox, slot, max(workers, gpus), gpus > 0, chunk_frames)
                 running[task] = row, slot
             done, _ = ray.wait(list(running), timeout=PATIENCE_S)
-            for told in ray.get(mailbox.take.remote()):
-                log_once(told, said) if isinstance(told, WorkerLog) else listen(told)
+            for message in ray.get(mailbox.take.remote()):
+                log_once(message, said) if isinstance(message, WorkerLog) else listen(message)
             for task in done:
                 row, slot = running.pop(task)
                 slots.append(slot)
@@ -121,12 +121,12 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
 
 def _outcome(ray: Any, task: Any, job: RecordingJob) -> FileReport:
     try:
-        told = ray.get(task)
+        message = ray.get(task)
     except ray.exceptions.RayError as error:
         return failure(job, f"its worker failed {RETRIES} times: {_reason(error)}")
-    if isinstance(told, TrackerError):
-        raise told
-    report: FileReport = told
+    if isinstance(message, TrackerError):
+        raise message
+    report: FileReport = message
     return report
 
 
@@ -142,18 +142,18 @@ class _Mailbox:
         self._doing: dict[int, WorkerProgress] = {}
         self._said: list[WorkerLog] = []
 
-    def leave(self, told: WorkerProgress | WorkerLog) -> None:
+    def leave(self, message: WorkerProgress | WorkerLog) -> None:
         """Lines are kept in order; what a worker is at replaces what it was at before."""
-        if isinstance(told, WorkerLog):
-            self._said.append(told)
+        if isinstance(message, WorkerLog):
+            self._said.append(message)
         else:
-            self._doing[told.worker] = told
+            self._doing[message.worker] = message
 
     def take(self) -> list[WorkerProgress | WorkerLog]:
-        """What was told since the last time."""
-        told: list[WorkerProgress | WorkerLog] = [*self._said, *self._doing.values()]
+        """What was reported since the last time."""
+        message: list[WorkerProgress | WorkerLog] = [*self._said, *self._doing.values()]
         self._doing, self._said = {}, []
-        return told
+        return message
 
 
 def _annotate(

@@ -72,10 +72,10 @@ def annotate_all(
     crew = _WorkerPool(jobs, request, min(workers, len(jobs)))
     reports: dict[int, FileReport] = {}
     try:
-        for row, told in crew.run():
-            if isinstance(told, FileReport):
-                reports[row] = told
-            listen(told)
+        for row, message in crew.run():
+            if isinstance(message, FileReport):
+                reports[row] = message
+            listen(message)
     finally:
         crew.terminate()
     return [reports[row] for row in range(len(jobs))]
@@ -108,11 +108,11 @@ class PipeLogHandler(logging.Handler):
         super().__init__()
         self._send = send
 
-    def tell(self, told: Any) -> None:
+    def tell(self, message: Any) -> None:
         """Send it; two threads never at once."""
         self.acquire()
         try:
-            self._send(told)
+            self._send(message)
         finally:
             self.release()
 
@@ -120,11 +120,11 @@ class PipeLogHandler(logging.Handler):
         self.tell(WorkerLog(record.levelno, self.format(record)))
 
 
-def log_once(told: WorkerLog, said: set[str]) -> None:
+def log_once(message: WorkerLog, said: set[str]) -> None:
     """Log a worker's line unless it is among those `said` already: a thousand recordings lose the same things."""
-    if told.text not in said:
-        said.add(told.text)
-        log.log(told.level, "%s", told.text)
+    if message.text not in said:
+        said.add(message.text)
+        log.log(message.level, "%s", message.text)
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ class _WorkerPool:
         self._workers = [self._hire(number) for number in range(count)]
 
     def run(self) -> Iterator[tuple[int, WorkerProgress | FileReport | None]]:
-        """Each job's row with what is told of it, until all are done."""
+        """Each job's row with what is reported of it, until all are done."""
         for worker in self._workers:
             self._send_next(worker)
         while busy := [worker for worker in self._workers if worker.row is not None]:
@@ -170,19 +170,19 @@ class _WorkerPool:
     def _hear(self, worker: _Worker) -> Iterator[tuple[int, WorkerProgress | FileReport | None]]:
         assert worker.row is not None
         try:
-            told = worker.pipe.recv() if worker.pipe.poll() else None
+            message = worker.pipe.recv() if worker.pipe.poll() else None
         except (EOFError, OSError):
-            told = None
-        if isinstance(told, TrackerError):
-            raise told
-        if isinstance(told, FileReport):
+            message = None
+        if isinstance(message, TrackerError):
+            raise message
+        if isinstance(message, FileReport):
             row = worker.row
             self._send_next(worker)
-            yield row, told
-        elif isinstance(told, WorkerLog):
-            log_once(told, self._said)
-        elif told is not None:
-            stage, done, total = told
+            yield row, message
+        elif isinstance(message, WorkerLog):
+            log_once(message, self._said)
+        elif message is not None:
+            stage, done, total = message
             yield worker.row, WorkerProgress(worker.number, self._jobs[worker.row].name, stage, done, total)
         elif not worker.process.is_alive():
             yield from self._replace(worker)

@@ -32,9 +32,9 @@ def add_parsers(subparsers: Any) -> None:
     )
     text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
     parser.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
-    start = "when a recording began, in seconds on a clock that all share; 0 unless told; may be repeated"
+    start = "when a recording began, in seconds on a clock that all share; 0 unless given; may be repeated"
     parser.add_argument("--start", action="append", default=[], metavar="NAME=SECONDS", help=start)
-    project = f"the project file; {PROJECT} beside the first recording unless told"
+    project = f"the project file; {PROJECT} beside the first recording unless given"
     parser.add_argument("--project", type=typed_path, metavar="FILE.json", help=project)
     add_appearance_options(parser)
     parser.set_defaults(run=_run)

@@ -97,12 +97,12 @@ def _run(options: argparse.Namespace) -> int:
 
     ended: list[FileReport] = []
 
-    def listen(told: WorkerProgress | FileReport | None) -> None:
-        display.hear(told)
-        if isinstance(told, FileReport):
-            ended.append(told)
-        if isinstance(told, FileReport) and told.status == "failed":
-            tqdm.write(f"sightline: {told.name}: {told.note}", file=sys.stderr)
+    def listen(message: WorkerProgress | FileReport | None) -> None:
+        display.hear(message)
+        if isinstance(message, FileReport):
+            ended.append(message)
+        if isinstance(message, FileReport) and message.status == "failed":
+            tqdm.write(f"sightline: {message.name}: {message.note}", file=sys.stderr)
 
     try:
         with logging_redirect_tqdm():
@@ -179,7 +179,7 @@ def _display(style: str, jobs: Sequence[RecordingJob], workers: int) -> Any:
 
 
 class _Nothing:
-    def hear(self, told: WorkerProgress | FileReport | None) -> None:
+    def hear(self, message: WorkerProgress | FileReport | None) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -198,16 +198,18 @@ class _Bars:
         ]
         self._at: list[tuple[str, str]] = [("", "")] * len(self._bars)
 
-    def hear(self, told: WorkerProgress | FileReport | None) -> None:
-        if isinstance(told, FileReport):
+    def hear(self, message: WorkerProgress | FileReport | None) -> None:
+        if isinstance(message, FileReport):
             self._all.update(1)
-        elif told is not None:
-            bar = self._bars[told.worker]
-            if self._at[told.worker] != (told.name, told.stage):
-                self._at[told.worker] = (told.name, told.stage)
-                bar.reset(total=told.total)
-                bar.set_description_str(told.name if told.stage == "reading" else f"{told.name} ({told.stage})")
-            bar.update(told.done - bar.n)
+        elif message is not None:
+            bar = self._bars[message.worker]
+            if self._at[message.worker] != (message.name, message.stage):
+                self._at[message.worker] = (message.name, message.stage)
+                bar.reset(total=message.total)
+                bar.set_description_str(
+                    message.name if message.stage == "reading" else f"{message.name} ({message.stage})"
+                )
+            bar.update(message.done - bar.n)
 
     def close(self) -> None:
         for bar in (*reversed(self._bars), self._all):
@@ -220,16 +222,16 @@ class _JsonLines:
     def __init__(self, jobs: Sequence[RecordingJob]) -> None:
         self._left = len(jobs)
 
-    def hear(self, told: WorkerProgress | FileReport | None) -> None:
-        if told is None:
+    def hear(self, message: WorkerProgress | FileReport | None) -> None:
+        if message is None:
             return
-        if isinstance(told, FileReport):
+        if isinstance(message, FileReport):
             self._left -= 1
-            row = {"file": told.name, "status": told.status, "note": told.note, "frames": told.frames}
+            row = {"file": message.name, "status": message.status, "note": message.note, "frames": message.frames}
             row["files_left"] = self._left
         else:
-            row = {"file": told.name, "worker": told.worker, "stage": told.stage, "frames": told.done}
-            row["total"] = told.total
+            row = {"file": message.name, "worker": message.worker, "stage": message.stage, "frames": message.done}
+            row["total"] = message.total
         sys.stdout.write(json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 

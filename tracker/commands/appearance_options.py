@@ -20,7 +20,7 @@ __all__ = ["add_appearance_options", "describe"]
 
 def add_appearance_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    text = "re-identification network, as of track; the one that comes with the program unless told"
+    text = "re-identification network, as of track; the one that comes with the program unless given"
     parser.add_argument("--reid-model", default="", metavar="FILE", help=text)
     video = "folder with the recorded videos, where they were moved"
     parser.add_argument("--videos", type=typed_path, metavar="DIR", help=video)

@@ -36,7 +36,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("source", help="image, folder, 'glob' or video")
     text = "a classifier that `train classifier` made (.safetensors), or its export (.onnx, which needs no torch)"
     parser.add_argument("--model", type=typed_path, required=True, metavar="FILE", help=text)
-    parser.add_argument("--top", type=int, default=3, metavar="N", help="labels told of each image (default 3)")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="labels given for each image (default 3)")
     text = "use every n-th frame of a video (default 1)"
     parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help=text)
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or mps (default auto)")

@@ -106,9 +106,9 @@ def _run(options: argparse.Namespace) -> int:
             rows = [row for row, sample in enumerate(data.samples) if sample.path.parent == place]
             scores[name] = score_finds(data, [data.samples[row] for row in rows], [found[row] for row in rows])
     if options.json:
-        told = {"model": options.model, "data": str(options.data), "split": split, "all": _numbers(scores[""])}
-        told["folders"] = {folder: _numbers(one) for folder, one in scores.items() if folder}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        answer = {"model": options.model, "data": str(options.data), "split": split, "all": _numbers(scores[""])}
+        answer["folders"] = {folder: _numbers(one) for folder, one in scores.items() if folder}
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return 0
     for folder, one in scores.items():
         sys.stdout.write(_table(folder or f"{options.data} {split}", one))
@@ -162,11 +162,11 @@ def _folders(samples: Sequence[Sample]) -> dict[str, Path]:
     names = [folder.parent.name if folder.name == "images" else folder.name for folder in folders]
     alike = [folder.resolve() for folder, name in zip(folders, names, strict=True) if names.count(name) > 1]
     common = os.path.commonpath(alike) if alike else ""
-    told = {
+    answer = {
         folder.resolve().relative_to(common).as_posix() if names.count(name) > 1 else name: folder
         for folder, name in zip(folders, names, strict=True)
     }
-    return dict(sorted(told.items()))
+    return dict(sorted(answer.items()))
 
 
 def _numbers(scores: Scores) -> dict[str, Any]:

@@ -142,12 +142,12 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     totals = {group: combine([scores[s.name] for s in sequences if s.group == group]) for group in groups if group}
     total = combine(list(scores.values()))
     if options.json:
-        told = {
+        answer = {
             "sequences": {name: _numbers(score) for name, score in scores.items()},
             "groups": {name: _numbers(score) for name, score in totals.items()},
             "total": _numbers(total),
         }
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     else:
         sys.stdout.write(_table({**scores, **totals, "total": total}))
     return 0

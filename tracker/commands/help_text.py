@@ -1,4 +1,4 @@
-"""What the help of every command has: defaults, an example, and how much is told."""
+"""What the help of every command has: defaults, an example, and how much is reported."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def leaves(parser: argparse.ArgumentParser, words: str = "") -> Iterator[tuple[s
 def complete_help(parser: argparse.ArgumentParser, words: str) -> None:
     """Add what every command has to its own options and help."""
     messages = parser.add_argument_group("messages")
-    messages.add_argument("-v", "--verbose", action="count", default=0, help="tell more; -vv tells everything")
-    messages.add_argument("-q", "--quiet", action="store_true", help="tell errors only, and no progress")
+    messages.add_argument("-v", "--verbose", action="count", default=0, help="report more; -vv reports everything")
+    messages.add_argument("-q", "--quiet", action="store_true", help="report errors only, and no progress")
     settings = _setting_defaults()
     for action in parser._actions:
         if action.help and action.help != argparse.SUPPRESS:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: counts of each frame, and the events of its rules, in words and as a table."""
+"""What a run reports while it goes on: counts of each frame, and the events of its rules, in words and as a table."""
 
 from __future__ import annotations
 

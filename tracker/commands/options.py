@@ -187,7 +187,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
-    """Every other setting, and how progress is told."""
+    """Every other setting, and how progress is reported."""
     group = parser.add_argument_group("settings")
     a_file = "settings file, TOML or YAML: what the command config prints, or the args.yaml of an earlier run"
     group.add_argument("--config", type=typed_path, metavar="FILE", help=a_file)

@@ -1,4 +1,4 @@
-"""The folder of a run, the files in it, and what was found, told in a few lines."""
+"""The folder of a run, the files in it, and what was found, reported in a few lines."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def _run(options: argparse.Namespace) -> int:
         rows.append((name, str(path), match.track, float(times.min()), match.similarity))
     if options.json:
         keys = ("recording", "path", "track", "time_s", "similarity")
-        told = [dict(zip(keys, (*row[:3], round(row[3], 3), round(row[4], 4)), strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        answer = [dict(zip(keys, (*row[:3], round(row[3], 3), round(row[4], 4)), strict=True)) for row in rows]
+        sys.stdout.write(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
     else:
         width = max([9, *(len(row[0]) for row in rows)])
         sys.stdout.write(f"{'recording':{width}}  track    time_s  similarity\n")

@@ -28,7 +28,7 @@ __all__ = ["add_parsers"]
 
 DEFAULT = "sightline-street"
 NAMED = 0.01
-"""Fraction of an image that a class must cover to be told of."""
+"""Fraction of an image that a class must cover to be reported."""
 
 
 def add_parsers(subparsers: Any) -> None:

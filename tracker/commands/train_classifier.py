@@ -78,10 +78,10 @@ def _run(options: argparse.Namespace) -> int:
         result = train_classifier(config, train, val, options.out, report=_tell)
     network, description = load_classifier(result.best)
     error = description["accuracy"].get("error")
-    told = (
+    accuracy = (
         f"validation error {100 * error:.2f} %" if error is not None else "(the last: nothing to judge by; give --val)"
     )
-    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
+    _tell(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
     if test is not None:
         report = report_classification(
             test.labels, classify(network, test.images).argmax(axis=1), classes=len(test.names)

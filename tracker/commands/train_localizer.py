@@ -62,13 +62,13 @@ def _run(options: argparse.Namespace) -> int:
         result = train_localizer(config, train, val, options.out, report=_tell)
     _, description = load_localizer(result.best)
     figures = description["accuracy"]
-    told = "(the last: nothing to judge by; give val)"
+    accuracy = "(the last: nothing to judge by; give val)"
     if figures:
-        told = (
+        accuracy = (
             f"accuracy {figures['accuracy']:.3f}  mean IoU {figures['mean_iou']:.3f}  "
             f"right class and IoU of 0.5 or more: {figures['localized']:.3f}"
         )
-    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
+    _tell(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
     return 0
 
 

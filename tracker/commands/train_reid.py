@@ -117,13 +117,13 @@ def _run(options: argparse.Namespace) -> int:
     with tell_if_interrupted(options.out):
         result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
     export_reid(result.best.with_suffix(".onnx"), load_reid(result.best))
-    told = ""
+    accuracy = ""
     if len(val):
         score = score_reid(load_reid(result.best), val)
-        told = f"  rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f} over {score.queries} queries"
+        accuracy = f"  rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f} over {score.queries} queries"
         if not score.queries:
-            told = "  (the last epoch: nobody set aside was seen twice; give longer videos, or a smaller --every)"
-    _tell(f"best of {result.epochs} epochs: {result.best}{told}")
+            accuracy = "  (the last epoch: nobody set aside was seen twice; give longer videos, or a smaller --every)"
+    _tell(f"best of {result.epochs} epochs: {result.best}{accuracy}")
     return 0
 
 

@@ -93,8 +93,8 @@ def _run(options: argparse.Namespace) -> int:
     with tell_if_interrupted(options.out):
         result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
     accuracy = load_segmentation(result.best)[1]["accuracy"]
-    told = f"mean IoU {accuracy['mean_iou']:.3f}, class-average accuracy {accuracy['class_accuracy']:.3f}"
-    _tell(f"best of {result.epochs} epochs: {result.best}  {told}")
+    figures = f"mean IoU {accuracy['mean_iou']:.3f}, class-average accuracy {accuracy['class_accuracy']:.3f}"
+    _tell(f"best of {result.epochs} epochs: {result.best}  {figures}")
     return 0
 
 

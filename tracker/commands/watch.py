@@ -1,4 +1,4 @@
-"""`watch`: the cameras of a file, without a window and for months; records, keeps events, tells somebody.
+"""`watch`: the cameras of a file, without a window and for months; records, keeps events, alerts somebody.
 
 As a service (systemd): ExecStart=sightline watch /etc/sightline/cameras.toml, Restart=always, with the passwords in an
 EnvironmentFile. SIGTERM ends it cleanly with exit code 143.
@@ -30,7 +30,7 @@ from tracker.watch.set_watch import SetWatch
 
 __all__ = ["add_parsers"]
 
-TOLD_EVERY_S = 5.0
+REPORT_EVERY_S = 5.0
 GLANCE_S = 0.2
 
 
@@ -70,11 +70,11 @@ def _run(options: argparse.Namespace) -> int:
     watch.start()
     try:
         held.release()
-        told = 0.0
+        reported = 0.0
         while watch.running:
             time.sleep(GLANCE_S)
-            if settings.output.progress == "json" and time.monotonic() - told > TOLD_EVERY_S:
-                told = time.monotonic()
+            if settings.output.progress == "json" and time.monotonic() - reported > REPORT_EVERY_S:
+                reported = time.monotonic()
                 sys.stdout.write(json.dumps({"time": round(time.time(), 3), **watch.health()[1]}) + "\n")
                 sys.stdout.flush()
     finally:

@@ -84,7 +84,7 @@ def _refuse_unknown(options: argparse.Namespace, cameras: CameraSet, store: Even
 
 def _line(event: StoredEvent) -> str:
     moment = datetime.fromtimestamp(event.time).astimezone().isoformat(" ", "seconds")
-    told = [
+    details = [
         event.camera,
         event.kind,
         event.name,
@@ -92,7 +92,7 @@ def _line(event: StoredEvent) -> str:
         f"track {event.track}" if event.track else "",
         event.clip,
     ]
-    return "  ".join([f"{event.event:6}{'*' if event.marked else ' '}", moment, *filter(None, told)])
+    return "  ".join([f"{event.event:6}{'*' if event.marked else ' '}", moment, *filter(None, details)])
 
 
 def _test_alerts(cameras: CameraSet) -> int:

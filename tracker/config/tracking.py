@@ -83,7 +83,7 @@ class TrackerConfig:
     """Lowest similarity for a recovery."""
 
     appearance: Literal["auto", "none", "native", "reid"] = "auto"
-    """What tells objects apart by their look: nothing, the detector's own features (native), a re-identification
+    """Appearance that tells objects apart: nothing, the detector's own features (native), a re-identification
     network, or (auto) the detector's own features where it has some."""
     reid_model: str = ""
     """Network for `reid`: a .safetensors or .onnx file that `train reid` made, a .pt state dict of torchreid's OSNet,

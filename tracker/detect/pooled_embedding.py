@@ -21,7 +21,7 @@ ROWS, COLUMNS = 2, 4
 SAMPLED = 4
 """Mean and deviation of a channel are those of every fourth cell in every fourth row."""
 FLAT = 1e-6
-"""A channel that varies less than this over the image tells nothing."""
+"""A channel that varies less than this over the image says nothing."""
 
 
 def describe(

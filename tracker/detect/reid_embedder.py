@@ -107,11 +107,11 @@ def _open_onnx(path: Path, device: str) -> _Encoder:
     taken, given = session.get_inputs(), session.get_outputs()
     name, shape = taken[0].name, taken[0].shape
     if metadata.get("format") == REID_FORMAT:
-        told = json.loads(metadata["network"])
+        network = json.loads(metadata["network"])
         return _Encoder(
             lambda crops: session.run(None, {name: crops})[0],
-            (int(told["width"]), int(told["height"])),
-            int(told["dimensions"]),
+            (int(network["width"]), int(network["height"])),
+            int(network["dimensions"]),
         )
     _, height, width = shape[1:] if len(shape) == 4 else (0, 0, 0)
     fits = len(taken) == len(given) == 1 and len(shape) == 4 and shape[1] == 3 and "float" in taken[0].type
@@ -133,7 +133,7 @@ def _open_onnx(path: Path, device: str) -> _Encoder:
 
 
 def _normalises_itself(path: Path) -> bool:
-    """False where pixels go straight into a convolution: then others normalised them, and nobody tells how."""
+    """False where pixels go straight into a convolution: then others normalised them, and nobody says how."""
     import onnx
 
     graph: Any = onnx.load(path).graph

@@ -28,7 +28,7 @@ MOT_CLASSES = range(1, 14)
 
 
 def rules_of(truths: Sequence[MotRows], group: str) -> Rules:
-    """Which benchmark's rules the ground truth of a group of sequences asks for, told by its files.
+    """Which benchmark's rules the ground truth of a group of sequences asks for, by its files.
 
     MOT15 files have ten columns. KITTI groups have DontCare regions (class 3 without an id) or are called so.
     """
@@ -43,7 +43,7 @@ def rules_by_group(sequences: Sequence[MotSequence], truths: Mapping[str, MotRow
     """The rules of each group of sequences below `folder`; `truths` are by the sequences' names.
 
     Raises FormatError where the ground truth has classes its benchmark does not know, or no object to be found. One
-    sequence of several may be without any, which is told.
+    sequence of several may be without any, which is reported.
     """
     groups = {sequence.group for sequence in sequences}
     members = {group: [truths[item.name] for item in sequences if item.group == group] for group in groups}
@@ -75,8 +75,8 @@ def counted_rows(ground_truth: MotRows, rules: Rules) -> Bool[ndarray, " n"]:
 def _why_empty(ground_truth: MotRows, rules: Rules) -> str:
     if not len(ground_truth):
         return "has no rows"
-    told = ground_truth.scores != 0
-    if rules == "mot15" or not told.any():
+    counted = ground_truth.scores != 0
+    if rules == "mot15" or not counted.any():
         return f"all {len(ground_truth)} rows have a 0 in column 7, which leaves them out"
-    classes = ", ".join(map(str, np.unique(ground_truth.class_ids[told]).tolist()))
+    classes = ", ".join(map(str, np.unique(ground_truth.class_ids[counted]).tolist()))
     return f"none of its {len(ground_truth)} rows has the class {OBJECT_CLASS} in column 8, found {classes}"

@@ -1,4 +1,4 @@
-"""How well labels are told: accuracy, error, and per class precision and recall, from one confusion matrix."""
+"""How well labels are predicted: accuracy, error, and per class precision and recall, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class ClassificationReport:
 
     @property
     def recall(self) -> Float64[ndarray, " k"]:
-        """Of each class, the share that was told; NaN where there was none."""
+        """Of each class, the share that was predicted as it; NaN where there was none."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     @property
     def precision(self) -> Float64[ndarray, " k"]:
-        """Of each class told, the share that was right; NaN where it was never told."""
+        """Of each class predicted, the share that was right; NaN where it was never predicted."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
 
 
 def confusion_matrix(
-    ground_truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
+    ground_truth: Integer[ndarray, " n"], predicted: Integer[ndarray, " n"], *, classes: int
 ) -> Int64[ndarray, "k k"]:
-    """How often each class (row) was told as each class (column)."""
-    pairs = ground_truth.astype(np.int64) * classes + told
+    """How often each class (row) was predicted as each class (column)."""
+    pairs = ground_truth.astype(np.int64) * classes + predicted
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def report_classification(
-    ground_truth: Integer[ndarray, " n"], told: Integer[ndarray, " n"], *, classes: int
+    ground_truth: Integer[ndarray, " n"], predicted: Integer[ndarray, " n"], *, classes: int
 ) -> ClassificationReport:
-    """The figures of `told` against `ground_truth`, both class numbers below `classes`."""
-    return ClassificationReport(confusion_matrix(ground_truth, told, classes=classes))
+    """The figures of `predicted` against `ground_truth`, both class numbers below `classes`."""
+    return ClassificationReport(confusion_matrix(ground_truth, predicted, classes=classes))
 
 
 def _ratio(part: Int64[ndarray, " k"], whole: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:

@@ -43,7 +43,7 @@ class Sample:
     image: Image | None = None
     """The decoded image where it is kept in memory."""
     ignored_ids: Int64[ndarray, " r"] | None = None
-    """The class that each ignored region is a crowd of; None where that is not told."""
+    """The class that each ignored region is a crowd of; None where that is unknown."""
 
     def ignored_for(self, class_id: int) -> Float32[ndarray, "r 4"]:
         """The regions in which finds of that class count neither way."""

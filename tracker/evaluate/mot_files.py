@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FRAME_RATE = 30.0
-"""Frames per second where no seqinfo.ini tells."""
+"""Frames per second where no seqinfo.ini says."""
 NO_COLUMNS = 9
 """Of a file without rows, as ground truth has them."""
 
@@ -60,7 +60,7 @@ class Sequence:
     folder: Path
     frame_rate: float
     length: int | None
-    """Number of frames, where seqinfo.ini tells."""
+    """Number of frames, where seqinfo.ini says."""
 
     @property
     def group(self) -> str:

@@ -16,17 +16,17 @@ __all__ = ["SegmentationScore"]
 
 
 class SegmentationScore:
-    """Counts of pixels by true and told label, added up image by image."""
+    """Counts of pixels by true and predicted label, added up image by image."""
 
     def __init__(self, classes: int, *, ignore: int = 255) -> None:
         self.confusion: Int64[ndarray, "k k"] = np.zeros((classes, classes), np.int64)
         """Rows: truth; columns: what was said."""
         self.ignore = ignore
 
-    def add(self, told: UInt8[ndarray, "h w"], ground_truth: UInt8[ndarray, "h w"]) -> None:
+    def add(self, predicted: UInt8[ndarray, "h w"], ground_truth: UInt8[ndarray, "h w"]) -> None:
         """Count the pixels of one image, those with the ignored truth aside."""
         judged = ground_truth != self.ignore
-        self.confusion += confusion_matrix(ground_truth[judged], told[judged], classes=len(self.confusion))
+        self.confusion += confusion_matrix(ground_truth[judged], predicted[judged], classes=len(self.confusion))
 
     @property
     def iou(self) -> Float64[ndarray, " k"]:

@@ -10,7 +10,7 @@
        "attributes": {"track_id": 1, "occluded": false}}]}
 
 As a data set: `annotations/instances_train.json` and `instances_val.json`, the images in `images/train` and
-`images/val`, and a data.yaml that tells of both.
+`images/val`, and a data.yaml that mentions both.
 
 `time` is in seconds. Each row has a `segmentation`, as programs that read masks expect one: without a mask it is the
 box's corners, which reading takes for what they are. `attributes` holds what CVAT and Datumaro keep: the track's id,
@@ -160,7 +160,7 @@ def _chosen_video(videos: list[dict[str, Any]], rows: Collector) -> int | None:
     names = [PurePosixPath(_name_of(video, place, rows.path)).stem for place, video in enumerate(videos)]
     same = [place for place, name in enumerate(names) if name and name == PurePosixPath(rows.source).stem]
     if len(same) != 1:
-        hint = f"{len(same)} of them called {rows.source}" if rows.source else "--video FILE tells which is meant"
+        hint = f"{len(same)} of them called {rows.source}" if rows.source else "--video FILE says which is meant"
         rows.refuse("videos", f"expected one video, found {len(videos)}; {hint}")
     return same[0]
 

@@ -169,16 +169,18 @@ def _read_images(images: list[Node], rows: Collector, task: CvatTask, *, numbere
         rows.frame(index, where, width=width, height=height, name="" if is_frame else name)
         for item in (child for child in node.children if child.tag in KINDS):
             shape = read_shape(item, rows, (width, height), index)
-            told = {node.attributes.get("name", ""): node.text.strip() for node in item.all("attribute")}
+            attributes = {node.attributes.get("name", ""): node.text.strip() for node in item.all("attribute")}
             rows.add(
                 index,
                 shape.box,
                 f"line {item.line}",
                 class_id=rows.class_id(item.attributes.get("label", ""), f"line {item.line}"),
-                track_id=int(told["track_id"]) if re.fullmatch(r"[0-9]{1,15}", told.get("track_id", "")) else None,
+                track_id=int(attributes["track_id"])
+                if re.fullmatch(r"[0-9]{1,15}", attributes.get("track_id", ""))
+                else None,
                 segmentation=shape.segmentation,
                 occluded=shape.occluded,
-                keyframe=told.get("interpolated") != "true",
+                keyframe=attributes.get("interpolated") != "true",
             )
 
 

@@ -93,9 +93,9 @@ def _shape(annotations: Annotations, row: int, size: tuple[int, int]) -> str:
     if tag == "box":
         x1, y1, x2, y2 = (number(edge) for edge in objects.boxes[row].tolist())
         place = f'xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"'
-    told = {"track_id": str(int(objects.track_ids[row]))} if objects.track_ids[row] else {}
-    told |= {} if objects.keyframes[row] else {"interpolated": "true"}
-    attributes = "".join(f'<attribute name="{name}">{value}</attribute>' for name, value in told.items())
+    written = {"track_id": str(int(objects.track_ids[row]))} if objects.track_ids[row] else {}
+    written |= {} if objects.keyframes[row] else {"interpolated": "true"}
+    attributes = "".join(f'<attribute name="{name}">{value}</attribute>' for name, value in written.items())
     return f'    <{tag} {head} {place} z_order="0">{attributes}</{tag}>\n'
 
 

@@ -44,7 +44,7 @@ REGION_VALUES = {"x", "points", "vertices", "rle", "sequence"}
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The tracks of the file's one task, or of the one whose video is called as the known one.
 
-    Raises FormatError for a file that breaks the format, or that tells of several videos and not of which is meant.
+    Raises FormatError for a file that breaks the format, or that mentions several videos and not which is meant.
     """
     content = read_json(path)
     tasks = [as_mapping(item, "task", path) for item in (content if isinstance(content, list) else [content])]
@@ -52,7 +52,7 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     videos = [_video_of(as_mapping(task.get("data", {}), "data", path), known.source) for task in tasks]
     chosen = [row for row, video in enumerate(videos) if len(tasks) == 1 or _is_upload_of(known.source, video)]
     if len(chosen) != 1:
-        hint = f"{len(chosen)} of them about {known.source}" if known.source else "--video FILE tells which is meant"
+        hint = f"{len(chosen)} of them about {known.source}" if known.source else "--video FILE says which is meant"
         rows.refuse("file", f"expected one task, found {len(tasks)}; {hint}")
     task = tasks[chosen[0]]
     rows.source = rows.source or videos[chosen[0]]
@@ -216,14 +216,14 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
 
 def _frame_rate(annotations: AnnotationParts) -> float:
     """Frames a second from the first time stamp to the last, 0 where there are none."""
-    told: list[tuple[int, float]] = []
+    known: list[tuple[int, float]] = []
     for part in annotations.by_frames(objects=False):
         pairs = zip(part.frames.indices.tolist(), part.frames.times.tolist(), strict=True)
-        told = [*told[:1], *((index, time) for index, time in pairs if not math.isnan(time))]
-        told = [told[0], told[-1]] if len(told) > 1 else told
-    if len(told) < 2 or told[-1][1] <= told[0][1]:
+        known = [*known[:1], *((index, time) for index, time in pairs if not math.isnan(time))]
+        known = [known[0], known[-1]] if len(known) > 1 else known
+    if len(known) < 2 or known[-1][1] <= known[0][1]:
         return 0.0
-    return (told[-1][0] - told[0][0]) / (told[-1][1] - told[0][1])
+    return (known[-1][0] - known[0][0]) / (known[-1][1] - known[0][1])
 
 
 def _write_track(

@@ -115,12 +115,12 @@ def _cells(text: str) -> list[str]:
 def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     """The rows of a result, ground truth or detection file. Raises FormatError for a row that breaks the format."""
     own = Path(path).with_name("labels.txt")  # as CVAT and Datumaro put it there
-    told = known.labels or (names_in(own) if own.is_file() and own != Path(path) else ())
-    labels = told or CLASSES
-    rows = Collector(path, source=known.source, labels=told or None)
+    labels_known = known.labels or (names_in(own) if own.is_file() and own != Path(path) else ())
+    labels = labels_known or CLASSES
+    rows = Collector(path, source=known.source, labels=labels_known or None)
     for row in read_rows(path):
         where = f"line {row.line}"
-        name = told[0] if told else "object"
+        name = labels_known[0] if labels_known else "object"
         if row.class_number not in (None, -1):
             if not 1 <= row.class_number <= len(labels):
                 rows.refuse(where, f"unknown class {row.class_number}, expected 1 to {len(labels)}")
@@ -170,8 +170,10 @@ def warn_of_mot_losses(content: Capability, labels: Sequence[str], options: Writ
         content, "MOT text", holds, instead={Capability.CLASSES: "all become one; --class-column numbers them"}
     )
     if options.class_column:
-        told = ", ".join(f"{number} {name}" for number, name in enumerate(labels, start=1))
-        log.warning("MOT text: the classes are numbered %s; to read it again give --classes %s", told, ",".join(labels))
+        numbered = ", ".join(f"{number} {name}" for number, name in enumerate(labels, start=1))
+        log.warning(
+            "MOT text: the classes are numbered %s; to read it again give --classes %s", numbered, ",".join(labels)
+        )
 
 
 def _last_columns(class_id: int, options: WriteOptions) -> str:
@@ -182,7 +184,7 @@ class MotSink(Sink):
     """Writes the tracks of a run as MOTChallenge rows; the file gets its name on `close`.
 
     Tracks that are tentative are left out, and those not seen in the frame unless `coasting` is set. At the end a
-    warning tells that several classes became one, where they did.
+    warning says that several classes became one, where they did.
     """
 
     def __init__(

@@ -82,9 +82,9 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     warn_unsupported(content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS)
     numbers = _class_numbers(annotations.labels)
     if any(name not in CLASSES.values() for name in annotations.labels):
-        told = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))
+        numbered = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))
         names = ",".join(annotations.labels)
-        log.warning("MOTS text: the classes are numbered %s; to read it again give --classes %s", told, names)
+        log.warning("MOTS text: the classes are numbered %s; to read it again give --classes %s", numbered, names)
     boxes = bool(content & (Capability.MASKS | Capability.POLYGONS))
     filled = without = 0
     with AtomicText(path) as file:

@@ -61,31 +61,31 @@ def _image_names(path: Path, files: Sequence[Path], roots: Sequence[Node]) -> li
     """
     finder = ImageFinder()
     base = path / "Annotations" if (path / "Annotations").is_dir() else path if path.is_dir() else path.parent
-    told = [root.words("filename") for root in roots]
-    counts = Counter(told)
+    file_names = [root.words("filename") for root in roots]
+    counts = Counter(file_names)
     found = [
         _image_name(file, name, base, finder, is_unique=counts[name] == 1)
-        for file, name in zip(files, told, strict=True)
+        for file, name in zip(files, file_names, strict=True)
     ]
     others = [
         f"{file.name} ({name})"
-        for file, name, (own, _) in zip(files, told, found, strict=True)
+        for file, name, (own, _) in zip(files, file_names, found, strict=True)
         if name and _stem(relative_parts(own)[-1]) != _stem((relative_parts(name) or ("",))[-1])
     ]
     if others:
-        text = "%s: <filename> tells another image than the file's own name in %d files, such as %s; the latter counts"
+        text = "%s: <filename> gives another image than the file's own name in %d files, such as %s; the latter counts"
         log.warning(text, path, len(others), others[0])
     return found
 
 
-def _image_name(file: Path, told: str, base: Path, finder: ImageFinder, *, is_unique: bool) -> tuple[str, Path | None]:
-    parts = relative_parts(told)
+def _image_name(file: Path, given: str, base: Path, finder: ImageFinder, *, is_unique: bool) -> tuple[str, Path | None]:
+    parts = relative_parts(given)
     own, other = _found(file, finder, file.stem), _found(file, finder, _stem(parts[-1])) if parts else None
     counts = bool(parts) and own is None and (other is not None or is_unique)
     image, stem = (other, _stem(parts[-1])) if counts else (own, file.stem)
     suffix = image.suffix if image is not None else PurePosixPath(parts[-1]).suffix if parts else ""
     folders = (
-        parts[:-1] if counts and len(parts) > 1 and not is_elsewhere(told) else file.parent.relative_to(base).parts
+        parts[:-1] if counts and len(parts) > 1 and not is_elsewhere(given) else file.parent.relative_to(base).parts
     )
     return "/".join((*folders, stem + (suffix if suffix.lower() in IMAGE_SUFFIXES else ".jpg"))), image
 

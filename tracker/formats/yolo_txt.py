@@ -1,7 +1,7 @@
 """YOLO text: a folder with `data.yaml` and `labels/NAME.txt`, one row per object, everything as shares of the size.
 
 A row is `class cx cy width height`, or `class x1 y1 x2 y2 ...` for an outline, with the track id behind it when asked
-for; `core.yolo_rows` tells what other programs put there, `core.yolo_layout` where they put their files. The size of an
+for; `core.yolo_rows` says what other programs put there, `core.yolo_layout` where they put their files. The size of an
 image comes from the image itself, from `size: [width, height]` in data.yaml, or from the user. Images without a label
 file are empty ones.
 
@@ -89,7 +89,7 @@ def _add(row: YoloRow, rows: Collector, frame: int, where: str, size: tuple[int,
     class_id = rows.check_class_id(class_id, where) if has_labels else rows.class_id(f"class {class_id}", where)
     fractions = row.outline or row.box or ()
     if any(not -0.01 <= fraction <= 1.01 for fraction in fractions):
-        rows.refuse(where, "expected fractions of the image's size from 0 to 1 (kpt_shape in data.yaml tells of poses)")
+        rows.refuse(where, "expected fractions of the image's size from 0 to 1 (kpt_shape in data.yaml mentions poses)")
     outline: Polygons | None = None
     if row.box is not None:
         cx, cy, wide, tall = row.box

@@ -98,7 +98,7 @@ class DistanceHead(nn.Module):
         nn.init.constant_(classes.bias, -math.log(99.0))
 
     def set_anchors(self, stride: int, anchors: tuple[tuple[float, float], ...]) -> None:
-        """Let the sizes be told relative to these anchors, in pixels."""
+        """Let the sizes be given relative to these anchors, in pixels."""
         self.shifts.copy_(torch.tensor([[math.log(stride / w), math.log(stride / h)] for w, h in anchors]))
 
     def forward(self, x: Float32[Tensor, "b d h w"]) -> Float32[Tensor, "b k c h w"]:

@@ -87,7 +87,7 @@ class Field:
         return _shortest(int(self.stride * period), low, high)
 
     def _over(self, period: int, step: int, seen: Callable[[int], list[int]]) -> Field:
-        """The field where each position of a new period sees the positions that `seen` tells."""
+        """The field where each position of a new period sees the positions that `seen` says."""
         fields = [[self.at(place) for place in seen(at)] for at in range(period)]
         return _shortest(
             step // len(self.low),

@@ -190,8 +190,8 @@ class ContextGate(nn.Module):
         channels = len(self.weight)
         pooled = x.mean(dim=(2, 3)).view(-1, self.groups, channels // self.groups)  # (b, g, c / g)
         variance, mean = torch.var_mean(pooled, dim=2, keepdim=True, correction=0)
-        told = ((pooled - mean) / (variance + 1e-5).sqrt()).view(-1, channels)
-        return x * torch.sigmoid(told * self.weight + self.bias)[..., None, None]
+        channel_response = ((pooled - mean) / (variance + 1e-5).sqrt()).view(-1, channels)
+        return x * torch.sigmoid(channel_response * self.weight + self.bias)[..., None, None]
 
 
 class OmniScaleBlock(nn.Module):

@@ -118,7 +118,7 @@ class Overlay:
         *,
         density: float = 1.0,
     ) -> None:
-        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` tells them.
+        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` gives them.
 
         A frame for a dense screen, with `density` pixels where others have one, looks as on any other screen.
         """

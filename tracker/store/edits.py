@@ -65,7 +65,7 @@ class RecordingEditor(Recording):
     def merge(self, keep: int, *others: int, boxes_of: int | None = None) -> Edit:
         """One track out of several, under the id and class of the first.
 
-        Raises ConfigError for tracks that are both visible in some frames, unless `boxes_of` tells whose boxes stay
+        Raises ConfigError for tracks that are both visible in some frames, unless `boxes_of` says whose boxes stay
         there; where that one is not in such a frame, the box set by a person stays, else the one of the higher score.
         """
         if not others or keep in others:

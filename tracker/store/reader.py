@@ -202,7 +202,7 @@ class Recording:
 
     @property
     def semantic_labels(self) -> tuple[str, ...]:
-        """What pixels are told apart as; empty where no pixels were labelled."""
+        """Labels of pixels; empty where no pixels were labelled."""
         return tuple(str(name) for name in self.note("semantic_labels") or ())
 
     def semantic(self, frame: int) -> UInt8[ndarray, "h w"] | None:

@@ -162,7 +162,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 
 def refuse_write(path: Path, error: Exception) -> SinkError:
-    """What the user is told when a recording cannot be written."""
+    """What the user reads when a recording cannot be written."""
     if isinstance(error, OSError):
         return SinkError(f"{path}: cannot be written: {why_unwritable(error)}")
     full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -185,7 +185,7 @@ def _set_durable(connection: sqlite3.Connection) -> None:
 
 
 def damage_of(path: Path, error: Exception) -> FormatError:
-    """What the user is told where a recording cannot be read: a DamagedStoreError where its file is at fault."""
+    """What the user reads where a recording cannot be read: a DamagedStoreError where its file is at fault."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte of an extended code
     if code == sqlite3.SQLITE_NOTADB:
         return DamagedStoreError(

@@ -116,7 +116,7 @@ class RecordingWriter:
 
     @classmethod
     def resume(cls, path: Path) -> Self:
-        """A recording taken up again; its `checkpoint` tells where. Raises FormatError where it is none."""
+        """A recording taken up again; its `checkpoint` says where. Raises FormatError where it is none."""
         connection = connect(path, write=True)
         try:
             info = RecordingInfo.from_json(dict(connection.execute("SELECT key, value FROM info").fetchall()))

@@ -22,7 +22,7 @@ __all__ = ["CameraMotion"]
 SMALL_WIDTH = 320
 CORNERS = 120
 FEWEST = 12
-"""With fewer corners that agree no motion is told."""
+"""With fewer corners that agree no motion is given."""
 AGREEING_SHARE = 0.5
 """At least this share of the followed corners has to move alike: else it is the objects that move."""
 STILL_LEVELS = 6.0

@@ -252,7 +252,7 @@ def _own_preset(settings: dict[str, Any], path: Path) -> str:
 
 
 def _without_unused(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The settings that mean something here; the others are told. Those on appearance become one."""
+    """The settings that mean something here; the others are reported. Those on appearance become one."""
     known = {name: value for name, value in settings.items() if name not in (*UNUSED, "with_reid", "model")}
     unused = [name for name in settings if name in UNUSED]
     if "with_reid" in settings:

@@ -83,8 +83,8 @@ class _ClassifierTask:
     def measure(self, network: nn.Module) -> Mapping[str, float]:
         if self.val is None:
             return {}
-        told = classify(network, self.val.images, batch=4 * self.config.batch).argmax(axis=1)
-        report = report_classification(self.val.labels, told, classes=len(self.names))
+        predicted = classify(network, self.val.images, batch=4 * self.config.batch).argmax(axis=1)
+        report = report_classification(self.val.labels, predicted, classes=len(self.names))
         return {"score": report.accuracy, "error": report.error}
 
     def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:

@@ -70,7 +70,7 @@ def draw_wrong(path: Path, data: LabelledImages, probabilities: Float32[ndarray,
 
 
 def most_wrong(labels: Int64[ndarray, " n"], probabilities: Float32[ndarray, "n k"]) -> Int64[ndarray, " m"]:
-    """Rows that were told wrong, the surest first."""
+    """Rows that were predicted wrong, the surest first."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
     return np.asarray(wrong[order], np.int64)

@@ -50,7 +50,7 @@ WITHOUT_VALIDATION = (
     "no 'val', so nothing is validated: 'best' is simply the last epoch, its default threshold is not measured, and "
     "--patience never stops. Name a folder under 'val', or write 'validation_share: 0.15' to set images aside."
 )
-NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' tells which do not)."
+NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' says which do not)."
 
 
 def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> Path:

@@ -54,7 +54,7 @@ class TrainConfig:
     sizes: tuple[int, ...] = ()
     """Input sizes trained at, each batch taking one at random; none given takes `input_size`."""
     input_size: int = 416
-    """Size the network is trained at (`sizes` tells others), evaluated at and shipped for, a multiple of 32."""
+    """Size the network is trained at (`sizes` gives others), evaluated at and shipped for, a multiple of 32."""
     precision: float = 0.0
     """Share of finds that must be right at the default threshold, which else is that of the best F1."""
     learning_rate: float = 1e-3

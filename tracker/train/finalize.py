@@ -25,7 +25,7 @@ __all__ = ["finish_detector", "measured_card"]
 log = logging.getLogger(__name__)
 
 MOST_FIGURES = 40
-"""Figures told on one line; the model card has them all."""
+"""Figures reported on one line; the model card has them all."""
 
 
 def finish_detector(
@@ -75,12 +75,12 @@ def measured_card(
 
 def figures(kind: str, scores: Mapping[str, ClassPrecision]) -> dict[str, float]:
     """AP and AP50 of every class that there is, in percent."""
-    told = {}
+    figures = {}
     for label, one in scores.items():
         if one.objects and math.isfinite(one.ap):
-            told[f"{kind}AP {label}"] = round(100 * one.ap, 2)
-            told[f"{kind}AP50 {label}"] = round(100 * one.ap50, 2)
-    return told
+            figures[f"{kind}AP {label}"] = round(100 * one.ap, 2)
+            figures[f"{kind}AP50 {label}"] = round(100 * one.ap50, 2)
+    return figures
 
 
 def tell(accuracy: Mapping[str, float]) -> str:

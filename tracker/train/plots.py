@@ -2,7 +2,7 @@
 
 Files in the run's folder: labels.png, batch-0.png ..., curves.png; after the last evaluation precision-recall.png,
 confusion.png and worst.png (finds in colour, labelled objects that were missed or ignored in white). A plot that
-cannot be drawn is told and left out: it never costs the network. With very many classes those with most objects are
+cannot be drawn is reported and left out: it never costs the network. With very many classes those with most objects are
 shown by name.
 """
 
@@ -57,7 +57,7 @@ LONGEST_NAME = 32
 
 
 def optional(draw: Callable[Concatenate[Path, Rest], None]) -> Callable[Concatenate[Path, Rest], None]:
-    """The function, which tells in the log where it fails for whatever reason, and goes on."""
+    """The function, which logs where it fails for whatever reason, and goes on."""
 
     @functools.wraps(draw)
     def attempt(path: Path, /, *rest: Rest.args, **named: Rest.kwargs) -> None:
@@ -121,7 +121,7 @@ def draw_batch(path: Path, images: Sequence[Image], truths: Sequence[Truth]) -> 
 
 
 def image_with_ground_truth(image: Image, ground_truth: Truth) -> Image:
-    """One training image: boxes coloured by class (white where the class is not told), ignored regions dashed."""
+    """One training image: boxes coloured by class (white where the class is not known), ignored regions dashed."""
     canvas = image.copy()
     size = (canvas.shape[1], canvas.shape[0])
     for box in ground_truth.ignored:
@@ -129,8 +129,8 @@ def image_with_ground_truth(image: Image, ground_truth: Truth) -> Image:
         if corners is not None:
             draw_dashed_box(canvas, corners, WHITE, line=1)
     for row, box in enumerate(ground_truth.boxes):
-        told = ground_truth.classes[row].max(initial=0) > 0
-        colour = colour_of(int(ground_truth.classes[row].argmax()) + 1) if told else WHITE
+        is_known = ground_truth.classes[row].max(initial=0) > 0
+        colour = colour_of(int(ground_truth.classes[row].argmax()) + 1) if is_known else WHITE
         corners = to_pixels(box.tolist(), size)
         if corners is None:
             continue

@@ -71,8 +71,8 @@ def tell_if_interrupted(out: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = RunFolder(out).state.is_file()
-        told = "the same command with --resume goes on from the last save" if kept else "nothing was saved yet"
-        log.warning("%s: stopped; %s", out, told)
+        advice = "the same command with --resume goes on from the last save" if kept else "nothing was saved yet"
+        log.warning("%s: stopped; %s", out, advice)
         raise
 
 

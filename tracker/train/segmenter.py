@@ -153,9 +153,9 @@ def score_segmentation(network: nn.Module, data: PixelLabels, *, classes: int, b
     score = SegmentationScore(classes, ignore=IGNORED)
     for start in range(0, len(data), batch):
         images = torch.from_numpy(data.images[start : start + batch]).to(device).float() / 255
-        told = network(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        ground_truth = crop_to(torch.from_numpy(data.labels[start : start + batch]), told).numpy()
-        for each, truth in zip(told, ground_truth, strict=True):
+        predicted = network(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        ground_truth = crop_to(torch.from_numpy(data.labels[start : start + batch]), predicted).numpy()
+        for each, truth in zip(predicted, ground_truth, strict=True):
             score.add(each, truth)
     return score
 

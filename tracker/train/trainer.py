@@ -229,7 +229,7 @@ def _line(progress: Progress, measures: Mapping[str, float], config: FitConfig, 
     passed = _passed(progress, steps, config.epochs * steps, config)
     left = progress.seconds * (1 - passed) / passed if passed else 0.0
     figures = {**{f"loss {name}": value for name, value in progress.means().items()}, **measures}
-    told = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if name != "score")
+    line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if name != "score")
     star = " *" if progress.since_best == 0 else ""
     rate = progress.epoch * steps / max(progress.seconds, 1e-9)
-    return f"epoch {progress.epoch}/{config.epochs}  {told}  {rate:.1f} steps/s  {left / 60:.1f} min left{star}"
+    return f"epoch {progress.epoch}/{config.epochs}  {line}  {rate:.1f} steps/s  {left / 60:.1f} min left{star}"

@@ -57,7 +57,7 @@ class CameraSource(FrameSource):
 
     `time` is the monotonic clock's seconds since the camera was opened, taken when the frame arrives. A camera that
     stops answering (unplugged) is opened again after 0.5, 1, 1 ... s, by its name where it was chosen by name, and
-    time and index go on; `link` tells how it stands, `reconnects` counts these. A few frames that cannot be fetched
+    time and index go on; `link` says how it stands, `reconnects` counts these. A few frames that cannot be fetched
     are `damage`.
     """
 

@@ -42,7 +42,7 @@ def use_threads(stream: VideoStream, requested: int, *, live: bool = False) -> N
 
 
 def frame_rate(stream: VideoStream) -> Fraction | None:
-    """Frames per second as far as the container tells; clock rates posing as frame rates are not believed."""
+    """Frames per second as far as the container says; clock rates posing as frame rates are not believed."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate is not None and 0 < rate < HIGHEST_RATE:
             return Fraction(rate)

@@ -73,7 +73,7 @@ def _avi_faults(file: BinaryIO, size: int) -> int:
         if head[:4] != b"RIFF":
             return faults  # players pass over what follows the last RIFF
         end = at + CHUNK_HEAD + int.from_bytes(head[4:8], "little")
-        if end > size or end <= at + RIFF_HEAD:  # never completed, or cut off, which is told elsewhere
+        if end > size or end <= at + RIFF_HEAD:  # never completed, or cut off, which is reported elsewhere
             return faults
         faults += _bad_chunks(file, at + RIFF_HEAD, end)
         at = end + end % 2

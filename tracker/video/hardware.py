@@ -27,7 +27,7 @@ DOWNLOADED_FORMATS = ("nv", "p0")
 
 
 class Accelerator(NamedTuple):
-    """A device that decodes, and what PyAV is told of it."""
+    """A device that decodes, and what PyAV is given for it."""
 
     device: str
     settings: HWAccel
@@ -36,7 +36,7 @@ class Accelerator(NamedTuple):
 def accelerator(choice: HardwareChoice, name: str) -> Accelerator | None:
     """What decodes on the chosen device, or on the first there is for `auto`; None for software.
 
-    A device that was named and is not there is told in a warning about `name`.
+    A device that was named and is not there is reported in a warning about `name`.
     """
     if choice == "none":
         return None
@@ -50,7 +50,7 @@ def accelerator(choice: HardwareChoice, name: str) -> Accelerator | None:
 
 
 def decoder_of(codec: VideoCodecContext, first: VideoFrame, wanted: Accelerator | None, name: str) -> str:
-    """What decoded the stream's first frame: a device, or `software`, which is told where a device was wanted."""
+    """What decoded the stream's first frame: a device, or `software`, which is reported where a device was wanted."""
     if wanted is None:
         return SOFTWARE
     if codec.is_hwaccel and first.format.name.startswith(DOWNLOADED_FORMATS):

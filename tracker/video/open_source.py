@@ -91,20 +91,20 @@ def wait_for_source(
     Each new reason is logged and handed to `on_refusal`. Raises what `open_it` raises once `stop` is set, and at once
     what waiting cannot mend.
     """
-    stop, backoff, told = stop or Event(), Backoff(), ""
+    stop, backoff, reported = stop or Event(), Backoff(), ""
     while True:
         try:
             source = open_it()
         except UnreachableError as error:
-            if str(error) != told:
-                told = str(error)
+            if str(error) != reported:
+                reported = str(error)
                 log.warning("%s Waiting for it.", error)
                 if on_refusal is not None:
-                    on_refusal(told)
+                    on_refusal(reported)
             if not backoff.wait(stop, at_least_s=error.retry_s):
                 raise
         else:
-            if told:
+            if reported:
                 log.warning("%s is there.", source.name)
             return source
 

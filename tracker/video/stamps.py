@@ -64,7 +64,7 @@ class CodedOrderStamps:
         self._last: int | None = None
 
     def tag(self, packet: Packet[VideoStream]) -> None:
-        """Note the packet's stamp and number it, so that its frame can be told when it comes out."""
+        """Note the packet's stamp and number it, so that its frame can be recognized when it comes out."""
         stamp = self._next_stamp if packet.dts is None else packet.dts
         self._next_stamp = stamp + self._step
         heappush(self._waiting, stamp)

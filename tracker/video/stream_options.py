@@ -1,4 +1,4 @@
-"""What FFmpeg is told about a network address, and what its containers can be trusted with."""
+"""What FFmpeg is given for a network address, and what its containers can be trusted with."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 class StreamSource(FrameSource):
     """Frames of a network stream for as long as it is wanted.
 
-    A live stream that breaks off or falls silent is opened again after 0.5, 1, 1 ... s; `link` tells how it
+    A live stream that breaks off or falls silent is opened again after 0.5, 1, 1 ... s; `link` says how it
     stands, `reconnects` counts the returns. Times are the stream's own stamps, and go on by the clock on the wall
     across each gap. Where the stream has no stamps, or only counts its frames, the time is that of arrival and
     `clock` says so. Frames damaged by joining in the middle are left out, none are made up; where

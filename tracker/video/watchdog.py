@@ -4,7 +4,7 @@
         |                    |                                        ^
         +--no answer--> REFUSED --frame--> LIVE                     +-- cut (from LIVE)
 
-It has no thread and asks only the clock it is given; whoever reads the source tells it what happens.
+It has no thread and asks only the clock it is given; whoever reads the source reports to it what happens.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class AlertGate:
         self._clock = clock
         self._lock = threading.Lock()
         self.left_out = 0
-        """Events that were not told because of a limit."""
+        """Events that were not reported because of a limit."""
 
     @property
     def alerts(self) -> dict[str, AlertConfig]:
@@ -140,7 +140,7 @@ class AlertSender:
                     continue
                 number, event = message
                 self._send(self._alert, event)
-                self._store.told(number)
+                self._store.mark_sent(number)
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
                 if not self.failing:
@@ -163,7 +163,7 @@ def target_of(alert: AlertConfig) -> str:
 
 
 def message_of(event: StoredEvent) -> dict[str, Any]:
-    """The event as it is told."""
+    """The event as it is reported."""
     return {
         "event": event.event,
         "camera": event.camera,

@@ -135,7 +135,7 @@ class RetentionConfig:
 
 @dataclass(frozen=True, slots=True)
 class AlertConfig:
-    """Who is told of which events."""
+    """Who is notified of which events."""
 
     webhook: str = ""
     """Address that the event is posted to as JSON, signed where SIGHTLINE_WEBHOOK_SECRET is set."""
@@ -151,7 +151,7 @@ class AlertConfig:
     classes: tuple[str, ...] = ()
     """Classes it is for, or groups such as people-and-vehicles; empty for all."""
     quiet: str = ""
-    """Hours in which nobody is told, as 22:00-06:00."""
+    """Hours in which nobody is notified, as 22:00-06:00."""
     at_most_per_minute: int = 60
     """Events beyond that in a minute are left out and counted."""
 
@@ -186,7 +186,7 @@ class CameraSet:
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     """How long recordings are kept."""
     alert: tuple[AlertConfig, ...] = ()
-    """Who is told of what."""
+    """Who is notified of what."""
 
     def __post_init__(self) -> None:
         names = [camera.name.casefold() for camera in self.camera]

@@ -1,7 +1,7 @@
 """What happened, over all cameras and restarts: one SQLite file that is searched, and that alerts are queued in.
 
 events  event, camera, kind, name, class, track, time, value, clip, marked    time in seconds since 1970
-outbox  message, alert, event, due                                            what is still to be told, in order
+outbox  message, alert, event, due                                            what is still to be reported, in order
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class EventStore:
             raise SinkError(f"{path}: cannot be opened for events: {error}. Choose another folder.") from error
 
     def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> int:
-        """Keep an event and what is to be told of it, both or neither; its number."""
+        """Keep an event and what is to be reported of it, both or neither; its number."""
         values = (event.camera, event.kind, event.name, event.label, event.track, event.time, event.value)
         with self._transaction():
             number = self._connection.execute(
@@ -145,7 +145,7 @@ class EventStore:
         rows = self._rows(query, (alert,))
         return (rows[0][0], _stored(rows[0][1:])) if rows else None
 
-    def told(self, message: int) -> None:
+    def mark_sent(self, message: int) -> None:
         """A message has been delivered."""
         with self._transaction():
             self._connection.execute("DELETE FROM outbox WHERE message = ?", (message,))

@@ -45,7 +45,7 @@ def to_delete(files: Sequence[KeptFile], config: RetentionConfig, *, marked: Col
 
 
 def clear_out(folder: Path, config: RetentionConfig, *, marked: Collection[str]) -> list[str]:
-    """Delete what must go from the folder; what was deleted. A file that cannot be deleted is told and left."""
+    """Delete what must go from the folder; what was deleted. A file that cannot be deleted is reported and left."""
     files = []
     for path in folder.rglob("*"):
         if path.suffix in SUFFIXES and path.is_file() and not path.is_symlink():

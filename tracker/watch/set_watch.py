@@ -70,7 +70,7 @@ class SetWatch:
         self._keeper.start()
 
     def stop(self) -> bool:
-        """End: recordings are finished, what is not yet told waits for the next start. Whether all ended in time."""
+        """End: recordings are finished, what is not yet reported waits for the next start. Whether all ended."""
         self._stop.set()
         for watch in self._watches:
             watch.stop()

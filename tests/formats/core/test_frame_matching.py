@@ -62,7 +62,7 @@ def test_whether_numbers_count_from_zero_or_one(names: tuple[str, ...], frames: 
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (("b4.jpg", "b8.jpg"), "4 to 8, count from 0 or 1 cannot be told; call them clip_000004"),
+        (("b4.jpg", "b8.jpg"), "4 to 8, count from 0 or 1 is unclear; call them clip_000004"),
         (("b0.jpg", "b9.jpg"), "b9.jpg is behind its end"),
         (("b1.jpg", "b12.jpg"), "b12.jpg is behind its end"),
         (("a.jpg", "b.jpg"), "names that end in the frame's number"),
@@ -86,7 +86,7 @@ def test_images_of_a_folder_are_found_by_name() -> None:
     assert places(found) == {1: 2.0, 2: 3.0, 3: 1.0}
     with pytest.raises(FormatError, match=r"1 of its 2 images are not in the folder, 'z.jpg' for one"):
         place_in_folder(named("a.jpg", "z.jpg"), "a", images)
-    with pytest.raises(FormatError, match=r"tells twice of the image a.jpg"):
+    with pytest.raises(FormatError, match=r"mentions twice the image a.jpg"):
         place_in_folder(named("train/a.jpg", "val/a.jpg"), "a", images)
     twins = {0: "a.jpg", 1: "a.png"}
     assert places(place_in_folder(named("a.png", "a.jpg"), "a", twins)) == {1: 1.0, 0: 2.0}
@@ -108,7 +108,7 @@ def test_label_files_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("labels", [("person", "car"), ("person", "bicycle", "car")])
-def test_classes_that_mots_numbers_otherwise_are_told(
+def test_classes_that_mots_numbers_otherwise_are_reported(
     labels: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = Collector("made", labels=labels)
@@ -116,9 +116,11 @@ def test_classes_that_mots_numbers_otherwise_are_told(
     rows.frame(0, "made", width=8, height=6)
     rows.add(0, (1, 1, 3, 3), "made", class_id=0, track_id=1, segmentation=code)
     write_mots(tmp_path / "a.txt", rows.finish())
-    told = f"numbered 2 person, 3 bicycle, 1 car; to read it again give --classes {','.join(labels)}" in caplog.text
-    assert told == (len(labels) == 3)
-    found = read_mots(tmp_path / "a.txt", ExternalInfo(labels=labels if told else ()))
+    is_reported = (
+        f"numbered 2 person, 3 bicycle, 1 car; to read it again give --classes {','.join(labels)}" in caplog.text
+    )
+    assert is_reported == (len(labels) == 3)
+    found = read_mots(tmp_path / "a.txt", ExternalInfo(labels=labels if is_reported else ()))
     assert found.labels[found.objects.class_ids[0]] in ("person", "pedestrian")
 
 

@@ -25,7 +25,7 @@ def test_frames_counted_at_another_rate_are_those_of_their_time(counted: float) 
     assert max(map(frame_of, range(int(2 * counted)))) == 59
 
 
-def test_a_length_tells_the_rate_where_boxes_have_no_time() -> None:
+def test_a_length_gives_the_rate_where_boxes_have_no_time() -> None:
     frame_of = frame_counting([region(0, 1, 26, count=50, seconds=2.0)], known(np.arange(60) / 30), "a.json")
     assert frame_of(25) == 30
 

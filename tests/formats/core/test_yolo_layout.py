@@ -118,7 +118,7 @@ def test_a_part_of_a_data_set_has_its_names_too(part: str, tmp_path: Path) -> No
     assert len(found.objects) == (2 if part == "data.yaml" else 1)
 
 
-def test_text_that_is_no_label_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_text_that_is_no_label_is_left_out_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = {
         "labels/a.txt": ROW,
         "images/a.jpg": "",
@@ -140,7 +140,9 @@ def test_a_folder_without_any_label_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_images_without_a_label_file_are_empty_ones_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_without_a_label_file_are_empty_ones_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     found = read(write(tmp_path, {"images/a.jpg": "", "labels/a.txt": ROW, "images/b.jpg": "", "images/c.jpg": ""}))
     assert found.frames.names == ("a.jpg", "b.jpg", "c.jpg")
     assert len(found.objects) == 1

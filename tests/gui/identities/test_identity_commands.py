@@ -125,7 +125,7 @@ def test_a_right_click_on_a_track_offers_what_can_be_done_with_it(finished: App,
     assert "Show tracks that look like this one\N{HORIZONTAL ELLIPSIS}" in words
 
 
-def test_one_recording_alone_is_told(finished: App, clip: Path) -> None:
+def test_one_recording_alone_is_reported(finished: App, clip: Path) -> None:
     opened = finished.start()
     finished.open_finished(opened, clip)
     opened.commands["recording.across"].trigger()

@@ -141,8 +141,8 @@ def test_the_example_of_more_options_is_one_that_the_command_takes(capsys: pytes
         if kind.example:
             with contextlib.suppress(SystemExit):
                 main([*kind.command, "--help"])
-            told = capsys.readouterr().out
-            assert all(word in told for word in kind.example.split() if word.startswith("--")), kind.title
+            output = capsys.readouterr().out
+            assert all(word in output for word in kind.example.split() if word.startswith("--")), kind.title
 
 
 def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_evidence_is_shown_image_by_image(app: App, tmp_path: Path) -> None:
     assert window.jobs.all == [], "without an image there is nothing to explain"
 
 
-def test_what_the_network_saw_is_told_without_where_its_image_lies(app: App, tmp_path: Path) -> None:
+def test_what_the_network_saw_is_reported_without_where_its_image_lies(app: App, tmp_path: Path) -> None:
     window = app.start()
     panel = window.evidence
     for lines, words in (

@@ -155,7 +155,7 @@ print(full - before, resident() - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc, and read from /proc")
 def test_memory_of_frames_is_given_back_whatever_lies_between_them() -> None:
-    told = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True).stdout
-    full, left = map(float, told.split())
+    output = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True).stdout
+    full, left = map(float, output.split())
     assert full > 200
     assert left < 30

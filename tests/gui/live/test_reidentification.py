@@ -90,7 +90,7 @@ def test_deepsort_takes_the_network_that_comes_with_the_program(app: App) -> Non
     assert not window.panel._problem.isVisibleTo(window.panel)
 
 
-def test_a_file_that_is_no_such_network_is_told_and_sources_go_on(app: App, tmp_path: Path) -> None:
+def test_a_file_that_is_no_such_network_is_reported_and_sources_go_on(app: App, tmp_path: Path) -> None:
     window = start(app)
     window.watch("north")
     (session,) = window.live.sessions

@@ -42,8 +42,8 @@ def virtual_display(folder: Path) -> Iterator[tuple[str, Path]]:
     with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as process:
         os.close(write)
         try:
-            with os.fdopen(read) as told:
-                number = told.readline().strip()
+            with os.fdopen(read) as pipe:
+                number = pipe.readline().strip()
             yield f":{number}", folder / "Xvfb_screen0"
         finally:
             process.terminate()

@@ -154,7 +154,7 @@ def test_a_box_that_is_drawn_stays_in_sight_while_its_class_is_asked_and_a_new_c
     assert count
     shown: list[object] = []
 
-    def answer(*told: object) -> tuple[str, bool]:
+    def answer(*arguments: object) -> tuple[str, bool]:
         shown.append(page.view.pending)
         return "lamp", len(shown) > 1
 

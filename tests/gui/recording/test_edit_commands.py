@@ -51,8 +51,8 @@ def test_corrections_are_saved_undone_done_again_exported_and_found_again(
 
     asked: list[tuple[object, ...]] = []
 
-    def choose(*told: object, editable: bool) -> tuple[str, bool]:
-        asked.append(told)
+    def choose(*arguments: object, editable: bool) -> tuple[str, bool]:
+        asked.append(arguments)
         return str(keep), len(asked) > 1
 
     monkeypatch.setattr(QInputDialog, "getItem", choose)
@@ -148,7 +148,7 @@ def test_an_export_goes_on_when_its_dialog_is_closed(finished: App, clip: Path, 
     finished.until(lambda: not window.recordings.findChildren(ExportDialog))
 
 
-def test_what_comes_too_late_for_a_closed_recording_is_not_told(finished: App, clip: Path, numbered: Path) -> None:
+def test_what_comes_too_late_for_a_closed_recording_is_not_reported(finished: App, clip: Path, numbered: Path) -> None:
     window = finished.start()
     recording = finished.open_finished(window, clip)
     recording.select([window.recordings.tracks.shown[0]])

@@ -63,9 +63,9 @@ def test_the_filter_keeps_what_has_the_words_and_the_class(table: TrackTable, ro
     assert len(table.shown) == len(rows)
 
 
-def test_what_is_selected_stays_selected_and_nobody_is_told(table: TrackTable, rows: list[TrackRow]) -> None:
-    told: list[list[int]] = []
-    table.chosen.connect(told.append)
+def test_what_is_selected_stays_selected_and_nobody_is_reported(table: TrackTable, rows: list[TrackRow]) -> None:
+    signals: list[list[int]] = []
+    table.chosen.connect(signals.append)
     table.select([5, 6, 7, 120])
     table.sort_by(4, descending=True)
     table.filter_by("6")
@@ -75,10 +75,10 @@ def test_what_is_selected_stays_selected_and_nobody_is_told(table: TrackTable, r
     model = table.view.selectionModel()
     assert model is not None
     assert {table.shown[index.row()] for index in model.selectedRows()} == {5, 6, 7, 120}
-    assert told == []
+    assert signals == []
 
 
-def test_a_click_on_a_row_is_told(table: TrackTable, qtbot: QtBot) -> None:
+def test_a_click_on_a_row_is_reported(table: TrackTable, qtbot: QtBot) -> None:
     table.sort_by(2)
     view = table.view
     with qtbot.waitSignal(table.chosen) as heard:

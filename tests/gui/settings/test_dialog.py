@@ -86,17 +86,17 @@ def test_any_settings_come_out_of_the_form_as_they_went_in(qtbot: QtBot) -> None
 def test_a_value_that_does_not_fit_is_marked_at_its_field(qtbot: QtBot) -> None:
     form = ConfigForm({})
     qtbot.addWidget(form)
-    told: list[bool] = []
-    form.changed.connect(lambda: told.append(True))
+    signals: list[bool] = []
+    form.changed.connect(lambda: signals.append(True))
     field = form.fields["detector"]["imgsz"]
     assert isinstance(field.editor, QLineEdit)
     field.editor.setText("417")
     assert "multiple of 32" in form.problems()["detector.imgsz"]
     assert field.editor.property("invalid") == "true"
     qtbot.wait(300)
-    assert not told, "what does not fit is not used"
+    assert not signals, "what does not fit is not used"
     field.editor.setText("448")
-    qtbot.waitUntil(lambda: bool(told))
+    qtbot.waitUntil(lambda: bool(signals))
     assert form.tree() == {"detector": {"imgsz": 448}}
 
 
@@ -108,7 +108,7 @@ def test_every_field_explains_itself(qtbot: QtBot) -> None:
             assert field.editor.toolTip(), f"{section}.{name} has no docstring"
 
 
-def test_keys_that_two_commands_share_are_told(app: App) -> None:
+def test_keys_that_two_commands_share_are_reported(app: App) -> None:
     window = app.start()
     assert window.commands.conflicts() == {}, "the default keys are free of conflicts"
     editor = ShortcutsEditor(window.commands, window)

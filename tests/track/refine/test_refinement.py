@@ -125,7 +125,7 @@ def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
     assert refined.account.cuts == {2: 1}
 
 
-def test_what_is_likelier_false_than_real_is_dropped_and_told() -> None:
+def test_what_is_likelier_false_than_real_is_dropped_and_reported() -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 12), 900, 500)]
     refined = refine(weak(rows, track=7), TIMES)
     assert set(refined.observations.tracks.tolist()) == {1}

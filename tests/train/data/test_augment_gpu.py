@@ -30,8 +30,8 @@ def square(left: int, top: int, side: int, *, width: int = 120, height: int = 90
     mask[:, :, 32:] = 255
     one = np.ones((1, 1), np.float32)
     none = np.empty((0, 4), np.float32)
-    told = np.zeros(one.shape[1], np.float32)
-    ground_truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), none, told)
+    unlabelled = np.zeros(one.shape[1], np.float32)
+    ground_truth = Truth(box, box, one, one, np.ones(1, np.float32), mask, np.ones(1, bool), none, unlabelled)
     return TrainingSample(image, ground_truth)
 
 
@@ -55,10 +55,10 @@ def test_boxes_lie_where_the_squares_are_drawn(data: DeviceData, seed: int, mosa
         assert isinstance(ground_truth, TruthTensors)
         drawn = reddish(image)
         rows, columns = np.mgrid[:128, :128] + 0.5
-        told = np.zeros_like(drawn)
+        expected = np.zeros_like(drawn)
         for x1, y1, x2, y2 in (*ground_truth.boxes.tolist(), *ground_truth.ignored.tolist()):
-            told |= (columns > x1 - 1) & (columns < x2 + 1) & (rows > y1 - 1) & (rows < y2 + 1)
-        assert not (drawn & ~told).any()  # nothing red outside boxes and ignored regions
+            expected |= (columns > x1 - 1) & (columns < x2 + 1) & (rows > y1 - 1) & (rows < y2 + 1)
+        assert not (drawn & ~expected).any()  # nothing red outside boxes and ignored regions
         for x1, y1, x2, y2 in ground_truth.boxes.tolist():
             inside = (columns > x1 + 1) & (columns < x2 - 1) & (rows > y1 + 1) & (rows < y2 - 1)
             assert drawn[inside].all()

@@ -93,7 +93,7 @@ def test_images_come_with_the_channels_asked_for(folder: Path, tmp_path: Path) -
     assert load_labelled_images(folder, size=8, channels=1).images.shape == (6, 1, 8, 8)
 
 
-def test_a_class_without_an_image_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_class_without_an_image_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "eel").mkdir()
     assert load_labelled_images(folder, size=8).names == ("cat", "dog", "eel")
     assert "no image of the class eel" in caplog.text

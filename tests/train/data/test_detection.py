@@ -81,7 +81,7 @@ def test_a_share_set_aside_hangs_on_the_name_alone(tmp_path: Path) -> None:
     assert 3 <= len(names["val"]) <= 16
 
 
-def test_each_folder_tells_what_it_labels(tmp_path: Path) -> None:
+def test_each_folder_says_what_it_labels(tmp_path: Path) -> None:
     write(tmp_path / "a", "x")
     write(tmp_path / "b", "y", shade=3)
     write(tmp_path / "c", "z", shade=4)
@@ -90,7 +90,7 @@ def test_each_folder_tells_what_it_labels(tmp_path: Path) -> None:
     assert [sample.labelled for sample in splits["train"].samples] == [(1,), (), (0, 1)]
 
 
-def test_a_group_leaves_its_members_untold(tmp_path: Path) -> None:
+def test_a_group_leaves_its_members_unlabelled(tmp_path: Path) -> None:
     write(tmp_path, "x", "2 0.5 0.5 0.5 0.5\n")
     splits, _ = load_data(describe(tmp_path, names=["cat", "dog", "pet", "car"], groups={"pet": ["cat", "dog"]}))
     data = splits["train"]
@@ -308,13 +308,13 @@ def test_a_run_length_code_is_judged_as_the_mask_it_is(tmp_path: Path, compresse
     cv2.ellipse(pixels, (30, 17), (20, 9), 25, 0, 360, 1, -1)
     pixels[30:34, 50:58] = 1
     code = coco_mask.encode(np.asfortranarray(pixels))
-    told = {"size": code["size"], "counts": code["counts"].decode()}
+    code_note = {"size": code["size"], "counts": code["counts"].decode()}
     if not compressed:
         edges = np.flatnonzero(np.diff(pixels.ravel("F"), prepend=0, append=0))
-        told["counts"] = np.diff(edges, prepend=0, append=pixels.size).tolist()
+        code_note["counts"] = np.diff(edges, prepend=0, append=pixels.size).tolist()
     left, top, width, height = coco_mask.toBbox(code).tolist()
     content["annotations"] = [
-        {"image_id": 4, "category_id": 18, "bbox": [left, top, width, height], "segmentation": told, "iscrowd": 0}
+        {"image_id": 4, "category_id": 18, "bbox": [left, top, width, height], "segmentation": code_note, "iscrowd": 0}
     ]
     (tmp_path / "instances.json").write_text(json.dumps(content))
     splits, check = load_data(describe(tmp_path, train="instances.json"))

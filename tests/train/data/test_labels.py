@@ -1,4 +1,4 @@
-"""Training data as other programs write it: what each file means, and what is told of it."""
+"""Training data as other programs write it: what each file means, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_categories_that_are_used_or_group_nothing_stay(tmp_path: Path) -> None:
     assert splits["train"].labels == ("vehicle", "car", "person")
 
 
-def test_crowds_are_ignored_regions_and_told(tmp_path: Path) -> None:
+def test_crowds_are_ignored_regions_and_reported(tmp_path: Path) -> None:
     crowd = {"iscrowd": 1, "segmentation": {"size": [40, 60], "counts": [0, 1, 2399]}}
     data, check = loaded(coco(tmp_path / "a.json", names=BALL, notes=[{}, {**crowd, "image_id": 1}]))
     assert [len(sample.ignored) for sample in data.samples] == [0, 1, 0]
@@ -156,11 +156,11 @@ def test_what_is_taught_has_the_area_that_pycocotools_gives(shape: str, kind: st
     outer = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
     ring = outer if hole is None else np.concatenate([outer, (outer - [x, y]) / 2 + [x, y], outer[:1]])
     code = coco_mask.merge(coco_mask.frPyObjects([ring.ravel().tolist()], 40, 60))
-    told: Any = [ring.ravel().tolist()]
+    segmentation: Any = [ring.ravel().tolist()]
     if kind == "run lengths":
-        told = {"size": code["size"], "counts": code["counts"].decode()}
+        segmentation = {"size": code["size"], "counts": code["counts"].decode()}
     box = coco_mask.toBbox(code).tolist() if kind == "run lengths" else [x - radius, y - radius, 2 * radius, 2 * radius]
-    data, check = loaded(coco(tmp_path / "a.json", names=BALL, notes=[{"bbox": box, "segmentation": told}]))
+    data, check = loaded(coco(tmp_path / "a.json", names=BALL, notes=[{"bbox": box, "segmentation": segmentation}]))
     masks, has_mask = draw_box_masks(data.samples[0])
     assert has_mask.all()
     area = masks[0].mean() / 255 * box[2] * box[3]

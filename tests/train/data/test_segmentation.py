@@ -55,7 +55,7 @@ def test_broken_and_lonely_images_are_listed_and_skipped(folder: Path) -> None:
     assert "no label image of its size" in data.skipped[1]
 
 
-def test_a_label_image_of_another_size_is_told_with_both_sizes(folder: Path) -> None:
+def test_a_label_image_of_another_size_is_reported_with_both_sizes(folder: Path) -> None:
     cv2.imwrite(str(folder / "train/labels/2.png"), np.zeros((12, 16), np.uint8))
     data = load_pixel_labels(folder, "train", classes=3, size=(12, 16), ignore=[11])
     assert len(data) == 2

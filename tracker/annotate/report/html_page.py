@@ -61,7 +61,7 @@ class _Best:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered:
-    """What one pass over the rows tells."""
+    """What one pass over the rows gives."""
 
     analytics: Analytics
     best: dict[int, _Best]

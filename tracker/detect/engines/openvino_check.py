@@ -64,9 +64,9 @@ def _check_sizes(layer: Element, path: Path, held: int) -> None:
     for sides in layer.iter("port"):
         if math.prod(max(1, _whole(side.text)) for side in sides.iter("dim")) > MOST_NUMBERS:
             raise _refusal(path, f"a map of over {MOST_NUMBERS} numbers")
-    told = layer.find("data")
-    if layer.get("type") == "Const" and told is not None:
-        offset, size = _whole(told.get("offset")), _whole(told.get("size"))
+    data = layer.find("data")
+    if layer.get("type") == "Const" and data is not None:
+        offset, size = _whole(data.get("offset")), _whole(data.get("size"))
         if offset < 0 or size < 0 or offset + size > held:
             raise CheckpointError(
                 f"{path}: {path.with_suffix('.bin').name} has {held} bytes, a constant ends at {offset + size}. "

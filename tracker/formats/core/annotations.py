@@ -23,7 +23,7 @@ __all__ = ["NOTHING_KNOWN", "Annotations", "ExternalInfo", "Frames", "Objects"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """The images, one row each, ordered by number; those without objects too where a format tells them."""
+    """The images, one row each, ordered by number; those without objects too where a format gives them."""
 
     indices: Int64[ndarray, " f"]
     """Number of the decoded frame, from 0."""
@@ -173,7 +173,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class ExternalInfo:
-    """What the user tells beside the file, for formats that leave it out."""
+    """What the user gives beside the file, for formats that leave it out."""
 
     width: int = 0
     height: int = 0

@@ -96,11 +96,11 @@ def names_beside(folders: Iterable[Path]) -> tuple[str, ...]:
     for folder in folders:
         files = [folder / name for name in NAME_FILES] + sorted(folder.glob("*.names"))
         found = {file: names_in(file) for file in files if file.is_file() and not _is_label_file(file)}
-        told = {file: names for file, names in found.items() if names}
-        if len(set(told.values())) > 1:
-            raise FormatError(f"{folder}: {' and '.join(file.name for file in told)} give different class names")
-        if told:
-            return next(iter(told.values()))
+        named = {file: names for file, names in found.items() if names}
+        if len(set(named.values())) > 1:
+            raise FormatError(f"{folder}: {' and '.join(file.name for file in named)} give different class names")
+        if named:
+            return next(iter(named.values()))
     return ()
 
 

@@ -68,8 +68,10 @@ def coco_categories(content: Mapping[str, Any], path: Any) -> Categories:
         above = item.get("supercategory")
         found[own] = (_name(item.get("name"), f"{where}.name", path), above if isinstance(above, str) else "")
     notes = content.get("annotations")
-    told = [note.get("category_id") for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
-    used = {category for category in told if isinstance(category, int | float | str)}
+    categories = (
+        [note.get("category_id") for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
+    )
+    used = {category for category in categories if isinstance(category, int | float | str)}
     groups = {above for name, above in found.values() if above != name}
     names = [name for name, _ in found.values()]
     passed_over = [

@@ -83,7 +83,7 @@ class Collector:
     def frame(
         self, index: int, where: str, *, time: float = math.nan, width: int = 0, height: int = 0, name: str = ""
     ) -> None:
-        """Tell of an image; a second time to add what was unknown the first time."""
+        """Add an image; a second time to add what was unknown the first time."""
         if not 0 <= index < 2**53:
             self.refuse(where, f"frame number {index} is out of range")
         if math.isinf(time):
@@ -99,12 +99,12 @@ class Collector:
         self._frames[index] = (time, width or old_width, height or old_height, name or old_name)
 
     def size_of(self, frame: int) -> tuple[int, int]:
-        """Width and height of an image told of, zeros where unknown."""
+        """Width and height of an added image, zeros where unknown."""
         _, width, height, _ = self._frames.get(frame, (math.nan, 0, 0, ""))
         return width, height
 
     def frames(self, first: int, last: int, where: str, *, width: int, height: int, step: int = 1) -> None:
-        """Tell of all frames from `first` to `last`, or of every so many of them, before any other."""
+        """Add all frames from `first` to `last`, or of every so many of them, before any other."""
         if not 0 <= last - first < MOST_FRAMES:
             self.refuse(where, f"frames {first} to {last} are out of range")
         self.frame(first, where, width=width, height=height)
@@ -124,7 +124,7 @@ class Collector:
         keyframe: bool = True,
         crowd: bool = False,
     ) -> None:
-        """Take one object of a frame; the frame need not have been told of before."""
+        """Take one object of a frame; the frame need not have been added before."""
         if frame not in self._frames:
             self.frame(frame, where)
         x1, y1, x2, y2 = box
@@ -171,21 +171,21 @@ class Collector:
         return segmentation or None
 
     def finish(self) -> Annotations:
-        """The rows in order, with every frame told of."""
+        """The rows in order, with every frame that was added."""
         if not _is_text(self.source):
             self.refuse("", f"the video's name {self.source!r} is no text")
         indices = sorted(self._frames)
         position = {index: row for row, index in enumerate(indices)}
         order = sorted(range(len(self._rows)), key=lambda row: self._rows[row][:2])
         rows = [self._rows[row] for row in order]
-        told = [self._frames[index] for index in indices]
+        entries = [self._frames[index] for index in indices]
         raised = not self._zero_is_none and any(row[1] == 0 for row in rows)
         frames = Frames(
             indices=np.array(indices, np.int64),
-            times=np.array([time for time, _, _, _ in told], np.float64),
-            widths=np.array([width for _, width, _, _ in told], np.int32),
-            heights=np.array([height for _, _, height, _ in told], np.int32),
-            names=self._names([name for _, _, _, name in told]),
+            times=np.array([time for time, _, _, _ in entries], np.float64),
+            widths=np.array([width for _, width, _, _ in entries], np.int32),
+            heights=np.array([height for _, _, height, _ in entries], np.int32),
+            names=self._names([name for _, _, _, name in entries]),
         )
         objects = Objects(
             frames=np.array([position[row[0]] for row in rows], np.int64),
@@ -201,7 +201,7 @@ class Collector:
         return Annotations(self.source, tuple(self._labels), frames, objects)
 
     def _names(self, names: list[str]) -> tuple[str, ...]:
-        """The names of images, all relative; tells where that changes which folder they are in."""
+        """The names of images, all relative; reports where that changes which folder they are in."""
         outside = [name for name in names if is_elsewhere(name)]
         relative = relative_names(names)
         if outside:

@@ -1,4 +1,4 @@
-"""Tasks that a CVAT file tells of: one, or all of a project one after another."""
+"""Tasks that a CVAT file mentions: one, or all of a project one after another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CvatTask(NamedTuple):
     height: int
     first: int
     last: int
-    """Numbers of its frames; the last one is -1 where it is not told."""
+    """Numbers of its frames; the last one is -1 where it is not given."""
     step: int
     """Every how many frames of the video there is one of the task."""
 
@@ -71,6 +71,6 @@ def chosen_task(tasks: Sequence[CvatTask], known: ExternalInfo, rows: Collector)
     same = [task for task in tasks if wanted and wanted in (PurePosixPath(task.source).name, task.name)]
     if len(same) != 1:
         found = ", ".join(task.source or task.name for task in tasks[:8])
-        hint = f"{len(same)} of them about {known.source}" if known.source else "--video FILE tells which is meant"
+        hint = f"{len(same)} of them about {known.source}" if known.source else "--video FILE says which is meant"
         rows.refuse("", f"expected one task, found {len(tasks)} ({found}); {hint}")
     return same[0]

@@ -50,21 +50,21 @@ def place_in_folder(annotations: Annotations, path: Path | str, images: Mapping[
         _refuse(path, f"{len(missing)} of its {len(names)} images are not in the folder, {missing[0]!r} for one")
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
-        _refuse(path, f"tells twice of the image {images[twice]}; give the part that belongs to this folder")
+        _refuse(path, f"mentions twice the image {images[twice]}; give the part that belongs to this folder")
     return _moved(annotations, frames)
 
 
 def place_in_video(annotations: Annotations, path: Path | str, video: str, count: int) -> Annotations:
-    """The annotations with each named image at the frame of the video, which has `count`, that its name tells.
+    """The annotations with each named image at the frame of the video, which has `count`, that its name says.
 
     Names without numbers are taken in order where there is one for each frame. Raises FormatError where it cannot be
-    told which frames are meant.
+    reported which frames are meant.
     """
     names = annotations.frames.names
     indices = annotations.frames.indices.tolist()
     if not any(names) or len(names) == count or indices != list(range(len(indices))):
         return annotations
-    fault = f"tells of {len(names)} images, but {video} has {count} frames; "
+    fault = f"mentions {len(names)} images, but {video} has {count} frames; "
     numbers = _numbers(names)
     if numbers is None:
         _refuse(path, f"{fault}names that end in the frame's number, such as clip_000001, tell which they are")
@@ -79,7 +79,7 @@ def place_in_video(annotations: Annotations, path: Path | str, video: str, count
         first = 1
     else:
         _refuse(
-            path, f"{fault}whether the numbers in their names, {least} to {most}, count from 0 or 1 cannot be told; "
+            path, f"{fault}whether the numbers in their names, {least} to {most}, count from 0 or 1 is unclear; "
             f"call them {PurePosixPath(video).stem}_{least:06d} and so on, from 1"
         )  # fmt: skip
     log.warning(

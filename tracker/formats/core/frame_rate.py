@@ -48,16 +48,16 @@ def frame_counting(regions: Sequence[dict[str, Any]], known: ExternalInfo, path:
 def _pairs(sequence: Any) -> list[tuple[float, float]]:
     """Number, from 1, and time of the boxes that have both."""
     steps = [step for step in sequence if isinstance(step, dict)] if isinstance(sequence, list) else []
-    told = [(step.get("frame"), step.get("time")) for step in steps]
-    return [(frame, time) for frame, time in told if _is_number(frame) and _is_number(time)]
+    known = [(step.get("frame"), step.get("time")) for step in steps]
+    return [(frame, time) for frame, time in known if _is_number(frame) and _is_number(time)]
 
 
 def _rate(regions: Sequence[dict[str, Any]], pairs: Sequence[tuple[float, float]]) -> float:
     """Frames a second that the file counts by, 0 where it does not tell."""
     rates = [frame / time for frame, time in pairs if time > 0]
     if not rates:
-        told = [(region.get("framesCount"), region.get("duration")) for region in regions]
-        rates = [count / length for count, length in told if _is_number(count) and _is_number(length) and length > 0]
+        known = [(region.get("framesCount"), region.get("duration")) for region in regions]
+        rates = [count / length for count, length in known if _is_number(count) and _is_number(length) and length > 0]
     return float(np.median(rates)) if rates else 0.0
 
 

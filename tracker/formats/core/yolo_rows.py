@@ -2,7 +2,7 @@
 
 Behind the class stand a box (4 values: centre, width, height) or an outline (6 or more: x, y, x, y ...), as fractions
 of the image's size. Programs put more behind them: ultralytics a score (`save_conf`) and then a track id, both or one,
-and the points of a pose, whose number `kpt_shape` in data.yaml tells. A row alone may be read in two ways, 0.85 1 at
+and the points of a pose, whose number `kpt_shape` in data.yaml says. A row alone may be read in two ways, 0.85 1 at
 the end of seven columns for one, so all rows of a file, or of a data set, tell together which is meant.
 """
 

@@ -134,7 +134,7 @@ def _forward(
     predictions: list[FilterState] = []
     estimates: list[FilterState] = []
     likelihood, weighed = 0.0, 0
-    offsets, foretold = np.zeros(count), np.zeros(count)
+    offsets, foreseen = np.zeros(count), np.zeros(count)
     for frame in range(start, end + 1):
         active = ((first <= frame) & (frame <= last)).nonzero()[0]
         here = slice(cuts[frame - start], cuts[frame - start + 1])
@@ -152,12 +152,12 @@ def _forward(
             weighed += len(going)
             away = np.abs(z[:2, begun] - before[0, :2]) / np.maximum(before[0, 2:], 1.0)
             offsets[going] += np.minimum(away.sum(axis=0), FARTHEST)
-            foretold[going] += 1
+            foreseen[going] += 1
             state[:, :, going] = box_filter.update(before, z[:, begun])
         present.append(active)
         predictions.append(predicted)
         estimates.append(state[:, :, active])
-    offsets /= np.maximum(foretold, 1)
+    offsets /= np.maximum(foreseen, 1)
     return _Passed(count, present, predictions, estimates, likelihood / max(weighed, 1), offsets)
 
 

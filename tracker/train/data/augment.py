@@ -53,7 +53,7 @@ class Truth:
     classes: Float32[ndarray, "n c"]
     """Target per class."""
     class_weights: Float32[ndarray, "n c"]
-    """0 where a class cannot be told."""
+    """0 where a class is unknown."""
     weights: Float32[ndarray, " n"]
     """1 for labelled objects, the teacher's score for found ones."""
     masks: UInt8[ndarray, "n m m"]

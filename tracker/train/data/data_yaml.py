@@ -1,4 +1,4 @@
-"""What a data.yaml says, checked before anything it names is read. `detection.py` tells what each key means."""
+"""What a data.yaml says, checked before anything it names is read. `detection.py` says what each key means."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def _of_coco(path: Path) -> dict[str, Any]:
     return {"train": path.name, "names": names, "validation_share": 0.15}
 
 
-def _root(path: Path, told: Any) -> Path:
+def _root(path: Path, named: Any) -> Path:
     """The folder that sources lie below: `path`, or that of the file where `path` is a folder of another machine."""
-    root = path.parent / str(told or ".").replace("\\", "/")
+    root = path.parent / str(named or ".").replace("\\", "/")
     if not root.is_dir():
         log.warning("%s: 'path' names %s, which is not there; %s is looked into", path, root, path.parent)
         return path.parent
@@ -136,18 +136,18 @@ def _refuse_misspelt_keys(content: Mapping[str, Any], path: Path) -> None:
 def _read_names(names: Any, path: Path) -> tuple[str, ...]:
     """Class names given as a list or as number: name."""
     try:
-        told = names_of(names, path)
+        labels = names_of(names, path)
     except FormatError as error:
         raise ConfigError(f"{error}.") from error
-    if not told:
+    if not labels:
         raise ConfigError(f"{path}: 'names' must list the classes, such as [cat, dog], found none.")
-    longest = max(told, key=len)
-    if len(told) > MOST_LABELS or len(longest) > LONGEST_LABEL:
+    longest = max(labels, key=len)
+    if len(labels) > MOST_LABELS or len(longest) > LONGEST_LABEL:
         raise ConfigError(
-            f"{path}: {len(told)} class names of up to {len(longest)} letters ({longest[:20]}...); a network holds "
+            f"{path}: {len(labels)} class names of up to {len(longest)} letters ({longest[:20]}...); a network holds "
             f"{MOST_LABELS} of {LONGEST_LABEL}. Shorten them."
         )
-    return told
+    return labels
 
 
 def _read_sources(sources: Any, split: str, path: Path, root: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ text file where "images" in the path is "labels". A COCO JSON file may also stan
 
     labelled:                     folders (or files) that label only some classes; the others are ignored there,
       people/images: [person]     never taken for background. An empty list: nothing there is background.
-    groups:                       names that stand for one of several classes, not told which
+    groups:                       names that stand for one of several classes, not known which
       vehicle: [car, bus, truck]
     validation_share: 0.15        where `val` is missing: set aside by a hash of the file name
     repeat:                       folders whose images come more than once in each epoch of training

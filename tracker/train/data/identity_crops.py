@@ -92,7 +92,7 @@ def read_tracks(path: Path, *, video_width: int) -> TrackBoxes:
     """The tracks of a MOT text file or of a recording.
 
     Boxes of a ground truth that was made at another size are scaled to the video: a seqinfo.ini beside or above the
-    file tells the width they were made for. Rows with score 0 (to be ignored) are left out, and a recording's boxes
+    file gives the width they were made for. Rows with score 0 (to be ignored) are left out, and a recording's boxes
     that were filled in: what hid the object is seen there.
     """
     if path.suffix == ".txt":
@@ -119,7 +119,7 @@ def cut_crops(
 ) -> Crops:
     """Every fifth box of each track, cut out and scaled to `size` (height, width).
 
-    The video is cut into as many equal `chunks` as told. Raises FormatError when nothing can be cut.
+    The video is cut into as many equal `chunks` as given. Raises FormatError when nothing can be cut.
     """
     source = open_source(video)
     try:
@@ -189,8 +189,8 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
         next_id += len(known)
         next_moment += int(part.moments.max()) + 1
     taught = [part.taught for part in parts if part.taught is not None]
-    told = np.concatenate(taught) if len(taught) == len(parts) else None
-    return Crops(np.concatenate(images), np.concatenate(ids), np.concatenate(moments), told)
+    classes = np.concatenate(taught) if len(taught) == len(parts) else None
+    return Crops(np.concatenate(images), np.concatenate(ids), np.concatenate(moments), classes)
 
 
 def split_identities(crops: Crops, share: float, *, seed: int) -> tuple[Crops, Crops]:

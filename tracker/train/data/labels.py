@@ -71,7 +71,7 @@ class Entry(NamedTuple):
     rows: list[Row] | None
     """None: in a text file beside the image."""
     size: tuple[int, int] | None = None
-    """Width and height that the rows are meant for, where the file tells them."""
+    """Width and height that the rows are meant for, where the file gives them."""
     keypoints: int = 0
     """Values of a pose behind each box of the text file."""
 
@@ -130,7 +130,9 @@ def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) ->
         categories = coco_categories(content, path)
         images = entries(content, "images", path)
         ids = [coco_id(image.get("id"), f"images[{row}].id", path) for row, image in enumerate(images)]
-        told = [as_text(image.get("file_name"), f"images[{row}].file_name", path) for row, image in enumerate(images)]
+        file_names = [
+            as_text(image.get("file_name"), f"images[{row}].file_name", path) for row, image in enumerate(images)
+        ]
         notes = entries(content, "annotations", path)
     except FormatError as error:
         raise ConfigError(f"{error}. Expected a COCO file with images, annotations and categories.") from error
@@ -151,7 +153,7 @@ def read_coco(path: Path, root: Path, names: Sequence[str], check: DataCheck) ->
             rows[image].append(_row(note, names.index(categories.names[category]), place, check))
         except FormatError as error:
             check.note("annotation that cannot be read, skipped", f"{place} ({str(error).removeprefix(f'{path}: ')})")
-    found = _found_images(told, path, root, check)
+    found = _found_images(file_names, path, root, check)
     return [
         Entry(file, path, rows[own], stated_size(image))
         for own, image, file in zip(ids, images, found, strict=True)

@@ -1,6 +1,6 @@
 """Images with a label per pixel: `train/images`, `train/labels`, `val/images`, `val/labels` in a folder or a .tar.
 
-A label image is a PNG of the image's size with the class number as its grey value; 255 and the numbers told to be
+A label image is a PNG of the image's size with the class number as its grey value; 255 and the numbers said to be
 ignored count neither for nor against.
 """
 
