@@ -57,7 +57,7 @@ def scene(objects: int, frames: int, *, seed: int = 0) -> list[Detections]:
     rng = np.random.default_rng(seed)
     centres, speed = rng.uniform(0, FIELD, (objects, 2)), rng.normal(0, 2, (objects, 2))
     size = rng.uniform(0.8, 1.2, (objects, 1)) * [36, 90]
-    looks = rng.normal(size=(objects, WIDTH))
+    embeddings = rng.normal(size=(objects, WIDTH))
     found = []
     for _ in range(frames):
         centres = centres + speed
@@ -66,13 +66,15 @@ def scene(objects: int, frames: int, *, seed: int = 0) -> list[Detections]:
         spare = rng.binomial(objects, 0.05)
         middle = np.concatenate([centres[seen] + rng.normal(0, 1, (seen.sum(), 2)), rng.uniform(0, FIELD, (spare, 2))])
         half = np.concatenate([size[seen], np.tile([[36.0, 90.0]], (spare, 1))]) / 2
-        look = np.concatenate([looks[seen], rng.normal(size=(spare, WIDTH))]) + rng.normal(0, 0.2, (len(middle), WIDTH))
+        noisy = np.concatenate([embeddings[seen], rng.normal(size=(spare, WIDTH))]) + rng.normal(
+            0, 0.2, (len(middle), WIDTH)
+        )
         found.append(
             Detections(
                 np.concatenate([middle - half, middle + half], axis=1).astype(np.float32),
                 rng.uniform(0.65, 1.0, len(middle)).astype(np.float32),
                 np.zeros(len(middle), np.int32),
-                embeddings=(look / np.linalg.norm(look, axis=1, keepdims=True)).astype(np.float32),
+                embeddings=(noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32),
             )
         )
     return found

@@ -303,7 +303,7 @@ class Window(QMainWindow):
         bar.setIconSize(QSize(18, 18))
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         group = QActionGroup(self)
-        looks = {
+        texts = {
             "page.start": (self.tr("Start"), "home"),
             "page.live": (self.tr("Live"), "grid"),
             "page.recording": (self.tr("Recording"), "film"),
@@ -311,7 +311,7 @@ class Window(QMainWindow):
             "page.inside": (self.tr("Look inside"), "inspect"),
         }
         for number, (page, name) in enumerate(self._page_names(), start=1):
-            text, icon_name = looks[name]
+            text, icon_name = texts[name]
             self._pages.addWidget(page)
             action = self.commands.add(
                 name, text, lambda on, page=page: self.show_page(page) if on else None, keys=[f"Ctrl+{number}"],

@@ -128,7 +128,7 @@ def test_the_command_line_gives_in_one_line_what_is_missing(tmp_path: Path, caps
 @pytest.mark.slow
 @pytest.mark.shared
 def test_native_looks_keep_people_apart_on_real_footage(shared: Path, mot: Path) -> None:  # noqa: F811
-    """PETS09-S2L1 as vtest.avi: the same detections with and without their looks."""
+    """PETS09-S2L1 as vtest.avi: the same detections with and without their embeddings."""
     ground_truth = read_rows(mot / "MOT15" / "PETS09-S2L1" / "gt" / "gt.txt")
     ground_truth = replace(ground_truth, boxes=ground_truth.boxes * 0.625)
     detector = {"imgsz": 640, "classes": ["person"], "masks": False, "device": "cpu"}

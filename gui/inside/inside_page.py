@@ -33,7 +33,7 @@ from tracker.types import Image
 __all__ = ["InsidePage"]
 
 PERIOD_MS = 200
-"""Between two looks for a newer frame."""
+"""Between two checks for a newer frame."""
 SLOW_MS = 400
 """An answer that takes longer is announced."""
 LANE = "inside"

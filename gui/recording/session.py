@@ -36,7 +36,7 @@ from tracker.watch.clips import save_snapshot
 __all__ = ["PlayedRecording"]
 
 OVERVIEW_S = 0.7
-"""Least time between two looks at a store that is being written."""
+"""Least time between two reads of a store that is being written."""
 STOP_S = 1.5
 EDITING = "corrections"
 

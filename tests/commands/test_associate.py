@@ -61,11 +61,20 @@ def test_associated_detections_score_well_and_refined_ones_perfectly(
 
 
 def test_presets_settings_and_features_reach_the_tracker(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "looks/group").mkdir(parents=True)
+    (tmp_path / "embeddings/group").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "looks/group/crossing.npz", rng.normal(size=(80, 4)))
-    np.savez(tmp_path / "looks/still.npz", rng.normal(size=(20, 4)))
-    words = ["associate", folder, "--tracker", "deepsort", "--features", tmp_path / "looks", "--out", tmp_path / "out"]
+    np.savez(tmp_path / "embeddings/group/crossing.npz", rng.normal(size=(80, 4)))
+    np.savez(tmp_path / "embeddings/still.npz", rng.normal(size=(20, 4)))
+    words = [
+        "associate",
+        folder,
+        "--tracker",
+        "deepsort",
+        "--features",
+        tmp_path / "embeddings",
+        "--out",
+        tmp_path / "out",
+    ]
     assert run(*words, "--set", "n_init=7") == 0
     assert read_rows(tmp_path / "out/still.txt").frames.min() == 7
 

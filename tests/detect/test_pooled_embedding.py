@@ -54,8 +54,8 @@ def test_points_are_read_as_torch_reads_them() -> None:
 
 def test_the_same_look_elsewhere_is_the_same_and_another_is_not() -> None:
     features = feature_map(2) * np.float32(0.1)
-    look, other = (np.random.default_rng(seed).normal(size=(6, 12, 5)).astype(np.float32) for seed in (5, 6))
-    features[:, 2:14, 3:8] = features[:, 7:19, 20:25] = look
+    patch, other = (np.random.default_rng(seed).normal(size=(6, 12, 5)).astype(np.float32) for seed in (5, 6))
+    features[:, 2:14, 3:8] = features[:, 7:19, 20:25] = patch
     features[:, 4:16, 30:35] = other
     boxes = np.array([[12, 8, 32, 56], [80, 28, 100, 76], [120, 16, 140, 64]], np.float32)
     one, again, third = describe(features, boxes, width=WIDTH)
@@ -74,14 +74,14 @@ def images() -> list[Image]:
     return [clip[0], clip[2], clip[-1]]
 
 
-def look(model: Path = ONNX, **more: object) -> DetectorConfig:
+def config(model: Path = ONNX, **more: object) -> DetectorConfig:
     return DetectorConfig(model=str(model), device="cpu", imgsz=320, masks=False, **more)  # type: ignore[arg-type]
 
 
 def test_onnx_and_torch_tell_the_same_looks(images: list[Image]) -> None:
     for image in images:
         (a,), (b,) = (
-            make_detector(look(ONNX.with_suffix(kind)), threads=1, appearance="native").detect([image])
+            make_detector(config(ONNX.with_suffix(kind)), threads=1, appearance="native").detect([image])
             for kind in (".onnx", ".safetensors")
         )
         assert a.embeddings is not None
@@ -93,7 +93,7 @@ def test_onnx_and_torch_tell_the_same_looks(images: list[Image]) -> None:
 def test_a_batch_gives_what_the_images_give_alone_and_a_person_is_like_itself_soon_after(
     images: list[Image],
 ) -> None:
-    detector = make_detector(look(), threads=1, appearance="native")
+    detector = make_detector(config(), threads=1, appearance="native")
     together = detector.detect(images)
     alone = [detector.detect([image])[0] for image in images]
     for one, other in zip(together, alone, strict=True):
@@ -106,10 +106,10 @@ def test_a_batch_gives_what_the_images_give_alone_and_a_person_is_like_itself_so
 
 
 def test_without_being_asked_nothing_is_reported_and_of_nobody_nothing(images: list[Image]) -> None:
-    (found,) = make_detector(look(), threads=1).detect(images[:1])
+    (found,) = make_detector(config(), threads=1).detect(images[:1])
     assert len(found) > 0
     assert found.embeddings is None
-    (nobody,) = make_detector(look(conf=1.0), threads=1, appearance="native").detect(images[:1])
+    (nobody,) = make_detector(config(conf=1.0), threads=1, appearance="native").detect(images[:1])
     assert nobody.embeddings is not None
     assert nobody.embeddings.shape == (0, 32 * STRIPES)
 
@@ -121,11 +121,11 @@ def test_networks_without_feature_map_say_what_to_do(tmp_path: Path) -> None:
     del stripped.metadata_props[:]
     stripped.metadata_props.extend(card)
     onnx.save(stripped, older)
-    assert len(make_detector(look(older), threads=1).labels) == 6
+    assert len(make_detector(config(older), threads=1).labels) == 6
     with pytest.raises(ConfigError, match=r"--appearance native: .*older\.onnx gives no feature map; .*export"):
-        make_detector(look(older), threads=1, appearance="native")
+        make_detector(config(older), threads=1, appearance="native")
     with pytest.raises(ConfigError, match=r"a model of ultralytics, gives no feature map"):
-        make_detector(look(tmp_path / "yolo11n.pt"), threads=1, appearance="native")
+        make_detector(config(tmp_path / "yolo11n.pt"), threads=1, appearance="native")
 
 
 @pytest.mark.shared

@@ -76,9 +76,9 @@ def test_onnx_and_torch_detect_the_same(tmp_path: Path, make: Callable[[], YoloN
     network = make()
     export_onnx(tmp_path / "a.onnx", network, CARD)
     image = np.random.default_rng(1).integers(0, 256, (100, 150, 3), dtype=np.uint8)
-    look = DetectorConfig(device="cpu", iou=1.0, max_det=10_000)  # nothing suppressed: ties would fall either way
-    (ours,) = TorchDetector((network, CARD), look).detect([image])
-    exported = OnnxDetector(tmp_path / "a.onnx", look)
+    config = DetectorConfig(device="cpu", iou=1.0, max_det=10_000)  # nothing suppressed: ties would fall either way
+    (ours,) = TorchDetector((network, CARD), config).detect([image])
+    exported = OnnxDetector(tmp_path / "a.onnx", config)
     (theirs,) = exported.detect([image])
     assert exported.labels == CARD.labels
     assert len(ours) == len(theirs) > 0

@@ -64,9 +64,9 @@ def test_before_training_each_anchor_answers_as_the_published_network(shared: Pa
 @pytest.mark.shared
 def test_before_training_the_same_objects_are_found(shared: Path) -> None:
     image = cv2.resize(scene(shared), (416, 416))
-    look = DetectorConfig(conf=0.3, iou=0.45, classes=LABELS, imgsz=416, device="cpu")
-    (ours,) = TorchDetector(started(shared), look).detect([image])
-    published = OnnxDetector(shared / "data/pretrained/yolox_nano.onnx", look)
+    config = DetectorConfig(conf=0.3, iou=0.45, classes=LABELS, imgsz=416, device="cpu")
+    (ours,) = TorchDetector(started(shared), config).detect([image])
+    published = OnnxDetector(shared / "data/pretrained/yolox_nano.onnx", config)
     (theirs,) = published.detect([image])
     assert len(ours) == len(theirs) > 3
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=0.05)

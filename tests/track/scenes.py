@@ -7,7 +7,7 @@ import numpy as np
 from tracker.types import Detections
 
 
-def detections(boxes: object, scores: object = None, classes: object = None, looks: object = None) -> Detections:
+def detections(boxes: object, scores: object = None, classes: object = None, embeddings: object = None) -> Detections:
     """Detections from plain lists."""
     corners = np.asarray(boxes, np.float32).reshape(-1, 4)
     count = len(corners)
@@ -15,7 +15,7 @@ def detections(boxes: object, scores: object = None, classes: object = None, loo
         corners,
         np.full(count, 0.9, np.float32) if scores is None else np.asarray(scores, np.float32),
         np.zeros(count, np.int32) if classes is None else np.asarray(classes, np.int32),
-        embeddings=None if looks is None else np.asarray(looks, np.float32),
+        embeddings=None if embeddings is None else np.asarray(embeddings, np.float32),
     )
 
 

@@ -96,7 +96,7 @@ def test_what_was_explained_stays_so_when_the_engine_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "look", "explanation"),
+    ("box", "embedding", "explanation"),
     [
         ([122, 122, 162, 222], [1, 0], "gated (motion): squared Mahalanobis distance to track 1"),
         ([102, 102, 142, 202], [0, 1], "gated (appearance): cosine distance to track 1 1.00 > 0.20"),
@@ -104,12 +104,12 @@ def test_what_was_explained_stays_so_when_the_engine_goes_on() -> None:
     ],
 )
 def test_motion_and_appearance_gates_are_reported_in_their_own_measures(
-    box: list[float], look: list[float], explanation: str
+    box: list[float], embedding: list[float], explanation: str
 ) -> None:
     tracker = engine("deepsort", new_score=0.6, high_min_similarity=0.95)
     for index in range(5):
-        tracker.update(detections([BOX], looks=[[1, 0]]), index / 30)
-    tracker.update(detections([box], [0.5], looks=[look]), 5 / 30)
+        tracker.update(detections([BOX], embeddings=[[1, 0]]), index / 30)
+    tracker.update(detections([box], [0.5], embeddings=[embedding]), 5 / 30)
     assert tracker.explain(0).startswith(explanation)
 
 

@@ -53,10 +53,10 @@ def test_one_moving_object_keeps_one_id(preset: str) -> None:
 def test_a_tracker_stopped_in_the_middle_goes_on_to_the_bit(preset: str) -> None:
     frames, _ = walk(20, 60, seed=3)
     rng = np.random.default_rng(0)
-    looks = [rng.normal(size=(len(one), 8)).astype(np.float32) for one in frames]
+    embeddings = [rng.normal(size=(len(one), 8)).astype(np.float32) for one in frames]
     frames = [
         Detections(one.boxes, one.scores, one.class_ids, embeddings=embed_rows)
-        for one, embed_rows in zip(frames, looks, strict=True)
+        for one, embed_rows in zip(frames, embeddings, strict=True)
     ]
     whole, first, second = (make_tracker(preset, {}) for _ in range(3))
     expected = track(whole, frames)
@@ -280,11 +280,11 @@ def test_compiled_and_plain_give_the_same_tracks(tmp_path: Path) -> None:
 
 
 def test_auto_looks_where_detections_bring_looks() -> None:
-    """Two objects change places while hidden: only their looks tell."""
+    """Two objects change places while hidden: only their appearance tells them apart."""
     red, blue = [1.0, 0.0], [0.0, 1.0]
-    frames = [detections([[100, 100, 140, 200], [150, 100, 190, 200]], looks=[red, blue]) for _ in range(20)]
+    frames = [detections([[100, 100, 140, 200], [150, 100, 190, 200]], embeddings=[red, blue]) for _ in range(20)]
     frames += [NOTHING] * 5
-    frames += [detections([[118, 100, 158, 200], [132, 100, 172, 200]], looks=[blue, red])]
+    frames += [detections([[118, 100, 158, 200], [132, 100, 172, 200]], embeddings=[blue, red])]
     plain = [replace(frame, embeddings=None) for frame in frames]
     rows = {
         name: track(TrackingEngine(TrackerConfig(appearance=name)), given)[-1].detection_rows.tolist()

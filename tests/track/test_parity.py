@@ -27,11 +27,11 @@ def test_the_preset_gives_the_boxes_and_ids_of_the_original(
     preset: str, group: str, mot: Path, reference: Path
 ) -> None:
     for sequence in find_sequences(mot / group, "det/det.txt"):
-        looks = None
+        embeddings = None
         if preset == "deepsort":
             with np.load(reference / "features" / group / f"{sequence.name}.npz") as stored:
-                looks = stored[stored.files[0]].astype(np.float32)
-        frames = detections_by_frame(read_rows(sequence.folder / "det/det.txt"), sequence.length, looks)
+                embeddings = stored[stored.files[0]].astype(np.float32)
+        frames = detections_by_frame(read_rows(sequence.folder / "det/det.txt"), sequence.length, embeddings)
         expected = read_rows(reference / preset / group / f"{sequence.name}.txt")
         cuts = expected.frames.searchsorted(np.arange(1, len(frames) + 2))
         tracker = make_tracker(preset, {"frame_rate": sequence.frame_rate})

@@ -16,22 +16,22 @@ TOUCHING = [[100, 100, 140, 200], [120, 100, 160, 200]]
 ONE, OTHER = np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32)
 
 
-class Looker:
-    """Answers a tracker's questions about looks, and remembers what it was asked."""
+class Embedder:
+    """Answers a tracker's questions about appearance, and remembers what it was asked."""
 
-    def __init__(self, looks: object = (ONE, OTHER)) -> None:
-        self.looks = np.asarray(looks, np.float32)
+    def __init__(self, embeddings: object = (ONE, OTHER)) -> None:
+        self.embeddings = np.asarray(embeddings, np.float32)
         self.asked: list[list[int]] = []
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         self.asked[-1] += rows.tolist()
-        return self.looks[rows]
+        return self.embeddings[rows]
 
 
-def follow(tracker: TrackingEngine, looker: Looker, boxes: object, frames: int, scores: object = None) -> None:
+def follow(tracker: TrackingEngine, embedder: Embedder, boxes: object, frames: int, scores: object = None) -> None:
     for _ in range(frames):
-        looker.asked.append([])
-        tracker.update(detections(boxes, scores), len(looker.asked) / RATE, embed_rows=looker)
+        embedder.asked.append([])
+        tracker.update(detections(boxes, scores), len(embedder.asked) / RATE, embed_rows=embedder)
 
 
 def reid(preset: str = "default") -> TrackingEngine:
@@ -39,48 +39,48 @@ def reid(preset: str = "default") -> TrackingEngine:
 
 
 def test_objects_apart_are_looked_at_twice_a_second() -> None:
-    looker = Looker()
-    follow(reid(), looker, APART, 41)
-    assert looker.asked[0] == []
-    assert sorted(looker.asked[1]) == [0, 1]
-    asked = np.array([len(rows) for rows in looker.asked])
+    embedder = Embedder()
+    follow(reid(), embedder, APART, 41)
+    assert embedder.asked[0] == []
+    assert sorted(embedder.asked[1]) == [0, 1]
+    asked = np.array([len(rows) for rows in embedder.asked])
     assert asked.sum() == 2 * 7  # at 0.1, 0.7, 1.3 ... seconds after the first frame
     assert np.diff(np.flatnonzero(asked)).tolist() == [6] * 6
 
 
 def test_objects_that_touch_are_looked_at_in_every_frame() -> None:
-    looker = Looker()
-    follow(reid(), looker, TOUCHING, 10)
-    assert all(sorted(rows) == [0, 1] for rows in looker.asked[1:])
+    embedder = Embedder()
+    follow(reid(), embedder, TOUCHING, 10)
+    assert all(sorted(rows) == [0, 1] for rows in embedder.asked[1:])
 
 
 def test_what_no_look_can_change_is_not_looked_at() -> None:
-    looker, tracker = Looker(), reid()
-    follow(tracker, looker, TOUCHING, 5)
-    follow(tracker, looker, TOUCHING, 5, scores=[0.9, 0.3])  # the second only continues a track seen before
-    assert all(1 not in rows for rows in looker.asked[5:])
-    follow(tracker, looker, [[600, 300, 640, 400], [700, 300, 740, 400]], 1)  # nobody is near
-    assert looker.asked[-1] == []
+    embedder, tracker = Embedder(), reid()
+    follow(tracker, embedder, TOUCHING, 5)
+    follow(tracker, embedder, TOUCHING, 5, scores=[0.9, 0.3])  # the second only continues a track seen before
+    assert all(1 not in rows for rows in embedder.asked[5:])
+    follow(tracker, embedder, [[600, 300, 640, 400], [700, 300, 740, 400]], 1)  # nobody is near
+    assert embedder.asked[-1] == []
 
 
 def test_a_cascade_looks_at_everything() -> None:
-    looker = Looker()
-    follow(reid("deepsort"), looker, APART, 6)
-    assert all(sorted(rows) == [0, 1] for rows in looker.asked[1:])
+    embedder = Embedder()
+    follow(reid("deepsort"), embedder, APART, 6)
+    assert all(sorted(rows) == [0, 1] for rows in embedder.asked[1:])
 
 
 def test_looks_that_came_with_the_detections_are_not_asked_for() -> None:
-    looker, tracker = Looker(), reid()
+    embedder, tracker = Embedder(), reid()
     for step in range(5):
-        looker.asked.append([])
-        tracker.update(detections(TOUCHING, looks=[ONE, OTHER]), step / RATE, embed_rows=looker)
-    assert not any(looker.asked)
+        embedder.asked.append([])
+        tracker.update(detections(TOUCHING, embeddings=[ONE, OTHER]), step / RATE, embed_rows=embedder)
+    assert not any(embedder.asked)
 
 
 def test_a_tracker_without_appearance_asks_nobody() -> None:
-    looker = Looker()
-    follow(TrackingEngine(), looker, TOUCHING, 5)
-    assert not any(looker.asked)
+    embedder = Embedder()
+    follow(TrackingEngine(), embedder, TOUCHING, 5)
+    assert not any(embedder.asked)
 
 
 def order_before_and_after(tracker: TrackingEngine, *, lazily: bool) -> tuple[list[int], list[int]]:
@@ -88,12 +88,14 @@ def order_before_and_after(tracker: TrackingEngine, *, lazily: bool) -> tuple[li
     orders = []
     for step in range(50):
         gap = 4 * abs(step - 25)
-        found = detections([[200 - gap, 100, 240 - gap, 200], [200 + gap, 100, 240 + gap, 200]], looks=[ONE, OTHER])
-        looks = found.embeddings
-        assert looks is not None
+        found = detections(
+            [[200 - gap, 100, 240 - gap, 200], [200 + gap, 100, 240 + gap, 200]], embeddings=[ONE, OTHER]
+        )
+        embeddings = found.embeddings
+        assert embeddings is not None
         if lazily:
             bare = Detections(found.boxes, found.scores, found.class_ids)
-            tracks = tracker.update(bare, step / RATE, embed_rows=lambda rows, looks=looks: looks[rows])
+            tracks = tracker.update(bare, step / RATE, embed_rows=lambda rows, embeddings=embeddings: embeddings[rows])
         else:
             tracks = tracker.update(found, step / RATE)
         last_seen = tracks[tracks.detection_rows >= 0]
@@ -122,10 +124,10 @@ def test_a_look_of_zeros_is_none() -> None:
     galleries.append(2)
     rows = np.arange(2)
     galleries.add(rows, np.stack([ONE, np.zeros(3, np.float32)]), now=1.0)
-    looks = np.stack([ONE, np.zeros(3, np.float32)])
+    embeddings = np.stack([ONE, np.zeros(3, np.float32)])
     pairs = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    assert galleries.comparable(pairs[0], looks, pairs[1]).tolist() == [True, False, False, False]
-    assert galleries.distances(pairs[0], looks, pairs[1]).tolist() == [0, 1, 1, 1]
+    assert galleries.comparable(pairs[0], embeddings, pairs[1]).tolist() == [True, False, False, False]
+    assert galleries.distances(pairs[0], embeddings, pairs[1]).tolist() == [0, 1, 1, 1]
     assert galleries.stale(0.5).tolist() == [False, True]
     assert galleries.stale(1.5).tolist() == [True, True]
 
@@ -138,17 +140,17 @@ def same(one: Tracks, other: Tracks) -> bool:
 def test_a_tracker_stopped_between_two_looks_goes_on_to_the_bit(preset: str) -> None:
     rng = np.random.default_rng(4)
     start, speed = rng.uniform(0, 200, (12, 2)), rng.normal(0, 4, (12, 2))
-    looks = rng.normal(size=(12, 16)).astype(np.float32)
-    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    embeddings = rng.normal(size=(12, 16)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
 
     def run(tracker: TrackingEngine, steps: range) -> tuple[list[Tracks], list[list[int]]]:
-        looker, found = Looker(looks), []
+        embedder, found = Embedder(embeddings), []
         for step in steps:
             corner = start + step * speed
-            looker.asked.append([])
+            embedder.asked.append([])
             boxes = np.concatenate([corner, corner + np.array([40, 90])], axis=1)
-            found.append(tracker.update(detections(boxes), step / RATE, embed_rows=looker))
-        return found, looker.asked
+            found.append(tracker.update(detections(boxes), step / RATE, embed_rows=embedder))
+        return found, embedder.asked
 
     whole, asked = run(reid(preset), range(40))
     first, second = reid(preset), reid(preset)

@@ -30,11 +30,11 @@ from tracker.train.trainer import FitConfig
 def clothes(people: int, crops: int, *, seed: int = 0) -> Crops:
     """Crops of people told apart by the colours of their upper and lower half."""
     random = np.random.default_rng(seed)
-    looks = random.integers(40, 215, (people, 2, 3))
+    colours = random.integers(40, 215, (people, 2, 3))
     ids = np.repeat(np.arange(people), crops)
     images = np.empty((len(ids), 3, 32, 16), np.uint8)
     for image, identity in zip(images, ids, strict=True):
-        upper, lower = looks[identity] + random.integers(-25, 25, (2, 3))
+        upper, lower = colours[identity] + random.integers(-25, 25, (2, 3))
         image[:, :16], image[:, 16:] = upper[:, None, None].clip(0, 255), lower[:, None, None].clip(0, 255)
         image[:] = np.clip(image + random.normal(0, 12, image.shape), 0, 255)
     return Crops(images, ids, np.tile(np.arange(crops), people))

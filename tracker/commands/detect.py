@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
     source = open_source(options.source, vid_stride=settings.source.vid_stride)
     try:
         if source.live:
-            raise SourceError(f"{source.name}: detect looks at images and files; use `track` for live input")
+            raise SourceError(f"{source.name}: detect takes images and files; use `track` for live input")
         built = make_detection_pipeline(settings, draw=options.draw is not None)
         own_folder(options.out.parent)
         rows = _Rows(DetectionsJson(options.out), frame_names(source))

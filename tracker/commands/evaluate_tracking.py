@@ -97,19 +97,19 @@ def _run_associate(options: argparse.Namespace) -> int:
 def _detections(sequence: MotSequence, features: Path | None) -> list[Detections]:
     path = sequence.folder / "det/det.txt"
     rows = read_rows(path)
-    looks = None if features is None else _read_features(features / f"{sequence.name}.npz", len(rows))
-    return detections_by_frame(rows, sequence.length, looks)
+    embeddings = None if features is None else _read_features(features / f"{sequence.name}.npz", len(rows))
+    return detections_by_frame(rows, sequence.length, embeddings)
 
 
 def _read_features(path: Path, count: int) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            looks: np.ndarray = stored[stored.files[0]].astype(np.float32)
+            embeddings: np.ndarray = stored[stored.files[0]].astype(np.float32)
     except (OSError, ValueError, IndexError) as error:
         raise FormatError(f"{path}: expected an .npz file with one array of features: {error}") from error
-    if looks.ndim != 2 or len(looks) != count:
-        raise FormatError(f"{path}: expected {count} rows, one for each detection, found {looks.shape}")
-    return looks
+    if embeddings.ndim != 2 or len(embeddings) != count:
+        raise FormatError(f"{path}: expected {count} rows, one for each detection, found {embeddings.shape}")
+    return embeddings
 
 
 def _associate(

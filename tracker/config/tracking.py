@@ -91,9 +91,9 @@ class TrackerConfig:
     cascade: bool = False
     """Match by appearance first, tracks seen last before those lost for long (DeepSORT)."""
     max_cosine_distance: float = 0.5
-    """Largest distance of two looks, 1 - cosine, that may be the same object."""
+    """Largest distance of two embeddings, 1 - cosine, that may be the same object."""
     gallery: int = 30
-    """Looks remembered for a track."""
+    """Embeddings remembered for a track."""
     mahalanobis_gate: float = 9.4877
     """Largest squared distance from where the filter expects the object for a match by appearance."""
     appearance_weight: float = 0.3

@@ -38,7 +38,7 @@ class RawArrays(NamedTuple):
 
 
 class Finds(NamedTuple):
-    """The objects of several canvases, and what their masks and looks are read from."""
+    """The objects of several canvases, and what their masks and embeddings are read from."""
 
     candidates: list[Candidates]
     prototypes: Float32[ndarray, "b m i j"] | None

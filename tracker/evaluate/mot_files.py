@@ -116,9 +116,9 @@ def read_rows(path: Path) -> MotRows:
 
 
 def detections_by_frame(
-    rows: MotRows, length: int | None, looks: Float32[ndarray, "n d"] | None = None
+    rows: MotRows, length: int | None, embeddings: Float32[ndarray, "n d"] | None = None
 ) -> list[Detections]:
-    """The detections of each frame from 1 to `length`, or to the last one that has any; `looks` go with the rows."""
+    """Each frame's detections from 1 to `length`, or to the last one with any; `embeddings` go with the rows."""
     count = max(length or 0, int(rows.frames[-1]) if len(rows) else 0)
     cuts = rows.frames.searchsorted(np.arange(1, count + 2))
     boxes, scores = rows.boxes.astype(np.float32), rows.scores.astype(np.float32)
@@ -129,7 +129,7 @@ def detections_by_frame(
             boxes[first:last],
             scores[first:last],
             classes[first:last],
-            embeddings=None if looks is None else looks[first:last],
+            embeddings=None if embeddings is None else embeddings[first:last],
         )
         for first, last in pairwise(cuts)
     ]

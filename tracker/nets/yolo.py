@@ -10,7 +10,7 @@ Layout of the raw maps, which is also the layout of the exported ONNX file:
 
     p3, p4, p5    float32 (b, k, 5 + c + m, h, w)    one per stride 8, 16, 32; h, w = image size / stride
     prototypes    float32 (b, m, H / 4, W / 4)
-    features      float32 (b, d, H / 4, W / 4)      the backbone's map at stride 4 (8 where it has none), for looks
+    features      float32 (b, d, H / 4, W / 4)      the backbone's map at stride 4 (8 where it has none), for embeddings
 
 Channels of a map: tx, ty, tw, th, objectness, c classes, m mask coefficients, all raw. With the anchor (p_w, p_h)
 in pixels of the network's input (metadata `anchors`, one list of k pairs per level), for the cell in column i, row j:

@@ -42,7 +42,7 @@ class UsableDetections:
     boxes: Float64[ndarray, "4 m"]
     scores: Float64[ndarray, " m"]
     class_places: Int64[ndarray, " m"]
-    looks: Float32[ndarray, "m d"] | None
+    embeddings: Float32[ndarray, "m d"] | None
     rows: Int64[ndarray, " m"]
     """Row of each in the frame's Detections."""
 
@@ -141,7 +141,7 @@ def associate(
         nothing = np.empty(0, np.int64)
         free = frame.detection_free & (found.scores >= config.high_score)
         return Matching(frame.pairs(), free, (), (nothing, nothing, np.empty(0)))
-    if config.cascade and galleries is not None and found.looks is not None:
+    if config.cascade and galleries is not None and found.embeddings is not None:
         _cascade(frame, found, table, box_filter, config, galleries, table.last_seen >= seen_since)
     predicted = box_filter.boxes(table.filter[0])
     rows, cols, overlap = _candidates(
@@ -192,8 +192,8 @@ def _overlap_stages(
         reference, headings = table.reference_centres(), table.centre_history[-1]
         weight = config.direction_weight
         values = _with_direction(values, rows, cols, found.boxes, found.scores, reference, headings, weight)
-    if config.appearance_weight and not config.cascade and galleries is not None and found.looks is not None:
-        values = _with_appearance(values, rows, cols, found.looks, galleries, config)
+    if config.appearance_weight and not config.cascade and galleries is not None and found.embeddings is not None:
+        values = _with_appearance(values, rows, cols, found.embeddings, galleries, config)
     pairs = _open_pairs(rows, cols, values, overlap, first, frame.detection_free)
     _match(frame, "high", pairs, config, config.high_min_similarity)
     if config.low_match and np.count_nonzero(high) < len(high):
@@ -239,8 +239,8 @@ def _cascade(
     galleries: Galleries,
     recent: Bool[ndarray, " n"],
 ) -> None:
-    """DeepSORT's matching cascade: tracks seen last choose first, by look, within their Mahalanobis gates."""
-    assert found.looks is not None
+    """DeepSORT's matching cascade: tracks seen last choose first, by appearance, within their Mahalanobis gates."""
+    assert found.embeddings is not None
     members = np.flatnonzero((table.confirmed == 1) & recent)
     if len(members) == 0:
         return
@@ -257,7 +257,7 @@ def _cascade(
     rows, cols = members[rows[near]], cols[near]
     if len(rows) == 0:
         return
-    costs = _look_distances(rows, cols, found.looks, galleries, frame.shape, config.max_cosine_distance)
+    costs = _embedding_distances(rows, cols, found.embeddings, galleries, frame.shape, config.max_cosine_distance)
     missed = table.missed[rows]
     limit = config.max_cosine_distance
     unlike = (costs > limit).nonzero()[0]
@@ -270,30 +270,30 @@ def _cascade(
             frame.take("appearance", level_rows, level_cols, -level_costs, -limit, chosen)
 
 
-def _look_distances(
-    rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, shape: tuple[int, int], limit: float
+def _embedding_distances(
+    rows: ndarray, cols: ndarray, embeddings: ndarray, galleries: Galleries, shape: tuple[int, int], limit: float
 ) -> Float64[ndarray, " k"]:
     """Gallery distances, exact wherever they can change the outcome.
 
-    A pair without competitors whose latest look already passes needs no search through the whole gallery.
+    A pair without competitors whose latest embedding already passes needs no search through the whole gallery.
     """
-    costs = galleries.latest_distances(rows, looks, cols)
+    costs = galleries.latest_distances(rows, embeddings, cols)
     uncontested = np.bincount(rows, minlength=shape[0])[rows] == 1
     uncontested &= np.bincount(cols, minlength=shape[1])[cols] == 1
     open_pairs = np.flatnonzero(~(uncontested & (costs <= limit)))
     if len(open_pairs):
-        costs[open_pairs] = galleries.distances(rows[open_pairs], looks, cols[open_pairs])
+        costs[open_pairs] = galleries.distances(rows[open_pairs], embeddings, cols[open_pairs])
     return costs
 
 
 def _with_appearance(
-    values: ndarray, rows: ndarray, cols: ndarray, looks: ndarray, galleries: Galleries, config: TrackerConfig
+    values: ndarray, rows: ndarray, cols: ndarray, embeddings: ndarray, galleries: Galleries, config: TrackerConfig
 ) -> Float64[ndarray, " k"]:
     """Overlap and appearance weighted, overlap alone without embeddings; beyond the gate appearance counts nothing."""
-    likeness = 1.0 - galleries.distances(rows, looks, cols) / config.max_cosine_distance
+    likeness = 1.0 - galleries.distances(rows, embeddings, cols) / config.max_cosine_distance
     weight = config.appearance_weight
     blended: ndarray = (1 - weight) * values + weight * np.maximum(likeness, 0.0)
-    return np.where(galleries.comparable(rows, looks, cols), blended, values)
+    return np.where(galleries.comparable(rows, embeddings, cols), blended, values)
 
 
 @compiled

@@ -26,7 +26,7 @@ from tracker.track.association import Matching, UsableDetections, associate, usa
 from tracker.track.association_trace import AssociationTrace, Candidates, Endings, Outcome
 from tracker.track.gallery import Galleries
 from tracker.track.kalman import BoxFilter
-from tracker.track.reid_policy import look_where_needed, usable_looks
+from tracker.track.reid_policy import embed_where_needed, usable_embeddings
 from tracker.track.track_table import TrackTable, alive_mask, export_columns, states_of
 from tracker.types import Detections, Tracks, TrackState, Warp
 
@@ -100,9 +100,9 @@ class TrackingEngine:
             if ratio > HICCUP - 1:
                 self._expire()
             self._move(ratio, camera_motion)
-            if embed_rows is not None and found.looks is None and self._galleries is not None:
+            if embed_rows is not None and found.embeddings is None and self._galleries is not None:
                 boxes = self._filter.boxes(table.filter[0])
-                found = look_where_needed(found, boxes, self._galleries, self.config, embed_rows, now=self._clock.now)
+                found = embed_where_needed(found, boxes, self._galleries, self.config, embed_rows, now=self._clock.now)
         seen_since = self._clock.now - self.config.max_coast_s - self._clock.interval / 4
         elapsed = ratio * self._clock.interval
         matching = associate(
@@ -171,8 +171,8 @@ class TrackingEngine:
         if detections.embeddings is not None and self._galleries is None and self.config.appearance == "auto":
             self._galleries = Galleries(self.config.gallery)
             self._galleries.append(len(self._table))
-        looks = usable_looks(detections.embeddings, rows) if self._galleries is not None else None
-        return UsableDetections(boxes, scores, self._places(detections.class_ids.take(rows)), looks, rows)
+        embeddings = usable_embeddings(detections.embeddings, rows) if self._galleries is not None else None
+        return UsableDetections(boxes, scores, self._places(detections.class_ids.take(rows)), embeddings, rows)
 
     def _places(self, class_ids: ndarray) -> Int64[ndarray, " n"]:
         """The place of each class in the vote, in the order the classes were first met."""
@@ -272,8 +272,8 @@ class TrackingEngine:
         if len(table.votes) > 1:
             table.votes[places, rows] += scores
             table.class_places[rows] = table.votes[:, rows].argmax(axis=0)
-        if self._galleries is not None and found.looks is not None:
-            self._galleries.add(rows, found.looks[cols], self._clock.now)
+        if self._galleries is not None and found.embeddings is not None:
+            self._galleries.add(rows, found.embeddings[cols], self._clock.now)
         if config.confirm_in_a_row:
             table.confirmed[:] = table.streak >= config.confirm_hits
         else:
@@ -323,8 +323,8 @@ class TrackingEngine:
         )
         if self._galleries is not None:
             self._galleries.append(len(born))
-            if found.looks is not None:
-                self._galleries.add(np.arange(len(table) - len(born), len(table)), found.looks[born], clock.now)
+            if found.embeddings is not None:
+                self._galleries.add(np.arange(len(table) - len(born), len(table)), found.embeddings[born], clock.now)
         return born
 
     def _trace_of(

@@ -47,25 +47,25 @@ class Galleries:
         self._counts = np.concatenate([self._counts, np.zeros(count, np.int64)])
         self._latest = np.concatenate([self._latest, np.full(count, -np.inf)])
 
-    def add(self, rows: Int64[ndarray, " k"], looks: Float32[ndarray, "k d"], now: float) -> None:
-        """Remember one more look of each of these tracks, forgetting the oldest where the ring is full.
+    def add(self, rows: Int64[ndarray, " k"], embeddings: Float32[ndarray, "k d"], now: float) -> None:
+        """Remember one more embedding of each of these tracks, forgetting the oldest where the ring is full.
 
         An embedding of zeros is none: nothing is remembered of it.
         """
-        taken = np.asarray(looks.any(axis=1))
+        taken = np.asarray(embeddings.any(axis=1))
         if not taken.all():
-            rows, looks = rows[taken], looks[taken]
+            rows, embeddings = rows[taken], embeddings[taken]
         if len(rows) == 0:
             return
         self._latest[rows] = now
         counts = self._counts[rows]
-        self._make_room(int(counts.max()) + 1, looks.shape[1])
-        self._rings[self._slots[rows], counts % self.budget] = looks
+        self._make_room(int(counts.max()) + 1, embeddings.shape[1])
+        self._rings[self._slots[rows], counts % self.budget] = embeddings
         self._counts[rows] = counts + 1
 
-    def comparable(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Bool[ndarray, " k"]:
+    def comparable(self, rows: ndarray, embeddings: Float32[ndarray, "m d"], cols: ndarray) -> Bool[ndarray, " k"]:
         """Which pairs have an embedding on both sides."""
-        both: ndarray = (self._counts[rows] > 0) & np.asarray(looks.any(axis=1))[cols]
+        both: ndarray = (self._counts[rows] > 0) & np.asarray(embeddings.any(axis=1))[cols]
         return both
 
     def stale(self, moment: float) -> Bool[ndarray, " n"]:
@@ -82,14 +82,16 @@ class Galleries:
             rings[:, :held, :held_width] = self._rings
             self._rings = rings
 
-    def latest_distances(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
-        """Distance of each pair's look to the track's latest one alone: never less than `distances`."""
+    def latest_distances(
+        self, rows: ndarray, embeddings: Float32[ndarray, "m d"], cols: ndarray
+    ) -> Float64[ndarray, " k"]:
+        """Distance of each pair's embedding to the track's latest one alone: never less than `distances`."""
         latest = self._rings[self._slots[rows], (self._counts[rows] - 1) % self.budget]
-        cosine: ndarray = np.einsum("kd,kd->k", latest, looks[cols])
+        cosine: ndarray = np.einsum("kd,kd->k", latest, embeddings[cols])
         return _distance(cosine, self._counts[rows])
 
-    def distances(self, rows: ndarray, looks: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
-        """Distance of each pair's look to the nearest one in the track's gallery; 1 while it is empty."""
+    def distances(self, rows: ndarray, embeddings: Float32[ndarray, "m d"], cols: ndarray) -> Float64[ndarray, " k"]:
+        """Distance of each pair's embedding to the nearest one in the track's gallery; 1 while it is empty."""
         cosine = np.full(len(rows), -np.inf)
         order = rows.argsort(kind="stable")
         sorted_rows = rows[order]
@@ -100,7 +102,7 @@ class Galleries:
             row = rows[members[0]]
             filled = min(int(self._counts[row]), self.budget)
             if filled:
-                cosine[members] = (looks[cols[members]] @ self._rings[self._slots[row], :filled].T).max(axis=1)
+                cosine[members] = (embeddings[cols[members]] @ self._rings[self._slots[row], :filled].T).max(axis=1)
         return _distance(cosine, self._counts[rows])
 
     def state(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Most objects are told apart by where they are. Looked at is a detection that tak
 - reaches more than one track, or shares its track with another detection; or
 - reaches a track that was not looked at for half a second, so that galleries stay fresh.
 
-A cascade matches by look before anything else, so it looks at every detection.
+A cascade matches by appearance before anything else, so it needs every detection's embedding.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from tracker.track.assignment import overlapping
 from tracker.track.association import UsableDetections
 from tracker.track.gallery import Galleries
 
-__all__ = ["look_where_needed", "usable_looks"]
+__all__ = ["embed_where_needed", "usable_embeddings"]
 
 FRESH_S = 0.5
 """Seconds for which an embedding is good enough while nobody else is near."""
 
 
-def usable_looks(given: Float32[ndarray, "all d"] | None, rows: Int64[ndarray, " m"]) -> Float32[ndarray, "m d"] | None:
-    """The looks of these rows, zeros for every value that is no number."""
+def usable_embeddings(
+    given: Float32[ndarray, "all d"] | None, rows: Int64[ndarray, " m"]
+) -> Float32[ndarray, "m d"] | None:
+    """The embeddings of these rows, zeros for every value that is no number."""
     return None if given is None else _finite(given.take(rows, axis=0))
 
 
-def look_where_needed(
+def embed_where_needed(
     found: UsableDetections,
     predicted: Float64[ndarray, "4 n"],
     galleries: Galleries,
@@ -42,7 +44,7 @@ def look_where_needed(
     *,
     now: float,
 ) -> UsableDetections:
-    """The detections with looks for those that need one, zeros for the others."""
+    """The detections with embeddings for those that need one, zeros for the others."""
     if config.cascade:
         needed = np.ones(len(found.scores), bool)
     else:
@@ -51,9 +53,9 @@ def look_where_needed(
     if not len(cols):
         return found
     vectors = embed_rows(found.rows[cols])
-    looks = np.zeros((len(needed), vectors.shape[1]), np.float32)
-    looks[cols] = _finite(vectors)
-    return replace(found, looks=looks)
+    embeddings = np.zeros((len(needed), vectors.shape[1]), np.float32)
+    embeddings[cols] = _finite(vectors)
+    return replace(found, embeddings=embeddings)
 
 
 def _in_doubt(
@@ -69,5 +71,5 @@ def _in_doubt(
     return needed
 
 
-def _finite(looks: Float32[ndarray, "k d"]) -> Float32[ndarray, "k d"]:
-    return looks if np.isfinite(looks).all() else np.nan_to_num(looks, nan=0.0, posinf=0.0, neginf=0.0)
+def _finite(embeddings: Float32[ndarray, "k d"]) -> Float32[ndarray, "k d"]:
+    return embeddings if np.isfinite(embeddings).all() else np.nan_to_num(embeddings, nan=0.0, posinf=0.0, neginf=0.0)

@@ -279,8 +279,8 @@ def judge(
     row |= {f"loss_{name}": value for name, value in progress.means().items()}
     score = 0.0
     if judged is not None:
-        look = DetectorConfig(conf=0.02, imgsz=config.input_size, device=config.device)
-        detector = TorchDetector((clone(average.module), card), look)
+        judging = DetectorConfig(conf=0.02, imgsz=config.input_size, device=config.device)
+        detector = TorchDetector((clone(average.module), card), judging)
         boxes, masks = evaluate_detector(detector, judged)
         for label in card.labels:
             row |= {f"ap_{label}": boxes[label].ap, f"ap50_{label}": boxes[label].ap50}

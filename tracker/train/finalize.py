@@ -40,8 +40,8 @@ def finish_detector(
     card = replace(card, training=recipe)
     found: list[Detections] = []
     if judged is not None:
-        look = DetectorConfig(conf=0.01, imgsz=card.input_size, device=device)
-        found = detect_all(TorchDetector((clone(network), card), look), judged.samples)
+        judging = DetectorConfig(conf=0.01, imgsz=card.input_size, device=device)
+        found = detect_all(TorchDetector((clone(network), card), judging), judged.samples)
         card = measured_card(card, judged, rename(found, card.labels, judged.labels), precision=precision)
     save_detector(best, network, card)
     onnx = best.with_suffix(".onnx")

@@ -21,7 +21,7 @@ from tracker.track.refine.track_evidence import FillEvidence
 RATE = 25.0
 
 
-def observed(rows: list[tuple[int, int, float, float]], *, looks: object = None) -> Observations:
+def observed(rows: list[tuple[int, int, float, float]], *, embeddings: object = None) -> Observations:
     """Observations from (frame, id, x, y) of boxes 40 wide and 100 high."""
     frames, ids, x, y = np.array(sorted(rows), float).T
     boxes = np.stack([x, y, x + 40, y + 100], axis=1)
@@ -33,7 +33,7 @@ def observed(rows: list[tuple[int, int, float, float]], *, looks: object = None)
         np.full(count, 0.9),
         boxes,
         np.zeros(count, np.uint8),
-        embeddings=None if looks is None else np.asarray(looks, np.float32),
+        embeddings=None if embeddings is None else np.asarray(embeddings, np.float32),
     )
 
 
@@ -84,7 +84,7 @@ def test_links_are_chosen_together_and_not_greedily() -> None:
         first_speed=still,
         last_speed=still,
         class_ids=np.zeros(4, np.int32),
-        looks=None,
+        embeddings=None,
         following=np.full(4, -1),
     )
     before, after, _ = link_fragments(fragments, replace(LinkConfig(), min_log_odds=-3.0))
@@ -95,8 +95,8 @@ def test_objects_of_different_classes_or_looks_are_not_linked() -> None:
     one = observed(HIDDEN)
     classes = (one.tracks == 2).astype(np.int32)
     assert refine(replace(one, class_ids=classes), TIMES).account.links == ()
-    looks = np.where((one.tracks == 2)[:, None], [1.0, 0], [0, 1.0]).astype(np.float32)
-    assert refine(replace(one, embeddings=looks), TIMES).account.links == ()
+    embeddings = np.where((one.tracks == 2)[:, None], [1.0, 0], [0, 1.0]).astype(np.float32)
+    assert refine(replace(one, embeddings=embeddings), TIMES).account.links == ()
 
 
 def test_a_gap_too_long_is_left_open() -> None:

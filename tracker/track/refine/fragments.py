@@ -60,7 +60,7 @@ class CutTracks:
             self.ends.first_speed[keep],
             self.ends.last_speed[keep],
             self.ends.class_ids[keep],
-            None if self.ends.looks is None else self.ends.looks[keep],
+            None if self.ends.embeddings is None else self.ends.embeddings[keep],
             np.where(following >= 0, place[following], -1),
         )
         return CutTracks(
@@ -122,7 +122,7 @@ def cut_tracks(
 
     `times` are those of all frames, `span_s` is how much of its ends a fragment's motion is measured on.
     """
-    cuts, looks = array("d"), []
+    cuts, embeddings = array("d"), []
     left, right = np.inf, -np.inf
     going: _Fragment | None = None
     for rows in blocks:
@@ -140,25 +140,25 @@ def cut_tracks(
             if begins[start]:
                 if going is not None:
                     cuts.extend(going.finish(span_s))
-                    looks.append(going.embed_rows)
+                    embeddings.append(going.embed_rows)
                 going = _Fragment(int(part.tracks[0]), int(part.frames[0]), float(when[start]))
             assert going is not None
             going.add(part, when[start:stop], span_s)
     if going is not None:
         cuts.extend(going.finish(span_s))
-        looks.append(going.embed_rows)
-    described = [embed_rows for embed_rows in looks if embed_rows is not None]
+        embeddings.append(going.embed_rows)
+    described = [embed_rows for embed_rows in embeddings if embed_rows is not None]
     return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right))
 
 
-def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray], sides: tuple[float, float]) -> CutTracks:
+def _table(columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: tuple[float, float]) -> CutTracks:
     tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
     scores, start, end = columns[:, 5:8].T
     goes_on = np.zeros(len(columns), bool)
     goes_on[:-1] = tracks[1:] == tracks[:-1]
     described = None
-    if looks:
-        described = np.stack(looks)
+    if embeddings:
+        described = np.stack(embeddings)
         described = described / np.maximum(np.linalg.norm(described, axis=1, keepdims=True), 1e-9)
     ends = Fragments(
         start,
@@ -168,7 +168,7 @@ def _table(columns: Float64[ndarray, "n 20"], looks: list[ndarray], sides: tuple
         first_speed=columns[:, 16:18],
         last_speed=columns[:, 18:20],
         class_ids=classes.astype(np.int32),
-        looks=described,
+        embeddings=described,
         following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
     )
     return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides)

@@ -51,10 +51,10 @@ class LinkConfig:
     """Taken off for each of the two ends that has too few rows to tell how it moves: those of flickers."""
     own_bonus: float = 1.0
     """Added where the tracker itself went on from one to the other."""
-    look_weight: float = 8.0
-    """For the cosine distance of the looks, where there are any, above `look_typical`."""
-    look_typical: float = 0.25
-    """Cosine distance at which looks speak neither for nor against a link."""
+    appearance_weight: float = 8.0
+    """For the cosine distance of the embeddings, where there are any, above `appearance_typical`."""
+    appearance_typical: float = 0.25
+    """Cosine distance at which embeddings speak neither for nor against a link."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Fragments:
     """Pixels per second of the centre."""
     last_speed: Float64[ndarray, "n 2"]
     class_ids: Int32[ndarray, " n"]
-    looks: Float32[ndarray, "n d"] | None
+    embeddings: Float32[ndarray, "n d"] | None
     following: Int64[ndarray, " n"]
     """The fragment the tracker itself went on with, -1 for none."""
 
@@ -146,7 +146,7 @@ def _log_odds(
     unknown = (fragments.last_speed[before] == 0).all(axis=1) * 1.0 + (fragments.first_speed[after] == 0).all(axis=1)
     odds = odds - config.unknown_motion * unknown
     odds = odds + config.own_bonus * (fragments.following[before] == after)
-    if fragments.looks is not None:
-        distance = 1 - (fragments.looks[before] * fragments.looks[after]).sum(axis=1)
-        odds = odds - config.look_weight * (distance - config.look_typical)
+    if fragments.embeddings is not None:
+        distance = 1 - (fragments.embeddings[before] * fragments.embeddings[after]).sum(axis=1)
+        odds = odds - config.appearance_weight * (distance - config.appearance_typical)
     return odds

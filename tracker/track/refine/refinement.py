@@ -1,9 +1,9 @@
 """Offline refinement of a finished recording: it sees the future, which no online tracker can.
 
 Fragments of one object are linked across occlusions: every end of a fragment is compared with every later start by
-motion, size, look and the time between, and the links are chosen together as one assignment, so that an early greedy
-choice never takes what a later pair needs more. Then gaps are filled, boxes smoothed (Rauch-Tung-Striebel) and tracks
-that are likelier false than real dropped. An account lists all that was changed.
+motion, size, appearance and the time between, and the links are chosen together as one assignment, so that an early
+greedy choice never takes what a later pair needs more. Then gaps are filled, boxes smoothed (Rauch-Tung-Striebel) and
+tracks that are likelier false than real dropped. An account lists all that was changed.
 """
 
 from __future__ import annotations
