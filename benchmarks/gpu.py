@@ -71,7 +71,11 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         clip = options.video or Path(folder) / "clip.mp4"
         if options.video is None:
-            make_clip(clip)
+            try:
+                make_clip(clip)
+            except TrackerError as error:
+                print(f"{error}; or give a clip of your own by --video")
+                return 2
         frames = read(clip, options.frames)
         parts: dict[str, Callable[[], Any]] = {}
         for name, path in embedded_networks().items():

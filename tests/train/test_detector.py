@@ -233,6 +233,7 @@ def test_a_run_without_validation_or_progress_says_so(tmp_path: Path, caplog: py
         ({"learning_rate": -1.0}, "learning_rate must be above 0"),
         ({"patience": -1}, "patience must be 0 or more"),
         ({"precision": 1.5}, "precision must be from 0 to 1"),
+        ({"prototypes": "full"}, "prototypes must be light"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_anything_is_read(
@@ -280,6 +281,31 @@ def test_a_teacher_mentions_classes_that_a_folder_does_not_label(
     assert from_teacher.unlabelled.tolist() == [0, 0]
     assert untaught.unlabelled.tolist() == [1, 0]
     assert untaught.join(from_teacher).unlabelled.tolist() == [1, 0]
+
+
+def test_where_a_folder_blends_labels_and_teacher_share_the_truth(tmp_path: Path) -> None:
+    """Targets of a mean of two losses: a labelled object counts 1 - b + b s, an unmarked one b s; 0 trusts labels."""
+    config = small(tmp_path)
+    config.data.write_text(config.data.read_text() + "blend: {images: 0.4}\n")
+    train = load_data(config.data)[0]["train"]
+    sample = replace(
+        train.samples[0],
+        boxes=np.array([[4, 4, 12, 12], [40, 40, 52, 52]], np.float32),
+        class_ids=np.array([0, 0]),
+        polygons=(None, None),
+    )
+    assert sample.blend == 0.4
+    found = Detections(
+        np.array([[4, 4, 12, 13], [20, 20, 30, 30], [40, 40, 52, 52]], np.float32),
+        np.array([0.8, 0.5, 0.6], np.float32),
+        np.array([0, 1, 1], np.int32),  # the same object; one without a label; another class in a labelled place
+    )
+    told = known_truth(sample, train, found, replace(config.teaching, believe=0.05), train.targets(), taught=(0, 1))
+    assert told.weights == pytest.approx([1 - 0.4 + 0.4 * 0.8, 1 - 0.4, 0.4 * 0.5, 0.4 * 0.6])
+    assert told.classes.argmax(axis=1).tolist() == [0, 0, 1, 1]
+    labels_alone = replace(sample, blend=0.0)
+    told = known_truth(labels_alone, train, found, replace(config.teaching, believe=0.05), train.targets())
+    assert told.weights.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

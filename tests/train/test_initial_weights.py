@@ -17,7 +17,7 @@ from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.yolo import YoloNet
 from tracker.train.data.detection import load_data
-from tracker.train.initial_weights import start_network
+from tracker.train.initial_weights import InitialNetwork, change_masks, start_network
 
 ANCHORS = (((12.0, 11.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
 
@@ -124,3 +124,24 @@ def test_an_exported_network_of_ours_is_refused_with_what_to_take_instead(
     export_onnx(exported, *load_detector(known[0]))
     with pytest.raises(CheckpointError, match=r"\.onnx: not the published YOLOX nano.*\.safetensors"):
         start_network(shapes, weights=str(exported))
+
+
+@pytest.mark.parametrize("head", ["offsets", "distances"])
+def test_another_mask_branch_begins_fresh_and_leaves_the_rest(head: str) -> None:
+    """Boxes and classes are answered as before, to the bit; what is fresh is named, so that it may learn faster."""
+    torch.manual_seed(0)
+    plain = NetworkConfig(classes=2)
+    own = plain if head == "offsets" else replace(plain, backbone="yolo26_nano", neck="yolo26", head=head, anchors=1)
+    network = YoloNet(own).eval()
+    anchors = (((8.0, 8.0),) * own.anchors,) * 3
+    before = InitialNetwork(network, ModelCard(("a", "b"), anchors), ["neck"])
+    assert change_masks(before, prototypes="", prototype_width=0, mask_width=0) is before
+    after = change_masks(before, prototypes="fused", prototype_width=16, mask_width=24)
+    assert (after.network.config.prototypes, after.network.config.prototype_width) == ("fused", 16)
+    branch = "coefficients" if head == "offsets" else "cv4"
+    assert after.fresh == ["neck", "prototypes", *(f"heads.{level}.{branch}" for level in range(3))]
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        first, second = network(images), after.network.eval()(images)
+    for old, new in zip(first.levels, second.levels, strict=True):
+        assert torch.equal(old[:, :, :7], new[:, :, :7])

@@ -44,6 +44,8 @@ class Sample:
     """The decoded image where it is kept in memory."""
     ignored_ids: Int64[ndarray, " r"] | None = None
     """The class that each ignored region is a crowd of; None where that is unknown."""
+    blend: float = 0.0
+    """A teacher's share of the truth about the classes that the folder labels; the labels have the rest."""
 
     def ignored_for(self, class_id: int) -> Float32[ndarray, "r 4"]:
         """The regions in which finds of that class count neither way."""

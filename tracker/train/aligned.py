@@ -3,8 +3,8 @@
 Task alignment (Feng et al., TOOD, 2021): the cells whose class score and overlap are both high compete for an object,
 metric = score^0.5 IoU^6, and the class target of the winner is the overlap it reaches. One winner per object (as in
 YOLO26, after Wang et al., YOLOv10, 2024), so that a network that was trained so starts in agreement with its loss.
-Where we differ: an object that a teacher found has the teacher's score as its class target and counts in proportion, so
-that what the teacher doubts is learned as doubted.
+Where we differ: the class target is never above how certain the object is, such as the score of the teacher that found
+it, so that what is doubted is learned as doubted.
 """
 
 from __future__ import annotations
@@ -93,8 +93,7 @@ def aligned_loss(
         if len(ground_truth.ignored):
             weight[row, (pair_iou(ground_truth.ignored, boxes[row].detach())[1] > 0.5).any(dim=0)] = 0.0
         weight[row] *= 1 - ground_truth.unlabelled
-        certainty = ground_truth.weights[won.objects]
-        reached = torch.where(certainty < 1, certainty, won.ious)
+        reached = torch.minimum(ground_truth.weights[won.objects], won.ious)
         target[row, won.cells] = ground_truth.classes[won.objects] * reached[:, None]
         weight[row, won.cells] = ground_truth.class_weights[won.objects]
         positive = positive + reached.sum()

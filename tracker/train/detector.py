@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from tracker.train.distil import ask_teachers, known_truth, unlabelled
 from tracker.train.distributed import Distributed
 from tracker.train.ema import ModelEma
 from tracker.train.finalize import finish_detector
-from tracker.train.initial_weights import start_network
+from tracker.train.initial_weights import change_masks, start_network
 from tracker.train.losses import yolo_loss
 from tracker.train.plots import draw_batch, draw_curves, draw_labels
 from tracker.train.run_folder import Progress, RunFolder, clean_mean
@@ -59,7 +60,8 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     if check.counts:
         log.warning("%s: data check\n%s", config.data, check.report())
     train, val = splits["train"], splits.get("val")
-    if teachers and not set(unlabelled(train)) & {label for one in teachers for label in one.detector.labels}:
+    blended = any(sample.blend for sample in train.samples)
+    if teachers and not (blended or set(unlabelled(train)) & {own for one in teachers for own in one.detector.labels}):
         if config.teacher != "start":
             log.warning("%s: %s", config.data, NOT_ASKED)
         teachers = ()
@@ -74,7 +76,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", device.index or 0)))
     ranks = Distributed.join(device)
     torch.manual_seed(config.seed)
-    network, card, fresh = start_network(
+    initial = start_network(
         train,
         weights=config.start,
         backbone=config.backbone,
@@ -82,6 +84,12 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         norm=config.norm,
         residual=config.residual,
         input_size=config.input_size,
+    )
+    network, card, fresh = change_masks(
+        initial,
+        prototypes=config.prototypes,
+        prototype_width=config.prototype_width,
+        mask_width=config.mask_width,
     )
     if config.resume:
         card = replace(card, anchors=folder.kept_anchors(train.labels))
@@ -248,12 +256,14 @@ def labelled_samples(
     known_to_them = {label for one in teachers for label in one.detector.labels}
     taught = tuple(row for row, label in enumerate(train.labels) if label in known_to_them)
     tables = train.targets()
-    known = {
-        sample.path: TrainingSample(
-            sample.read(), known_truth(sample, train, finds.get(sample.path), config.teaching, tables, taught=taught)
-        )
-        for sample in dict.fromkeys(train.samples)
-    }
+
+    def know(sample: Sample) -> TrainingSample:
+        found = finds.get(sample.path)
+        return TrainingSample(sample.read(), known_truth(sample, train, found, config.teaching, tables, taught=taught))
+
+    single = list({sample.path: sample for sample in train.samples}.values())
+    with ThreadPoolExecutor(config.threads) as pool:
+        known = dict(zip((sample.path for sample in single), pool.map(know, single), strict=True))
     return [known[sample.path] for sample in train.samples]
 
 

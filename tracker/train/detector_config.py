@@ -12,6 +12,8 @@ from tracker.train.losses import LossConfig
 __all__ = ["TrainConfig"]
 
 NOT_BELOW_ZERO = (
+    "prototype_width",
+    "mask_width",
     "max_minutes",
     "neck_factor",
     "body_factor",
@@ -45,6 +47,12 @@ class TrainConfig:
     """Batch norm in a fresh network; without it its convolutions carry biases."""
     residual: bool = True
     """Residual links in a fresh network's backbone, where it has any."""
+    prototypes: str = ""
+    """Mask branch: light, or fused (finer edges, from every map of the neck); none given keeps the start's."""
+    prototype_width: int = 0
+    """Channels inside that branch; 0 keeps the start's, or 64 where `prototypes` changes them."""
+    mask_width: int = 0
+    """Channels inside the branch for mask coefficients, where it stands apart; 0 keeps the start's."""
     epochs: int = 50
     """Times every image is used."""
     max_minutes: float = 0.0
@@ -122,6 +130,8 @@ class TrainConfig:
         for name in ("precision", "final_factor", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
+        if self.prototypes not in ("", "light", "fused"):
+            raise ValueError(f"prototypes must be light, fused or nothing, found {self.prototypes!r}")
         if not 0 <= self.freeze <= self.epochs:
             raise ValueError(f"freeze must be from 0 to the {self.epochs} epochs, found {self.freeze}")
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 SAME = 0.7
 """IoU from which a teacher's find is the labelled object, so that its mask fits."""
+AGREE = 0.5
+"""IoU from which a teacher's find of the same class speaks of the labelled object at all."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def known_truth(
 ) -> Truth:
     """Labelled objects, believed finds and ignored regions of one image; `tables` is `data.targets()`.
 
-    `taught` are the classes that the teacher knows.
+    `taught` are the classes that the teacher knows. Where the folder has a `blend` of b, a labelled object of which the
+    teacher is sure by s counts 1 - b + b s, and what it finds there without a label counts b s: the target of a mean of
+    two losses, one against the labels and one against the teacher (Hinton et al., "Distilling the knowledge in a neural
+    network", 2015).
     """
     targets, class_weights = tables
     masks, has_mask = draw_box_masks(sample)
@@ -101,9 +106,13 @@ def known_truth(
         return ground_truth
     if teaching.masks:
         ground_truth = lend_masks(ground_truth, sample, finds)
-    finds = finds[~np.isin(finds.class_ids, sample.labelled)]
+    known = np.isin(finds.class_ids, sample.labelled)
+    finds, opinions = finds[~known], finds[known]
     if count:
         finds = finds[iou(finds.boxes, sample.boxes).max(axis=1) <= teaching.overlap]
+    if sample.blend > 0:
+        ground_truth, unmarked = blend_opinions(ground_truth, opinions, sample.blend)
+        finds = join_finds(finds, unmarked)
     believed = finds[finds.scores >= teaching.believe]
     doubted = finds[(finds.scores < teaching.believe) & (finds.scores >= teaching.doubt)]
     seen = believed.masks
@@ -122,6 +131,33 @@ def known_truth(
             doubted.boxes,
             unlabelled,
         )
+    )
+
+
+def blend_opinions(ground_truth: Truth, opinions: Detections, share: float) -> tuple[Truth, Detections]:
+    """(labelled objects weighed by what the teacher thinks of them, its other finds with `share` of their score)."""
+    overlap = iou(ground_truth.boxes, opinions.boxes)  # (n, m)
+    overlap *= (ground_truth.classes[:, opinions.class_ids] > 0) | (
+        ground_truth.class_weights[:, opinions.class_ids] == 0
+    )
+    sure = np.zeros(len(ground_truth.boxes), np.float32)
+    if len(opinions):
+        sure = np.where(overlap >= AGREE, opinions.scores, 0.0).max(axis=1).astype(np.float32)
+    apart = overlap.max(axis=0, initial=0.0) < AGREE
+    unmarked = replace(opinions, scores=(share * opinions.scores).astype(np.float32))[apart]
+    return replace(ground_truth, weights=ground_truth.weights * (1 - share + share * sure)), unmarked
+
+
+def join_finds(first: Detections, second: Detections) -> Detections:
+    """Both in one; masks where both have them."""
+    masks = None
+    if first.masks is not None and second.masks is not None:
+        masks = np.concatenate((first.masks, second.masks))
+    return Detections(
+        np.concatenate((first.boxes, second.boxes)),
+        np.concatenate((first.scores, second.scores)),
+        np.concatenate((first.class_ids, second.class_ids)),
+        masks,
     )
 
 

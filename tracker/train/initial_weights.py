@@ -23,10 +23,10 @@ from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
-from tracker.nets.yolo import YoloNet
+from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.nets.yolox import copy_yolox, published_size
 
-__all__ = ["InitialNetwork", "start_network"]
+__all__ = ["InitialNetwork", "change_masks", "start_network"]
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,29 @@ def start_from_ultralytics(train: DataSet, path: Path, input_size: int) -> Initi
         fresh = [*fresh, *(f"heads.{level}.cv3.2" for level in range(len(network.strides)))]
     card = replace(_card(train, network, card.anchors, input_size), iou=card.iou)
     return InitialNetwork(network, card, fresh)
+
+
+def change_masks(initial: InitialNetwork, *, prototypes: str, prototype_width: int, mask_width: int) -> InitialNetwork:
+    """The same network with another mask branch, which begins fresh; as it is where nothing else is asked for.
+
+    Raises ConfigError for a backbone without the map that fused prototypes need.
+    """
+    before = initial.network.config
+    changed = prototypes not in ("", before.prototypes)
+    config = replace(
+        before,
+        prototypes=prototypes or before.prototypes,
+        prototype_width=prototype_width or (64 if changed else before.prototype_width),
+        mask_width=mask_width or before.mask_width,
+    )
+    if config == before:
+        return initial
+    network = YoloNet(config)
+    kept = {name: value for name, value in initial.network.state_dict().items() if not is_mask_part(name)}
+    network.load_state_dict({**network.state_dict(), **kept})
+    coefficients = "coefficients" if config.head == "offsets" else "cv4"
+    fresh = ["prototypes", *(f"heads.{level}.{coefficients}" for level in range(len(network.strides)))]
+    return InitialNetwork(network, initial.card, list(dict.fromkeys([*initial.fresh, *fresh])))
 
 
 def _card(train: DataSet, network: YoloNet, anchors: Pairs, input_size: int) -> ModelCard:

@@ -156,9 +156,9 @@ def yolo_loss(
         )
         weights = ground_truth.weights[match.objects]
         target = torch.zeros_like(objectness[row])
-        target[match.anchors] = 1.0
+        target[match.anchors] = weights  # what a teacher doubts is learned as doubted
         weight = match.negative.to(target) * negative_weight(classes[row], ground_truth.unlabelled)
-        weight[match.anchors] = weights
+        weight[match.anchors] = 1.0
         objectness_loss = objectness_loss + binary_entropy(objectness[row], target, weight)
         positive = positive + weights.sum()
         fit = ciou(boxes[row, match.anchors], ground_truth.boxes[match.objects])

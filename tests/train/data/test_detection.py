@@ -228,6 +228,10 @@ def test_one_split_for_both_is_taken_at_its_word(tmp_path: Path) -> None:
         ({"validation_share": "much"}, "validation_share"),
         ({"validation_share": 15}, "validation_share"),
         ({"repeat": {"images": 0}}, "repeat"),
+        ({"blend": {"images": 1.5}}, "from 0 to 1"),
+        ({"blend": {"images": "much"}}, "from 0 to 1"),
+        ({"blend": 0.5}, "blend: {FOLDER: 0.5}"),
+        ({"blend": {"nowhere": 0.5}}, "does not exist"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, keys: dict[str, object], message: str) -> None:

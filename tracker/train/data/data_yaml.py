@@ -23,7 +23,7 @@ __all__ = ["Description", "read_description"]
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-OWN_KEYS = ("labelled", "groups", "validation_share", "repeat")
+OWN_KEYS = ("labelled", "groups", "validation_share", "repeat", "blend")
 """Keys that only this program knows; others that it does not know belong to other programs and are left alone."""
 ROBOFLOW_COCO = "_annotations.coco.json"
 KEYS = ("path", *SPLITS, "names", "nc", *OWN_KEYS)
@@ -45,6 +45,8 @@ class Description:
     """Folder, list or COCO file -> the classes labelled there."""
     validation_share: float = 0.0
     repeat: Mapping[Path, int] = field(default_factory=dict)
+    blend: Mapping[Path, float] = field(default_factory=dict)
+    """Folder -> the teacher's share of the truth about classes that the folder labels."""
     keypoints: int = 0
     """Values of a pose behind each box in text files, of `kpt_shape`."""
 
@@ -95,6 +97,7 @@ def read_description(path: Path) -> Description:
         {_existing(root / folder, "labelled", path): classes for folder, classes in labelled.items()},
         _read_share(content.get("validation_share"), path),
         _read_repeat(content.get("repeat"), root, path),
+        _read_blend(content.get("blend"), root, path),
         keypoint_values(content.get("kpt_shape")),
     )
 
@@ -199,6 +202,17 @@ def _read_repeat(table: Any, root: Path, path: Path) -> dict[Path, int]:
     if not isinstance(table, dict) or not all(str(times).isdecimal() and int(times) >= 1 for times in table.values()):
         raise ConfigError(f"{path}: expected 'repeat: {{FOLDER: 2}}' with whole numbers from 1, found {table!r}.")
     return {_existing(root / str(folder), "repeat", path): int(times) for folder, times in table.items()}
+
+
+def _read_blend(table: Any, root: Path, path: Path) -> dict[Path, float]:
+    table = table or {}
+    try:
+        shares = {str(folder): float(share) for folder, share in table.items()}
+    except (AttributeError, TypeError, ValueError):
+        shares = {"": math.nan}
+    if not all(0 <= share <= 1 for share in shares.values()):
+        raise ConfigError(f"{path}: expected 'blend: {{FOLDER: 0.5}}' with shares from 0 to 1, found {table!r}.")
+    return {_existing(root / folder, "blend", path): share for folder, share in shares.items()}
 
 
 def _existing(place: Path, key: str, path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 A data.yaml names folders (or text files that list images, or COCO JSON files) for `train`, `val` and `test` below
 `path`, and the class `names`; each image has its rows `class cx cy w h` or `class x1 y1 x2 y2 ...` (relative) in a
-text file where "images" in the path is "labels". A COCO JSON file may also stand alone. Four additions, all optional:
+text file where "images" in the path is "labels". A COCO JSON file may also stand alone. Five additions, all optional:
 
     labelled:                     folders (or files) that label only some classes; the others are ignored there,
       people/images: [person]     never taken for background. An empty list: nothing there is background.
@@ -11,12 +11,15 @@ text file where "images" in the path is "labels". A COCO JSON file may also stan
     validation_share: 0.15        where `val` is missing: set aside by a hash of the file name
     repeat:                       folders whose images come more than once in each epoch of training
       outlined/images: 3
+    blend:                        a teacher's share of the truth where a folder labels; the labels have the rest
+      photos/images: 0.5
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -75,7 +78,8 @@ def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataS
             sample = read_sample(entry, content, known, numbers, check, keep_image=keep_images)
             if sample is not None:
                 times = next((n for place, n in description.repeat.items() if entry.is_from(place)), 1)
-                samples += [sample] * (times if split == "train" else 1)
+                blend = next((share for place, share in description.blend.items() if entry.is_from(place)), 0.0)
+                samples += [replace(sample, blend=blend)] * (times if split == "train" else 1)
         if not samples:
             raise ConfigError(f"{path}: no usable image in {split!r}.\n{check.report()}")
         result[split] = DataSet(tuple(samples), labels, names, description.groups)
