@@ -63,6 +63,9 @@ COMMANDS = {
     "explain": _Command("where a network's evidence lies in an image", ("tracker.commands.explain",)),
     "summary": _Command("a network's layers: shapes, parameters, work, fields", ("tracker.commands.summary",)),
     "convolve": _Command("a layer of a network at work on numbers or an image", ("tracker.commands.convolve",)),
+    "convolutionalize": _Command(
+        "a classifier over a whole image in one pass, and window by window", ("tracker.commands.convolutionalize",)
+    ),
     "config": _Command("print every setting with its meaning as TOML", ("tracker.commands.config",)),
     "completion": _Command("a script for the shell's completion", ("tracker.commands.completion",)),
 }
@@ -80,7 +83,7 @@ GROUPS = {
         "import-annotations",
         "convert",
     ),
-    "Networks of your own": ("train", "evaluate", "export", "explain", "summary", "convolve"),
+    "Networks of your own": ("train", "evaluate", "export", "explain", "summary", "convolve", "convolutionalize"),
     "Trackers": ("associate", "tune"),
     "The program itself": ("config", "completion"),
 }

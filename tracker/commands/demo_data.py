@@ -31,6 +31,8 @@ FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
+SIDES = {"classify": (0.5, 0.9), "localize": (0.2, 0.55), "detect": (0.12, 0.35), "segment": (0.12, 0.35)}
+"""Of shapes, as fractions of the image's: those to classify fill most of it, so that a small set teaches them."""
 VALIDATION = 4
 """One image to judge by for so many to train on."""
 
@@ -80,21 +82,33 @@ def draw_digits(rng: Generator, count: int) -> tuple[UInt8[ndarray, "n 28 28"], 
     return np.stack([_digit(rng, int(label)) for label in labels]) if count else np.zeros((0, 28, 28), np.uint8), labels
 
 
+def draw_page(rng: Generator) -> UInt8[ndarray, "160 160"]:
+    """Nine digits of 32 pixels, anywhere in the cells of a 3 x 3 grid: for a classifier to be slid over."""
+    page: ndarray = np.zeros((160, 160), np.uint8)
+    digits, _ = draw_digits(rng, 9)
+    for number, digit in enumerate(digits):
+        y, x = (53 * cell + int(rng.integers(53 - 32)) for cell in divmod(number, 3))
+        page[y : y + 32, x : x + 32] = cv2.resize(digit, (32, 32), interpolation=cv2.INTER_LINEAR)
+    return page
+
+
 def write_datasets(folder: Path, *, images: int = 400, seed: int = 0) -> list[Path]:
     """Write all of them below `folder`; returns what the options --data of the trainings take.
 
     digits.npz and digits-test.npz (ten times as many), classify/train and classify/val, localize/data.yaml,
-    detect/data.yaml, segment. A quarter as many images as those to train on are there to judge by.
+    detect/data.yaml, segment; and digits-page.png to slide a classifier over. A quarter as many images as those to
+    train on are there to judge by.
     """
     own_folder(folder)
     for number, (name, count) in enumerate((("digits", 10 * images), ("digits-test", 10 * images // VALIDATION))):
         digits, labels = draw_digits(np.random.default_rng((seed, number)), count)
         np.savez_compressed(folder / f"{name}.npz", images=digits, labels=labels)
+    _save(folder / "digits-page.png", draw_page(np.random.default_rng((seed, 2))))
     for number, (part, count) in enumerate((("train", images), ("val", max(images // VALIDATION, len(SHAPES))))):
         for kind, (name, most) in enumerate((("classify", 1), ("localize", 1), ("detect", 4), ("segment", 3))):
             rng = np.random.default_rng((seed, 10 + number, kind))
             for index in range(count):
-                smallest, largest = (0.2, 0.55) if most == 1 else (0.12, 0.35)
+                smallest, largest = SIDES[name]
                 drawing = draw_shapes(rng, most=most, smallest=smallest, largest=largest)
                 _write(folder / name, part, f"{index:05}", drawing, name)
     for name in ("localize", "detect"):

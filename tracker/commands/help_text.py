@@ -51,6 +51,9 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "convolve 3x3 --kernel '0 1; 2 3'",
         "convolve photo.jpg --kernel sharpen --padding same --out sharp.png",
     ),
+    "convolutionalize": (
+        "convolutionalize street.jpg --model runs/flowers/best.safetensors --imgsz 448 --out found.png",
+    ),
     "config": ("config > settings.toml",),
     "completion": ("completion bash > ~/.local/share/bash-completion/completions/sightline",),
 }

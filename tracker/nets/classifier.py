@@ -42,6 +42,8 @@ class ClassifierConfig:
     """Residual links, where the backbone has any; without them it is the plain network of the ResNet paper."""
     norm: bool = True
     """Batch norm in the backbone, where it has any; without it its convolutions carry biases."""
+    padding: bool = True
+    """Padding in the backbone; without it (valid convolutions) one pass over a larger image is the classifier slid."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -70,7 +72,11 @@ class Classifier(nn.Module):
         super().__init__()
         self.config = config
         self.backbone: Backbone = make_backbone(
-            config.backbone, in_channels=config.in_channels, norm=config.norm, residual=config.residual
+            config.backbone,
+            in_channels=config.in_channels,
+            norm=config.norm,
+            residual=config.residual,
+            padding=config.padding,
         )
         self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=config.in_channels)
         paper = self.backbone.paper_head(config.classes, dropout=config.dropout) if config.head == "paper" else None

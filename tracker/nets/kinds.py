@@ -23,7 +23,7 @@ KINDS = {
 """A file's format, and what it is called."""
 USES = {
     "detector": ("detect", "track", "explain", "summary", "export"),
-    "classifier": ("classify", "track --classify-tracks", "explain", "summary", "export"),
+    "classifier": ("classify", "track --classify-tracks", "convolutionalize", "explain", "summary", "export"),
     "segmenter": ("segment", "track --semantic", "explain", "summary", "export"),
     "localizer": ("localize", "summary", "export"),
     "re-identification network": ("track --appearance reid --reid-model", "summary"),

@@ -22,9 +22,12 @@ __all__ = [
     "HalfStored",
     "Normalize",
     "SpatialPyramid",
+    "average_over",
+    "drop_padding",
     "drop_shortcuts",
     "fold_batch_norm",
     "pool_to",
+    "reads_beyond",
     "store_half",
 ]
 
@@ -146,11 +149,11 @@ def pool_to(x: Float32[Tensor, "b c h w"], side: int) -> Float32[Tensor, "b c s 
     """Adaptive average pooling to side x side; as two matrix products for ONNX, which has no such layer."""
     if not torch.onnx.is_in_onnx_export():
         return functional.adaptive_avg_pool2d(x, side)
-    down, across = (_average_over(int(length), side).to(x) for length in x.shape[2:])
+    down, across = (average_over(int(length), side).to(x) for length in x.shape[2:])
     return down @ x @ across.T
 
 
-def _average_over(length: int, parts: int) -> Float32[Tensor, "p l"]:
+def average_over(length: int, parts: int) -> Float32[Tensor, "p l"]:
     """Part i is the mean of the values from floor(i length / parts) to ceil((i + 1) length / parts)."""
     weights = torch.zeros(parts, length)
     for part in range(parts):
@@ -190,6 +193,26 @@ def drop_shortcuts(network: nn.Module) -> int:
                 if isinstance(norm, nn.BatchNorm2d) and not norm.weight.any():
                     nn.init.ones_(norm.weight)
     return dropped
+
+
+def reads_beyond(module: nn.Module) -> bool:
+    """Whether it is a convolution or pooling that reads beyond the edges of its map: padded, or rounding up."""
+    if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        return False
+    return module.padding not in (0, (0, 0)) or bool(getattr(module, "ceil_mode", False))
+
+
+def drop_padding(network: nn.Module) -> int:
+    """Have every convolution and pooling read its map and nothing else (*valid*); how many did not. Changes `network`.
+
+    Branches that are added or joined may no longer fit together then.
+    """
+    beyond = [module for module in network.modules() if reads_beyond(module)]
+    for module in beyond:
+        setattr(module, "padding", (0, 0))  # noqa: B010 - each of the three kinds has it
+        if not isinstance(module, nn.Conv2d):
+            setattr(module, "ceil_mode", False)  # noqa: B010
+    return len(beyond)
 
 
 class HalfStored(nn.Module):

@@ -39,9 +39,10 @@ class LocalizerConfig:
     """Values between the pooled map and the two heads."""
     dropout: float = 0.0
     """Share of them dropped while training."""
-
     norm: bool = True
     """Batch norm in the backbone, where it has any; without it its convolutions carry biases."""
+    padding: bool = True
+    """Padding in the backbone; without it (valid convolutions) one pass over a larger image is the localizer slid."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -56,7 +57,9 @@ class LocalizerNet(nn.Module):
     def __init__(self, config: LocalizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone: Backbone = make_backbone(config.backbone, norm=config.norm)
+        self.backbone: Backbone = make_backbone(
+            config.backbone, in_channels=3, norm=config.norm, padding=config.padding
+        )
         self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=3)
         self.shared = nn.Sequential(
             nn.Linear(self.backbone.channels[-1] * PLACES**2, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)

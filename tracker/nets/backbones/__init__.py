@@ -10,11 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones.contract import Backbone
-from tracker.nets.layers import drop_shortcuts, fold_batch_norm
+from tracker.nets.layers import drop_padding, drop_shortcuts, fold_batch_norm
 from tracker.nets.weight_files import read_weights
 
 __all__ = ["BACKBONES", "Backbone", "make_backbone"]
@@ -64,20 +65,29 @@ BACKBONES: dict[str, str] = {
 """Name -> 'file:constructor' in this package."""
 
 TIMM = "timm:"
+FAR = 1024
+"""Side of an image that is larger than what any network here needs without padding."""
 
 
 def make_backbone(
-    name: str, *, pretrained: Path | None = None, norm: bool = True, residual: bool = True, **options: Any
+    name: str,
+    *,
+    pretrained: Path | None = None,
+    norm: bool = True,
+    residual: bool = True,
+    padding: bool = True,
+    **options: Any,
 ) -> Backbone:
     """The backbone of that name; `options` such as `in_channels` go to its constructor.
 
     Without `norm` its convolutions carry biases in place of batch norm, whatever network it is. Without
-    `residual` its blocks add nothing to what they compute: the plain network of the ResNet paper.
+    `residual` its blocks add nothing to what they compute: the plain network of the ResNet paper. Without `padding`
+    its convolutions and poolings are valid ones: each map sees what is there, and nothing else.
 
     A name such as `timm:efficientnet_b0` takes any network of the timm library. `pretrained` is a state dict
     (.safetensors, or .pth read without unpickling code) in torchvision's or timm's naming; without it the weights
-    are fresh. Raises ConfigError for an unknown name or one that needs its batch norm, CheckpointError for weights
-    that do not fit.
+    are fresh. Raises ConfigError for an unknown name or one that needs its batch norm or its padding, CheckpointError
+    for weights that do not fit.
     """
     backbone: Backbone
     if name.startswith(TIMM):
@@ -95,7 +105,22 @@ def make_backbone(
             raise ConfigError(f"backbone {name}: its batch norm cannot be left out. Take another, such as resnet18.")
     if not residual and not drop_shortcuts(backbone):
         raise ConfigError(f"backbone {name}: has no residual links to leave out. Take one that has, such as resnet18.")
+    if not padding:
+        drop_padding(backbone)
+        _check_joins(backbone, name, int(options.get("in_channels", 3)))
     if pretrained is not None:
         state, _ = read_weights(pretrained)
         backbone.load_published(state, where=str(pretrained))
     return backbone
+
+
+def _check_joins(backbone: Backbone, name: str, channels: int) -> None:
+    """ConfigError where branches that are added or joined have other sizes without padding."""
+    weights = {key: value.to("meta") for key, value in backbone.state_dict().items()}
+    try:
+        torch.func.functional_call(backbone, weights, (torch.zeros(1, channels, FAR, FAR, device="meta"),))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"backbone {name}: cannot be without padding, its branches would not fit together. Take a plain one, such "
+            "as lenet5_common, alexnet or vgg11."
+        ) from error

@@ -5,7 +5,8 @@ subsampling S2 and S4, the scaled tanh, and the uniform start scaled by the fan-
 parameters, and 10164 in F6.
 
 `lenet5` is the paper's, 60,850 parameters with its output layer; `lenet5_common` is the one that goes by the name
-today, 61,706: C3 sees every map, and subsampling is plain average pooling without anything to train.
+today, 61,706: C3 sees every map, subsampling is plain average pooling without anything to train, and weights start as
+they do today (Glorot and Bengio, 2010), with which deeper signals are not as faint.
 
 Where we differ: C1 pads its input by 2, which gives a 28 x 28 digit the place that the paper makes by drawing it
 on 32 x 32; the output layer is a dense layer for softmax cross-entropy where the paper compares with drawn digits
@@ -91,9 +92,10 @@ class LeNet5(Backbone):
         self.c3: nn.Module = PartialConvolution(C3_SOURCES, in_channels=6) if partial else nn.Conv2d(6, 16, 5)
         self.s4: nn.Module = Subsampling(16) if partial else nn.AvgPool2d(2)
         self.c5 = nn.Conv2d(16, 120, 5)
+        self.partial = partial
         for layer in (self.c1, self.c3, self.c5):
             if isinstance(layer, nn.Conv2d):
-                _start(layer)
+                _start(layer, of_paper=partial)
 
     def forward(self, images: Float32[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         s2 = self.s2(scaled_tanh(self.c1(images)))
@@ -102,28 +104,31 @@ class LeNet5(Backbone):
         return s2, s4, c5
 
     def paper_head(self, classes: int, *, dropout: float) -> nn.Module:
-        return LeNetHead(classes, dropout=dropout)
+        return LeNetHead(classes, dropout=dropout, of_paper=self.partial)
 
 
 class LeNetHead(nn.Module):
     """F6 and the output layer; larger images are averaged over C5's positions."""
 
-    def __init__(self, classes: int, *, dropout: float) -> None:
+    def __init__(self, classes: int, *, dropout: float, of_paper: bool = True) -> None:
         super().__init__()
         self.f6 = nn.Linear(120, 84)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(84, classes)
-        _start(self.f6)
-        _start(self.output)
+        _start(self.f6, of_paper=of_paper)
+        _start(self.output, of_paper=of_paper)
 
     def forward(self, c5: Float32[Tensor, "b 120 h w"]) -> Float32[Tensor, "b k"]:
         logits: Tensor = self.output(self.dropout(scaled_tanh(self.f6(c5.mean(dim=(2, 3))))))
         return logits
 
 
-def _start(layer: nn.Conv2d | nn.Linear) -> None:
-    bound = 2.4 / layer.weight[0].numel()
-    nn.init.uniform_(layer.weight, -bound, bound)
+def _start(layer: nn.Conv2d | nn.Linear, *, of_paper: bool) -> None:
+    if of_paper:
+        bound = 2.4 / layer.weight[0].numel()
+        nn.init.uniform_(layer.weight, -bound, bound)
+    else:
+        nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
