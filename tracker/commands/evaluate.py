@@ -9,7 +9,11 @@ from tracker.commands import evaluate_tracking as tracking_commands
 
 __all__ = ["add_parsers"]
 
-KINDS: tuple[str, ...] = ("tracker.commands.evaluate_detector", "tracker.commands.evaluate_networks")
+KINDS: tuple[str, ...] = (
+    "tracker.commands.evaluate_detector",
+    "tracker.commands.evaluate_networks",
+    "tracker.commands.evaluate_rcnn",
+)
 
 
 def add_parsers(subparsers: Any) -> None:

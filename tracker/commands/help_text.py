@@ -38,6 +38,9 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "evaluate classifier": ("evaluate classifier --model runs/flowers/best.safetensors --data flowers/val",),
     "evaluate reid": ("evaluate reid --model runs/reid/best.safetensors --data walk.mp4=walk/gt.txt",),
     "evaluate segmentation": ("evaluate segmentation --model runs/streets/best.safetensors --data streets.tar",),
+    "evaluate rcnn": (
+        "evaluate rcnn --model runs/regions/best.safetensors --data runs/data/detect/data.yaml --draw ways.png",
+    ),
     "tune": ("tune truth/ --trials 100 --out tuned.toml",),
     "train detector": ("train detector --data mine/data.yaml --freeze 5 --epochs 40 --out runs/mine",),
     "train classifier": ("train classifier --backbone resnet18 --data flowers/ --out runs/flowers",),

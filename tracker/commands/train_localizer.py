@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tracker.commands.train_options import add_fit_options, add_training_setting
 from tracker.factory import trainable_file
 from tracker.nets.localizer import load_localizer
 from tracker.train.data.detection import load_data
+from tracker.train.data.region_crops import cut_regions
 from tracker.train.localizer import LocalizerTraining, load_single_objects, train_localizer
 from tracker.train.run_folder import tell_if_interrupted
 
@@ -47,6 +49,11 @@ def add_parser(train_subparsers: Any) -> None:
     text = "what the box's loss counts beside the class's (default 20)"
     parser.add_argument("--box-weight", type=float, metavar="FACTOR", help=text)
     parser.add_argument("--batch", type=int, metavar="N", help="images per step (default 32)")
+    text = (
+        "learn from crops about proposals and objects instead, of images with any number of them, with a class for the "
+        "background: what `evaluate rcnn` takes"
+    )
+    parser.add_argument("--regions", action="store_true", help=text)
     add_fit_options(parser, DEFAULTS.fit, out="runs/localizer")
     add_training_settings(parser, KEYS, kind="localizer")
     parser.set_defaults(run=_run)
@@ -55,9 +62,14 @@ def add_parser(train_subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     config = training_settings(options, DEFAULTS, KEYS)
     splits, _ = load_data(options.data)
-    train = load_single_objects(splits["train"], config.image_size)
-    val = load_single_objects(splits["val"], config.image_size) if "val" in splits else None
-    _tell(f"{len(train)} images with one object of {len(train.names)} classes, {train.skipped} others left out")
+    load = partial(cut_regions, seed=config.fit.seed) if options.regions else load_single_objects
+    train = load(splits["train"], config.image_size)
+    val = load(splits["val"], config.image_size) if "val" in splits else None
+    if options.regions:
+        objects = int((train.labels < len(train.names) - 1).sum())
+        _tell(f"{len(train)} crops, {objects} of them of an object of {len(train.names) - 1} classes")
+    else:
+        _tell(f"{len(train)} images with one object of {len(train.names)} classes, {train.skipped} others left out")
     with tell_if_interrupted(options.out):
         result = train_localizer(config, train, val, options.out, report=_tell)
     _, description = load_localizer(result.best)

@@ -62,10 +62,12 @@ class SingleObjects:
     images: UInt8[ndarray, "n 3 s s"]
     labels: Int64[ndarray, " n"]
     boxes: Float32[ndarray, "n 4"]
-    """xyxy in 0..1 of the image."""
+    """xyxy in 0..1 of the image; NaN where there is no object, as in crops of the background."""
     names: tuple[str, ...]
     skipped: int
     """Images with none, several, or one of a group of classes."""
+    windows: tuple[float, ...] = ()
+    """Of crops of images: the sides of windows to slide, as fractions of an image's shorter side."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,7 +108,7 @@ def overlap(one: Float32[ndarray, "n 4"], other: Float32[ndarray, "n 4"]) -> Flo
 
 class _LocalizerTask:
     def __init__(self, config: LocalizerTraining, train: SingleObjects, val: SingleObjects | None) -> None:
-        self.config, self.val, self.names = config, val, train.names
+        self.config, self.val, self.names, self.windows = config, val, train.names, train.windows
         device = find_device(config.fit.device)
         self.images, self.labels, self.boxes = (
             torch.from_numpy(part).to(device) for part in (train.images, train.labels, train.boxes)
@@ -127,10 +129,13 @@ class _LocalizerTask:
 
     def losses(self, network: nn.Module, batch: _Batch) -> Mapping[str, Tensor]:
         logits, boxes = network(batch.images)
+        objects = ~batch.boxes.isnan().any(dim=1)
+        found, wanted = boxes.float()[objects], batch.boxes[objects]
         if self.config.box_loss == "mse":
-            distance = functional.mse_loss(boxes.float(), batch.boxes)
+            distance = functional.mse_loss(found, wanted, reduction="sum")
         else:
-            distance = functional.smooth_l1_loss(boxes.float(), batch.boxes, beta=0.1)
+            distance = functional.smooth_l1_loss(found, wanted, beta=0.1, reduction="sum")
+        distance = distance / max(wanted.numel(), 1)
         return {
             "cross_entropy": functional.cross_entropy(logits.float(), batch.labels),
             "box": self.config.box_weight * distance,
@@ -140,8 +145,9 @@ class _LocalizerTask:
         if self.val is None:
             return {}
         probabilities, boxes = localize(network, self.val.images, batch=4 * self.config.batch)
-        right, iou = probabilities.argmax(axis=1) == self.val.labels, overlap(boxes, self.val.boxes)
-        found = float((right & (iou >= 0.5)).mean())
+        right, objects = probabilities.argmax(axis=1) == self.val.labels, ~np.isnan(self.val.boxes).any(axis=1)
+        iou = overlap(boxes[objects], self.val.boxes[objects])
+        found = float((right[objects] & (iou >= 0.5)).mean())
         accuracy, mean_iou = float(right.mean()), float(iou.mean())
         return {"score": accuracy + mean_iou, "accuracy": accuracy, "mean_iou": mean_iou, "localized": found}
 
@@ -153,6 +159,7 @@ class _LocalizerTask:
             "image_size": self.images.shape[-1],
             "training": {key: value for key, value in asdict(self.config.fit).items() if key != "resume"},
             "accuracy": {name: value for name, value in measures.items() if name != "score"},
+            **({"windows": list(self.windows)} if self.windows else {}),
         }
         save_network(path, network, kind="localizer", description=description)
 
