@@ -16,7 +16,9 @@ TrackerError into one line on stderr and exit code 2, without a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from pathlib import Path
 
 __all__ = [
     "CheckpointError",
@@ -28,8 +30,12 @@ __all__ = [
     "SourceError",
     "TrackerError",
     "UnreachableError",
+    "refusal_beside",
     "why_unwritable",
 ]
+
+PROBED = 2**20
+"""Bytes that are written to find out why no more can be."""
 
 
 class TrackerError(Exception):
@@ -82,3 +88,22 @@ def why_unwritable(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{reason}. Choose a folder you may write to, or change its permissions."
     return f"{reason}. Choose another folder or name."
+
+
+def refusal_beside(path: Path) -> OSError | None:
+    """Why nothing can be written where `path` is, found by trying, for libraries that do not say; None where it can.
+
+    A file of its own is grown beyond the size that `path` has, and deleted.
+    """
+    probe = path.with_name(f".{path.name}.probe")
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        with probe.open("wb") as file:
+            file.seek(size)
+            file.write(bytes(PROBED))
+    except OSError as error:
+        return error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tracker.errors import CheckpointError, SinkError, why_unwritable
+from tracker.errors import CheckpointError, SinkError, refusal_beside, why_unwritable
 
 __all__ = ["load_tensors", "read_weights", "write_atomically"]
 
@@ -35,11 +35,15 @@ def write_atomically(path: Path, write: Any) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
+        of_library = isinstance(error, SafetensorError) or (
+            isinstance(error, RuntimeError) and WRITER.search(str(error))
+        )
+        refused = error if isinstance(error, OSError) else refusal_beside(temporary) if of_library else None
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise SinkError(f"{path}: cannot be written: {why_unwritable(error)}") from error
-        if isinstance(error, SafetensorError) or (isinstance(error, RuntimeError) and WRITER.search(str(error))):
+        if refused is not None:
+            raise SinkError(f"{path}: cannot be written: {why_unwritable(refused)}") from error
+        if of_library:
             reason = str(error).splitlines()[0]
             raise SinkError(
                 f"{path}: cannot be written: {reason}. Free some space there, or choose another."

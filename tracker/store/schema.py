@@ -36,7 +36,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tracker.errors import DamagedStoreError, FormatError, SinkError, why_unwritable
+from tracker.errors import DamagedStoreError, FormatError, SinkError, refusal_beside, why_unwritable
 
 __all__ = [
     "DAMAGE_CODES",
@@ -166,8 +166,16 @@ def refuse_write(path: Path, error: Exception) -> SinkError:
     if isinstance(error, OSError):
         return SinkError(f"{path}: cannot be written: {why_unwritable(error)}")
     full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    if full and (refused := refusal_beside(_largest(path))) is not None:
+        return SinkError(f"{path}: cannot be written: {why_unwritable(refused)}")
     advice = "Free some space there or choose another folder." if full else "Choose a folder you may write to."
     return SinkError(f"{path}: cannot be written: {error}. {advice}")
+
+
+def _largest(path: Path) -> Path:
+    """The largest of a recording's files: the one that a limit of sizes stops first."""
+    there = [each for suffix in ("", *SIDE_FILES) if (each := path.with_name(path.name + suffix)).exists()]
+    return max(there, key=lambda each: each.stat().st_size, default=path)
 
 
 def remove(path: Path) -> None:
