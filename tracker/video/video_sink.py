@@ -9,6 +9,7 @@ one repeated column or row, right or below, because 4:2:0 video is even.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections import deque
@@ -103,6 +104,7 @@ class VideoSink(Sink):
             self.frames_written += 1
         except (av.FFmpegError, OSError) as error:
             self._abandon()
+            self._remove_unless_playable()
             raise self._refusal(error) from error
 
     def close(self) -> None:
@@ -119,6 +121,8 @@ class VideoSink(Sink):
             else:
                 self.path.unlink(missing_ok=True)
         except (av.FFmpegError, OSError) as error:
+            self._abandon()
+            self._remove_unless_playable()
             raise self._refusal(error) from error
         finally:
             self._abandon()
@@ -206,6 +210,15 @@ class VideoSink(Sink):
                 container.close()
             except (av.FFmpegError, OSError) as error:
                 log.debug("%s: closing after a failure: %s", self.path, error)
+
+    def _remove_unless_playable(self) -> None:
+        """Delete a file that was cut off before its first frame was whole: nobody can use it."""
+        try:
+            with av.open(str(self.path.absolute())) as container:
+                next(container.decode(video=0))
+        except (av.FFmpegError, StopIteration, IndexError):
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
     def _refusal(self, error: Exception) -> SinkError:
         if isinstance(error, OSError):

@@ -131,7 +131,7 @@ class AlertSender:
         self._stop.set()
 
     def _run(self) -> None:
-        pause_s = self._first_pause_s
+        pause_s, delivered = self._first_pause_s, -1
         while not self._stop.is_set():
             try:
                 message = self._store.next_message(self._name)
@@ -139,7 +139,9 @@ class AlertSender:
                     self._stop.wait(GLANCE_S)
                     continue
                 number, event = message
-                self._send(self._alert, event)
+                if number != delivered:
+                    self._send(self._alert, event)
+                delivered = number  # a store that cannot be written must not have it sent again
                 self._store.mark_sent(number)
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:

@@ -27,15 +27,17 @@ from tracker.types import Detections, FrameResult, Image
 from tracker.video import open_source, wait_for_source
 from tracker.video.backoff import Backoff
 from tracker.watch.camera_set import CameraConfig, address_of, in_span
-from tracker.watch.clips import ClipKeeper, Recorder
+from tracker.watch.clips import SOUND_S, ClipKeeper, Recorder
 from tracker.watch.event_store import StoredEvent
 
-__all__ = ["CameraReading", "CameraWatch"]
+__all__ = ["CameraReading", "CameraWatch", "ContinuousRecording"]
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 STOP_S = 3.0
+RETRY_S = 5.0
+"""A full disk is tried again after that long, not at every frame."""
 
 OpenSource = Callable[[CameraConfig], FrameSource]
 KeepEvent = Callable[[StoredEvent], None]
@@ -161,14 +163,14 @@ class CameraWatch:
         runner.wait(timeout_s=STOP_S)
         self._note("ended", "")
 
-    def _recorders(self) -> list[ClipKeeper | _Continuous]:
+    def _recorders(self) -> list[ClipKeeper | ContinuousRecording]:
         camera = self.camera
         self._clips = None
         if camera.record == "never":
             return []
         self._folder.mkdir(parents=True, exist_ok=True)
         if camera.record == "continuous":
-            return [_Continuous(camera, self._overlay, self._folder)]
+            return [ContinuousRecording(camera, self._overlay, self._folder)]
         clips = self._clips = ClipKeeper(
             camera.name, self._overlay, lambda: self._folder, before_s=camera.before_s, after_s=camera.after_s
         )
@@ -227,26 +229,30 @@ class _OfClasses:
         return detections[np.isin(detections.class_ids, self._classes)]
 
 
-class _Continuous(Sink):
+class ContinuousRecording(Sink):
     """A sink that records without end, in files of a certain length, at the hours wanted."""
 
     def __init__(self, camera: CameraConfig, overlay: OverlayConfig, folder: Path) -> None:
         self._camera, self._folder = camera, folder
         self._recorder = Recorder(camera.name, overlay)
         self._retry_at = 0.0
+        self._reported = False
 
     def write(self, result: FrameResult) -> None:
         recorder = self._recorder
         if recorder.recording and (recorder.seconds >= self._camera.segment_s or not _recorded_now(self._camera)):
             recorder.stop()
         if not recorder.recording and _recorded_now(self._camera) and time.monotonic() >= self._retry_at:
-            self._retry_at = time.monotonic() + 5.0  # a full disk is tried again, not at every frame
+            self._retry_at = time.monotonic() + RETRY_S
             try:
                 recorder.start(self._folder, annotated=False, raw=True)
-                self._retry_at = 0.0
+                self._reported = False
             except TrackerError as error:
-                log.warning("camera %s: %s", self._camera.name, error)
+                log.log(logging.DEBUG if self._reported else logging.WARNING, "camera %s: %s", self._camera.name, error)
+                self._reported = True
         recorder.write(replace(result, canvas=None))
+        if recorder.recording and recorder.seconds >= SOUND_S:
+            self._retry_at = 0.0
 
     def close(self) -> None:
         self._recorder.stop()

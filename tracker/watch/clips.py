@@ -32,6 +32,8 @@ BEFORE_S = 5.0
 AFTER_S = 5.0
 LONGEST_CLIP_S = 60.0
 JPEG_QUALITY = 90
+SOUND_S = 2.0
+"""A recording of that length is not cut off by what ended the one before: further failures are told again."""
 
 
 def privacy_only(config: OverlayConfig) -> OverlayConfig:
@@ -71,6 +73,8 @@ class Recorder(Sink):
         self.files: list[Path] = []
         self.problem: str | None = None
         self.seconds = 0.0
+        self._reported = False
+        """Whether the last failure was told, and no recording has gone on since."""
 
     @property
     def recording(self) -> bool:
@@ -114,6 +118,10 @@ class Recorder(Sink):
                 except TrackerError as error:
                     self.problem = str(error)
             self.files = [file for file in self.files if file.exists()]  # where no frame came there is no video
+            if all(file.suffix == ".jsonl" for file in self.files):
+                for file in self.files:
+                    file.unlink(missing_ok=True)
+                self.files = []
             return self.files
 
     def write(self, result: FrameResult) -> None:
@@ -131,8 +139,13 @@ class Recorder(Sink):
                     self._rows.write(moved)
             except TrackerError as error:
                 self.problem = str(error)
-                log.warning("recording %s ended: %s", self._name, error)
+                log.log(logging.DEBUG if self._reported else logging.WARNING, "recording %s ended: %s", self._name, error)
+                self._reported = True
                 self.stop()
+                return
+            if self._reported and self.seconds >= SOUND_S:
+                self._reported = False
+                log.warning("recording %s goes on", self._name)
 
     def close(self) -> None:
         self.stop()

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from tracker.errors import FormatError, SinkError
+from tracker.errors import FormatError, SinkError, refusal_beside, why_unwritable
 
 __all__ = ["Column", "EventSearch", "EventStore", "StoredEvent"]
 
@@ -209,7 +209,9 @@ class EventStore:
             except sqlite3.Error as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
-                raise SinkError(f"{self.path}: the event cannot be kept: {error}. Free some space there.") from error
+                refused = refusal_beside(self.path.with_name(f"{self.path.name}-wal"))
+                why = f"{error}. Free some space there." if refused is None else why_unwritable(refused)
+                raise SinkError(f"{self.path}: the event cannot be kept: {why}") from error
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:

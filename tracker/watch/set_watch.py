@@ -15,6 +15,7 @@ from tracker.factory import Settings, floor_of, make_detector, usable_cores
 from tracker.watch.alerts import AlertGate, AlertSender, target_of, why_silent, with_known_classes
 from tracker.watch.camera_set import CameraSet
 from tracker.watch.camera_watch import CameraReading, CameraWatch, OpenSource, open_camera
+from tracker.watch.event_backlog import EventBacklog
 from tracker.watch.event_store import EventStore, StoredEvent
 from tracker.watch.retention import clear_out
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 EVENTS_FILE = "events.sqlite"
 RETENTION_EVERY_S = 60.0
+FLUSH_EVERY_S = 1.0
 STALE_S = 10.0
 STOP_S = 5.0
 
@@ -47,6 +49,7 @@ class SetWatch:
             )
         )
         self.store = EventStore(cameras.folder / EVENTS_FILE)
+        self._backlog = EventBacklog(self.store)
         if any(alert.mqtt for alert in cameras.alert) and importlib.util.find_spec("paho") is None:
             raise ConfigError("an alert names an MQTT broker, and paho-mqtt is missing: pip install paho-mqtt")
         for alert in cameras.alert:
@@ -79,6 +82,8 @@ class SetWatch:
         deadline = time.monotonic() + STOP_S
         ended = [watch.wait(max(0.0, deadline - time.monotonic())) for watch in self._watches]
         self._keeper.join(1.0)
+        if not self._backlog.flush():
+            log.warning("%s: %d events could not be kept", self.store.path, len(self._backlog))
         return all(ended)
 
     def readings(self) -> list[CameraReading]:
@@ -121,10 +126,15 @@ class SetWatch:
         return "\n".join([*lines, ""])
 
     def _keep_event(self, event: StoredEvent) -> None:
-        self.store.add(event, self._gate.raised_by(event))
+        self._backlog.add(event, self._gate.raised_by(event))
 
     def _keep_room(self) -> None:
-        while not self._stop.wait(RETENTION_EVERY_S):
+        cleared = time.monotonic()
+        while not self._stop.wait(FLUSH_EVERY_S):
+            self._backlog.flush()
+            if time.monotonic() - cleared < RETENTION_EVERY_S:
+                continue
+            cleared = time.monotonic()
             try:
                 gone = clear_out(self._set.folder, self._set.retention, marked=self.store.marked_clips())
             except (OSError, TrackerError) as error:
