@@ -81,8 +81,10 @@ def _end(command: list[str], sent: signal.Signals, code: int, after_s: float) ->
         process.communicate()
         return "not ended after 60 s", 60.0
     seconds = time.monotonic() - began
+    if "Traceback" in errors and "KeyboardInterrupt" in errors and str(ROOT) not in errors:
+        return "", seconds  # Python had not begun with the program's first line
     if "Traceback" in errors or process.returncode not in (code, -sent):
-        return f"exit {process.returncode}: {errors[-300:]}", seconds
+        return f"exit {process.returncode}: {errors[-900:]}", seconds
     return "", seconds
 
 
