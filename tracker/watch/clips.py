@@ -139,7 +139,9 @@ class Recorder(Sink):
                     self._rows.write(moved)
             except TrackerError as error:
                 self.problem = str(error)
-                log.log(logging.DEBUG if self._reported else logging.WARNING, "recording %s ended: %s", self._name, error)
+                log.log(
+                    logging.DEBUG if self._reported else logging.WARNING, "recording %s ended: %s", self._name, error
+                )
                 self._reported = True
                 self.stop()
                 return
