@@ -1,4 +1,4 @@
-"""`evaluate classifier`, `reid` and `segmentation`: networks of ours on data that they were not trained on.
+"""`evaluate classifier`, `localizer`, `reid`, `segmentation`: networks of ours on data they were not trained on.
 
 torch is imported when one of them runs, so that its neighbours start without it.
 """
@@ -16,10 +16,15 @@ __all__ = ["add_parser"]
 
 
 def add_parser(kinds: Any) -> None:
-    """Add all three."""
+    """Add all four."""
     classifier = kinds.add_parser("classifier", help="accuracy of a classifier, per class")
     text = "an .npz with images and labels, or a folder with one folder per class"
     classifier.add_argument("--data", type=Path, required=True, metavar="PATH", help=text)
+    localizer = kinds.add_parser("localizer", help="accuracy of a localizer's classes, and IoU of its boxes")
+    text = "data.yaml or COCO JSON, as for training; images with one object are used"
+    localizer.add_argument("--data", type=Path, required=True, metavar="FILE", help=text)
+    text = "part of the data: val, test or train (default val)"
+    localizer.add_argument("--split", choices=("val", "test", "train"), default="val", help=text)
     reid = kinds.add_parser("reid", help="rank-1 and mAP of a re-identification network")
     text = "VIDEO=TRACKS: tracks are a MOT text file or a recording of ours; may be repeated"
     reid.add_argument("--data", action="append", required=True, metavar="VIDEO=TRACKS", help=text)
@@ -30,7 +35,12 @@ def add_parser(kinds: Any) -> None:
     segmentation.add_argument("--split", default="val", metavar="PART", help="part of the data (default val)")
     text = "label numbers that count neither way, besides 255 (default: those of the training)"
     segmentation.add_argument("--ignore", metavar="N,N", help=text)
-    for parser, run in ((classifier, _run_classifier), (reid, _run_reid), (segmentation, _run_segmentation)):
+    for parser, run in (
+        (classifier, _run_classifier),
+        (localizer, _run_localizer),
+        (reid, _run_reid),
+        (segmentation, _run_segmentation),
+    ):
         text = "the .safetensors file that training made"
         parser.add_argument("--model", type=Path, required=True, metavar="FILE", help=text)
         parser.add_argument("--json", action="store_true", help="numbers for programs")
@@ -56,6 +66,39 @@ def _run_classifier(options: argparse.Namespace) -> int:
         f"{name:{width}}  precision {precision:.3f}  recall {recall:.3f}" for name, (precision, recall) in rows.items()
     ]
     _tell(*lines, f"{len(data)} images: accuracy {report.accuracy:.4f}, error {100 * report.error:.2f} %")
+    return 0
+
+
+def _run_localizer(options: argparse.Namespace) -> int:
+    from tracker.errors import ConfigError
+    from tracker.nets.localizer import load_localizer, localize
+    from tracker.train.data.detection import load_data
+    from tracker.train.data.region_crops import cut_regions
+    from tracker.train.localizer import load_single_objects, score_localizer
+
+    network, description = load_localizer(options.model)
+    names, size = tuple(description["labels"]), int(description["image_size"])
+    splits, _ = load_data(options.data)
+    if options.split not in splits:
+        raise ConfigError(f"--split {options.split}: {options.data} has {', '.join(splits)}; name another")
+    of_regions = "windows" in description
+    data = (
+        cut_regions(splits[options.split], size, seed=0)
+        if of_regions
+        else load_single_objects(splits[options.split], size)
+    )
+    if data.names != names:
+        raise ConfigError(f"{options.data}: has the classes {', '.join(data.names)}, the network {', '.join(names)}")
+    score = score_localizer(data, *localize(network, data.images))
+    if options.json:
+        _tell_json(images=len(data), accuracy=score.accuracy, mean_iou=score.mean_iou, localized=score.localized)
+        return 0
+    what = "crops" if of_regions else f"images with one object, {data.skipped} others left out"
+    _tell(
+        f"{len(data)} {what}",
+        f"accuracy {score.accuracy:.3f}  mean IoU {score.mean_iou:.3f}  "
+        f"right class and IoU of 0.5 or more: {score.localized:.3f}",
+    )
     return 0
 
 

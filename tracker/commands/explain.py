@@ -17,7 +17,7 @@ def add_parsers(subparsers: Any) -> None:
     """Add `explain`."""
     parser = subparsers.add_parser("explain", help="where a network's evidence lies; why detections are no tracks")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="an image, or with --track or --frame a recording")
-    text = "a .safetensors file of ours: detector, classifier or segmentation; or auto (default auto)"
+    text = "a .safetensors file of ours: detector, classifier, segmenter or localizer; or auto (default auto)"
     parser.add_argument("--model", default="auto", metavar="MODEL", help=text)
     parser.add_argument("--conf", type=float, metavar="SCORE", help="lowest score of the detections explained")
     text = (
@@ -25,7 +25,10 @@ def add_parsers(subparsers: Any) -> None:
         "the last three need captum (default layercam)"
     )
     parser.add_argument("--method", default="layercam", metavar="NAME", help=text)
-    text = "what is explained of a detection: score, class, objectness or box, the box's size (default: each apart)"
+    text = (
+        "what is explained of a detection: score, class, objectness or box, the box's size; of a localizer class "
+        "or box (default: each apart)"
+    )
     parser.add_argument("--of", dest="quantity", metavar="WHAT", help=text)
     text = "the layer whose map is weighted, as the network calls it, such as neck.down3 (default: what the heads read)"
     parser.add_argument("--layer", metavar="NAME", help=text)

@@ -31,11 +31,13 @@ from tracker.explain.evidence import (
 )
 from tracker.explain.features import feature_maps, filters_of, layer_maps
 from tracker.explain.layer_summary import summarise
+from tracker.explain.localizer_objective import LOCALIZED, LocalizerObjective
 from tracker.explain.sheets import captioned, crop_around, draw_filters, draw_maps, sheet, stack, tint_heat
 from tracker.extras import explain_missing
 from tracker.nets.checkpoint import load_detector
 from tracker.nets.classifier import load_classifier
 from tracker.nets.kinds import network_kind
+from tracker.nets.localizer import load_localizer
 from tracker.nets.segmenter import load_segmentation
 from tracker.overlay.palette import colour_of
 from tracker.overlay.shapes import draw_box, to_pixels
@@ -57,10 +59,10 @@ def explain_with(options: argparse.Namespace, image: Image, box: Box | None) -> 
     kind = _kind_of(path)
     check_method(options.method, options.layer)
     for flag, value, kinds in (
-        ("--of", options.quantity, ("detector",)),
+        ("--of", options.quantity, ("detector", "localizer")),
         ("--track", box, ("detector",)),
         ("--conf", options.conf, ("detector",)),
-        ("--label", options.label, ("classifier", "segmenter")),
+        ("--label", options.label, ("classifier", "segmenter", "localizer")),
     ):
         if value is not None and kind not in kinds:
             raise ConfigError(f"{flag}: has no meaning for {path.name}, a {kind}")
@@ -168,7 +170,27 @@ def _segmentation(path: Path, options: argparse.Namespace, image: Image, box: Bo
     return [*lines, *_write_rest(network, options, (1, 3, height, width))]
 
 
-_KINDS = {"detector": _detector, "classifier": _classifier, "segmenter": _segmentation}
+def _localizer(path: Path, options: argparse.Namespace, image: Image, box: Box | None) -> list[str]:  # noqa: ARG001
+    network, description = load_localizer(path)
+    labels, size = tuple(description["labels"]), int(description["image_size"])
+    wanted = None if options.label is None else _number_of(options.label, labels)
+    parts = []
+    for quantity in LOCALIZED if options.quantity is None else (options.quantity,):
+        objective = LocalizerObjective.of(network, image, size=size, quantity=quantity, class_id=wanted)
+        heat, largest = explain_objective(objective, method=options.method, layer=options.layer)
+        score = float(objective.scores[objective.class_id])
+        parts.append((quantity, Evidence(objective.box, score, objective.class_id, heat, largest)))
+    first = parts[0][1]
+    name = f"evidence-0-{safe_name(labels[first.class_id])}.png"
+    write_image(options.out / name, _detection_sheet(image, parts))
+    if options.layer is not None:
+        _write_layer(network, objective.canvas, options)
+    inside = ", ".join(f"{evidence.fraction_inside():.0%} of the {quantity}" for quantity, evidence in parts)
+    said = f"{labels[first.class_id]} {first.score:.2f}, evidence inside the box: {inside}"
+    return [f"{options.out / name}: {said}", *_write_rest(network, options, (1, 3, size, size))]
+
+
+_KINDS = {"detector": _detector, "classifier": _classifier, "segmenter": _segmentation, "localizer": _localizer}
 
 
 def _number_of(label: str, labels: Sequence[str]) -> int:

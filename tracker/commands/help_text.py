@@ -36,6 +36,9 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "evaluate tracking": ("evaluate tracking --gt truth/ --results tracks/",),
     "evaluate detector": ("evaluate detector --model mine/best.onnx --data mine/data.yaml",),
     "evaluate classifier": ("evaluate classifier --model runs/flowers/best.safetensors --data flowers/val",),
+    "evaluate localizer": (
+        "evaluate localizer --model runs/localizer/best.safetensors --data runs/data/localize/data.yaml",
+    ),
     "evaluate reid": ("evaluate reid --model runs/reid/best.safetensors --data walk.mp4=walk/gt.txt",),
     "evaluate segmentation": ("evaluate segmentation --model runs/streets/best.safetensors --data streets.tar",),
     "evaluate rcnn": (

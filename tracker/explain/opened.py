@@ -18,6 +18,7 @@ from tracker.geometry import Letterbox
 from tracker.nets.checkpoint import load_detector
 from tracker.nets.classifier import load_classifier
 from tracker.nets.kinds import network_kind
+from tracker.nets.localizer import load_localizer
 from tracker.nets.model_card import ModelCard
 from tracker.nets.segmenter import load_segmentation
 from tracker.types import Image
@@ -32,7 +33,7 @@ class OpenedNetwork:
     """A network in evaluation mode."""
 
     kind: str
-    """detector, classifier or segmenter."""
+    """detector, classifier, segmenter or localizer."""
     network: nn.Module
     canvas: Callable[[Image], Float32[Tensor, "1 c h w"]]
     """What the network sees of an image, in 0..1."""
@@ -59,8 +60,12 @@ def open_network(path: Path) -> OpenedNetwork:
         segmenter, description = load_segmentation(path)
         height, width = (int(side) for side in description["image_size"])
         return _opened(kind, segmenter, lambda image: _scaled(image, width, height), max(height, width))
+    if kind == "localizer":
+        localizer, description = load_localizer(path)
+        side = int(description["image_size"])
+        return _opened(kind, localizer, lambda image: _scaled(image, side, side), side)
     raise CheckpointError(
-        f"{path}: expected a detector, classifier or segmenter of ours, found {kind or 'something else'}"
+        f"{path}: expected a detector, classifier, segmenter or localizer of ours, found {kind or 'something else'}"
     )
 
 

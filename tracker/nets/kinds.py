@@ -25,7 +25,7 @@ USES = {
     "detector": ("detect", "track", "explain", "summary", "export"),
     "classifier": ("classify", "track --classify-tracks", "convolutionalize", "explain", "summary", "export"),
     "segmenter": ("segment", "track --semantic", "explain", "summary", "export"),
-    "localizer": ("localize", "summary", "export"),
+    "localizer": ("localize", "explain", "summary", "export"),
     "re-identification network": ("track --appearance reid --reid-model", "summary"),
 }
 """The commands that each kind serves."""

@@ -51,6 +51,16 @@ class LocalizerConfig:
             raise ValueError(f"hidden must be 1 or more, found {self.hidden}")
 
 
+class _SharedLayers(nn.Sequential):
+    """The dense layer that both heads read, which reads the deepest map averaged to so many places."""
+
+    def forward(self, deepest: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b n"]:
+        values: Tensor = pool_to(deepest, PLACES).flatten(1)
+        for layer in self:
+            values = layer(values)
+        return values
+
+
 class LocalizerNet(nn.Module):
     """RGB in 0..1 in; one logit per class, and a box (x1, y1, x2, y2) in 0..1 of the image, out."""
 
@@ -61,7 +71,7 @@ class LocalizerNet(nn.Module):
             config.backbone, in_channels=3, norm=config.norm, padding=config.padding
         )
         self.normalize = Normalize(self.backbone.mean, self.backbone.std, channels=3)
-        self.shared = nn.Sequential(
+        self.shared = _SharedLayers(
             nn.Linear(self.backbone.channels[-1] * PLACES**2, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
         self.class_head = nn.Linear(config.hidden, config.classes)
@@ -69,7 +79,7 @@ class LocalizerNet(nn.Module):
 
     def forward(self, images: Float32[Tensor, "b 3 h w"]) -> tuple[Float32[Tensor, "b k"], Float32[Tensor, "b 4"]]:
         deepest = self.backbone(self.normalize(images))[-1]
-        shared = self.shared(pool_to(deepest, PLACES).flatten(1))
+        shared = self.shared(deepest)
         centre, size = self.box_head(shared).sigmoid().split(2, dim=1)
         return self.class_head(shared), torch.cat((centre - size / 2, centre + size / 2), dim=1)
 

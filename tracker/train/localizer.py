@@ -25,7 +25,15 @@ from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages, change_colours
 from tracker.train.trainer import FitConfig, FitResult, fit
 
-__all__ = ["LocalizerTraining", "SingleObjects", "load_single_objects", "overlap", "train_localizer"]
+__all__ = [
+    "LocalizerScore",
+    "LocalizerTraining",
+    "SingleObjects",
+    "load_single_objects",
+    "overlap",
+    "score_localizer",
+    "train_localizer",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,26 @@ def overlap(one: Float32[ndarray, "n 4"], other: Float32[ndarray, "n 4"]) -> Flo
     return np.asarray(shared / np.maximum(areas[0] + areas[1] - shared, 1e-9), np.float32)
 
 
+class LocalizerScore(NamedTuple):
+    """How good a localizer is, each 0 to 1."""
+
+    accuracy: float
+    """Right classes."""
+    mean_iou: float
+    """Of the boxes with the true ones, where there is an object."""
+    localized: float
+    """Of the objects: the right class and an IoU of 0.5 or more."""
+
+
+def score_localizer(
+    data: SingleObjects, probabilities: Float32[ndarray, "n k"], boxes: Float32[ndarray, "n 4"]
+) -> LocalizerScore:
+    """What the answers for the images of `data` are worth."""
+    right, objects = probabilities.argmax(axis=1) == data.labels, ~np.isnan(data.boxes).any(axis=1)
+    iou = overlap(boxes[objects], data.boxes[objects])
+    return LocalizerScore(float(right.mean()), float(iou.mean()), float((right[objects] & (iou >= 0.5)).mean()))
+
+
 class _LocalizerTask:
     def __init__(self, config: LocalizerTraining, train: SingleObjects, val: SingleObjects | None) -> None:
         self.config, self.val, self.names, self.windows = config, val, train.names, train.windows
@@ -145,11 +173,8 @@ class _LocalizerTask:
         if self.val is None:
             return {}
         probabilities, boxes = localize(network, self.val.images, batch=4 * self.config.batch)
-        right, objects = probabilities.argmax(axis=1) == self.val.labels, ~np.isnan(self.val.boxes).any(axis=1)
-        iou = overlap(boxes[objects], self.val.boxes[objects])
-        found = float((right[objects] & (iou >= 0.5)).mean())
-        accuracy, mean_iou = float(right.mean()), float(iou.mean())
-        return {"score": accuracy + mean_iou, "accuracy": accuracy, "mean_iou": mean_iou, "localized": found}
+        score = score_localizer(self.val, probabilities, boxes)
+        return {"score": score.accuracy + score.mean_iou, **score._asdict()}
 
     def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
         assert isinstance(network, LocalizerNet)
