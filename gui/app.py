@@ -47,7 +47,7 @@ def main(paths: Sequence[str] = ()) -> int:
     window = Window(preferences)
     sys.excepthook = lambda kind, error, trace: _report(window, kind, error, trace)
     window.show()
-    QTimer.singleShot(0, lambda: window.open_all(paths))
+    QTimer.singleShot(0, lambda: window.open_all(paths) if paths else window.sets.restore())
     ended_by: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:

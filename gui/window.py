@@ -25,7 +25,9 @@ from gui.identities.identity_commands import IdentityCommands
 from gui.inside.inside_page import InsidePage
 from gui.jobs.panel import JobsPanel
 from gui.jobs.queue import Jobs
+from gui.live.camera_sets import CameraSets
 from gui.live.events_panel import EventsPanel
+from gui.live.notifier import Notifier, NotifierBar
 from gui.live.page import LivePage
 from gui.live.session import OpenSource
 from gui.live.settings_panel import LivePanel
@@ -44,12 +46,10 @@ from gui.settings.dialog import open_settings
 from gui.settings.networks_page import NetworksPage
 from gui.start_page import StartPage
 from gui.window_commands import add_window_commands
-from tracker.errors import TrackerError
 from tracker.paths import typed_path
 from tracker.types import Image
 from tracker.video import open_source
 from tracker.video.address import is_address
-from tracker.watch.camera_set import address_of, read_cameras
 
 __all__ = ["Window"]
 
@@ -86,7 +86,10 @@ class Window(QMainWindow):
         self.networks = NetworksPage(self.engine, self.background, preferences)
         self.inside = InsidePage(self._newest_frame, self.background, preferences)
         self.panel = LivePanel(self.engine)
-        self.events, self.counts = EventsPanel(), CountsPanel(self.background)
+        self.sets = CameraSets(self.live, preferences, self.say, self)
+        self.notifier = Notifier(preferences, self)
+        self.notifier_bar = NotifierBar(self.notifier, preferences)
+        self.events, self.counts = EventsPanel(above=self.notifier_bar), CountsPanel(self.background)
         self.recorded_events, self.recorded_counts = RecordedEvents(), CountsPanel(self.background)
         self.jobs_panel = JobsPanel(self.jobs, preferences)
         self.evidence = EvidencePanel(
@@ -127,7 +130,7 @@ class Window(QMainWindow):
         """Open what was named on the command line, chosen or dropped."""
         path = typed_path(spec)
         if path.suffix.lower() == ".toml" and path.is_file():
-            self.watch_set(path)
+            self.sets.open(path)
         elif not is_address(spec) and path.exists():
             self.play(str(path))
         else:
@@ -150,18 +153,6 @@ class Window(QMainWindow):
         if session is not None:
             self._remember_once_seen(session.frame_rendered, spec)
             self.show_page(self.live)
-
-    def watch_set(self, path: Path) -> None:
-        """Open all cameras of a set in the live grid."""
-        try:
-            cameras = [(camera, address_of(camera)) for camera in read_cameras(path).camera]
-        except TrackerError as error:
-            self.say(str(error))
-            return
-        for camera, address in cameras:
-            self.live.add(address, camera=camera)
-        self.preferences.add_recent(str(path))
-        self.show_page(self.live)
 
     def _remember_once_seen(self, frame_rendered: pyqtBoundSignal, spec: str) -> None:
         """Put a source among those opened lately when its first frame is there: what cannot be read stays out."""
@@ -276,6 +267,8 @@ class Window(QMainWindow):
         if not self._full:
             self.preferences.keep("window/geometry", self.saveGeometry())
             self.preferences.keep("window/state", self.saveState())
+        self.sets.remember()
+        self.notifier.close()
         self.live.close_all()
         self.recordings.stop()
         self.jobs.close(0.3)
@@ -365,6 +358,9 @@ class Window(QMainWindow):
         self.start.play.connect(self.play)
         self.live.chosen.connect(self.counts.show_counted)
         self.live.noticed.connect(self.events.add)
+        self.live.noticed.connect(self.notifier.notify)
+        self.notifier.said.connect(self.say)
+        self.sets.opening.connect(lambda: self.show_page(self.live))
         for page in (self.live, self.recordings, self.networks, self.inside):
             page.said.connect(self.say)
         self.inside.followed.connect(self.live.follow)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
 from tracker.config import DetectorConfig, TrackerConfig
+from tracker.detect.classes import choose_classes
 from tracker.detect.regions import RegionDetector
 from tracker.detect.shared_detector import SharedDetector
 from tracker.detect.tiles import join_windows
@@ -40,11 +41,14 @@ SHAPING = ("filter", "direction_span", "direction_weight", "reupdate", "appearan
 class AreaDetector:
     """The detector of all sources, inside areas of one of them; they may change while it runs. Without any: everywhere.
 
-    An area beside the frame, drawn when the camera sent a larger one, is passed over.
+    Of the classes named, all without any. An area beside the frame, drawn when the camera sent a larger one, is passed
+    over.
     """
 
-    def __init__(self, detector: Detector, areas: Sequence[Polygon] = ()) -> None:
+    def __init__(self, detector: Detector, areas: Sequence[Polygon] = (), *, classes: Sequence[str] = ()) -> None:
         self._detector = detector
+        self._wanted = classes
+        self._chosen: tuple[tuple[str, ...], Int32[ndarray, " k"] | None] | None = None
         self.use(areas)
 
     def use(self, areas: Sequence[Polygon]) -> None:
@@ -69,15 +73,24 @@ class AreaDetector:
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is in any of the areas, once."""
         regions = self._regions
-        if not regions:
-            return self._detector.detect(images)
-        return [_in_regions(image, regions) for image in images]
+        found = [_in_regions(image, regions) for image in images] if regions else self._detector.detect(images)
+        return [self._of_classes(each) for each in found]
 
     def detect_newest(self, take: Callable[[], Image]) -> Detections:
         """The same of the image that `take` gives, which is called late where the whole frame is detected in."""
         if not self._regions and isinstance(self._detector, SharedDetector):
-            return self._detector.detect_newest(take)
+            return self._of_classes(self._detector.detect_newest(take))
         return self.detect([take()])[0]
+
+    def _of_classes(self, found: Detections) -> Detections:
+        """Those of the classes that are wanted, by the labels of the network now in use. Raises ConfigError."""
+        if not self._wanted:
+            return found
+        labels = self._detector.labels
+        if self._chosen is None or self._chosen[0] != labels:
+            self._chosen = labels, choose_classes(self._wanted, labels, option="classes")
+        chosen = self._chosen[1]
+        return found if chosen is None else found[np.isin(found.class_ids, chosen)]
 
 
 def _in_regions(image: Image, regions: Sequence[RegionDetector]) -> Detections:

@@ -20,7 +20,7 @@ MOST_KEPT = 200
 class EventsPanel(QWidget):
     """A list of events."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, above: QWidget | None = None) -> None:
         super().__init__(parent)
         self._list = QListWidget()
         self._list.setAccessibleName(self.tr("Events"))
@@ -34,6 +34,8 @@ class EventsPanel(QWidget):
         self._notices: dict[int, Notice] = {}
         self._count = 0
         layout = QVBoxLayout(self)
+        if above is not None:
+            layout.addWidget(above)
         layout.addWidget(self._none)
         layout.addWidget(self._list, 1)
 

@@ -20,7 +20,6 @@ from gui.qt.background import POLL_MS, Background
 from gui.qt.commands import Commands
 from gui.qt.keyboard import order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
-from gui.rules.counting import shapes_of_rules
 from gui.rules.saved_shapes import keep_live_shapes, live_shapes
 from tracker.errors import TrackerError
 from tracker.video import open_source
@@ -112,14 +111,18 @@ class LivePage(QWidget):
             return None
         session = Session(
             spec, self._engine, self._background, self._preferences.folder, loop=loop,
-            name=None if camera is None else camera.name, open_source=self._open_source, parent=self,
+            camera=camera, open_source=self._open_source, parent=self,
         )  # fmt: skip
         shapes = live_shapes(self._preferences, spec)
-        session.use_shapes(shapes or ([] if camera is None else shapes_of_rules(camera.rules)))
+        if shapes:
+            session.use_shapes(shapes)
+        else:
+            session.use_shapes_of_set()
         session.noticed.connect(self.noticed)
         session.clips.arm(armed=self._commands["live.clips"].isChecked())
         tile = LiveTile(session, self._background, self._grid_holder)
         tile.view.show_shapes(session.shapes)
+        session.rescaled.connect(lambda: tile.view.show_shapes(session.shapes))
         tile.heat.turn(on=self._commands["live.heat"].isChecked())
         tile.chosen.connect(self.choose)
         tile.enlarged.connect(self._enlarge)

@@ -15,6 +15,7 @@ from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.explaining import explain_at
 from gui.engine.live_network import Engine
 from gui.engine.stages import AreaDetector, LiveTracker, Polygon
+from gui.live.camera_settings import opener_of, shapes_of, with_privacy
 from gui.live.notices import Notice, notices_of
 from gui.live.source import WatchedSource
 from gui.qt.background import Background
@@ -28,6 +29,7 @@ from tracker.runner import Progress, Runner
 from tracker.types import FrameResult, Image
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
+from tracker.watch.camera_set import CameraConfig
 from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
 
 __all__ = ["Session", "SessionState"]
@@ -57,6 +59,8 @@ class Session(QObject):
     frame_rendered = pyqtSignal()
     changed = pyqtSignal()
     noticed = pyqtSignal(object)
+    rescaled = pyqtSignal()
+    """The shapes of its set were made on images of another size, and have been fitted into those of the source."""
 
     def __init__(
         self,
@@ -66,25 +70,28 @@ class Session(QObject):
         folder: Callable[[], Path],
         *,
         loop: bool = False,
-        name: str | None = None,
+        camera: CameraConfig | None = None,
         open_source: OpenSource = open_source,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.spec = spec
-        self._named = name is not None
-        self.name = name or (redact(spec) if is_address(spec) else (Path(spec).name or spec))
+        self.camera = camera
+        """What a set asks for it; None for a source that was opened by itself."""
+        shown = redact(spec) if is_address(spec) else (Path(spec).name or spec)
+        self.name = shown if camera is None else camera.name
         self.state = SessionState.OPENING
         self.message = ""
         self.rendered: RenderedFrame | None = None
         self.shown_age_s: float | None = None
         self.shapes: list[Shape] = []
+        self._of_set = False
         self.counts = LiveCounts()
         self._engine = engine
         self._background = background
         self._folder = folder
         self._loop = loop
-        self._open_source = open_source
+        self._open_source = open_source if camera is None else opener_of(camera, open_source)
         self._source: WatchedSource | None = None
         self._runner: Runner | None = None
         self._tracker: LiveTracker | None = None
@@ -200,15 +207,22 @@ class Session(QObject):
 
     def use_shapes(self, shapes: list[Shape]) -> None:
         """Count by these lines and zones, hide these regions, detect in these areas alone where there are any."""
+        self._of_set &= self.camera is not None and shapes == shapes_of(self.camera, self.frame_size)
         self.shapes = list(shapes)
         self.counts.use_shapes(self.shapes)
         if self._areas is not None:
             self._areas.use(areas_of(self.shapes))
         self.configure()
 
+    def use_shapes_of_set(self) -> None:
+        """Count, hide and detect as the camera's set says."""
+        if self.camera is not None:
+            self._of_set = True
+            self.use_shapes(shapes_of(self.camera, self.frame_size))
+
     def overlay_config(self) -> OverlayConfig:
         """What is drawn on this source: the settings, and its own hidden regions."""
-        return with_hidden(self._engine.settings.overlay, self.shapes, self.frame_size)
+        return with_hidden(with_privacy(self._engine.settings.overlay, self.camera), self.shapes, self.frame_size)
 
     def count_rows(self) -> list[CountRow]:
         """What its lines and zones have counted so far."""
@@ -247,9 +261,12 @@ class Session(QObject):
         if self.state is SessionState.CLOSED:
             self._background.run(source.close, lambda _: None)
             return
-        if not self._named:
+        if self.camera is None:
             self.name = redact(source.name) if is_address(source.name) else source.name
         self._source = WatchedSource(source, loop=self._loop)
+        if self._of_set:
+            self.use_shapes_of_set()
+            self.rescaled.emit()
         self._begin()
 
     def _open_failed(self, error: Exception) -> None:
@@ -272,7 +289,8 @@ class Session(QObject):
         self.counts.use_shapes(self.shapes)
         self.configure()
         self._renderer.fit(self._size, self._density)
-        self._areas = AreaDetector(detector, areas_of(self.shapes))
+        classes = () if self.camera is None else self.camera.classes
+        self._areas = AreaDetector(detector, areas_of(self.shapes), classes=classes)
         pipeline = Pipeline(
             self._areas, tracker, embed=tracker.embed, label_pixels=self._engine.labeller, analyse=self.counts
         )

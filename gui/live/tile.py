@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBox
 
 from gui.canvas.heat_layer import HeatLayer
 from gui.canvas.video_view import VideoView
+from gui.live.camera_settings import description_of
 from gui.live.session import Session, SessionState
 from gui.qt.background import Background
 from gui.qt.elided_label import ElidedLabel
@@ -152,7 +153,8 @@ class LiveTile(QWidget):
     def _changed(self) -> None:
         session = self.session
         self._name.setText(session.name.partition("://")[2] or session.name)
-        self._name.setToolTip(session.name)
+        own = "" if session.camera is None else description_of(session.camera)
+        self._name.setToolTip(f"{session.name}\n{own}".rstrip())
         self.setAccessibleName(self.tr("Source {0}, {1}").format(session.name, session.state.value))
         self._dot.show_colour(DOT[session.state], session.state.value)
         self._retry.setVisible(session.state in (SessionState.FAILED, SessionState.ENDED))

@@ -52,6 +52,8 @@ __all__ = [
     "CameraSet",
     "RetentionConfig",
     "address_of",
+    "keep_password",
+    "needs_password",
     "read_cameras",
 ]
 
@@ -214,19 +216,46 @@ def read_cameras(path: Path) -> CameraSet:
     return build(CameraSet, tables, str(path))
 
 
-def address_of(camera: CameraConfig) -> str:
-    """Where to connect, with the password. Raises ConfigError where a user is named and no password is found."""
+def address_of(camera: CameraConfig, password: str | None = None) -> str:
+    """Where to connect, with the password: the one given, or the one found.
+
+    Raises ConfigError where a user is named and no password is found.
+    """
     if not camera.user or not is_address(camera.address):
         return camera.address
-    variable = password_variable(camera.name)
-    password = os.environ.get(variable) or _from_keyring(camera)
+    password = password or password_of(camera)
     if password is None:
+        variable = password_variable(camera.name)
         raise ConfigError(
             f"camera {camera.name}: no password for {camera.user!r}. Set {variable}, or keep it in the system's "
             f"keyring (keyring set sightline {camera.name!r})"
         )
     scheme, _, rest = camera.address.partition("://")
     return f"{scheme}://{quote(camera.user, safe='')}:{quote(password, safe='')}@{rest}"
+
+
+def needs_password(camera: CameraConfig) -> bool:
+    """Whether a user signs in there whose password is not found."""
+    return bool(camera.user) and is_address(camera.address) and password_of(camera) is None
+
+
+def password_of(camera: CameraConfig) -> str | None:
+    """The camera's password from the environment, or from the system's keyring."""
+    return os.environ.get(password_variable(camera.name)) or _from_keyring(camera)
+
+
+def keep_password(camera: CameraConfig, password: str) -> bool:
+    """Put a password into the system's keyring; False where there is none, or it is locked."""
+    try:
+        import keyring
+    except ImportError:
+        return False
+    try:
+        keyring.set_password("sightline", camera.name, password)
+    except keyring.errors.KeyringError as error:
+        log.debug("keyring: %s", error)
+        return False
+    return True
 
 
 def password_variable(name: str) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit
 from PyQt6.sip import isdeleted
 from pytestqt.qtbot import QtBot
 
 from gui.canvas.hit_testing import Shape
 from gui.canvas.zoom_view import to_pixmap
+from gui.live.camera_sets import PasswordDialog
+from gui.live.notices import Notice
+from gui.live.notifier import Notifier
 from gui.live.session import Session, SessionState
 from gui.window import Window
 from tests.annotate.tiny import BLOCK, COLOURS, HEIGHT, LABELS, WIDTH
@@ -25,7 +31,7 @@ from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
-from tracker.types import Detections, Frame, Image, SourceInfo, Tracks
+from tracker.types import Detections, Event, EventKind, Frame, Image, SourceInfo, Tracks
 
 RATE = 50
 PERIOD = 120
@@ -92,8 +98,9 @@ def open_camera(spec: str) -> FakeCamera:
     return FakeCamera(spec, dies_after=30 if spec == "dying" else None)
 
 
-def start(app: App) -> Window:
-    return app.start(open_source=open_camera, load_detector=lambda settings: BlockDetector(settings.detector.conf))
+def start(app: App, open_source: Callable[..., FrameSource] | None = None) -> Window:
+    opener = open_camera if open_source is None else open_source
+    return app.start(open_source=opener, load_detector=lambda settings: BlockDetector(settings.detector.conf))
 
 
 def shown_tracks(session: Session) -> int:
@@ -314,6 +321,148 @@ def test_a_set_of_cameras_opens_with_names_and_zones(app: App, tmp_path: Path) -
     path.write_text("[[camera]]\n")
     window.open(str(path))
     assert len(window.live.sessions) == 2
+
+
+def test_each_camera_of_a_set_has_settings_of_its_own(app: App, tmp_path: Path) -> None:
+    asked: dict[str, dict[str, object]] = {}
+
+    def open_camera(name: str, **own: object) -> FakeCamera:
+        asked[name] = own
+        return FakeCamera(name)
+
+    window = start(app, open_source=open_camera)
+    path = tmp_path / "cameras.toml"
+    path.write_text(
+        '[[camera]]\nname = "gate"\naddress = "north"\nclasses = ["car"]\nblur_classes = ["car"]\n'
+        "blur_regions = [[0, 0, 0.5, 0.5]]\n"
+        f'[[camera]]\nname = "yard"\naddress = "south"\nrtsp_transport = "udp"\n'
+        f"roi = [[0, 0], [{WIDTH}, 0], [{WIDTH}, 9]]\n"
+        f'[camera.rules]\nsize = [{2 * WIDTH}, {2 * HEIGHT}]\n[[camera.rules.line]]\nname = "edge"\nstart = [20, 0]\n'
+        'end = [20, 40]\n[[camera]]\nname = "lane"\naddress = "west"\nclasses = ["cart"]\n'
+        '[[camera]]\nname = "all"\naddress = "east"\n'
+    )
+    window.open(str(path))
+    gate, yard, lane, everything = window.live.sessions
+    app.until(lambda: shown_tracks(everything) == 1)
+    app.until(lambda: lane.state is SessionState.FAILED)
+    assert "did you mean 'car'" in lane.message
+    app.until(lambda: gate.progress().frames > 10 and yard.progress().frames > 10)  # type: ignore[union-attr]
+    assert shown_tracks(gate) == shown_tracks(yard) == 0
+    assert gate.overlay_config().blur_classes == ("car",)
+    assert gate.overlay_config().blur_regions == ((0.0, 0.0, 0.5, 0.5),)
+    assert everything.overlay_config().blur_classes == ()
+    assert asked["south"] == {"rtsp_transport": "udp"}
+    assert asked["east"] == {}
+    line, area = window.live.tiles[1].view.shapes
+    assert (line.kind, line.points, area.kind) == ("line", ((10.0, 0.0), (10.0, 20.0)), "area")
+    assert "classes: car" in window.live.tiles[0]._name.toolTip()
+
+
+def test_a_set_is_there_again_until_it_is_closed(app: App, tmp_path: Path) -> None:
+    window = start(app)
+    path = tmp_path / "cameras.toml"
+    path.write_text('[[camera]]\nname = "gate"\naddress = "north"\n')
+    window.open(str(path))
+    app.close(window)
+    window = start(app)
+    window.sets.restore()
+    assert [session.name for session in window.live.sessions] == ["gate"]
+    assert window.page is window.live
+    window.live.remove(window.live.tiles[0])
+    app.close(window)
+    window = start(app)
+    window.sets.restore()
+    assert window.live.sessions == []
+    window.open(str(path))
+    app.close(window)
+    path.unlink()
+    window = start(app)
+    window.sets.restore()
+    assert window.live.sessions == []
+    bar = window.statusBar()
+    assert bar is not None
+    assert "no longer there" in bar.currentMessage()
+
+
+def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    kept: dict[str, str] = {}
+
+    def open_camera(address: str) -> FakeCamera:
+        opened.append(address)
+        return FakeCamera("camera")
+
+    keyring = ModuleType("keyring")
+    keyring.get_password = lambda _, name: kept.get(name)  # type: ignore[attr-defined]
+    keyring.set_password = lambda _, name, password: kept.update({name: password})  # type: ignore[attr-defined]
+    keyring.errors = ModuleType("errors")  # type: ignore[attr-defined]
+    keyring.errors.KeyringError = RuntimeError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    answers = iter(["s3cret", ""])
+    asked: list[PasswordDialog] = []
+
+    def answer(dialog: PasswordDialog) -> int:
+        asked.append(dialog)
+        text = next(answers)
+        dialog._edit.setText(text)
+        dialog._keep.setChecked(True)
+        return int(QDialog.DialogCode.Accepted if text else QDialog.DialogCode.Rejected)
+
+    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    path = tmp_path / "cameras.toml"
+    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://host/{}"\nuser = "me"\n'
+    path.write_text(camera.format("gate", "a") + camera.format("yard", "b"))
+    window = start(app, open_source=open_camera)
+    window.open(str(path))
+    app.until(lambda: opened)
+    assert opened == ["rtsp://me:s3cret@host/a"]
+    assert [dialog.windowTitle() for dialog in asked] == ["Password of gate", "Password of yard"]
+    assert asked[0]._edit.echoMode() == QLineEdit.EchoMode.Password
+    assert kept == {"gate": "s3cret"}
+    bar = window.statusBar()
+    assert bar is not None
+    assert "left out: yard" in bar.currentMessage()
+    window.preferences.store.sync()
+    assert "s3cret" not in (app.folder / "settings.ini").read_text()
+    app.close(window)
+    path.write_text(camera.format("gate", "a"))
+    start(app, open_source=open_camera).sets.restore()
+    app.until(lambda: len(opened) == 2)
+    assert len(asked) == 2
+
+
+def test_events_are_told_by_sound_and_notice_within_limits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    beeps: list[int] = []
+    shown: list[tuple[str, str]] = []
+    monkeypatch.setattr(QApplication, "beep", lambda: beeps.append(1))
+    monkeypatch.setattr(Notifier, "_show", lambda _, title, text: shown.append((title, text)))
+    window = start(app)
+    now = [0.0]
+    window.notifier._clock = lambda: now[0]
+    bar, sound, desktop = window.notifier_bar, *window.notifier_bar.switches.values()
+    status = window.statusBar()
+    assert status is not None
+    bar.test.click()
+    assert "Neither sound nor notice" in status.currentMessage()
+    event = Event(EventKind.LINE, "gate", 0.0, 1, 0, 1.0)
+    notice = Notice("yard", event, "person", 0.0, np.zeros((84, 112, 4), np.uint8), b"", None)
+    window.live.noticed.emit(notice)
+    assert (beeps, shown) == ([], [])
+    sound.setChecked(True)
+    desktop.setChecked(True)
+    for now[0] in (10.0, 10.5, 11.5, 15.5):
+        window.live.noticed.emit(notice)
+    assert len(beeps) == 3
+    assert [title for title, _ in shown] == ["yard", "yard"]
+    assert shown[1][1].endswith(", and 2 more before")
+    bar.test.click()
+    assert (len(beeps), shown[-1][0]) == (4, "Test")
+    assert status.currentMessage().startswith("Sent: a sound, ")
+    assert window.events.count == 5
+    app.close(window)
+    assert [box.isChecked() for box in start(app).notifier_bar.switches.values()] == [True, True]
 
 
 def test_sixteen_sources_all_show_their_name_and_numbers(app: App) -> None:
