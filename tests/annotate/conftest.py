@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.annotate.tiny import write_clip, write_network
+from tests.annotate.tiny import LONG_FRAMES, write_clip, write_network
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty seconds of moving blocks."""
-    return write_clip(tmp_path_factory.mktemp("clip") / "long.mp4", 1000, seed=3)
+    """Half a minute of moving blocks."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "long.mp4", LONG_FRAMES, seed=3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.annotate.killing import kill_when, last_frame, left_in, run, start
+from tests.annotate.tiny import LONG_FRAMES
 
 FORMATS = "mot,jsonl,coco,csv"
 
@@ -38,7 +39,7 @@ def test_ten_kills_leave_what_an_unbroken_run_leaves(tmp_path: Path, long_clip: 
     while killed < 10:
         out = tmp_path / f"broken{rounds}"
         kills = min(5, 10 - killed)
-        killed += _kill_and_finish([*common, out], out / "long.sqlite", frames=1000, kills=kills, rng=rng)
+        killed += _kill_and_finish([*common, out], out / "long.sqlite", frames=LONG_FRAMES, kills=kills, rng=rng)
         assert left_in(out) == expected
         rounds += 1
         assert rounds < 8

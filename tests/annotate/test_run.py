@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.annotate.killing import left_in
-from tests.annotate.tiny import write_network
+from tests.annotate.tiny import write_clip, write_network
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settings_identity
 from tracker.annotate.recordings import find_jobs
 from tracker.annotate.recount import edit_recording, recount
@@ -18,6 +18,8 @@ from tracker.factory import load_settings
 from tracker.observations import Origin
 from tracker.store import Recording
 
+FRAMES = 400
+"""Of the clip whose annotation is interrupted: three times what lies between two saves."""
 RULES = '[[line]]\nname = "gate"\nstart = [80.0, 0.0]\nend = [80.0, 128.0]\n'
 
 
@@ -31,6 +33,12 @@ def annotate(video: Path, out: Path, wanted: AnnotateRequest, **more: object) ->
     """One recording as the command would do it."""
     (job,) = find_jobs([video], out, recursive=False)
     return annotate_recording(job, wanted, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen seconds of moving blocks."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "walk.mp4", FRAMES, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -152,41 +160,39 @@ def test_corrections_are_exported_and_never_thrown_away_unasked(out: Path, clip:
 
 
 @pytest.mark.parametrize("refine", [False, True])
-def test_an_interrupted_run_goes_on_where_it_stopped(
-    tmp_path: Path, long_clip: Path, network: Path, refine: bool
-) -> None:
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, walk: Path, network: Path, refine: bool) -> None:
     wanted = request(network, rules=RULES, refine=refine)
-    whole = annotate(long_clip, tmp_path / "whole", wanted)
+    whole = annotate(walk, tmp_path / "whole", wanted)
 
     def interrupt(stage: str, done: int, total: int | None) -> None:
-        if done > 400 and stage == "reading":
+        if done > 200 and stage == "reading":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        annotate(long_clip, tmp_path / "broken", wanted, progressing=interrupt)
-    with Recording(tmp_path / "broken" / "long.sqlite") as recording:
+        annotate(walk, tmp_path / "broken", wanted, progressing=interrupt)
+    with Recording(tmp_path / "broken" / "walk.sqlite") as recording:
         assert not recording.complete
-        assert recording.last_frame > 400 - 5 * 25
-    report = annotate(long_clip, tmp_path / "broken", wanted)
+        assert recording.last_frame > 200 - 5 * 25
+    report = annotate(walk, tmp_path / "broken", wanted)
     assert report.note.startswith("goes on behind frame")
-    assert 0 < report.frames_now <= 1000 - (400 - 5 * 25)
+    assert 0 < report.frames_now <= FRAMES - (200 - 5 * 25)
     assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
     assert (report.tracks, report.events, report.frames) == (whole.tracks, whole.events, whole.frames)
 
 
 @pytest.mark.parametrize("refine", [False, True])
 def test_what_was_corrected_while_it_ran_is_there_at_its_end(
-    tmp_path: Path, long_clip: Path, network: Path, refine: bool
+    tmp_path: Path, walk: Path, network: Path, refine: bool
 ) -> None:
     wanted = request(network, rules=RULES, refine=refine)
 
     def interrupt(stage: str, done: int, total: int | None) -> None:
-        if done > 400 and stage == "reading":
+        if done > 200 and stage == "reading":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        annotate(long_clip, tmp_path, wanted, progressing=interrupt)
-    store = tmp_path / "long.sqlite"
+        annotate(walk, tmp_path, wanted, progressing=interrupt)
+    store = tmp_path / "walk.sqlite"
     with edit_recording(store) as editor:
         last = editor.last_frame
         running = [track.track_id for track in editor.tracks() if track.last_frame == last][:3]
@@ -194,7 +200,7 @@ def test_what_was_corrected_while_it_ran_is_there_at_its_end(
         editor.delete(gone)
         editor.set_box(moved, last, (3.0, 4.0, 50.0, 60.0))
         editor.relabel(renamed, 5000)
-    assert annotate(long_clip, tmp_path, wanted).note.startswith("goes on behind frame")
+    assert annotate(walk, tmp_path, wanted).note.startswith("goes on behind frame")
     with edit_recording(store) as editor:
         assert editor.complete
         living = {track.track_id: track for track in editor.tracks()}
@@ -209,8 +215,8 @@ def test_what_was_corrected_while_it_ran_is_there_at_its_end(
         assert editor.track(gone).last_frame > last
 
 
-def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, long_clip: Path, network: Path) -> None:
-    content = bytearray(long_clip.read_bytes())
+def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, walk: Path, network: Path) -> None:
+    content = bytearray(walk.read_bytes())
     for place in (len(content) // 3, len(content) * 2 // 3):
         content[place : place + 1500] = np.random.default_rng(0).bytes(1500)
     video = tmp_path / "hole.mp4"
@@ -218,7 +224,7 @@ def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, 
     wanted = request(network)
     whole = annotate(video, tmp_path / "whole", wanted)
     assert whole.damage > 0
-    for limit in (150, 500, 800):
+    for limit in (60, 200, 320):
 
         def interrupt(stage: str, done: int, total: int | None, limit: int = limit) -> None:
             if done > limit:

@@ -17,6 +17,8 @@ from tracker.video import VideoSink
 WIDTH, HEIGHT, BLOCK, RATE = 160, 128, 24, 25
 COLOURS = ((255, 255, 60), (60, 255, 255))
 LABELS = ("person", "car")
+LONG_FRAMES = 700
+"""Of the clip whose annotation is killed: long enough to be caught in the middle, however busy the machine is."""
 
 
 def write_network(path: Path) -> Path:

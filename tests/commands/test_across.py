@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import main
+from tests.annotate.tiny import write_clip
 from tracker.annotate import appearance
 from tracker.annotate.across import read_across
 from tracker.store import Recording
 
 
 @pytest.fixture(scope="module")
-def cameras(clip: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cameras(network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("cameras")
-    for name in ("north", "south"):
-        shutil.copyfile(clip, home / f"{name}.mp4")
+    shutil.copyfile(write_clip(home / "north.mp4", 60), home / "south.mp4")
     options = ["--model", str(network), "--progress", "none", "--across"]
     videos = [str(home / "north.mp4"), str(home / "south.mp4")]
     assert main.main(["annotate", *videos, "--out", str(home / "out"), *options]) == 0

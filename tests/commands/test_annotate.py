@@ -49,6 +49,24 @@ def annotated(archive: Path) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def whole(long_clip: Path, clip: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an unbroken run over both clips leaves, as `long_run` asks for it."""
+    out = tmp_path_factory.mktemp("whole")
+    assert run(*long_run(network, long_clip, clip), "--out", out) == 0
+    return out
+
+
+def long_run(network: Path, *clips: Path) -> list[object]:
+    """Arguments without the output folder."""
+    return [*clips, "--model", network, "--format", "mot,coco", "--progress", "none"]
+
+
+def left_of_long(folder: Path) -> dict[str, object]:
+    """What was left of the long clip alone."""
+    return {name: content for name, content in left_in(folder).items() if name.startswith("long.")}
+
+
 def test_results_mirror_the_input_and_stay_inside_the_output_folder(archive: Path, annotated: Path) -> None:
     kinds = (".json", ".sqlite", ".txt", ".xml")
     expected = {f"{stem}{kind}" for stem in ("a b", "süb .. dir/x") for kind in kinds} | {"summary.json"}
@@ -187,9 +205,11 @@ def test_a_store_that_cannot_be_used_fails_alone_and_stays(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
-def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path: Path, long_clip: Path, network: Path) -> None:
-    common = ["annotate", long_clip, "--model", network, "--format", "mot", "--progress", "none", "--workers", "2"]
-    process = start([*common, "--out", tmp_path / "broken"])
+def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(
+    tmp_path: Path, long_clip: Path, network: Path, whole: Path
+) -> None:
+    common = [*long_run(network, long_clip), "--workers", "2", "--out", tmp_path / "broken"]
+    process = start(["annotate", *map(str, common)])
     while last_frame(tmp_path / "broken" / "long.sqlite") < 100:
         assert process.poll() is None
         time.sleep(0.01)
@@ -198,9 +218,8 @@ def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path: Path, long_c
     assert process.returncode == 130
     assert stderr.strip() == "sightline: interrupted"
     assert not (tmp_path / "broken" / "long.txt").exists()
-    assert run(*common[1:], "--out", tmp_path / "broken") == 0
-    assert run(*common[1:], "--out", tmp_path / "whole") == 0
-    assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
+    assert run(*common) == 0
+    assert left_in(tmp_path / "broken") == left_of_long(whole)
 
 
 def test_two_commands_with_one_output_folder_do_not_disturb_each_other(
@@ -217,10 +236,10 @@ def test_two_commands_with_one_output_folder_do_not_disturb_each_other(
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 def test_a_file_that_takes_its_process_down_twice_does_not_stop_the_others(
-    tmp_path: Path, long_clip: Path, clip: Path, network: Path
+    tmp_path: Path, long_clip: Path, clip: Path, network: Path, whole: Path
 ) -> None:
-    common = ["annotate", long_clip, clip, "--model", network, "--format", "mot", "--progress", "none"]
-    process, killed = start([*common, "--out", tmp_path / "broken"]), set[int]()
+    common = [*long_run(network, long_clip, clip), "--out", tmp_path / "broken"]
+    process, killed = start(["annotate", *map(str, common)]), set[int]()
     while process.poll() is None and len(killed) < 2:
         if last_frame(tmp_path / "broken" / "long.sqlite") >= 100 + 200 * len(killed):
             for worker in psutil.Process(process.pid).children(recursive=True):
@@ -232,23 +251,21 @@ def test_a_file_that_takes_its_process_down_twice_does_not_stop_the_others(
     assert process.returncode == 3, stderr
     assert "its process died (signal 9), twice" in stdout
     assert "trying once more" in stderr
-    assert run(*common[1:], "--out", tmp_path / "broken") == 0
-    assert run(*common[1:], "--out", tmp_path / "whole") == 0
-    assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
+    assert run(*common) == 0
+    assert left_in(tmp_path / "broken") == left_in(whole)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are Unix's")
 def test_a_full_disk_fails_in_one_line_and_the_same_command_goes_on(
-    tmp_path: Path, long_clip: Path, network: Path
+    tmp_path: Path, long_clip: Path, network: Path, whole: Path
 ) -> None:
-    common = [long_clip, "--model", network, "--format", "mot,coco", "--progress", "none"]
+    common = [*long_run(network, long_clip), "--out", tmp_path / "broken"]
     limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); "
     limited += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    arguments = [sys.executable, "-c", limited, ROOT / "main.py", "annotate", *common, "--out", tmp_path / "broken"]
+    arguments = [sys.executable, "-c", limited, ROOT / "main.py", "annotate", *common]
     done = subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "File too large. Raise the limit of file sizes" in done.stderr
-    assert run(*common, "--out", tmp_path / "broken") == 0
-    assert run(*common, "--out", tmp_path / "whole") == 0
-    assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
+    assert run(*common) == 0
+    assert left_in(tmp_path / "broken") == left_of_long(whole)

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import main
+from tests.annotate.tiny import write_clip
 from tests.test_classify import LABELS, write_classifier
 from tracker.store import Recording
 
 
-def test_tracks_get_the_classifiers_labels(tmp_path: Path, clip: Path, network: Path) -> None:
+def test_tracks_get_the_classifiers_labels(tmp_path: Path, network: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 40, blocks=2)
     classifier = write_classifier(tmp_path / "kinds.safetensors")
     options = ["--model", str(network), "--classify-tracks", str(classifier), "--progress", "none", "--format", "jsonl"]
     assert main.main(["track", str(clip), *options, "--project", str(tmp_path / "runs")]) == 0
