@@ -35,9 +35,10 @@ from tracker.train.data.augment import AugmentConfig, TrainingSample, make_sampl
 from tracker.train.data.detection import load_data
 from tracker.train.distil import DistillConfig, known_truth
 from tracker.train.ema import ModelEma
-from tracker.train.losses import LossConfig, TruthTensors, masks_of_image
+from tracker.train.losses import LossConfig, masks_of_batch
 from tracker.train.schedule import learning_rate_factor
 from tracker.train.teacher import FusionConfig, Teacher, observe
+from tracker.train.truth_batch import TruthBatch, TruthTensors
 
 SIZE = 416
 BATCH = 16
@@ -255,24 +256,29 @@ class Views:
         maps, boxes, classes = frozen(self._network, images.contiguous(memory_format=torch.channels_last), self._grid)
         for level, values in enumerate(maps):
             self._maps[view][level][rows.start : rows.stop] = values.permute(0, 2, 3, 1)
+        truths = [
+            TruthTensors(*(torch.from_numpy(getattr(one.ground_truth, name)) for name in TruthTensors._fields))
+            for one in made
+        ]
+        truth = TruthBatch.of(truths)
+        won = align(boxes, classes, self._grid, truth)
+        fits = truth.has_mask[won.images, won.objects] & (won.ious > 0.3)
         seen = []
-        for place, (one, rng) in enumerate(zip(made, generators, strict=True)):
-            truth = TruthTensors(*(torch.from_numpy(getattr(one.ground_truth, name)) for name in TruthTensors._fields))
-            won = align(boxes[place], classes[place], self._grid, truth)
-            fits = truth.has_mask[won.objects] & (won.ious > 0.3)
-            chosen, none = won.objects[fits], torch.zeros(0)
-            truth = TruthTensors(
-                boxes=truth.boxes[chosen],
-                full_boxes=truth.full_boxes[chosen],
-                classes=none,
-                class_weights=none,
-                weights=none,
-                masks=truth.masks[chosen],
-                has_mask=truth.has_mask[chosen],
-                ignored=none,
-                unlabelled=none,
+        for place, rng in enumerate(generators):
+            own = fits & (won.images == place)
+            chosen, count = won.objects[own], int(own.sum())
+            alone = TruthTensors(
+                boxes=truth.boxes[place, chosen],
+                full_boxes=truth.full_boxes[place, chosen],
+                classes=torch.zeros(count, 1),
+                class_weights=torch.zeros(count, 1),
+                weights=torch.ones(count),
+                masks=truth.masks[place, chosen],
+                has_mask=truth.has_mask[place, chosen],
+                ignored=torch.zeros(0, 4),
+                unlabelled=torch.zeros(1),
             )
-            seen.append(Seen(won.cells[fits], truth, int(rng.integers(2**31))))
+            seen.append(Seen(won.cells[own], alone, int(rng.integers(2**31))))
         return seen
 
 
@@ -295,12 +301,13 @@ def masks_loss(parts: nn.ModuleList, maps: Sequence[Tensor], seen: Sequence[Seen
         masks = prototypes(tuple(levels), fine)
         answers = [branch(level).flatten(2) for branch, level in zip(coefficients, levels, strict=True)]
     flat = torch.cat(answers, dim=2).transpose(1, 2).float()
-    total, count = 0.0 * flat.sum(), 0
-    for own, answer, one in zip(masks.unbind(0), flat.unbind(0), seen, strict=True):
-        objects = torch.arange(len(one.cells))
-        sums, number = masks_of_image(own, answer, one.cells, objects, one.ground_truth, LOSSES, one.seed + seed)
-        total, count = total + sums, count + number
-    return total / max(count, 1)
+    counts = torch.tensor([len(one.cells) for one in seen])
+    images = torch.arange(len(seen)).repeat_interleave(counts)
+    objects = torch.cat([torch.arange(len(one.cells)) for one in seen])
+    truth, cells = TruthBatch.of([one.ground_truth for one in seen]), torch.cat([one.cells for one in seen])
+    seeds = [(one.seed + seed) % 2**31 for one in seen]
+    total, count = masks_of_batch(masks, flat, images, cells, objects, truth, LOSSES, seeds)
+    return (total + 0.0 * flat.sum()) / max(count, 1)
 
 
 if __name__ == "__main__":

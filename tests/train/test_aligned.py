@@ -23,7 +23,8 @@ from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
-from tracker.train.losses import LossConfig, TruthTensors
+from tracker.train.losses import LossConfig
+from tracker.train.truth_batch import TruthBatch, TruthTensors
 
 ANCHORS = (((8.0, 8.0),), ((16.0, 16.0),), ((32.0, 32.0),))
 STRIDES = (8, 16, 32)
@@ -62,7 +63,8 @@ def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: in
     grid = grid_of()
     offsets = torch.from_numpy(rng.normal(0, 0.4, (len(grid.columns), 4))).float()  # type: ignore[attr-defined]
     classes = torch.from_numpy(rng.normal(0, 1, (len(offsets), 2))).float()
-    won = align(decode(offsets, grid), classes, grid, truth_of(boxes))  # type: ignore[arg-type]
+    truth = TruthBatch.of([truth_of(boxes)])
+    won = align(decode(offsets, grid)[None], classes[None], grid, truth)  # type: ignore[arg-type]
     assert len(set(won.cells.tolist())) == len(won.cells) == len(set(won.objects.tolist()))
     assert bool((won.ious > 0).all())
 
@@ -75,7 +77,7 @@ def test_the_cell_that_fits_and_is_sure_answers() -> None:
     boxes[27] = wanted[0]
     classes = torch.full((len(boxes), 2), -3.0)
     classes[27, 0] = 2.0
-    won = align(boxes, classes, grid, truth_of(wanted))  # type: ignore[arg-type]
+    won = align(boxes[None], classes[None], grid, TruthBatch.of([truth_of(wanted)]))  # type: ignore[arg-type]
     assert won.cells.tolist() == [27]
     assert won.ious[0] == pytest.approx(1.0)
 

@@ -11,8 +11,10 @@ from tracker.nets.anchors import lay_grid
 from tracker.nets.masks import box_points, read_masks
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.yolo import RawMaps, YoloNet
-from tracker.train.assign import assign, pair_iou
-from tracker.train.losses import LossConfig, TruthTensors, ciou, target_masks, yolo_loss
+from tracker.train.aligned import aligned_loss
+from tracker.train.assign import Assignment, assign
+from tracker.train.losses import LossConfig, ciou, target_masks, yolo_loss
+from tracker.train.truth_batch import TruthBatch, TruthTensors, covered_by, paired_iou
 
 ANCHORS = (((12.0, 12.0), (8.0, 26.0)), ((23.0, 28.0), (46.0, 70.0)), ((89.0, 174.0), (237.0, 317.0)))
 STRIDES = (8, 16, 32)
@@ -46,10 +48,18 @@ def test_ciou_equals_torchvision(seed: int) -> None:
     torch.testing.assert_close(ciou(a, b), complete_box_iou(a, b).diagonal(), atol=1e-5, rtol=1e-4)
 
 
-def test_pair_iou_counts_overlap_and_cover() -> None:
-    iou, cover = pair_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [2.0, 2, 4, 4]]))
-    torch.testing.assert_close(iou, torch.tensor([[1 / 3, 0.04]]))
-    torch.testing.assert_close(cover, torch.tensor([[0.5, 1.0]]))
+def test_overlap_is_counted_pair_by_pair_and_cover_by_the_part_inside() -> None:
+    whole, others = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [2.0, 2, 4, 4]])
+    torch.testing.assert_close(paired_iou(whole.expand(2, 4), others), torch.tensor([1 / 3, 0.04]))
+    assert covered_by(whole[None], others[None]).tolist() == [[False, True]]  # half is not more than half
+    assert covered_by(torch.zeros(1, 2, 4), others[None]).tolist() == [[False, False]]
+
+
+def assign_one(
+    boxes: torch.Tensor, objectness: torch.Tensor, classes: torch.Tensor, grid: object, truth: TruthTensors
+) -> Assignment:
+    """A batch of one image."""
+    return assign(boxes[None], objectness[None], classes[None], grid, TruthBatch.of([truth]))  # type: ignore[arg-type]
 
 
 def predictions(grid: object, boxes: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,17 +80,10 @@ def test_each_object_is_answered_and_no_anchor_answers_twice(seed: int, count: i
     low = np.stack(np.meshgrid(np.arange(4) * 40, np.arange(3) * 40), axis=-1).reshape(-1, 2)[:count] + 2
     boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(8, 36, low.shape)), axis=1)).float()
     ground_truth = truth_of(boxes)
-    match = assign(
-        *predictions(grid, boxes, seed % 1000),
-        grid,
-        ground_truth.boxes,
-        ground_truth.classes,
-        ground_truth.class_weights,
-        ground_truth.ignored,
-    )
+    match = assign_one(*predictions(grid, boxes, seed % 1000), grid, ground_truth)
     assert sorted(set(match.objects.tolist())) == list(range(len(boxes)))
     assert len(set(match.anchors.tolist())) == len(match.anchors)
-    assert not match.negative[match.anchors].any()
+    assert not match.negative[0, match.anchors].any()
     assert int((~match.negative).sum()) == len(match.anchors)
 
 
@@ -88,10 +91,32 @@ def test_nothing_is_taught_inside_ignored_regions() -> None:
     grid = lay_grid([(20, 20), (10, 10), (5, 5)], ANCHORS, STRIDES)
     none = truth_of(torch.zeros(0, 4), ignored=torch.tensor([[0.0, 0.0, 80.0, 160.0]]))
     boxes, objectness, classes = predictions(grid, none.boxes)
-    match = assign(boxes, objectness, classes, grid, none.boxes, none.classes, none.class_weights, none.ignored)
+    match = assign_one(boxes, objectness, classes, grid, none)
     x1, y1, x2, y2 = boxes.unbind(-1)
-    assert not match.negative[(x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
-    assert match.negative[x1 > 80].all()
+    assert not match.negative[0, (x1 > 0) & (x2 < 80) & (y1 > 0) & (y2 < 160)].any()
+    assert match.negative[0, x1 > 80].all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(["offsets", "aligned"]))
+def test_the_loss_of_a_batch_is_that_of_its_images_one_by_one(seed: int, kind: str) -> None:
+    """However many objects the others have; masks too, which are drawn by the seed of their image."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    loss, k = (yolo_loss, 2) if kind == "offsets" else (aligned_loss, 1)
+    anchors = tuple(pairs[:k] for pairs in ANCHORS)
+    grid = lay_grid([(16, 16), (8, 8), (4, 4)], anchors, STRIDES)
+    levels = [torch.randn(3, k, 5 + 2 + 4, side, side, generator=generator) for side in (16, 8, 4)]
+    prototypes = torch.randn(3, 4, 32, 32, generator=generator)
+    config = LossConfig(masks_per_image=3)
+    truths = [truth_of(random_boxes(rng, count)) for count in (5, 0, 1)]
+    truths[2] = truths[2]._replace(ignored=random_boxes(rng, 2), unlabelled=torch.tensor([0.0, 1.0]))
+
+    def sums(rows: list[int]) -> torch.Tensor:
+        raw = RawMaps(tuple(level[rows] for level in levels), prototypes[rows], prototypes[rows])
+        chosen = [truths[row] for row in rows]
+        return torch.stack(loss(raw, chosen, grid, config, class_count=2, seeds=[7 + row for row in rows]))
+
+    torch.testing.assert_close(sums([0, 1, 2]), sums([0]) + sums([1]) + sums([2]), rtol=1e-4, atol=1e-3)
 
 
 def test_what_looks_like_a_class_unlabelled_there_is_not_taught_to_be_background() -> None:

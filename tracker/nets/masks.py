@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["box_points", "read_masks"]
+__all__ = ["box_points", "read_masks", "read_prototypes"]
 
 
 def box_points(boxes: Float32[Tensor, "n 4"], grid: int) -> Float32[Tensor, "n g g 2"]:
@@ -23,17 +23,19 @@ def box_points(boxes: Float32[Tensor, "n 4"], grid: int) -> Float32[Tensor, "n g
     return torch.stack((x.expand(-1, grid, -1), y.expand(-1, -1, grid)), dim=-1)
 
 
+def read_prototypes(
+    prototypes: Float32[Tensor, "b m h w"], points: Float32[Tensor, "b q g f 2"], *, stride: int = 4
+) -> Float32[Tensor, "b q m g f"]:
+    """The prototypes at points given in pixels of their image, read bilinearly."""
+    batch, count, height, width = points.shape[:4]
+    extent = points.new_tensor((prototypes.shape[3] * stride, prototypes.shape[2] * stride))
+    where = (points / extent * 2 - 1).reshape(batch, count * height, width, 2)
+    values = functional.grid_sample(prototypes, where, padding_mode="border", align_corners=False)
+    return values.reshape(batch, -1, count, height, width).transpose(1, 2)
+
+
 def read_masks(
-    prototypes: Float32[Tensor, "m h w"],
-    coefficients: Float32[Tensor, "n m"],
-    points: Float32[Tensor, "n g g 2"],
-    *,
-    stride: int = 4,
-) -> Float32[Tensor, "n g g"]:
-    """Mask logits at points given in image pixels, prototypes read bilinearly."""
-    _, height, width = prototypes.shape
-    extent = points.new_tensor((width * stride, height * stride))
-    count, grid = points.shape[:2]
-    where = (points / extent * 2 - 1).reshape(1, count * grid, grid, 2)
-    values = functional.grid_sample(prototypes[None], where, padding_mode="border", align_corners=False)[0]
-    return torch.einsum("nm,mnij->nij", coefficients, values.reshape(-1, count, grid, grid))
+    prototypes: Float32[Tensor, "m h w"], coefficients: Float32[Tensor, "n m"], points: Float32[Tensor, "n g f 2"]
+) -> Float32[Tensor, "n g f"]:
+    """Mask logits of one image's boxes at points given in its pixels."""
+    return torch.einsum("nm,nmij->nij", coefficients, read_prototypes(prototypes[None], points[None])[0])

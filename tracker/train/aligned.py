@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
 from tracker.nets.anchors import AnchorGrid, decode, flatten
 from tracker.nets.yolo import RawMaps
-from tracker.train.assign import pair_iou
-from tracker.train.losses import LossConfig, LossSums, TruthTensors, ciou, masks_of_image
+from tracker.train.losses import LossConfig, LossSums, ciou, masks_of_batch
+from tracker.train.truth_batch import TruthBatch, TruthTensors, covered_by, paired_iou
 
 __all__ = ["Winners", "align", "aligned_loss"]
 
@@ -31,43 +31,52 @@ SMALLEST = 16.0
 
 
 class Winners(NamedTuple):
-    """Which cell answers for which object of an image."""
+    """Which cell answers for which object, in a batch of b images with n cells each."""
 
+    images: Int64[Tensor, " p"]
     cells: Int64[Tensor, " p"]
     objects: Int64[Tensor, " p"]
+    """Of that image."""
     ious: Float32[Tensor, " p"]
 
 
 @torch.no_grad()
 def align(
-    boxes: Float32[Tensor, "n 4"], classes: Float32[Tensor, "n c"], grid: AnchorGrid, ground_truth: TruthTensors
+    boxes: Float32[Tensor, "b n 4"], classes: Float32[Tensor, "b n c"], grid: AnchorGrid, truth: TruthBatch
 ) -> Winners:
     """The best aligned cell of each object; one that several objects want goes to the one it overlaps most."""
-    count = len(ground_truth.boxes)
-    if not count:
-        none = torch.zeros(0, dtype=torch.int64, device=boxes.device)
-        return Winners(none, none, boxes.new_zeros(0))
     x, y = (grid.columns + 0.5) * grid.strides, (grid.rows + 0.5) * grid.strides
-    x1, y1, x2, y2 = (edge[:, None] for edge in ground_truth.boxes.unbind(-1))
+    x1, y1, x2, y2 = (edge[..., None] for edge in truth.boxes.unbind(-1))  # (b, g, 1)
     half_width, half_height = ((x2 - x1).clamp(min=SMALLEST) / 2, (y2 - y1).clamp(min=SMALLEST) / 2)
-    inside: Bool[Tensor, "g n"] = ((x - (x1 + x2) / 2).abs() < half_width) & ((y - (y1 + y2) / 2).abs() < half_height)
-    cells = inside.any(dim=0).nonzero()[:, 0]
-    inside = inside[:, cells]
-    iou = pair_iou(ground_truth.boxes, boxes[cells])[0] * inside
-    chance = classes[cells].sigmoid()
-    # an object of a group may be any of its members
-    possible = (ground_truth.classes > 0) | (ground_truth.class_weights == 0)
-    score = torch.stack([(chance * own).amax(dim=-1) for own in possible])
-    metric = score.sqrt() * iou**6
-    most = min(COMPETING, len(cells))
-    best = metric.topk(most, dim=1)
-    wanted = torch.zeros_like(inside).scatter_(1, best.indices, best.values > 1e-9)
-    owner = (iou * wanted).argmax(dim=0)
-    wanted &= owner == torch.arange(count, device=boxes.device)[:, None]
-    value, column = (metric * wanted).max(dim=1)
-    objects = (value > 0).nonzero()[:, 0]
-    columns = column[objects]
-    return Winners(cells[columns], objects, iou[objects, columns])
+    inside = ((x - (x1 + x2) / 2).abs() < half_width) & ((y - (y1 + y2) / 2).abs() < half_height)
+    inside &= truth.present[..., None]
+    image, thing, cell = inside.nonzero(as_tuple=True)  # p pairs, far fewer than b g n
+    iou = torch.zeros(inside.shape, device=boxes.device)
+    iou[image, thing, cell] = paired_iou(truth.boxes[image, thing], boxes[image, cell])
+    score = _class_scores(classes, truth, image, thing, cell)
+    metric = torch.zeros_like(iou)
+    metric[image, thing, cell] = score.sqrt() * iou[image, thing, cell] ** 6
+    best = metric.topk(min(COMPETING, metric.shape[2]), dim=2)
+    wanted = torch.zeros_like(inside).scatter_(2, best.indices, best.values > 1e-9)
+    owner = (iou * wanted).argmax(dim=1)  # (b, n)
+    wanted &= owner[:, None] == torch.arange(wanted.shape[1], device=boxes.device)[None, :, None]
+    value, column = (metric * wanted).max(dim=2)  # (b, g)
+    images, objects = (value > 0).nonzero(as_tuple=True)
+    cells = column[images, objects]
+    return Winners(images, cells, objects, iou[images, objects, cells])
+
+
+def _class_scores(
+    classes: Float32[Tensor, "b n c"], truth: TruthBatch, image: Tensor, thing: Tensor, cell: Tensor
+) -> Float32[Tensor, " p"]:
+    """The score each cell gives its object's class; of an object that is one of a group, the best of its members'."""
+    possible = (truth.classes > 0) | (truth.class_weights == 0)  # (b, g, c)
+    first = possible.int().argmax(dim=2)[image, thing]
+    raw = classes[image, cell, first]
+    several = (possible.sum(dim=2) != 1)[image, thing].nonzero()[:, 0]
+    members = possible[image[several], thing[several]]
+    raw[several] = classes[image[several], cell[several]].masked_fill(~members, -torch.inf).amax(dim=-1)
+    return raw.sigmoid()
 
 
 def aligned_loss(
@@ -80,28 +89,23 @@ def aligned_loss(
     seeds: Sequence[int],
 ) -> LossSums:
     """Losses of a batch, in the same terms as `yolo_loss`; objectness is a constant and costs nothing."""
-    flat = flatten([level.float() for level in raw.levels])
+    truth = TruthBatch.of(ground_truths)
+    flat = flatten([level.float() for level in raw.levels])  # (b, n, 5 + c + m)
     offsets, _, classes, coefficients = torch.split(flat, [4, 1, class_count, flat.shape[-1] - 5 - class_count], dim=-1)
     boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
-    none = flat.new_zeros(())
-    box, mask, mask_count = none, none + 0.0 * (raw.prototypes.float().sum() + flat.sum()), 0
+    won = align(boxes.detach(), classes.detach(), grid, truth)
+    reached = torch.minimum(truth.weights[won.images, won.objects], won.ious)
     target = torch.zeros_like(classes)
-    weight = torch.ones_like(classes)
-    positive = none
-    for row, (ground_truth, seed) in enumerate(zip(ground_truths, seeds, strict=True)):
-        won = align(boxes[row].detach(), classes[row].detach(), grid, ground_truth)
-        if len(ground_truth.ignored):
-            weight[row, (pair_iou(ground_truth.ignored, boxes[row].detach())[1] > 0.5).any(dim=0)] = 0.0
-        weight[row] *= 1 - ground_truth.unlabelled
-        reached = torch.minimum(ground_truth.weights[won.objects], won.ious)
-        target[row, won.cells] = ground_truth.classes[won.objects] * reached[:, None]
-        weight[row, won.cells] = ground_truth.class_weights[won.objects]
-        positive = positive + reached.sum()
-        fit = ciou(boxes[row, won.cells], ground_truth.boxes[won.objects])
-        box = box + ((1 - fit) * reached).sum()
-        own_mask, count = masks_of_image(
-            raw.prototypes[row], coefficients[row], won.cells, won.objects, ground_truth, config, seed
-        )
-        mask, mask_count = mask + own_mask, mask_count + count
+    target[won.images, won.cells] = truth.classes[won.images, won.objects] * reached[:, None]
+    silent = ~covered_by(truth.ignored, boxes.detach())
+    weight = silent[..., None] * (1 - truth.unlabelled)[:, None]  # (b, n, c)
+    weight[won.images, won.cells] = truth.class_weights[won.images, won.objects]
     class_loss = functional.binary_cross_entropy_with_logits(classes, target, weight, reduction="sum")
-    return LossSums(box, none, class_loss, mask, positive, flat.new_tensor(float(mask_count)))
+    fit = ciou(boxes[won.images, won.cells], truth.boxes[won.images, won.objects])
+    box = ((1 - fit) * reached).sum()
+    mask, mask_count = masks_of_batch(
+        raw.prototypes, coefficients, won.images, won.cells, won.objects, truth, config, seeds
+    )
+    none = flat.new_zeros(())
+    mask = mask + 0.0 * (raw.prototypes.float().sum() + flat.sum())  # every weight has a gradient, even without objects
+    return LossSums(box, none, class_loss, mask, reached.sum(), flat.new_tensor(float(mask_count)))

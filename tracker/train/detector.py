@@ -105,7 +105,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     samples = labelled_samples(config, train, teachers, folder.path, ranks)
     on_device = None
     if config.data_on_device:
-        on_device = DeviceData(samples, size=max(config.training_sizes), device=device)
+        on_device = DeviceData(samples, size=max(config.training_sizes), device=device, threads=config.threads)
     judged = replace(val, samples=spread(val.samples, config.evaluate_images)) if val is not None else None
 
     network = network.to(device).to(memory_format=torch.channels_last).train()

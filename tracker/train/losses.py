@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
 from tracker.nets.anchors import AnchorGrid, decode, flatten
-from tracker.nets.masks import box_points, read_masks
+from tracker.nets.masks import box_points, read_prototypes
 from tracker.nets.yolo import RawMaps
 from tracker.train.assign import assign
+from tracker.train.truth_batch import TruthBatch, TruthTensors, hashed_uniform
 
-__all__ = ["LossConfig", "LossSums", "TruthTensors", "ciou", "masks_of_image", "yolo_loss"]
+__all__ = ["LossConfig", "LossSums", "ciou", "masks_of_batch", "yolo_loss"]
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,6 @@ class LossConfig:
     """How much more points next to an outline count."""
     masks_per_image: int = 32
     """At most this many answering anchors of an image have their mask compared."""
-
-
-class TruthTensors(NamedTuple):
-    """augment.Truth on the device."""
-
-    boxes: Float32[Tensor, "n 4"]
-    full_boxes: Float32[Tensor, "n 4"]
-    classes: Float32[Tensor, "n c"]
-    class_weights: Float32[Tensor, "n c"]
-    weights: Float32[Tensor, " n"]
-    masks: Tensor
-    has_mask: Tensor
-    ignored: Float32[Tensor, "r 4"]
-    unlabelled: Float32[Tensor, " c"]
 
 
 class LossSums(NamedTuple):
@@ -134,75 +121,68 @@ def yolo_loss(
     seeds: Sequence[int],
 ) -> LossSums:
     """Losses of a batch; `seeds`, one per image, decide which masks are compared and how their boxes are moved."""
-    flat = flatten([level.float() for level in raw.levels])
+    truth = TruthBatch.of(truths)
+    flat = flatten([level.float() for level in raw.levels])  # (b, n, 5 + c + m)
     parts = [4, 1, class_count, flat.shape[-1] - 5 - class_count]
     offsets, objectness, classes, coefficients = torch.split(flat, parts, dim=-1)
     objectness = objectness[..., 0]
     boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
-    none = flat.new_zeros(())
-    box, objectness_loss, class_loss, mask, positive = none, none, none, none, none
+    match = assign(boxes.detach(), objectness.detach(), classes.detach(), grid, truth)
+    answering, answered = (match.images, match.anchors), (match.images, match.objects)
+    certainty = truth.weights[answered]
+    target = torch.zeros_like(objectness)
+    target[answering] = certainty  # what a teacher doubts is learned as doubted
+    weight = match.negative * negative_weight(classes, truth.unlabelled)
+    weight[answering] = 1.0
+    objectness_loss = binary_entropy(objectness, target, weight)
+    fit = ciou(boxes[answering], truth.boxes[answered])
+    box = ((1 - fit) * certainty).sum()
+    wanted = truth.classes[answered] * match.ious[:, None]
+    class_loss = binary_entropy(classes[answering], wanted, truth.class_weights[answered] * certainty[:, None])
+    mask, mask_count = masks_of_batch(raw.prototypes, coefficients, *answering, match.objects, truth, config, seeds)
     mask = mask + 0.0 * (raw.prototypes.float().sum() + flat.sum())  # every weight has a gradient, even without objects
-    mask_count = 0
-    for row, (ground_truth, seed) in enumerate(zip(truths, seeds, strict=True)):
-        match = assign(
-            boxes[row].detach(),
-            objectness[row],
-            classes[row],
-            grid,
-            ground_truth.boxes,
-            ground_truth.classes,
-            ground_truth.class_weights,
-            ground_truth.ignored,
-        )
-        weights = ground_truth.weights[match.objects]
-        target = torch.zeros_like(objectness[row])
-        target[match.anchors] = weights  # what a teacher doubts is learned as doubted
-        weight = match.negative.to(target) * negative_weight(classes[row], ground_truth.unlabelled)
-        weight[match.anchors] = 1.0
-        objectness_loss = objectness_loss + binary_entropy(objectness[row], target, weight)
-        positive = positive + weights.sum()
-        fit = ciou(boxes[row, match.anchors], ground_truth.boxes[match.objects])
-        box = box + ((1 - fit) * weights).sum()
-        wanted = ground_truth.classes[match.objects] * match.ious[:, None]
-        class_weights = ground_truth.class_weights[match.objects] * weights[:, None]
-        class_loss = class_loss + binary_entropy(classes[row, match.anchors], wanted, class_weights)
-        own_mask, count = masks_of_image(
-            raw.prototypes[row], coefficients[row], match.anchors, match.objects, ground_truth, config, seed
-        )
-        mask, mask_count = mask + own_mask, mask_count + count
-    return LossSums(box, objectness_loss, class_loss, mask, positive, flat.new_tensor(float(mask_count)))
+    return LossSums(box, objectness_loss, class_loss, mask, certainty.sum(), flat.new_tensor(float(mask_count)))
 
 
-def masks_of_image(
-    prototypes: Float32[Tensor, "m h w"],
-    coefficients: Float32[Tensor, "n m"],
-    anchors: Tensor,
-    objects: Tensor,
-    ground_truth: TruthTensors,
+def masks_of_batch(
+    prototypes: Float32[Tensor, "b m h w"],
+    coefficients: Float32[Tensor, "b n m"],
+    images: Int64[Tensor, " p"],
+    anchors: Int64[Tensor, " p"],
+    objects: Int64[Tensor, " p"],
+    truth: TruthBatch,
     config: LossConfig,
-    seed: int,
+    seeds: Sequence[int],
 ) -> tuple[Tensor, int]:
     """(sum of the mask losses of some of the anchors that answer for objects with a mask, how many they are)."""
-    outlined = ground_truth.has_mask[objects].nonzero()[:, 0]
-    anchors, objects, moves = choose_masks(anchors[outlined], objects[outlined], config, seed)
-    if not len(anchors):
+    outlined = truth.has_mask[images, objects].nonzero()[:, 0]
+    own_seeds = torch.tensor(seeds, device=images.device)[images[outlined]]
+    chosen, places = choose_masks(images[outlined], anchors[outlined], own_seeds, most=config.masks_per_image)
+    if not len(chosen):
         return prototypes.new_zeros((), dtype=torch.float32), 0
-    window = ground_truth.boxes[objects]
+    rows, own_seeds = outlined[chosen], own_seeds[chosen]
+    images, anchors, objects = images[rows], anchors[rows], objects[rows]
+    moves = torch.stack([hashed_uniform(own_seeds, anchors, salt=1 + side) - 0.5 for side in range(4)], dim=1) * 0.2
+    window = truth.boxes[images, objects]
     window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
-    points = box_points(window, config.mask_grid)
-    logits = read_masks(prototypes.float(), coefficients[anchors], points)
-    wanted = target_masks(ground_truth.masks[objects], ground_truth.full_boxes[objects], points)
-    return mask_loss(logits, wanted, edge=config.mask_edge).sum(), len(anchors)
+    points = box_points(window, config.mask_grid)  # (q, g, g, 2)
+    # every image's masks side by side in one tall grid, so that its prototypes are read once
+    tall = points.new_zeros((len(prototypes), int(places.max()) + 1, *points.shape[1:]))
+    tall = tall.index_put((images, places), points)
+    values = read_prototypes(prototypes.float(), tall)  # (b, q', m, g, g)
+    logits = torch.einsum("qm,qmij->qij", coefficients[images, anchors], values[images, places])
+    wanted = target_masks(truth.masks[images, objects], truth.full_boxes[images, objects], points)
+    return mask_loss(logits, wanted, edge=config.mask_edge).sum(), len(rows)
 
 
 @torch.no_grad()
-def negative_weight(classes: Float32[Tensor, "n c"], unlabelled: Float32[Tensor, " c"]) -> Float32[Tensor, " n"]:
+def negative_weight(classes: Float32[Tensor, "b n c"], unlabelled: Float32[Tensor, "b c"]) -> Float32[Tensor, "b n"]:
     """1 for anchors that may be taught that nothing is there, 0 where the likeliest class is an unlabelled one.
 
     So an object of a class that a folder does not label is never background there, as far as the network knows it.
     """
-    probability = classes.sigmoid()
-    labelled, other = (probability * (1 - unlabelled)).amax(dim=-1), (probability * unlabelled).amax(dim=-1)
+    probability, unknown = classes.sigmoid(), unlabelled[:, None]
+    labelled, other = (probability * (1 - unknown)).amax(dim=-1), (probability * unknown).amax(dim=-1)
     return (labelled >= other).to(probability)
 
 
@@ -211,9 +191,13 @@ def binary_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
 
 
-def choose_masks(anchors: Tensor, objects: Tensor, config: LossConfig, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """At most `masks_per_image` of the answering anchors, with a small random move of each box edge."""
-    generator = torch.Generator().manual_seed(seed)
-    some = torch.randperm(len(anchors), generator=generator)[: config.masks_per_image].to(anchors.device)
-    moves = (torch.rand((len(some), 4), generator=generator) - 0.5) * 0.2
-    return anchors[some], objects[some], moves.to(anchors.device)
+def choose_masks(
+    images: Int64[Tensor, " p"], anchors: Int64[Tensor, " p"], seeds: Int64[Tensor, " p"], *, most: int
+) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
+    """(at most so many rows of each image, drawn by its seed; the place of each among those of its image)."""
+    drawn = hashed_uniform(seeds, anchors, salt=0).argsort()
+    order = drawn[images[drawn].argsort(stable=True)]
+    ordered = images[order]
+    places = torch.arange(len(order), device=images.device) - torch.searchsorted(ordered, ordered)
+    kept = places < most
+    return order[kept], places[kept]

@@ -15,7 +15,7 @@ from tracker.train.data.augment_gpu import DeviceData, Tiles
 from tracker.train.data.batches import Batch, to_device
 from tracker.train.data.detection import load_data
 from tracker.train.distil import DistillConfig, known_truth
-from tracker.train.losses import TruthTensors
+from tracker.train.truth_batch import TruthTensors
 
 CPU = torch.device("cpu")
 PLAIN = AugmentConfig(mosaic=0.5, flip=0.5, colour=0.0, copy_paste=0.0, mixup=0.0)

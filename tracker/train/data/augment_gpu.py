@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from tracker.train.data.augment import FILL, AugmentConfig, TrainingSample
 from tracker.train.data.batches import Batch
-from tracker.train.losses import TruthTensors
+from tracker.train.truth_batch import TruthTensors
 
 __all__ = ["DeviceData"]
 
@@ -44,7 +45,7 @@ class Tiles(NamedTuple):
 class DeviceData:
     """Training images with their truth, ready to be mixed into batches."""
 
-    def __init__(self, samples: Sequence[TrainingSample], *, size: int, device: torch.device) -> None:
+    def __init__(self, samples: Sequence[TrainingSample], *, size: int, device: torch.device, threads: int = 1) -> None:
         self.side = -(-size // 2 ** (LEVELS - 1)) * 2 ** (LEVELS - 1)
         sides = [self.side >> level for level in range(LEVELS)]
         self.offsets = [sum(side * side for side in sides[:level]) for level in range(LEVELS)]
@@ -54,11 +55,11 @@ class DeviceData:
         self.rows = torch.tensor([places[id(sample)] for sample in samples])
         stored = torch.empty((len(unique), self.cells, 3), dtype=torch.uint8, device=device)
         extents, scales = [], []
-        for place, sample in enumerate(unique.values()):
-            pyramid, extent, scale = self._shrink(sample)
-            stored[place] = torch.from_numpy(pyramid).to(device)
-            extents.append(extent)
-            scales.append(scale)
+        with ThreadPoolExecutor(threads) as pool:
+            for place, (pyramid, extent, scale) in enumerate(pool.map(self._shrink, unique.values())):
+                stored[place] = torch.from_numpy(pyramid).to(device)
+                extents.append(extent)
+                scales.append(scale)
         self.pixels = stored.view(-1, 3)
         self.extents = torch.tensor(extents, dtype=torch.float32, device=device)  # (n, 2), width and height
         self._keep_truth(list(unique.values()), scales, device)

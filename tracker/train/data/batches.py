@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from tracker.train.data.augment import AugmentConfig, TrainingSample, Truth, make_sample
-from tracker.train.losses import TruthTensors
+from tracker.train.truth_batch import TruthTensors
 from tracker.types import Image
 
 __all__ = ["Batch", "epoch_batches", "shown", "to_device"]
