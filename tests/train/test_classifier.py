@@ -131,7 +131,7 @@ def test_lenet_reaches_the_papers_error_on_mnist(
         (["--image-size", "0"], r"--image-size 0: must be 1 or more"),
         (["--epochs", "0"], r"epochs must be 1 or more"),
         (["--freeze", "-1"], r"freeze must be from 0"),
-        (["--backbone", "alexnet"], r"images of 28 x 28 are too small for 'alexnet'.*larger --image-size"),
+        (["--backbone", "alexnet"], r"images of 28 x 28 do not fit 'alexnet'.*another --image-size"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_training(

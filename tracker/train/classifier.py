@@ -136,13 +136,13 @@ def train_classifier(
 
 
 def _check_size(network: Classifier, data: LabelledImages) -> None:
-    """ConfigError where the images are too small for the network's poolings."""
+    """ConfigError where the network does not run on images of that size: too small, or not the only one it takes."""
     _, channels, height, width = data.images.shape
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, channels, height, width))
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"images of {width} x {height} are too small for {network.config.backbone!r} ({error}); "
-            "give a larger --image-size"
+            f"images of {width} x {height} do not fit {network.config.backbone!r} ({reason}); give another --image-size"
         ) from error

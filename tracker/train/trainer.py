@@ -7,6 +7,7 @@ A task says what a batch, a loss and a measure are; the loop does the rest in pl
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -122,8 +123,13 @@ def fit(
     """Train until the epochs, the minutes or the patience are used up; `report` takes a line of progress per epoch.
 
     Leaves best.safetensors, last.safetensors, last.state.pt and results.csv in `out`. Raises TrackerError when the
-    loss is no longer finite: the files of the last finite epoch stay.
+    loss is no longer finite: the files of the last finite epoch stay. Raises ConfigError under torchrun.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            f"{out}: torchrun started {os.environ['WORLD_SIZE']} processes, which would all train into this folder; "
+            "only `train detector` spreads its work. Start this training without torchrun."
+        )
     device = find_device(config.device)
     folder = RunFolder(out)
     folder.check_free(resume=config.resume)
