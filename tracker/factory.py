@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tracker.analytics import Analytics
 from tracker.config import DetectorConfig, OutputConfig, SemanticConfig, SourceConfig, TrackerConfig, build, nearest
@@ -35,6 +35,10 @@ from tracker.track.camera_motion import CameraMotion
 from tracker.track.engine import TrackingEngine
 from tracker.track.presets import tracker_config
 
+if TYPE_CHECKING:
+    from tracker.classify import ImageClassifier
+    from tracker.track.track_classes import TrackClasses
+
 __all__ = [
     "SCORE_SETTINGS",
     "Built",
@@ -42,6 +46,7 @@ __all__ = [
     "annotation_sink",
     "check_embedded",
     "check_formats",
+    "classes_of_tracks",
     "default_device",
     "embedded_networks",
     "embedded_segmenters",
@@ -54,6 +59,7 @@ __all__ = [
     "make_pipeline",
     "make_runner",
     "make_track_classes",
+    "make_track_classifier",
     "reid_network",
     "segmentation_file",
     "settled_precision",
@@ -435,16 +441,30 @@ def make_track_classes(
 
     Raises CheckpointError for a file that is no classifier, ConfigError for a class that the detector does not know.
     """
-    if not config.classify_tracks:
+    classifier = make_track_classifier(config, threads=threads)
+    if classifier is None:
         return None, ()
-    from tracker.classify import ImageClassifier, around
-    from tracker.track.track_classes import TrackClasses
+    return classes_of_tracks(classifier, config, labels), classifier.labels
+
+
+def make_track_classifier(config: DetectorConfig, *, threads: int) -> ImageClassifier | None:
+    """The classifier that says which kind each track is, where the settings name one; one serves many sources."""
+    if not config.classify_tracks:
+        return None
+    from tracker.classify import ImageClassifier
 
     path = typed_path(config.classify_tracks)
     with explain_missing(f"--classify-tracks {path}"):
-        classifier = ImageClassifier(path, device=_device(config), threads=threads)
+        return ImageClassifier(path, device=_device(config), threads=threads)
+
+
+def classes_of_tracks(classifier: ImageClassifier, config: DetectorConfig, labels: Sequence[str]) -> TrackClasses:
+    """The votes over the tracks of one source, by that classifier, after the detector's `labels`."""
+    from tracker.classify import around
+    from tracker.track.track_classes import TrackClasses
+
     chosen = choose_classes(config.classify_classes, tuple(labels), option="--classify-classes")
-    return TrackClasses(classifier, around, first=len(labels), of=chosen), classifier.labels
+    return TrackClasses(classifier, around, first=len(labels), of=chosen)
 
 
 def usable_cores() -> int:

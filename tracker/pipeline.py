@@ -57,7 +57,7 @@ class Pipeline:
         embed: Embed | None = None,
         estimate_motion: EstimateMotion | None = None,
         name_tracks: NameTracks | None = None,
-        more_labels: Sequence[str] = (),
+        more_labels: Sequence[str] | Callable[[], Sequence[str]] = (),
         label_pixels: LabelPixels | None = None,
         analyse: Analyse | None = None,
         draw: Draw | None = None,
@@ -67,11 +67,16 @@ class Pipeline:
         self._embed = embed
         self._estimate_motion = estimate_motion
         self._name_tracks = name_tracks
-        self.labels = (*detector.labels, *more_labels)
-        """The detector's, then those that `name_tracks` gives to tracks."""
+        self._more_labels = more_labels
         self._label_pixels = label_pixels
         self._analyse = analyse
         self._draw = draw
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The detector's, then those that `name_tracks` gives to tracks; both are those of the networks now in use."""
+        more = self._more_labels() if callable(self._more_labels) else self._more_labels
+        return (*self.detector.labels, *more)
 
     @property
     def semantic_labels(self) -> tuple[str, ...]:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from gui.engine.stages import SharedEmbedder, SharedLabeller, live_detector, tracker_settings, warm_up
+from gui.engine.stages import SharedClassifier, SharedEmbedder, SharedLabeller, live_detector, tracker_settings, warm_up
 from gui.qt.background import Background
+from tracker.classify import ImageClassifier
 from tracker.config import DetectorConfig, TrackerConfig, assign
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError
-from tracker.factory import Settings, floor_of, load_settings, make_embedder, make_labeller, usable_cores
+from tracker.factory import (
+    Settings,
+    classes_of_tracks,
+    floor_of,
+    load_settings,
+    make_embedder,
+    make_labeller,
+    make_track_classifier,
+    usable_cores,
+)
 from tracker.protocols import Detector, Embed, LabelPixels
 
 __all__ = ["Engine"]
@@ -62,6 +72,8 @@ class Engine(QObject):
         """Looks at crops, where the tracker's settings ask for it."""
         self.labeller = SharedLabeller()
         """Labels every pixel, where the settings name a network for it."""
+        self.classifier = SharedClassifier()
+        """Names the kind of tracks, where the settings name one for it."""
         self.loading = False
         self.problem = ""
 
@@ -135,23 +147,32 @@ class Engine(QObject):
         self.loading = True
         self._background.drop_waiting("network")
         self._background.run(
-            lambda: (make_embedder(wanted), make_labeller(wanted.semantic, threads=usable_cores()), self._load(wanted)),
-            lambda networks: self._arrived(*networks, wanted),
+            lambda: self._load_all(wanted),
+            lambda networks: self._arrived(networks, wanted),
             lambda error: self._failed(error, wanted),
             lane="network",
         )
 
-    def _arrived(self, embed: Embed | None, label: LabelPixels | None, detector: Detector, wanted: Settings) -> None:
+    def _load_all(self, wanted: Settings) -> _Networks:
+        """All networks of these settings. Raises ConfigError where tracks of a class that there is not are named."""
+        detector, cores = self._load(wanted), usable_cores()
+        classifier = make_track_classifier(wanted.detector, threads=cores)
+        if classifier is not None:
+            classes_of_tracks(classifier, wanted.detector, detector.labels)
+        return _Networks(detector, make_embedder(wanted), make_labeller(wanted.semantic, threads=cores), classifier)
+
+    def _arrived(self, networks: _Networks, wanted: Settings) -> None:
         if wanted is not self._loaded:
             return
         self._present = wanted
-        self.labeller.exchange(label)
-        self.embedder = None if embed is None else SharedEmbedder(embed)
+        self.labeller.exchange(networks.label)
+        self.embedder = None if networks.embed is None else SharedEmbedder(networks.embed)
         self.loading, self.problem = False, ""
         if self.detector is None:
-            self.detector = SharedDetector(detector)
+            self.detector = SharedDetector(networks.detector)
         else:
-            self.detector.exchange(detector)
+            self.detector.exchange(networks.detector)
+        self.classifier.exchange(networks.classifier, wanted.detector)
         self.ready.emit()
         self.changed.emit()
 
@@ -159,6 +180,15 @@ class Engine(QObject):
         if wanted is self._loaded:
             self.loading, self.problem = False, str(error)
             self.changed.emit()
+
+
+class _Networks(NamedTuple):
+    """All that were loaded for some settings."""
+
+    detector: Detector
+    embed: Embed | None
+    label: LabelPixels | None
+    classifier: ImageClassifier | None
 
 
 def _of_network(settings: Settings) -> tuple[DetectorConfig, float, str, str, str]:

@@ -11,20 +11,24 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
+from tracker.classify import ImageClassifier
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.detect.classes import choose_classes
 from tracker.detect.regions import RegionDetector
 from tracker.detect.shared_detector import SharedDetector
 from tracker.detect.tiles import join_windows
-from tracker.factory import Settings, floor_of, make_detector
+from tracker.factory import Settings, classes_of_tracks, floor_of, make_detector
 from tracker.protocols import Detector, Embed, EmbedRows, Explain, LabelPixels
 from tracker.track.engine import TrackingEngine
+from tracker.track.track_classes import TrackClasses
 from tracker.types import Detections, Image, Tracks, Warp
 
 __all__ = [
     "AreaDetector",
+    "LiveClasses",
     "LiveTracker",
     "Polygon",
+    "SharedClassifier",
     "SharedEmbedder",
     "SharedLabeller",
     "live_detector",
@@ -133,6 +137,41 @@ class SharedLabeller:
         """A number per pixel; None without a network."""
         label = self._label
         return None if label is None else label(image)
+
+
+class SharedClassifier:
+    """The classifier that names tracks, for many sources; it may be exchanged, or be none, between two frames."""
+
+    def __init__(self) -> None:
+        self.present: tuple[ImageClassifier, DetectorConfig] | None = None
+
+    def exchange(self, classifier: ImageClassifier | None, config: DetectorConfig) -> None:
+        """Use this one, by the settings that it was made for, from the next frame on."""
+        self.present = None if classifier is None else (classifier, config)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it says; none without a classifier."""
+        return () if self.present is None else self.present[0].labels
+
+
+class LiveClasses:
+    """Which kind each track of one source is; votes begin anew with another classifier or detector."""
+
+    def __init__(self, shared: SharedClassifier, detector: Detector) -> None:
+        self._shared, self._detector = shared, detector
+        self._made: tuple[object, tuple[str, ...]] | None = None
+        self._classes: TrackClasses | None = None
+
+    def __call__(self, image: Image, tracks: Tracks) -> Tracks:
+        """The tracks under the class that the classifier at work gives them; as they are without one."""
+        present, labels = self._shared.present, self._detector.labels
+        if present is None:
+            return tracks
+        if self._classes is None or self._made != (present, labels):
+            self._made = present, labels
+            self._classes = classes_of_tracks(*present, labels)
+        return self._classes(image, tracks)
 
 
 class LiveTracker:

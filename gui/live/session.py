@@ -14,7 +14,7 @@ from gui.canvas.hit_testing import Point, Shape
 from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.explaining import explain_at
 from gui.engine.live_network import Engine
-from gui.engine.stages import AreaDetector, LiveTracker, Polygon
+from gui.engine.stages import AreaDetector, LiveClasses, LiveTracker, Polygon
 from gui.live.camera_settings import opener_of, shapes_of, with_privacy
 from gui.live.notices import Notice, notices_of
 from gui.live.source import WatchedSource
@@ -285,14 +285,21 @@ class Session(QObject):
                 self._tracker.change(self._engine.tracker(), self._engine.embedder)
             return
         tracker = self._tracker = LiveTracker(self._engine.tracker(), self._engine.embedder)
-        self.counts.begin(detector.labels, *(self.frame_size or (0, 0)))
+        self.counts.begin((*detector.labels, *self._engine.classifier.labels), *(self.frame_size or (0, 0)))
         self.counts.use_shapes(self.shapes)
         self.configure()
         self._renderer.fit(self._size, self._density)
         classes = () if self.camera is None else self.camera.classes
         self._areas = AreaDetector(detector, areas_of(self.shapes), classes=classes)
+        classifier = self._engine.classifier
         pipeline = Pipeline(
-            self._areas, tracker, embed=tracker.embed, label_pixels=self._engine.labeller, analyse=self.counts
+            self._areas,
+            tracker,
+            embed=tracker.embed,
+            name_tracks=LiveClasses(classifier, detector),
+            more_labels=lambda: classifier.labels,
+            label_pixels=self._engine.labeller,
+            analyse=self.counts,
         )
         self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
         self._runner.start()

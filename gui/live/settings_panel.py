@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
 
 from gui.engine.live_network import Engine
 from gui.settings.networks import confidence_of
-from tracker.config import SemanticConfig, field_docs
+from tracker.config import DetectorConfig, SemanticConfig, field_docs
 from tracker.config.coco_classes import CLASS_GROUPS
 from tracker.errors import ConfigError
 from tracker.factory import embedded_networks, embedded_segmenters
@@ -48,6 +48,7 @@ class LivePanel(QWidget):
         self._labels: tuple[str, ...] = ()
         self._network = QComboBox()
         self._semantic = QComboBox()
+        self._kinds = QComboBox()
         self._tracker = QComboBox()
         self._confidence = QSlider(Qt.Orientation.Horizontal)
         self._confidence_text = QLabel()
@@ -80,6 +81,10 @@ class LivePanel(QWidget):
         if self._semantic.findData(pixels) < 0:
             self._semantic.addItem(pixels, pixels)
         self._semantic.setCurrentIndex(self._semantic.findData(pixels))
+        classifier = settings.detector.classify_tracks
+        if self._kinds.findData(classifier) < 0:
+            self._kinds.addItem("/".join(Path(classifier).parts[-2:]), classifier)
+        self._kinds.setCurrentIndex(self._kinds.findData(classifier))
         preset = str(self._engine.tree.get("tracker", {}).get("preset", "default"))
         self._tracker.setCurrentIndex(max(0, self._tracker.findData(preset)))
         if not self._settle.isActive():
@@ -101,7 +106,12 @@ class LivePanel(QWidget):
         self._filling = False
 
     def _build(self) -> None:
-        for chooser in (self._network, self._semantic, self._tracker):  # a long path shall not widen the panel
+        for chooser in (
+            self._network,
+            self._semantic,
+            self._kinds,
+            self._tracker,
+        ):  # a long path shall not widen the panel
             chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             chooser.setMinimumContentsLength(12)
         self._network.addItem(self.tr("Embedded default"), "auto")
@@ -111,11 +121,16 @@ class LivePanel(QWidget):
         for name in embedded_segmenters():
             self._semantic.addItem(name, name)
         self._semantic.setToolTip(field_docs(SemanticConfig)["network"])
+        self._kinds.addItem(self.tr("As detected"), "")
+        self._kinds.setToolTip(field_docs(DetectorConfig)["classify_tracks"])
         for name in PRESETS:
             self._tracker.addItem(name, name)
         self._network.currentIndexChanged.connect(lambda _: self._set("detector.model", self._network.currentData()))
         self._semantic.currentIndexChanged.connect(
             lambda _: self._set("semantic.network", self._semantic.currentData() or None)
+        )
+        self._kinds.currentIndexChanged.connect(
+            lambda _: self._set("detector.classify_tracks", self._kinds.currentData() or None)
         )
         self._tracker.currentIndexChanged.connect(lambda _: self._set("tracker.preset", self._tracker.currentData()))
         self._confidence.setRange(5, 95)
@@ -140,6 +155,7 @@ class LivePanel(QWidget):
         for label, widget, name in (
             (self.tr("&Network"), self._network, self.tr("Network")),
             (self.tr("&Every pixel"), self._semantic, self.tr("Network that labels every pixel")),
+            (self.tr("&Kind of tracks"), self._kinds, self.tr("Classifier that says which kind each track is")),
             (self.tr("&Tracker"), self._tracker, self.tr("Tracker")),
         ):
             form.addRow(label, widget)

@@ -133,6 +133,8 @@ class NetworksPage(QWidget):
         try:
             if network.kind == "segmenter":
                 self._engine.change("semantic.network", network.model)
+            elif network.kind == "classifier":
+                self._engine.change("detector.classify_tracks", network.model)
             elif network.kind == REID:
                 self._engine.change("tracker.reid_model", network.model)
                 self._engine.change("tracker.appearance", "reid")
@@ -149,6 +151,8 @@ class NetworksPage(QWidget):
         settings = self._engine.settings
         if network.kind == "segmenter":
             return network.model == settings.semantic.network
+        if network.kind == "classifier":
+            return network.model == settings.detector.classify_tracks
         if network.kind == REID:
             return settings.tracker.appearance == "reid" and network.model == settings.tracker.reid_model
         return network.model == settings.detector.model
@@ -197,7 +201,11 @@ class NetworksPage(QWidget):
     def _selected(self) -> None:
         network = self._current()
         kind = "detector" if network is None else network.kind or "detector"
-        words = {"segmenter": self.tr("&Label pixels with it"), REID: self.tr("Recognise &by it")}
+        words = {
+            "segmenter": self.tr("&Label pixels with it"),
+            "classifier": self.tr("&Name kinds by it"),
+            REID: self.tr("Recognise &by it"),
+        }
         self._use.setText(words.get(kind, self.tr("&Use this network")))
         self._use.setEnabled(network is not None and kind in (*words, "detector") and not self._in_use(network))
         self._details.setHtml("" if network is None else self._words(network))

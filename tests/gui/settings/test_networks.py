@@ -8,7 +8,7 @@ import pytest
 
 from gui.settings.networks import read_facts
 from tests.gui.conftest import App
-from tests.test_classify import write_classifier
+from tests.test_classify import LABELS, write_classifier
 from tracker.factory import embedded_networks
 
 
@@ -20,24 +20,27 @@ def test_a_light_install_knows_a_network_and_its_labels(monkeypatch: pytest.Monk
     assert "person" in facts.labels
 
 
-def test_a_classifier_is_listed_for_what_it_can_do_and_blocks_no_source(app: App) -> None:
+def test_a_classifier_is_put_to_name_the_kinds_of_tracks(app: App) -> None:
     window = app.start()
     page, folder = window.networks, window.networks.folder
     folder.mkdir(parents=True, exist_ok=True)
     write_classifier(folder / "vehicles.safetensors", backbone="lenet5", channels=1, size=28)
     window.show_page(page)
     app.until(lambda: "vehicles.safetensors" in page.names)
-    said: list[str] = []
-    page.said.connect(said.append)
     row = page.names.index("vehicles.safetensors")
     page._table.selectRow(row)
     assert page._table.item(row, 1).text() == "classifier"
-    assert not page._use.isEnabled()
     assert "track --classify-tracks" in page._details.toPlainText()
-    before = window.engine.settings
+    detector = window.engine.settings.detector.model
     page.use()
-    assert window.engine.settings == before
-    assert "A classifier, for classify" in said[0]
+    app.until(lambda: window.engine.classifier.present is not None and not window.engine.loading)
+    assert window.engine.problem == ""
+    assert window.engine.classifier.labels == LABELS
+    assert window.engine.settings.detector.classify_tracks.endswith("vehicles.safetensors")
+    assert page._table.item(row, 0).text() == "vehicles.safetensors (in use)"
+    assert window.engine.settings.detector.model == detector
+    window.engine.change("detector.classify_tracks", None)
+    app.until(lambda: window.engine.classifier.present is None and not window.engine.loading)
     page._table.selectRow(page.names.index("sightline-small"))
     assert page._use.isEnabled()
     assert "Use this network" in page._use.text()
