@@ -15,6 +15,7 @@ from tracker.types import Clock, Detections, Event, Frame, FrameResult, Image, L
 
 __all__ = [
     "Analyse",
+    "Closing",
     "Detector",
     "Draw",
     "Embed",
@@ -22,6 +23,7 @@ __all__ = [
     "EstimateMotion",
     "Explain",
     "Explains",
+    "Finishing",
     "FrameSource",
     "LabelPixels",
     "NameTracks",
@@ -33,7 +35,38 @@ __all__ = [
 
 
 @runtime_checkable
-class FrameSource(Protocol):
+class Closing(Protocol):
+    """Holds a file or a device, and is its own context manager, which closes it."""
+
+    def close(self) -> None:
+        """Release it; safe to call twice."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@runtime_checkable
+class Finishing(Closing, Protocol):
+    """Writes something that `close` finishes; as a context manager it closes, or discards after an error."""
+
+    def discard(self) -> None:
+        """Release after an error: nothing that was cut short gets its final name."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close() if kind is None else self.discard()
+
+
+@runtime_checkable
+class FrameSource(Closing, Protocol):
     """Frames in presentation order with true time stamps.
 
     Iterating twice is allowed only where the source can start over (files and folders do). A source is its own
@@ -100,14 +133,6 @@ class FrameSource(Protocol):
     def frame_at(self, index: int) -> Frame:
         """One frame by its index. Raises SourceError where it does not decode, or where frames only come in order."""
         raise SourceError(f"{self.name}: its frames come only in order; frame {index} cannot be asked for alone")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @runtime_checkable
@@ -196,7 +221,7 @@ class Explains(Protocol):
         ...
 
 
-class Sink(Protocol):
+class Sink(Finishing, Protocol):
     """Keeps results: a video, a table, a store. As a context manager it closes, or discards after an error."""
 
     def write(self, result: FrameResult) -> None: ...
@@ -208,14 +233,6 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Release after an error: what was written is kept, but no annotation cut short gets its final name."""
         ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close() if kind is None else self.discard()
 
 
 class LabelPixels(Protocol):

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.nets.test_export_detector import lively
 from tests.train.shapes import write_shapes
 from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.factory import embedded_networks, make_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.network_config import NetworkConfig
-from tracker.nets.yolo import YoloNet
 from tracker.train.data.detection import load_data
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
@@ -24,18 +23,8 @@ ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 5
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that speaks up, at 96 pixels, beside four images."""
     folder = tmp_path_factory.mktemp("export")
-    torch.manual_seed(3)
-    network = YoloNet(NetworkConfig(classes=2, coefficients=4)).train()
-    with torch.no_grad():
-        for _ in range(4):
-            network(torch.rand(2, 3, 96, 96))
-        for head in network.heads:
-            head.objectness.weight.mul_(8.0)
-            head.objectness.bias.fill_(-0.5)
-            head.classes.weight.mul_(8.0)
-            head.classes.bias.fill_(0.5)
     card = ModelCard(("disc", "box"), ANCHORS, coefficients=4, input_size=96, confidence=0.3)
-    save_detector(folder / "n.safetensors", network.eval(), card)
+    save_detector(folder / "n.safetensors", lively(), card)
     data = write_shapes(folder / "shapes", images=4, size=96)
     data.write_text(data.read_text() + "val: images\n")
     return folder / "n.safetensors"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
 from tracker.observations import Observations
+from tracker.protocols import Closing
 from tracker.store import Recording, Scratch
 from tracker.track.refine.refinement import RefineConfig, Refinement
 
@@ -20,7 +19,7 @@ __all__ = ["RefinedRows"]
 FRAMES_AT_ONCE = 64
 
 
-class RefinedRows:
+class RefinedRows(Closing):
     """The refined rows, some frames in each chunk; to be gone through while the recording is as it was.
 
     Rows of tracks that were not confirmed in their frame take part, so that an object's first moments are kept.
@@ -59,14 +58,6 @@ class RefinedRows:
     def close(self) -> None:
         """Give the room on disk back; safe to call twice."""
         self._scratch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Observations]:
         for frames, _ in self._recording.frame_chunks(FRAMES_AT_ONCE):

@@ -238,7 +238,24 @@ def _decoded(answer: RawMaps, card: ModelCard) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class ClassObjective:
+class _WholeImageObjective:
+    """What is asked of a canvas as a whole: evidence may lie anywhere on it, and nothing is shifted."""
+
+    network: nn.Module
+    canvas: Tensor
+
+    @property
+    def shifts(self) -> tuple[tuple[int, int], ...]:
+        return ((0, 0),)
+
+    @property
+    def around(self) -> tuple[int, int, int, int]:
+        height, width = self.canvas.shape[2:]
+        return 0, 0, width, height
+
+
+@dataclass(frozen=True)
+class ClassObjective(_WholeImageObjective):
     """A class of a whole image: its logit."""
 
     network: nn.Module
@@ -267,20 +284,11 @@ class ClassObjective:
         head = getattr(self.network, "head", None)
         return (head,) if isinstance(head, nn.Module) else ()
 
-    @property
-    def shifts(self) -> tuple[tuple[int, int], ...]:
-        return ((0, 0),)
-
     def moved(self, dx: int, dy: int) -> ClassObjective:
         return replace(self, canvas=torch.roll(self.canvas, (dy, dx), dims=(2, 3)))
 
     def measure(self, answer: Tensor) -> Tensor:
         return answer[:, self.class_id]
-
-    @property
-    def around(self) -> tuple[int, int, int, int]:
-        height, width = self.canvas.shape[2:]
-        return 0, 0, width, height
 
     @property
     def size(self) -> float:
@@ -304,7 +312,7 @@ class ClassObjective:
 
 
 @dataclass(frozen=True)
-class SegmentObjective:
+class SegmentObjective(_WholeImageObjective):
     """A segment: the mean logit of a label over the pixels that have it.
 
     Source: Vinogradova, Dibrov and Myers, "Towards interpretable semantic segmentation via gradient-weighted class
@@ -346,21 +354,12 @@ class SegmentObjective:
                 return (found,)
         return ()
 
-    @property
-    def shifts(self) -> tuple[tuple[int, int], ...]:
-        return ((0, 0),)
-
     def moved(self, dx: int, dy: int) -> SegmentObjective:
         canvas, pixels = torch.roll(self.canvas, (dy, dx), dims=(2, 3)), torch.roll(self.pixels, (dy, dx), dims=(0, 1))
         return replace(self, canvas=canvas, pixels=pixels)
 
     def measure(self, answer: Tensor) -> Tensor:
         return answer[:, self.class_id][:, self.pixels].mean(dim=1)
-
-    @property
-    def around(self) -> tuple[int, int, int, int]:
-        height, width = self.canvas.shape[2:]
-        return 0, 0, width, height
 
     @property
     def size(self) -> float:

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name, rounded
 from tracker.formats.core.rle import masks_to_rle
+from tracker.protocols import Finishing
 from tracker.types import Detections
 
 __all__ = ["DetectionsJson", "detection_rows"]
 
 
-class DetectionsJson:
+class DetectionsJson(Finishing):
     """Collects the detections of images in one file, which gets its name on `close`."""
 
     def __init__(self, path: Path | str) -> None:
@@ -46,17 +46,6 @@ class DetectionsJson:
     def discard(self) -> None:
         """Throw the file away."""
         self._file.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
 
 def detection_rows(

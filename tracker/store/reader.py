@@ -7,8 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
@@ -17,6 +16,7 @@ from numpy import ndarray
 from tracker.errors import DamagedStoreError, FormatError
 from tracker.label_map import unpack_label_map
 from tracker.observations import Observations, Origin
+from tracker.protocols import Closing
 from tracker.store.rows import Edit, ImageEntry, RecordedEvent, RecordingInfo, from_stored, parse_stored
 from tracker.store.schema import connect, damage_of
 from tracker.store.state import unpack_state
@@ -67,7 +67,7 @@ class Chunk:
             yield frame, time, self.observations[start:end]
 
 
-class Recording:
+class Recording(Closing):
     """A recording open for reading, as it stands after all edits. Each question sees the last whole commit.
 
     Raises FormatError for a file that is no recording, is damaged, or was made by a newer version.
@@ -90,14 +90,6 @@ class Recording:
     def close(self) -> None:
         """Let go of the file; safe to call twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def complete(self) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,6 +12,7 @@ from numpy import ndarray
 
 from tracker.errors import SinkError
 from tracker.observations import Observations
+from tracker.protocols import Closing
 from tracker.store.rows import from_stored, to_stored
 from tracker.store.schema import DAMAGE_CODES, damage_of
 
@@ -28,7 +27,7 @@ CREATE TABLE after ({COLUMNS}, came_from, PRIMARY KEY (frame, track)) WITHOUT RO
 FETCHED_AT_ONCE = 4096
 
 
-class Scratch:
+class Scratch(Closing):
     """A copy of all rows of a recording, tentative ones too, but those of some tracks, and room for what replaces them.
 
     A nameless file of SQLite's in the folder for temporary files, which is gone when this is closed or the program
@@ -61,14 +60,6 @@ class Scratch:
     def close(self) -> None:
         """Give the room back; safe to call twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def highest_track(self) -> int:
         """The highest id of a track of the recording that is in the copy, 0 where there is none."""

@@ -6,10 +6,10 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from tracker.errors import SinkError, why_unwritable
+from tracker.protocols import Finishing
 
 __all__ = ["PARTIAL", "AtomicText"]
 
@@ -18,7 +18,7 @@ PARTIAL = ".partial"
 BLOCK = 65536
 
 
-class AtomicText:
+class AtomicText(Finishing):
     """Writes to `<name>.partial` beside the target and takes the target's name on `close`.
 
     After a failed write `close` removes the partial file and leaves what stood under the name before, as `discard`
@@ -95,17 +95,6 @@ class AtomicText:
         if not size:
             self._partial.unlink(missing_ok=True)
         return self._partial if size else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
     def _refusal(self, error: OSError) -> SinkError:
         return SinkError(f"{self.path}: cannot be written: {why_unwritable(error)}")
