@@ -28,8 +28,11 @@ LONG_ENOUGH_S = 12
 
 
 def watched(folder: Path, *arguments: str) -> list[str]:
-    """The program's command line under a watch on all its connections, children's too, which go to a file."""
-    watch = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(folder / "calls.txt")]
+    """The program's command line under a watch on all its connections, children's too, which go to a file.
+
+    Its end is watched too, so that the file is never empty: most commands do not make one of the other calls.
+    """
+    watch = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg,exit_group", "-o", str(folder / "calls.txt")]
     return [*watch, sys.executable, str(ROOT / "main.py"), *arguments]
 
 
