@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.annotate.tiny import write_network
@@ -23,6 +25,7 @@ from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
+from tracker.types import Frame, SourceInfo
 from tracker.video import FileSource
 from tracker.watch.camera_set import CameraConfig, CameraSet
 from tracker.watch.event_store import EventSearch
@@ -80,6 +83,46 @@ def test_a_camera_is_detected_in_its_own_region_alone(tmp_path: Path) -> None:
     until(lambda: any(event.camera == "left" for event in watch.store.search(EventSearch(kind="live"))))
     until(lambda: "outside the image, which has 640 x 360" in watch.readings()[1].problem)
     assert watch.stop()
+
+
+class Growing(FakeSource):
+    """A camera that sends frames of twice the size from some frame on, as after a reset."""
+
+    opened = 0
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, live=True)
+        Growing.opened += 1
+
+    @property
+    def info(self) -> SourceInfo:
+        own = super().info
+        return own if Growing.opened == 1 else replace(own, width=2 * own.width, height=2 * own.height)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            if Growing.opened > 1 or frame.index > 20:
+                frame = replace(frame, image=np.repeat(np.repeat(frame.image, 2, 0), 2, 1))
+            yield frame
+
+
+def test_rules_and_region_fit_into_images_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Growing, "opened", 0)
+    camera = CameraConfig("gate", "0", rules=ZONE, record="continuous", roi=((0, 0), (640, 0), (640, 360), (0, 360)))
+    detector = SharedDetector(ScriptedDetector(World(seconds=60)))
+    watch = SetWatch(
+        CameraSet((camera,), tmp_path), Settings(), detector=detector, open_source=lambda _: Growing(World(seconds=60))
+    )
+    used: list[tuple[tuple[float, float], ...]] = []
+    [camera_watch] = watch._watches
+    monkeypatch.setattr(camera_watch._detector, "use_region", lambda corners, *_: used.append(tuple(corners)))
+    watch.start()
+    until(lambda: len(used) == 2 and len(list((tmp_path / "gate").glob("*.mp4"))) == 2)
+    until(lambda: (reading := watch.readings()[0]).progress is not None and reading.link == "live")
+    assert watch.stop()
+    assert used[1] == tuple((2 * x, 2 * y) for x, y in camera.roi)
+    sizes = {next(iter(FileSource(path))).image.shape for path in (tmp_path / "gate").glob("*.mp4")}
+    assert sizes == {(360, 640, 3), (720, 1280, 3)}
 
 
 def test_a_camera_recorded_without_end_fills_files_of_some_length(tmp_path: Path) -> None:

@@ -87,6 +87,10 @@ class CameraWatch:
         self._link = "connecting"
         self._last_done: float | None = None
         self._clips: ClipKeeper | None = None
+        self._first_size: tuple[int, int] | None = None
+        """What rules and region without a size of their own are made on."""
+        self._size: tuple[int, int] = (0, 0)
+        self._resized = False
         self._thread = threading.Thread(target=self._run, name=f"sightline-watch-{camera.name}", daemon=True)
 
     def start(self) -> None:
@@ -137,11 +141,13 @@ class CameraWatch:
         )
         try:
             sinks = self._recorders()
-            if self.camera.roi:
-                RegionDetector(self._detector, self.camera.roi).window(source.info.width, source.info.height)
-            analytics = Analytics(
-                self.camera.rules, self._detector.labels, width=source.info.width, height=source.info.height
-            )
+            self._size = width, height = source.info.width, source.info.height
+            if self._first_size is None:
+                self._first_size = self._size
+            rules = self.camera.rules if self.camera.rules.size else replace(self.camera.rules, size=self._first_size)
+            analytics = Analytics(rules, self._detector.labels, width=width, height=height)
+            across, down = width / self._first_size[0], height / self._first_size[1]
+            self._detector.use_region([(x * across, y * down) for x, y in self.camera.roi], width, height)
             tracker = self._settings.tracker
             if not self._settings.own_scores:
                 tracker = tracker.for_threshold(self._detector.conf)
@@ -161,7 +167,11 @@ class CameraWatch:
             if not runner.running:
                 break
         runner.wait(timeout_s=STOP_S)
-        self._note("ended", "")
+        if self._resized:
+            self._resized = False
+            log.warning("camera %s: its images have another size now; it is begun anew", self.camera.name)
+        else:
+            self._note("ended", "")
 
     def _recorders(self) -> list[ClipKeeper | ContinuousRecording]:
         camera = self.camera
@@ -179,6 +189,10 @@ class CameraWatch:
     def _took(self, result: FrameResult) -> None:
         """On the runner's thread, after the frame has been recorded."""
         self._last_done = time.monotonic()
+        if result.frame.image.shape[1::-1] != self._size and self._runner is not None:
+            self._resized = True  # rules and region are fitted into the new size
+            self._runner.stop()
+            return
         if self._clips is not None:
             self._clips.arm(armed=_recorded_now(self.camera))
         now = time.time()
@@ -207,13 +221,20 @@ class _OfClasses:
     """The shared detector, of which a camera wants some classes only."""
 
     def __init__(self, detector: SharedDetector, camera: CameraConfig) -> None:
-        self._detector = RegionDetector(detector, camera.roi) if camera.roi else detector
+        self._shared = detector
+        self._detector: SharedDetector | RegionDetector = detector
         self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
         self._classes = choose_classes(camera.classes, detector.labels, option=f"camera {camera.name}: classes")
         for where, names in (("blur_classes", camera.blur_classes), ("rules", camera.rules.class_names())):
             for name in sorted(set(names) - set(detector.labels)):
                 hint = nearest(name, detector.labels)
                 raise ConfigError(f"camera {camera.name}: {where}: the network knows no {name!r}; {hint}")
+
+    def use_region(self, corners: Sequence[tuple[float, float]], width: int, height: int) -> None:
+        """Detect inside the polygon alone, or everywhere without corners. Raises ConfigError where it lies outside."""
+        self._detector = RegionDetector(self._shared, corners) if corners else self._shared
+        if isinstance(self._detector, RegionDetector):
+            self._detector.window(width, height)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """What is wanted of each image."""
