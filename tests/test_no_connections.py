@@ -32,7 +32,8 @@ def watched(folder: Path, *arguments: str) -> list[str]:
 
     Its end is watched too, so that the file is never empty: most commands do not make one of the other calls.
     """
-    watch = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg,exit_group", "-o", str(folder / "calls.txt")]
+    calls = "trace=connect,sendto,sendmsg,sendmmsg,exit_group"
+    watch = ["strace", "-f", "-qq", "-e", calls, "-o", str(folder / "calls.txt")]
     return [*watch, sys.executable, str(ROOT / "main.py"), *arguments]
 
 

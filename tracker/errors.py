@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import stat
 from pathlib import Path
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "TrackerError",
     "UnreachableError",
     "refusal_beside",
+    "refuse_special",
     "why_unwritable",
 ]
 
@@ -107,3 +109,10 @@ def refusal_beside(path: Path) -> OSError | None:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
     return None
+
+
+def refuse_special(path: Path) -> None:
+    """Raise OSError for a pipe, a socket or a device: reading one may take for ever, or never end."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))

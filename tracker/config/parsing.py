@@ -21,8 +21,8 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from tracker.config.expansion import MOST_VALUES, is_too_large
-from tracker.errors import ConfigError
+from tracker.config.expansion import DEEPEST, MOST_VALUES, is_too_deep, is_too_large
+from tracker.errors import ConfigError, refuse_special
 
 __all__ = ["assign", "build", "field_docs", "nearest", "parse_assignment", "read_settings", "to_mapping", "to_toml"]
 
@@ -167,7 +167,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     is_yaml = path.suffix.lower() in YAML_SUFFIXES
     kind = "YAML" if is_yaml else "TOML"
     try:
+        refuse_special(path)
         text = path.read_text(encoding="utf-8-sig")
+        if is_too_deep(text):
+            raise ConfigError(f"{path}: nests deeper than {DEEPEST} levels; no settings do")
         tables = yaml.safe_load(text) if is_yaml else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the settings file: {error.strerror}") from error

@@ -31,6 +31,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+MOST_CAMERAS = 500
 ENDED = "ended"
 """The state of a camera that is a file and has come to its end."""
 STATES: tuple[str, ...] = (*(state.value for state in LinkState), ENDED)
@@ -194,9 +196,11 @@ class CameraSet:
         names = [camera.name.casefold() for camera in self.camera]
         if not names:
             raise ValueError("no [[camera]] in it")
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"two cameras are called {twice.pop()!r}")
+        if len(names) > MOST_CAMERAS:
+            raise ValueError(f"{len(names)} cameras in it; {MOST_CAMERAS} at most, the others in a set of their own")
+        name, times = Counter(names).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"two cameras are called {name!r}")
         known = {camera.name for camera in self.camera}
         for alert in self.alert:
             for name in alert.cameras:

@@ -99,7 +99,8 @@ class EventStore:
             )
             self._prepare()
         except (sqlite3.Error, OSError) as error:
-            raise SinkError(f"{path}: cannot be opened for events: {error}. Choose another folder.") from error
+            why = why_unwritable(error) if isinstance(error, OSError) else f"{error}. Choose another folder."
+            raise SinkError(f"{path}: cannot be opened for events: {why}") from error
 
     def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> int:
         """Keep an event and what is to be reported of it, both or neither; its number."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tracker.config.expansion import MOST_VALUES, is_too_large
+from tracker.config.expansion import MOST_VALUES, is_too_deep, is_too_large
 from tracker.errors import FormatError
 from tracker.formats.core.parsing import read_text
 from tracker.formats.core.yolo_rows import looks_like_row
@@ -43,6 +43,8 @@ class _TextLoader(yaml.SafeLoader):
 
 def parse_yaml(text: str, path: Path | str) -> Any:
     """The lists, tables and texts of a YAML document. Raises FormatError with the line of a fault."""
+    if is_too_deep(text):
+        raise FormatError(f"{path}: nested too deeply")
     try:
         content = yaml.load(text, _TextLoader)
     except yaml.YAMLError as error:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tracker.errors import FormatError
+from tracker.errors import FormatError, refuse_special
 
 __all__ = ["as_list", "as_mapping", "as_number", "read_json", "read_text", "to_float", "to_int"]
 
@@ -15,6 +15,7 @@ __all__ = ["as_list", "as_mapping", "as_number", "read_json", "read_text", "to_f
 def read_text(path: Path | str) -> str:
     """The file's UTF-8 text. Raises FormatError where it cannot be read."""
     try:
+        refuse_special(Path(path))
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from tracker.errors import FormatError
+from tracker.errors import FormatError, refuse_special
 
 __all__ = ["Node", "read_xml"]
 
@@ -44,6 +44,7 @@ class Node:
 def read_xml(path: Path | str, root: str) -> Node:
     """The file's root element, which must have that name. Raises FormatError with the line of any fault."""
     try:
+        refuse_special(Path(path))
         content = Path(path).read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
