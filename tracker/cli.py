@@ -16,7 +16,7 @@ from tracker import __version__
 from tracker.commands.command_parser import CommandParser, typed_program
 from tracker.commands.help_text import complete_help, leaves
 from tracker.config import nearest
-from tracker.ending import end_on_sigterm, interrupt_behind, interrupted_code
+from tracker.ending import EndAtOnce, end_on_sigterm, interrupt_behind, interrupted_code
 from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.extras import how_to_install
 from tracker.runner import Runner
@@ -149,13 +149,17 @@ def _run(arguments: list[str], show: Show | None) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
-    parser = CommandParser(prog=typed_program())
-    subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
-    for module in COMMANDS[name].modules:
-        importlib.import_module(module).add_parsers(subparsers)
-    for words, leaf in leaves(subparsers.choices[name], name):
-        complete_help(leaf, words)
-    options = parser.parse_args(arguments)
+    loading = EndAtOnce()
+    try:
+        parser = CommandParser(prog=typed_program())
+        subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
+        for module in COMMANDS[name].modules:
+            importlib.import_module(module).add_parsers(subparsers)
+        for words, leaf in leaves(subparsers.choices[name], name):
+            complete_help(leaf, words)
+        options = parser.parse_args(arguments)
+    finally:
+        loading.release()
     level = logging.ERROR if options.quiet else max(logging.DEBUG, logging.WARNING - 10 * options.verbose)
     logging.basicConfig(level=level, format="sightline: %(message)s", stream=sys.stderr)
     if options.quiet and getattr(options, "progress", "") is None:

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["HeldSignals", "Terminated", "end_on_sigterm", "interrupt_behind", "interrupted_code", "leave"]
+__all__ = ["EndAtOnce", "HeldSignals", "Terminated", "end_on_sigterm", "interrupt_behind", "interrupted_code", "leave"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -27,6 +28,38 @@ def end_on_sigterm() -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
+
+
+class EndAtOnce:
+    """Until `release`, Ctrl-C and SIGTERM end the process there and then: for the time in which nothing is written.
+
+    An exception would have to find its way out of whatever is being imported: the interpreter drops those that come in
+    a callback ("Exception ignored in"), and libraries in C++ turn them into errors of their own.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number, code, text in ((signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")):
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):  # as under nohup
+                    self._handlers[number] = before
+                    signal.signal(number, self._ending(code, text))
+
+    def release(self) -> None:
+        """From now on signals do again what they did before; safe to call twice."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _ending(code: int, text: str) -> Callable[[int, FrameType | None], None]:
+        def end(_number: int, _frame: FrameType | None) -> None:
+            with contextlib.suppress(OSError):
+                os.write(2, f"sightline: {text}\n".encode())
+            os._exit(code)
+
+        return end
 
 
 class HeldSignals:

@@ -69,6 +69,29 @@ def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
         cli.main(["track"])
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_in_a_callback_while_a_command_is_loaded_ends_it(number: signal.Signals, code: int) -> None:
+    """The interpreter drops exceptions of such callbacks: with one the program would have gone on for ever."""
+    script = f"""
+        import importlib, signal, sys, weakref
+        sys.path.insert(0, {str(ROOT)!r})
+        import main
+        class Thing: pass
+        def load(name):
+            thing = Thing()
+            watched = weakref.ref(thing, lambda _: signal.raise_signal({int(number)}))
+            del thing
+            raise SystemExit("not ended")
+        from tracker import cli
+        cli.importlib = type("Importing", (), {{"import_module": staticmethod(load)}})
+        sys.exit(main.main(["track", "clip.mp4"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr in ("sightline: interrupted\n", "sightline: told to end\n")
+
+
 def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
     script = f"""
         import runpy, signal, sys
