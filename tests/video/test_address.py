@@ -55,6 +55,8 @@ def test_fields_of_unknown_meaning_are_blotted_out(key: str) -> None:
     ("address", "shown"),
     [
         ("http://host/a#access_token=s3cret", "http://host/a#***"),
+        ("rtmp://host/app/abcd-efgh-ijkl", "rtmp://host/app/***"),
+        ("rtmp://host/bcs/channel0_main.bcs?channel=0", "rtmp://host/bcs/channel0_main.bcs?channel=0"),
         ("srt://host:9000?streamid=#!::r=live,u=me,s=s3cret", "srt://host:9000?streamid=#***"),
         (
             "rtsp://host/user=me&password=s3cret&channel=1&stream=0.sdp",

@@ -52,6 +52,10 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + '[[alert]]\nwebhook = "http://x/"\nclass = ["car"]\n', "did you mean 'classes'"),
         (CAMERA + '[camera.rules]\n[[camera.rules.zones]]\nname = "door"\n', "did you mean 'zone'"),
         ("".join(CAMERA.replace("gate", f"gate {number}") for number in range(501)), "501 cameras in it; 500 at most"),
+        (CAMERA + '[[alert]]\nwebhook = "http://"\n', "expected an http"),
+        (CAMERA + '[[alert]]\nwebhook = "http://x:99999/"\n', "expected an http"),
+        (CAMERA + '[[alert]]\nmqtt = "mqtt://h:99999/x"\n', "expected a port from 1 to 65535"),
+        (CAMERA + '[[alert]]\ncommand = [" "]\n', "begins with the name of a program"),
         (CAMERA + "roi = [[0, 0], [9, 9]]\n", "roi needs three or more corners"),
     ],
 )

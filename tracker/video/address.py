@@ -21,6 +21,8 @@ _FIELD = re.compile(r"(?<=[/?&;,])([^=/?&;,#]+)=([^/&;,#]*)")
 _KEY = r"(?=[^/?]*\d)(?=[^/?]*[A-Za-z])[A-Za-z0-9_-]{20,}={0,2}"
 _JWT = r"[\w-]+\.[\w-]{10,}\.[\w-]{10,}"
 _TOKEN = re.compile(rf"(?<=/)(?:{_KEY}|{_JWT})(?=[/?]|$)")
+_STREAM_KEY = re.compile(r"^([^/?]*/[^/?]+)/(?![^?]*\.[a-z0-9]{2,4}(?:\?|$))[^?*]{9,}")
+"""In RTMP what stands behind the application's name is the key of a stream; not where it is short, or names a file."""
 _WITHIN = re.compile(rf"\b({'|'.join(SCHEMES)}):/+\S+", re.IGNORECASE)
 STARS = "***"
 
@@ -52,6 +54,8 @@ def redact(address: str) -> str:
     if query_mark and "=" not in shown.partition("?")[2]:  # a bare value is a key as often as not
         shown = shown.partition("?")[0] + (f"?{STARS}" if query else "")
     shown = _TOKEN.sub(STARS, shown)
+    if scheme.lower().startswith("rtmp"):
+        shown = _STREAM_KEY.sub(rf"\1/{STARS}", shown)
     return scheme + shown + (f"{fragment_mark}{STARS}" if fragment else "")
 
 

@@ -35,7 +35,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from tracker.analytics import Rules
 from tracker.config import DetectorConfig, HardwareChoice, build, nearest, read_settings
@@ -166,10 +166,16 @@ class AlertConfig:
             parts = urlsplit(self.mqtt)
             if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not parts.path.strip("/"):
                 raise ValueError(f"mqtt {redact(self.mqtt)}: expected mqtt://HOST/TOPIC")
+            if _port_of(parts) == 0:
+                raise ValueError(f"mqtt {parts.hostname}: expected a port from 1 to 65535")
             if parts.password:
                 raise ValueError(f"mqtt {parts.hostname}: leave the password out; set SIGHTLINE_MQTT_PASSWORD")
-        if self.webhook and not self.webhook.startswith(("http://", "https://")):
-            raise ValueError(f"webhook {self.webhook[:80]!r}: expected an http:// or https:// address")
+        if self.webhook:
+            parts = urlsplit(self.webhook)
+            if parts.scheme not in ("http", "https") or not parts.hostname or _port_of(parts) == 0:
+                raise ValueError(f"webhook {redact(self.webhook)[:80]!r}: expected an http:// or https:// address")
+        if self.command and not self.command[0].strip():
+            raise ValueError("an alert's command begins with the name of a program")
         for kind in self.kinds:
             if kind not in EVENT_KINDS:
                 raise ValueError(f"there are no events of kind {kind!r}; {nearest(kind, EVENT_KINDS)}")
@@ -265,6 +271,14 @@ def keep_password(camera: CameraConfig, password: str) -> bool:
 def password_variable(name: str) -> str:
     """The environment variable that may hold a camera's password."""
     return "SIGHTLINE_PASSWORD_" + re.sub(r"\W", "_", name).upper()
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    """The port of an address, None where it has none, 0 for what is no port."""
+    try:
+        return parts.port
+    except ValueError:
+        return 0
 
 
 def in_span(span: str, minute_of_day: int) -> bool:
