@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gui.recording.store_reader import RowReader
 from tests.annotate.test_run import annotate, request
 from tests.annotate.tiny import write_clip
 from tests.segment.test_labeller import NETWORKS, saved
+from tracker.annotate.export import export
 from tracker.annotate.plan import make_plan, network_identity
 from tracker.annotate.recordings import find_jobs
 from tracker.config import SemanticConfig
@@ -39,7 +41,7 @@ def test_label_maps_come_back_equal_and_what_is_none_is_refused() -> None:
 
 
 def test_labels_of_pixels_are_recorded_read_back_exported_and_drawn(
-    semantic: Path, network: Path, tmp_path: Path
+    semantic: Path, network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 60)
     wanted = request(network, formats="jsonl")
@@ -60,6 +62,12 @@ def test_labels_of_pixels_are_recorded_read_back_exported_and_drawn(
     labels = unpack_label_map(base64.b64decode(lines[31]["semantic"]["png"]))
     assert np.array_equal(labels, labeller(frames[31].image))
     assert lines[31]["semantic"]["size"] == list(labels.shape)
+
+    with caplog.at_level(logging.WARNING), Recording(tmp_path / "out" / "clip.sqlite") as recording:
+        export(recording, "jsonl", tmp_path / "again.jsonl")
+        assert not caplog.messages
+        export(recording, "mot", tmp_path / "clip.txt")
+        assert "mot cannot hold: a label per pixel (jsonl has them" in caplog.text
 
     reader = RowReader(tmp_path / "out" / "clip.sqlite")
     shown = reader(frames[31])

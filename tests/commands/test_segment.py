@@ -78,9 +78,11 @@ def test_a_detector_as_semantic_network_and_a_segmenter_as_detector_are_refused(
     assert "segment" in capsys.readouterr().err
 
 
-def test_tracking_lays_the_labels_over_the_video(network: Path, tmp_path: Path) -> None:
+def test_tracking_lays_the_labels_over_the_video_and_says_where_they_are_missing(
+    network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_clip(tmp_path / "clip.mp4", frames=3)
-    for name, extra in (("plain", []), ("labelled", ["--semantic", network])):
+    for name, extra in (("plain", []), ("labelled", ["--semantic", network, "--format", "mot"])):
         done = run("track", tmp_path / "clip.mp4", "--save", "--project", tmp_path, "--name", name, *extra)
         assert done == 0
     frames = {}
@@ -88,3 +90,4 @@ def test_tracking_lays_the_labels_over_the_video(network: Path, tmp_path: Path) 
         with FileSource(tmp_path / name / "clip.mp4") as source:
             frames[name] = next(iter(source)).image.astype(int)
     assert np.abs(frames["plain"] - frames["labelled"]).mean() > 10
+    assert "--format mot: no file of these has a label per pixel; add jsonl" in caplog.text

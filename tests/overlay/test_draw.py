@@ -14,7 +14,7 @@ from tracker.config import build, field_docs
 from tracker.errors import ConfigError
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.overlay.legend import legend
-from tracker.overlay.palette import colour_of
+from tracker.overlay.palette import LABEL_PALETTE, colour_of
 from tracker.overlay.shapes import to_pixels
 from tracker.overlay.text import Pen
 from tracker.types import FrameResult, Tracks, TrackState
@@ -194,8 +194,8 @@ def test_pixel_labels_tint_the_whole_frame() -> None:
     labels[30:] = 1
     result = replace(make_result(Tracks.empty(), image), semantic=labels)
     canvas = Overlay(OverlayConfig(semantic_opacity=0.5))(result)
-    assert np.abs(canvas[10, 10].astype(int) - (50 + np.array(colour_of(1)) // 2)).max() <= 1
-    assert np.abs(canvas[50, 10].astype(int) - (50 + np.array(colour_of(2)) // 2)).max() <= 1
+    assert np.abs(canvas[10, 10].astype(int) - (50 + np.array(LABEL_PALETTE[0]) // 2)).max() <= 1
+    assert np.abs(canvas[50, 10].astype(int) - (50 + np.array(LABEL_PALETTE[1]) // 2)).max() <= 1
 
 
 @settings(max_examples=50, deadline=None)

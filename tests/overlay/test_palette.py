@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracker.overlay.palette import PALETTE, colour_of, relative_luminance, text_colour_on
+from tracker.overlay.palette import LABEL_PALETTE, PALETTE, colour_of, relative_luminance, text_colour_on
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency",
 # IEEE TVCG 2009, severity 1.0, for linear RGB.
@@ -47,7 +47,15 @@ def test_any_two_colours_differ_for_every_eye(kind: str) -> None:
     assert apart.min() >= 10.5
 
 
-@pytest.mark.parametrize("colour", PALETTE)
+@pytest.mark.parametrize("kind", VISION)
+def test_labels_side_by_side_differ_for_every_eye(kind: str) -> None:
+    lab = to_lab(np.array(LABEL_PALETTE, float), VISION[kind])
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1000 * np.eye(len(lab))
+    assert apart[:12, :12].min() >= 26
+    assert apart.min() >= 21
+
+
+@pytest.mark.parametrize("colour", [*PALETTE, *LABEL_PALETTE])
 def test_tag_text_contrasts_with_its_ground(colour: tuple[int, int, int]) -> None:
     lighter, darker = sorted((relative_luminance(colour), relative_luminance(text_colour_on(colour))), reverse=True)
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +26,8 @@ from tracker.store import ImageEntry, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
 __all__ = ["export", "export_suffix", "to_results"]
+
+log = logging.getLogger(__name__)
 
 OUR_FOLDERS = ("labels", "Annotations", "ImageSets", "annotations")
 """Of data sets: nothing in them is anybody else's."""
@@ -59,6 +62,8 @@ def export(
     with its images, for formats that have `Format.images`; `video` is where the recorded file is now.
     """
     options = replace(options, outlines=bool(options.outlines))
+    if recording.semantic_labels and name != "jsonl":
+        log.warning("%s cannot hold: a label per pixel (jsonl has them, as `segment` has them as PNGs)", name)
     with recording.snapshot():
         try:
             if images is not None:

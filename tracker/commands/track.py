@@ -83,6 +83,8 @@ def _run(options: argparse.Namespace) -> int:
     detector = settled_precision(settings.detector, threads=usable_cores())
     settings = replace(settings, detector=detector)  # what args.yaml names
     check_formats(settings.output.format)
+    if settings.semantic.network and settings.output.format and "jsonl" not in settings.output.format:
+        log.warning("--format %s: no file of these has a label per pixel; add jsonl", ",".join(settings.output.format))
     if options.show and options.show_window is None:
         raise ConfigError("--show: this door of the program has no window; start it as a program: sightline track")
     _check(options, settings)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tracker.overlay import shapes
 from tracker.overlay.legend import legend
-from tracker.overlay.palette import PALETTE, WHITE, Colour, colour_of
+from tracker.overlay.palette import LABEL_PALETTE, WHITE, Colour, colour_of
 from tracker.overlay.shapes import Corners
 from tracker.overlay.text import Pen, Tag, draw_tag, place_tag, printable
 from tracker.types import FrameResult, Image, Tracks, TrackState
@@ -142,7 +142,7 @@ class Overlay:
             self._pen = Pen(text_size)
         self._hide(result, canvas)
         if result.semantic is not None and self.config.semantic_opacity > 0:
-            shapes.blend_labels(canvas, result.semantic, PALETTE, opacity=self.config.semantic_opacity)
+            shapes.blend_labels(canvas, result.semantic, LABEL_PALETTE, opacity=self.config.semantic_opacity)
         shown = self._choose_tracks(result, frame_size)
         if self.config.show == "detections":
             shown = self._choose_detections(result, frame_size)

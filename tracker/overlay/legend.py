@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from tracker.overlay.palette import PALETTE
+from tracker.overlay.palette import LABEL_PALETTE
 from tracker.overlay.text import Pen, Tag, printable
 from tracker.types import Image
 
@@ -24,7 +24,7 @@ def legend(labels: UInt8[ndarray, "i j"], names: Sequence[str], canvas: Image, p
     shown = np.flatnonzero(counts >= max(1, LEAST * labels.size))[: canvas.shape[0] // pen.height]
     top = canvas.shape[0] - len(shown) * pen.height
     return [
-        Tag(text, PALETTE[number % len(PALETTE)], 0, top + row * pen.height, pen.width(text), pen.height)
+        Tag(text, LABEL_PALETTE[number % len(LABEL_PALETTE)], 0, top + row * pen.height, pen.width(text), pen.height)
         for row, number in enumerate(shown.tolist())
         if (text := printable(names[number]))
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-__all__ = ["BLACK", "PALETTE", "WHITE", "Colour", "colour_of", "text_colour_on"]
+__all__ = ["BLACK", "LABEL_PALETTE", "PALETTE", "WHITE", "Colour", "colour_of", "text_colour_on"]
 
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -32,6 +32,27 @@ PALETTE: tuple[Colour, ...] = (
     (0x00, 0x72, 0xB2),  # blue
     (0xEC, 0xA3, 0xCA),  # pink
 )
+
+LABEL_PALETTE: tuple[Colour, ...] = (
+    (0x78, 0x87, 0xFF),  # periwinkle
+    (0x96, 0x00, 0x00),  # dark red
+    (0x5A, 0x0F, 0x1E),  # maroon
+    (0x87, 0x5A, 0x87),  # greyish purple
+    (0x87, 0x2D, 0xFF),  # violet
+    (0xA5, 0xFF, 0x2D),  # lime
+    (0xE1, 0xF0, 0xA5),  # pale yellow
+    (0xC3, 0x69, 0x5A),  # terracotta
+    (0xFF, 0x4B, 0x00),  # red orange
+    (0x00, 0xFF, 0xFF),  # cyan
+    (0x00, 0x1E, 0x87),  # navy
+    (0xD2, 0x96, 0xA5),  # old rose
+    (0x4B, 0x1E, 0x4B),  # aubergine
+    (0xB4, 0xA5, 0xF0),  # lavender
+    (0x00, 0xD2, 0x4B),  # green
+    (0x1E, 0x5A, 0xA5),  # cobalt
+)
+"""Of labels per pixel, which lie side by side all at once: chosen one by one, each the farthest from all before in
+CIELAB as the four kinds of eyes see it. Any two of the first twelve keep 26, any two of all 21."""
 
 
 def colour_of(number: int) -> Colour:
