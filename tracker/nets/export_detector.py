@@ -10,15 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from jaxtyping import UInt8
-from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError
 from tracker.nets.layers import Normalize, fold_batch_norm, store_half
 from tracker.nets.model_card import ModelCard
+from tracker.nets.onnx_export import write_onnx
 from tracker.nets.weight_files import write_atomically
 from tracker.nets.yolo import YoloNet
 
@@ -26,7 +25,6 @@ __all__ = ["Deployed", "clone", "export_onnx", "export_openvino", "export_torchs
 
 log = logging.getLogger(__name__)
 
-OPSET = 17
 HALF_LIMIT = float(np.finfo(np.float16).max)
 
 
@@ -72,27 +70,16 @@ def export_onnx(path: Path, network: YoloNet, card: ModelCard, *, half: bool = F
     for name in names[-2:]:
         axes[name] = {0: "batch", 2: f"{name}_height", 3: f"{name}_width"}
 
-    def write(temporary: Path) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                deployed,
-                (sample,),
-                str(temporary),
-                input_names=["images"],
-                output_names=names,
-                dynamic_axes=axes,
-                opset_version=OPSET,
-                do_constant_folding=not half,  # which would widen the weights
-                dynamo=False,
-            )
-        model: ModelProto = onnx.load(temporary)
-        for key, value in card.to_metadata().items():
-            model.metadata_props.add(key=key, value=value)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, temporary)
-
-    write_atomically(path, write)
+    write_onnx(
+        path,
+        deployed,
+        sample,
+        answers=names,
+        axes=axes,
+        metadata=card.to_metadata(),
+        fold_constants=not half,
+        quiet=DeprecationWarning,
+    )
 
 
 def export_torchscript(path: Path, network: YoloNet, card: ModelCard, *, half: bool = False) -> None:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from jaxtyping import UInt8
-from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
 from tracker.nets.layers import fold_batch_norm
-from tracker.nets.weight_files import write_atomically
+from tracker.nets.onnx_export import write_onnx
 
 __all__ = ["export_kind"]
-
-OPSET = 17
 
 
 class _Deployed(nn.Module):
@@ -48,23 +43,11 @@ def export_kind(
         outputs = len(deployed(sample))
     names = ["probabilities", "boxes"][:outputs]
 
-    def write(temporary: Path) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                deployed,
-                (sample,),
-                str(temporary),
-                input_names=["images"],
-                output_names=names,
-                dynamic_axes={name: {0: "batch"} for name in ("images", *names)},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        model: ModelProto = onnx.load(temporary)
-        for key, value in {"format": f"sightline-{kind}/1", "description": json.dumps(dict(description))}.items():
-            model.metadata_props.add(key=key, value=value)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, temporary)
-
-    write_atomically(path, write)
+    write_onnx(
+        path,
+        deployed,
+        sample,
+        answers=names,
+        axes={name: {0: "batch"} for name in ("images", *names)},
+        metadata={"format": f"sightline-{kind}/1", "description": json.dumps(dict(description))},
+    )

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import warnings
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import onnx
 import torch
 from jaxtyping import Float32, UInt8
-from onnx.onnx_ml_pb2 import ModelProto
 from torch import Tensor, nn
 
+from tracker.nets.onnx_export import write_onnx
 from tracker.nets.reid import ReidNet
-from tracker.nets.weight_files import write_atomically
 
 __all__ = ["export_reid"]
-
-OPSET = 17
 
 
 class _Deployed(nn.Module):
@@ -41,22 +36,12 @@ def export_reid(path: Path, network: ReidNet) -> None:
     copy.classifier = nn.Identity()
     sample = torch.zeros((2, config.height, config.width, 3), dtype=torch.uint8)
 
-    def write(temporary: Path) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                _Deployed(copy),
-                (sample,),
-                str(temporary),
-                input_names=["crops"],
-                output_names=["vectors"],
-                dynamic_axes={"crops": {0: "batch"}, "vectors": {0: "batch"}},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        model: ModelProto = onnx.load(temporary)
-        for key, value in {"format": "sightline-reid/1", "network": json.dumps(asdict(config))}.items():
-            model.metadata_props.add(key=key, value=value)
-        onnx.save(model, temporary)
-
-    write_atomically(path, write)
+    write_onnx(
+        path,
+        _Deployed(copy),
+        sample,
+        image="crops",
+        answers=["vectors"],
+        axes={"crops": {0: "batch"}, "vectors": {0: "batch"}},
+        metadata={"format": "sightline-reid/1", "network": json.dumps(asdict(config))},
+    )

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
-from onnx.onnx_ml_pb2 import ModelProto
 from torch import nn
 
 from tracker.nets.layers import fold_batch_norm, store_half
+from tracker.nets.onnx_export import write_onnx
 from tracker.nets.segmenter import SegmentationNet, deployed
-from tracker.nets.weight_files import write_atomically
 
 __all__ = ["export_segmentation"]
 
-OPSET = 17
 SIDE = 128
 """Of the image that is traced; the file takes any."""
 
@@ -44,25 +40,12 @@ def export_segmentation(
     sample = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     axes = {"images": {0: "batch", 1: "height", 2: "width"}, "scores": {0: "batch", 2: "rows", 3: "columns"}}
 
-    def write(temporary: Path) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                deployed(copy),
-                (sample,),
-                str(temporary),
-                input_names=["images"],
-                output_names=["scores"],
-                dynamic_axes=axes,
-                opset_version=OPSET,
-                do_constant_folding=not half,  # which would widen the weights
-                dynamo=False,
-            )
-        model: ModelProto = onnx.load(temporary)
-        text = json.dumps({**description, **layout})
-        for key, value in {"format": "sightline-segmentation/1", "description": text}.items():
-            model.metadata_props.add(key=key, value=value)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, temporary)
-
-    write_atomically(path, write)
+    write_onnx(
+        path,
+        deployed(copy),
+        sample,
+        answers=["scores"],
+        axes=axes,
+        metadata={"format": "sightline-segmentation/1", "description": json.dumps({**description, **layout})},
+        fold_constants=not half,
+    )
