@@ -85,7 +85,7 @@ class AlertGate:
         if (alert.cameras and event.camera not in alert.cameras) or (alert.kinds and event.kind not in alert.kinds):
             return False
         if alert.classes and event.label not in alert.classes and not (alert.kinds and event.kind in STATES):
-            return False  # the state of a camera has no class: where it is asked for by its kind it is told
+            return False  # the state of a camera has no class: where it is asked for by its kind it is reported
         moment = time.localtime(event.time)
         return not (alert.quiet and in_span(alert.quiet, 60 * moment.tm_hour + moment.tm_min))
 
@@ -160,7 +160,7 @@ def name_of(place: int, alert: AlertConfig) -> str:
 
 
 def target_of(alert: AlertConfig) -> str:
-    """Who an alert tells, without secrets: its address, or the program that it runs."""
+    """Whom an alert goes to, without secrets: its address, or the program that it runs."""
     return redact(alert.webhook or alert.mqtt) or alert.command[0]
 
 

@@ -54,7 +54,7 @@ class SetWatch:
             raise ConfigError("an alert names an MQTT broker, and paho-mqtt is missing: pip install paho-mqtt")
         for alert in cameras.alert:
             if reason := why_silent(alert, cameras.camera):
-                log.warning("alert %s: %s, so it tells of nothing", target_of(alert), reason)
+                log.warning("alert %s: %s, so it reports nothing", target_of(alert), reason)
         self._gate = AlertGate(with_known_classes(cameras.alert, self._detector.labels))
         self._senders = [AlertSender(name, alert, self.store) for name, alert in self._gate.alerts.items()]
         self._watches = [
