@@ -1,9 +1,10 @@
-"""A network between a start and what fine-tuning made of it: `START TUNED SHARE OUT`.
+"""A network between two others, such as a start and what fine-tuning made of it: `START TUNED SHARE OUT`.
 
 Weight averaging (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): SHARE of the tuned weights and
-the rest of the start's keep most of what tuning gained and most of what it forgot. START is a published file (YOLOX
-nano .onnx, YOLO26 or YOLO11 nano .safetensors), TUNED a .safetensors network of ours that was trained from it. Classes
-that the tuned one does not know keep the start's answers; masks, which a start may lack, are the tuned one's.
+the rest of the start's keep most of what tuning gained and most of what it forgot; two trainings from one start are
+averaged likewise (Wortsman et al., "Model soups", ICML 2022). START is a published file (YOLOX nano .onnx, YOLO26 or
+YOLO11 nano .safetensors) or a network of ours, TUNED a .safetensors network of ours that was trained from it or beside
+it. Classes that the tuned one does not know keep the start's answers; masks that a start lacks are the tuned one's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from tracker.config.coco_classes import COCO_LABELS
 from tracker.nets.checkpoint import load_detector, save_detector
-from tracker.nets.ultralytics_weights import open_ultralytics
+from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
 from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.nets.yolox import copy_yolox
 from tracker.train.initial_weights import change_classes
@@ -35,22 +36,29 @@ def main() -> None:
     if not 0 <= options.share <= 1:
         parser.error(f"share must be from 0 to 1, found {options.share}")
     tuned, card = load_detector(options.tuned)
+    ours = options.start.suffix != ".onnx" and not is_ultralytics_weights(options.start)
     if options.start.suffix == ".onnx":
         start = YoloNet(replace(tuned.config, classes=len(COCO_LABELS)))
         copy_yolox(start, options.start, COCO_LABELS, card.anchors)
-    else:
+    elif not ours:
         start = open_ultralytics(options.start, anchors=card.anchors)[0]
-    mixed = mix(start, change_classes(tuned, card.labels, COCO_LABELS), card.labels, options.share)
+    else:
+        start = load_detector(options.start)[0]
+    masks = start.config == replace(tuned.config, classes=start.config.classes) and ours
+    mixed = mix(start, change_classes(tuned, card.labels, COCO_LABELS), card.labels, options.share, masks=masks)
     save_detector(options.out, mixed, replace(card, labels=COCO_LABELS, accuracy={}))
     print(options.out)
 
 
-def mix(start: YoloNet, tuned: YoloNet, known: tuple[str, ...], share: float) -> YoloNet:
-    """The network between the two; `known` are the classes that the tuned one learned."""
+def mix(start: YoloNet, tuned: YoloNet, known: tuple[str, ...], share: float, *, masks: bool) -> YoloNet:
+    """The network between the two; `known` are the classes that the tuned one learned.
+
+    Masks are the tuned one's unless both have them.
+    """
     state = tuned.state_dict()
     rows = [COCO_LABELS.index(label) for label in known if label in COCO_LABELS]
     for name, value in start.state_dict().items():
-        if is_mask_part(name):
+        if is_mask_part(name) and not masks:
             continue
         between = value + share * (state[name] - value)
         if any(part in name for part in ANSWERS):

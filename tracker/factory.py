@@ -69,7 +69,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DEFAULT_NETWORK = "sightline-nano"
+DEFAULT_NETWORK = "sightline-small"
 USUAL_SIZE = 640
 """Longest side of the input of a network that does not say its own."""
 Appearance: TypeAlias = Literal["auto", "none", "native", "reid"]

@@ -124,7 +124,7 @@ def test_a_network_that_comes_with_the_program_is_exported_into_this_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tracker.commands.export_network._photographs", lambda: [np.full((64, 64, 3), 90, np.uint8)])
     assert main(["export", "auto", "--half"]) == 0
-    assert (tmp_path / "sightline-nano-half.onnx").is_file()
+    assert (tmp_path / "sightline-small-half.onnx").is_file()
     assert set(next(iter(embedded_networks().values())).parent.iterdir()) == shipped
 
 

@@ -56,8 +56,8 @@ def test_a_threshold_that_is_none_is_refused_in_a_line(text: str, capsys: pytest
 def test_the_network_is_asked_down_to_the_lowest_and_an_unknown_class_is_named() -> None:
     detector = make_detector(DetectorConfig(device="cpu", class_conf=("person=0.2", "car=0.7")), threads=1)
     assert detector.conf == pytest.approx(0.2)
-    with pytest.raises(ConfigError, match="--conf giraffe"):
-        make_detector(DetectorConfig(device="cpu", class_conf=("giraffe=0.2",)), threads=1)
+    with pytest.raises(ConfigError, match="--conf unicorn"):
+        make_detector(DetectorConfig(device="cpu", class_conf=("unicorn=0.2",)), threads=1)
 
 
 def test_a_setting_that_is_no_threshold_is_refused() -> None:

@@ -121,7 +121,7 @@ def test_networks_without_feature_map_say_what_to_do(tmp_path: Path) -> None:
     del stripped.metadata_props[:]
     stripped.metadata_props.extend(card)
     onnx.save(stripped, older)
-    assert len(make_detector(config(older), threads=1).labels) == 6
+    assert len(make_detector(config(older), threads=1).labels) == 80
     with pytest.raises(ConfigError, match=r"--appearance native: .*older\.onnx gives no feature map; .*export"):
         make_detector(config(older), threads=1, appearance="native")
     with pytest.raises(ConfigError, match=r"a model of ultralytics, gives no feature map"):

@@ -79,5 +79,5 @@ def test_a_light_install_summarises_onnx_and_says_what_the_rest_needs() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip().endswith("0 2")
-    assert "913,082 parameters" in ran.stdout
+    assert "1,017,878 parameters" in ran.stdout
     assert 'pip install "sightline[train]"' in ran.stderr
