@@ -93,7 +93,8 @@ def _try(
         disturbed = _run(case, out / "results", limit=made.limit)
         ended = time.time()
         touched = [out, *out.rglob("*")]
-        seconds = ended - max(path.stat().st_mtime for path in touched)  # a folder: its last file made or deleted
+        written = max(path.stat().st_mtime for path in touched)  # a folder: its last file made or deleted
+        seconds = 0.0 if fault is unwritable else ended - written  # where nothing was, there is no last moment
         files = [path for path in touched if path.is_file()]
         problem = _problem(case, disturbed, files, usual)
         made.lift()
@@ -107,7 +108,8 @@ def _try(
 
 
 def _problem(case: Case, done: subprocess.CompletedProcess[str], files: Sequence[Path], usual: Set[str]) -> str:
-    lines = [line for line in done.stderr.splitlines() if line.startswith("sightline: ") and line not in usual]
+    told = [line for line in done.stderr.splitlines() if line.startswith("sightline: ") and line not in usual]
+    lines = [line for line in told if not line.startswith("sightline: evaluated")]  # how a training goes
     if done.returncode != 2:
         return f"exit {done.returncode}: {done.stderr[-300:]}"
     if len(lines) != 1 or "Traceback" in done.stderr:
