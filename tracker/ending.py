@@ -12,7 +12,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["EndAtOnce", "HeldSignals", "Terminated", "end_on_sigterm", "interrupt_behind", "interrupted_code", "leave"]
+__all__ = [
+    "EndAtOnce",
+    "HeldSignals",
+    "Terminated",
+    "end_on_sigterm",
+    "interrupt_behind",
+    "interrupted_code",
+    "leave",
+    "raise_if_told_to_end",
+]
 
 
 class Terminated(KeyboardInterrupt):
@@ -20,14 +29,38 @@ class Terminated(KeyboardInterrupt):
 
 
 def end_on_sigterm() -> None:
-    """From now on SIGTERM raises Terminated in the main thread; a second one while it finishes is passed over."""
+    """From now on SIGTERM raises Terminated in the main thread; a second one while it finishes is passed over.
+
+    That either signal came is noted too, for `raise_if_told_to_end`.
+    """
 
     def end(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _noted.append(Terminated)
         raise Terminated
 
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        _noted.append(KeyboardInterrupt)
+        raise KeyboardInterrupt
+
+    _noted.clear()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
+
+
+def raise_if_told_to_end() -> None:
+    """Raise what a signal raised before, for loops in which the main thread waits; does nothing in other threads.
+
+    An exception that comes in a callback of a library is dropped there.
+    """
+    if _noted and threading.current_thread() is threading.main_thread():
+        raise _noted.pop()
+
+
+_noted: list[type[KeyboardInterrupt]] = []
+"""Signals that came, and that no waiting loop has raised again."""
 
 
 class EndAtOnce:

@@ -70,6 +70,33 @@ def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_ends_by_a_signal_whose_exception_was_dropped(
+    tmp_path: Path, network: Path, number: signal.Signals, code: int
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=400)
+    script = f"""
+        import signal, sys, weakref
+        sys.path.insert(0, {str(ROOT)!r})
+        import main
+        from tracker.commands import track
+        class Thing: pass
+        wrapped = track.make_pipeline
+        def dropped(*arguments, **options):
+            thing = Thing()
+            watched = weakref.ref(thing, lambda _: signal.raise_signal({int(number)}))
+            del thing
+            return wrapped(*arguments, **options)
+        track.make_pipeline = dropped
+        arguments = ["track", {str(clip)!r}, "--model", {str(network)!r}, "--project", {str(tmp_path)!r}]
+        sys.exit(main.main([*arguments, "--progress", "none"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Exception ignored" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_that_comes_in_a_callback_while_a_command_is_loaded_ends_it(number: signal.Signals, code: int) -> None:
     """The interpreter drops exceptions of such callbacks: with one the program would have gone on for ever."""
     script = f"""
