@@ -109,7 +109,9 @@ def _try(
 
 def _problem(case: Case, done: subprocess.CompletedProcess[str], files: Sequence[Path], usual: Set[str]) -> str:
     told = [line for line in done.stderr.splitlines() if line.startswith("sightline: ") and line not in usual]
-    lines = [line for line in told if not line.startswith("sightline: evaluated")]  # how a training goes
+    lines = [
+        line for line in told if any(reason in line for reason in REASONS)
+    ] or told  # a training reports itself too
     if done.returncode != 2:
         return f"exit {done.returncode}: {done.stderr[-300:]}"
     if len(lines) != 1 or "Traceback" in done.stderr:
