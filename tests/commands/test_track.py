@@ -182,7 +182,7 @@ BAD = {
     "unknown option": (("track", "clip.mp4", "--confidence", "0.3"), "--confi"),
     "option without value": (("track", "clip.mp4", "--conf"), "--conf"),
     "unknown class": (("track", "clip.mp4", "--classes", "persn"), "did you mean 'person'"),
-    "class number": (("track", "clip.mp4", "--classes", "99"), "0 to 5"),
+    "class number": (("track", "clip.mp4", "--classes", "99"), "0 to 79"),
     "unknown format": (("track", "clip.mp4", "--format", "motx"), "did you mean 'mot'"),
     "unknown model": (("track", "clip.mp4", "--model", "sightlin-nano"), "did you mean 'sightline-nano'"),
     "missing model": (("track", "clip.mp4", "--model", "none.onnx"), "no such model file"),

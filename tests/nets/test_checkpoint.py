@@ -136,4 +136,4 @@ def test_a_network_that_the_disk_cannot_hold_is_one_line(tmp_path: Path) -> None
         print(len(list(folder.iterdir())))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["output", "False", "output", "False", "0"]
+    assert done.stdout.split() == ["reported", "False", "reported", "False", "0"]

@@ -129,7 +129,7 @@ def test_a_training_starts_from_the_embedded_network_and_segmentation_asks_for_n
     answers = {question.option: question.default for question in kinds["Train a detector"].questions}
     arguments = arguments_of(kinds["Train a detector"], {**answers, "--data": "data.yaml"})
     start = Path(arguments[arguments.index("--start") + 1])
-    assert (start.name, start.is_file()) == ("sightline-nano.safetensors", True)
+    assert (start.name, start.is_file()) == ("sightline-small.safetensors", True)
     assert arguments[arguments.index("--freeze") + 1] == "2"
     assert arguments[arguments.index("--imgsz") + 1] == "416"
     with pytest.raises(ConfigError, match="Names of the classes is missing"):
