@@ -159,6 +159,6 @@ def test_the_network_is_exported_before_anything_is_drawn(tmp_path: Path, monkey
         raise MemoryError
 
     monkeypatch.setattr(plots, "confuse", fail)
-    onnx = finish_detector(best, train, recipe={}, precision=0.0, device="cpu", plots=True)
+    onnx = finish_detector(best, train, recipe={}, precision=0.0, device="cpu", pictures=True)
     assert there == [True]
     assert onnx.is_file()

@@ -156,8 +156,8 @@ def test_valid_convolutions_are_trained_on_the_centre_of_the_labels(tmp_path: Pa
 
 def test_the_overlap_loss_is_one_minus_the_iou_of_certain_answers() -> None:
     labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, IGNORED]]])
-    labels = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 0]]])
-    logits = 100 * torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
+    answers = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 0]]])
+    logits = 100 * torch.nn.functional.one_hot(answers, 3).permute(0, 3, 1, 2).float()
     expected = 1 - (4 / 5 + 2 / 3) / 2  # class 2 does not occur, the ignored pixel counts for nobody
     assert float(overlap_loss(logits, labels)) == pytest.approx(expected, abs=1e-4)
 
