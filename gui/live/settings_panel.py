@@ -106,14 +106,10 @@ class LivePanel(QWidget):
         self._filling = False
 
     def _build(self) -> None:
-        for chooser in (
-            self._network,
-            self._semantic,
-            self._kinds,
-            self._tracker,
-        ):  # a long path shall not widen the panel
+        # neither a long path nor a long name shall widen the panel
+        for chooser in (self._network, self._semantic, self._kinds, self._tracker, self._group):
             chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            chooser.setMinimumContentsLength(12)
+            chooser.setMinimumContentsLength(11)
         self._network.addItem(self.tr("Embedded default"), "auto")
         for name in embedded_networks():
             self._network.addItem(name, name)
