@@ -13,7 +13,7 @@ from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
 from tracker.errors import TrackerError
 from tracker.paths import exists
-from tracker.watch.camera_set import CameraConfig, address_of, keep_password, needs_password, read_cameras
+from tracker.watch.camera_set import CameraConfig, account_of, address_of, keep_password, needs_password, read_cameras
 
 __all__ = ["CameraSets", "PasswordDialog"]
 
@@ -31,7 +31,7 @@ class CameraSets(QObject):
         super().__init__(parent)
         self._live, self._preferences, self._say, self._window = live, preferences, say, parent
         self._passwords: dict[str, str] = {}
-        """Those typed, by camera; they are never written but to the keyring."""
+        """Those typed, by account; they are never written but to the keyring."""
 
     def open(self, path: Path) -> bool:
         """Open all cameras of a set but those whose password is not given; False where the file cannot be used."""
@@ -74,14 +74,15 @@ class CameraSets(QObject):
         """Where to connect; None where the user would not give the password."""
         if not needs_password(camera):
             return address_of(camera)
-        if camera.name not in self._passwords:
+        account = account_of(camera)
+        if account not in self._passwords:
             dialog = PasswordDialog(camera, self._window)
             if dialog.exec() != QDialog.DialogCode.Accepted:
                 return None
-            self._passwords[camera.name] = dialog.password
+            self._passwords[account] = dialog.password
             if dialog.keep and not keep_password(camera, dialog.password):
                 self._say(self.tr("The system has no keyring that is open; the password is asked for again next time."))
-        return address_of(camera, self._passwords[camera.name])
+        return address_of(camera, self._passwords[account])
 
 
 class PasswordDialog(QDialog):

@@ -1,4 +1,4 @@
-"""The loop that classifiers, re-identification and segmentation networks share; the detector's own is in loop.py.
+"""The loop that classifiers, re-identification and segmentation networks share; the detector's own is in detector.py.
 
 A task says what a batch, a loss and a measure are; the loop does the rest in plain sight. Batches depend on
 (seed, epoch) alone and the random state is set anew each epoch, so on a CPU a resumed run continues to the bit.

@@ -84,5 +84,5 @@ def hashed_uniform(seeds: Int64[Tensor, " p"], places: Int64[Tensor, " p"], salt
     word = 0xFFFFFFFF
     x = (seeds * 0x9E3779B1 + places * 0x85EBCA77 + salt * 0x27D4EB2F) & word
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & word
-    x = ((x ^ (x >> 15)) * 0x046CA68B) & word
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & word
     return ((x ^ (x >> 16)).double() / (word + 1)).float()

@@ -52,6 +52,7 @@ __all__ = [
     "CameraConfig",
     "CameraSet",
     "RetentionConfig",
+    "account_of",
     "address_of",
     "keep_password",
     "needs_password",
@@ -238,7 +239,7 @@ def address_of(camera: CameraConfig, password: str | None = None) -> str:
         variable = password_variable(camera.name)
         raise ConfigError(
             f"camera {camera.name}: no password for {camera.user!r}. Set {variable}, or keep it in the system's "
-            f"keyring (keyring set sightline {camera.name!r})"
+            f"keyring (keyring set sightline {account_of(camera)})"
         )
     scheme, _, rest = camera.address.partition("://")
     return f"{scheme}://{quote(camera.user, safe='')}:{quote(password, safe='')}@{rest}"
@@ -261,11 +262,17 @@ def keep_password(camera: CameraConfig, password: str) -> bool:
     except ImportError:
         return False
     try:
-        keyring.set_password("sightline", camera.name, password)
+        keyring.set_password("sightline", account_of(camera), password)
     except keyring.errors.KeyringError as error:
         log.debug("keyring: %s", error)
         return False
     return True
+
+
+def account_of(camera: CameraConfig) -> str:
+    """Whose password it is, user@host: a camera of the same name at another host, in a set of somebody else, is not
+    sent it."""
+    return f"{camera.user}@{urlsplit(camera.address).netloc}"
 
 
 def password_variable(name: str) -> str:
@@ -299,7 +306,7 @@ def _from_keyring(camera: CameraConfig) -> str | None:
     except ImportError:
         return None
     try:
-        found: str | None = keyring.get_password("sightline", camera.name)
+        found: str | None = keyring.get_password("sightline", account_of(camera))
     except keyring.errors.KeyringError as error:  # a server has none, or it is locked
         log.debug("keyring: %s", error)
         return None

@@ -412,25 +412,31 @@ def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
 
     monkeypatch.setattr(PasswordDialog, "exec", answer)
     path = tmp_path / "cameras.toml"
-    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://host/{}"\nuser = "me"\n'
-    path.write_text(camera.format("gate", "a") + camera.format("yard", "b"))
+    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://{}"\nuser = "me"\n'
+    path.write_text(camera.format("gate", "host/a") + camera.format("yard", "other/b"))
     window = start(app, open_source=open_camera)
     window.open(str(path))
     app.until(lambda: opened)
     assert opened == ["rtsp://me:s3cret@host/a"]
     assert [dialog.windowTitle() for dialog in asked] == ["Password of gate", "Password of yard"]
     assert asked[0]._edit.echoMode() == QLineEdit.EchoMode.Password
-    assert kept == {"gate": "s3cret"}
+    assert kept == {"me@host": "s3cret"}
     bar = window.statusBar()
     assert bar is not None
     assert "left out: yard" in bar.currentMessage()
     window.preferences.store.sync()
     assert "s3cret" not in (app.folder / "settings.ini").read_text()
     app.close(window)
-    path.write_text(camera.format("gate", "a"))
-    start(app, open_source=open_camera).sets.restore()
+    path.write_text(camera.format("gate", "host/a"))
+    window = start(app, open_source=open_camera)
+    window.sets.restore()
     app.until(lambda: len(opened) == 2)
     assert len(asked) == 2
+    path.write_text(camera.format("gate", "elsewhere/a"))  # a set of somebody else, with a camera of that name
+    monkeypatch.setattr(PasswordDialog, "exec", lambda dialog: asked.append(dialog) or QDialog.DialogCode.Rejected)
+    window.open(str(path))
+    assert len(asked) == 3
+    assert all("elsewhere" not in address for address in opened)
 
 
 def test_events_are_told_by_sound_and_notice_within_limits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
