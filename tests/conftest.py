@@ -14,6 +14,8 @@ from hypothesis import settings
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["SIGHTLINE_CONFIG"] = ""  # the settings of whoever runs the tests are not meant
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process of tests has a core, not all of them
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -23,6 +25,16 @@ settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile("same")
 
 SHARED = Path(os.environ.get("SIGHTLINE_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+MOST_PROCESSES = 4
+"""A process of tests takes two gigabytes, most of it torch."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many processes as cores for the whole fast suite; none for files that are named, or for slow tests."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and config.option.markexpr == "not slow"
+    return min(os.cpu_count() or 1, MOST_PROCESSES) if whole else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,6 +42,15 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, walk: Path, network: Path) -> list[tuple[int, int, int]]:
+    """Each track of an unbroken run over it, with its first and last frame."""
+    out = tmp_path_factory.mktemp("unbroken")
+    annotate(walk, out, request(network, rules=RULES, refine=False))
+    with Recording(out / "walk.sqlite") as store:
+        return [(track.track_id, track.first_frame, track.last_frame) for track in store.tracks()]
+
+
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, clip: Path, network: Path) -> Path:
     """The output folder of a finished run with a line."""
     out = tmp_path_factory.mktemp("finished")
@@ -182,7 +191,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, walk: Path,
 
 @pytest.mark.parametrize("refine", [False, True])
 def test_what_was_corrected_while_it_ran_is_there_at_its_end(
-    tmp_path: Path, walk: Path, network: Path, refine: bool
+    tmp_path: Path, walk: Path, network: Path, unbroken: list[tuple[int, int, int]], refine: bool
 ) -> None:
     wanted = request(network, rules=RULES, refine=refine)
 
@@ -194,9 +203,8 @@ def test_what_was_corrected_while_it_ran_is_there_at_its_end(
         annotate(walk, tmp_path, wanted, progressing=interrupt)
     store = tmp_path / "walk.sqlite"
     with edit_recording(store) as editor:
-        last = editor.last_frame
-        running = [track.track_id for track in editor.tracks() if track.last_frame == last][:3]
-        gone, moved, renamed = running
+        last = editor.last_frame  # by the time that passed, so it is known now only who goes on behind it
+        gone, moved, renamed = [track for track, first, end in unbroken if first < last < end][:3]
         editor.delete(gone)
         editor.set_box(moved, last, (3.0, 4.0, 50.0, 60.0))
         editor.relabel(renamed, 5000)

@@ -105,12 +105,14 @@ class App:
         self.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == frame)
 
     def edit(self, window: Window, action: Callable[[], object]) -> None:
-        """Make a correction and wait until the window shows it."""
+        """Make a correction and wait until the window shows it: an overview read before it may still come first."""
         recording = window.recordings.recording
         assert recording is not None
-        before = recording.overview
+        assert recording.overview is not None
+        before = recording.overview.edits
         action()
-        self.until(lambda: not recording.busy and recording.overview is not before)
+        self.until(lambda: recording.overview is not None and recording.overview.edits != before)
+        assert not recording.busy
 
     def close(self, window: Window) -> float:
         """Close without asking; the seconds that took."""

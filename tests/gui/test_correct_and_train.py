@@ -49,9 +49,11 @@ def test_a_corrected_recording_teaches_a_network_that_the_window_uses(app: App, 
     network = job.results / "best.onnx"
     assert network.is_file(), sorted(path.name for path in job.results.iterdir())
     window.engine.change("detector.model", str(network))
-    before = recording.overview
     recording.annotate_again()
-    app.bot.waitUntil(lambda: recording.overview is not before and recording.finished, timeout=TRAINING_MS)
+
+    def annotated_anew() -> bool:
+        return recording.finished and recording.overview is not None and "lamp" in recording.overview.labels
+
+    app.bot.waitUntil(annotated_anew, timeout=TRAINING_MS)
     assert recording.overview is not None
-    assert "lamp" in recording.overview.labels
     assert recording.overview.tracks

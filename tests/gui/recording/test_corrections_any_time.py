@@ -90,9 +90,8 @@ def test_only_the_range_between_two_marks_is_annotated(finished: App, clip: Path
     QTest.keyClick(page.view, Qt.Key.Key_O, Qt.KeyboardModifier.ShiftModifier)
     assert recording.player.loop_range == (30, 89)
     finished.until(lambda: window.commands["recording.range"].isEnabled())
-    before = recording.overview
     window.commands["recording.range"].trigger()
-    finished.until(lambda: recording.overview is not before and recording.finished)
+    finished.until(lambda: recording.finished and recording.overview and recording.overview.last_frame == 89)
     with Recording(recording.store) as store:
         assert (store.first_frame, store.last_frame, store.frame_count()) == (30, 89, 60)
         assert store.observation_count() > 0
