@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tracker.annotate.export import export
-from tracker.annotate.lock import alone
 from tracker.annotate.plan import (
     AnnotateRequest,
     Plan,
@@ -30,6 +29,7 @@ from tracker.annotate.sink import CheckpointingPipeline, RecordingSink, last_eve
 from tracker.errors import FormatError, SinkError, SourceError
 from tracker.factory import Built, make_pipeline
 from tracker.formats import FORMATS
+from tracker.lock import alone
 from tracker.protocols import FrameSource
 from tracker.runner import Runner
 from tracker.store import RecordedEvent, Recording, RecordingInfo, RecordingWriter

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tracker.annotate.lock import alone
 from tracker.annotate.run import FileReport
 from tracker.formats.core.atomic import AtomicText
+from tracker.lock import alone
 
 __all__ = ["exit_code", "summary_table", "write_summary"]
 

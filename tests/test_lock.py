@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.annotate.killing import ROOT
-from tracker.annotate.lock import alone
+from tracker.lock import alone
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from tracker.annotate.lock import alone
+from tracker.lock import alone
 with alone(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     time.sleep(60)
