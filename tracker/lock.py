@@ -15,7 +15,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["alone"]
+__all__ = ["Claim", "alone"]
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,36 @@ def alone(path: Path, what: str, waiting: Callable[[], None] = lambda: None) -> 
     try:
         yield
     finally:
-        if held >= 0:
-            if sys.platform != "win32":  # Windows removes no open file
-                path.unlink(missing_ok=True)
-            os.close(held)
-            if sys.platform == "win32":
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        _let_go(path, held)
+
+
+class Claim:
+    """The same lock for as long as it is wanted, by whoever does not wait for another one to end."""
+
+    def __init__(self, path: Path, held: int) -> None:
+        self._path, self._held = path, held
+
+    @classmethod
+    def take(cls, path: Path) -> Claim | None:
+        """Hold the file of that name; None while another process, or another part of this one, does."""
+        held = _hold(path)
+        return None if held is None else cls(path, held)
+
+    def release(self) -> None:
+        """Let another one have it; safe to call twice."""
+        held, self._held = self._held, -1
+        _let_go(self._path, held)
+
+
+def _let_go(path: Path, held: int) -> None:
+    if held < 0:
+        return
+    if sys.platform != "win32":  # Windows removes no open file
+        path.unlink(missing_ok=True)
+    os.close(held)
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _hold(path: Path) -> int | None:

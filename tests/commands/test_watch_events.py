@@ -27,7 +27,8 @@ def cameras(tmp_path: Path) -> Path:
         for number in range(6):
             camera, label = ("gate", "yard")[number % 2], "car" if number == 4 else "person"
             name = "door" if number < 3 else "lane"
-            store.add(replace(EVENT, camera=camera, label=label, name=name, time=EVENT.time + 60 * number), [])
+            event = replace(EVENT, camera=camera, label=label, name=name, time=EVENT.time + 60 * number)
+            store.add(event, thumbnail=b"jpeg" if number < 5 else b"")
     return path
 
 
@@ -53,6 +54,18 @@ def test_a_table_holds_what_is_asked(cameras: Path, tmp_path: Path, capsys: pyte
     assert main.main(["watch", str(cameras), "--events-csv", str(out), "--zone", "door"]) == 0
     assert capsys.readouterr().out == f"3 events: {out}\n"
     assert [row["event"] for row in csv.DictReader(out.read_text().splitlines())] == ["1", "2", "3"]
+
+
+def test_thumbnails_of_what_is_asked_are_written(
+    cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seen"
+    assert main.main(["watch", str(cameras), "--thumbnails", str(out), "--zone", "lane"]) == 0
+    assert capsys.readouterr().out == f"2 thumbnails: {out}\n"
+    assert sorted(path.name for path in out.iterdir()) == ["4.jpg", "5.jpg"]
+    assert (out / "4.jpg").read_bytes() == b"jpeg"
+    assert main.main(["watch", str(cameras), "--thumbnails", str(out / "4.jpg")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_events_are_marked_and_unmarked(cameras: Path, capsys: pytest.CaptureFixture[str]) -> None:

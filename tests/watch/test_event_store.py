@@ -70,3 +70,26 @@ def test_a_stranger_file_is_no_store(tmp_path: Path) -> None:
         connection.execute("CREATE TRIGGER sly AFTER INSERT ON events BEGIN DELETE FROM outbox; END")
     with pytest.raises(FormatError, match="not a store of events"):
         EventStore(tmp_path / "events.sqlite")
+
+
+def test_thumbnails_are_dropped_by_age_and_number_but_for_marked_events(tmp_path: Path) -> None:
+    with closing(EventStore(tmp_path / "events.sqlite")) as store:
+        for number in range(8):
+            store.add(replace(EVENT, time=EVENT.time + number), thumbnail=bytes([number + 1]))
+        store.mark(1)
+        assert store.drop_thumbnails(before=EVENT.time + 3) == 2
+        assert sorted(store.thumbnails(range(1, 9))) == [1, 4, 5, 6, 7, 8]
+        assert store.drop_thumbnails(most=3) == 2
+        assert store.thumbnails(range(1, 9)) == {1: b"\1", 6: b"\6", 7: b"\7", 8: b"\10"}
+        assert store.drop_thumbnails() == 0
+        assert len(store.search()) == 8
+
+
+def test_a_store_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
+    filled(tmp_path / "events.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "events.sqlite")) as connection:
+        connection.executescript("DROP TABLE thumbnails; PRAGMA user_version = 1;")
+    with closing(EventStore(tmp_path / "events.sqlite")) as store:
+        number = store.add(EVENT, thumbnail=b"jpeg")
+        assert len(store.search()) == 7
+        assert store.thumbnails([1, number]) == {number: b"jpeg"}

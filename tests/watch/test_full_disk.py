@@ -20,10 +20,10 @@ from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.types import Frame
 from tracker.video import VideoSink
-from tracker.watch import camera_watch
+from tracker.watch import camera_records
 from tracker.watch.alerts import AlertSender
+from tracker.watch.camera_records import ContinuousRecording
 from tracker.watch.camera_set import AlertConfig, CameraConfig
-from tracker.watch.camera_watch import ContinuousRecording
 from tracker.watch.event_backlog import EventBacklog
 from tracker.watch.event_store import EventStore, StoredEvent
 
@@ -33,9 +33,9 @@ class Refusing(EventStore):
 
     full = False
 
-    def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> int:
+    def add(self, event: StoredEvent, alerts: Sequence[str] = (), thumbnail: bytes = b"") -> int:
         self._refuse()
-        return super().add(event, alerts)
+        return super().add(event, alerts, thumbnail)
 
     def mark_sent(self, message: int) -> None:
         self._refuse()
@@ -49,7 +49,8 @@ class Refusing(EventStore):
 def test_events_wait_for_room_in_order_and_are_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(Refusing(tmp_path / "events.sqlite")) as store:
         backlog = EventBacklog(store, most=4)
-        backlog.add(replace(EVENT, track=1), ["a"])
+        backlog.add(replace(EVENT, track=1), ["a"], b"jpeg")
+        assert backlog.flush()
         store.full = True
         for track in range(2, 8):
             backlog.add(replace(EVENT, track=track), ["a"])
@@ -58,6 +59,7 @@ def test_events_wait_for_room_in_order_and_are_told_of_once(tmp_path: Path, capl
         store.full = False
         assert backlog.flush()
         assert [event.track for event in reversed(store.search())] == [1, 4, 5, 6, 7]
+        assert store.thumbnails([1, 2, 9]) == {1: b"jpeg"}
         assert store.waiting() == 5
     assert "events are kept again; 2 were lost" in caplog.text
 
@@ -84,7 +86,7 @@ def test_a_recording_is_told_once_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The disk takes no frame between the 3rd and the 6th second."""
-    monkeypatch.setattr(camera_watch, "RETRY_S", 0.0)
+    monkeypatch.setattr(camera_records, "RETRY_S", 0.0)
     write, full = VideoSink.write, [False]
 
     def refuse(sink: VideoSink, result: object) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ from tests.watch.test_alerts import until
 from tests.world import FakeSource, ScriptedDetector, World
 from tracker.analytics import Rules, ZoneRule
 from tracker.detect.shared_detector import SharedDetector
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
@@ -58,6 +59,20 @@ def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     for clip in clips:
         until(lambda clip=clip: Path(clip).is_file() and Path(clip).stat().st_size > 0)  # type: ignore[misc]
     assert watch.store.search(EventSearch(kind="live"))
+    for jpeg in watch.store.thumbnails([event.event for event in events]).values():
+        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (84, 112, 3)
+    assert len(watch.store.thumbnails([event.event for event in events])) == len(events)
+
+
+def test_a_set_is_watched_by_one_program_at_a_time(tmp_path: Path) -> None:
+    first = watched(tmp_path, CameraConfig("gate", "0", record="never"))
+    second = watched(tmp_path, CameraConfig("gate", "0", record="never"))
+    first.start()
+    with pytest.raises(SinkError, match="another program watches this set"):
+        second.start()
+    assert first.stop()
+    second.start()
+    assert second.stop()
 
 
 @pytest.mark.parametrize(

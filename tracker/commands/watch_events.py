@@ -11,16 +11,17 @@ from datetime import datetime
 from pathlib import Path
 
 from tracker.config import nearest
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError, why_unwritable
 from tracker.video.address import redact
 from tracker.watch.alerts import deliver
 from tracker.watch.camera_set import EVENT_KINDS, CameraSet
 from tracker.watch.event_store import Column, EventSearch, EventStore, StoredEvent
-from tracker.watch.set_watch import EVENTS_FILE
+from tracker.watch.set_records import EVENTS_FILE
 
 __all__ = ["add_event_options", "answer"]
 
 MOST_LISTED = 1000
+MOST_WRITTEN = 100_000
 
 
 def add_event_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_event_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("events kept so far, instead of watching")
     group.add_argument("--events", action="store_true", help=f"list them, newest first, {MOST_LISTED} at most")
     group.add_argument("--events-csv", type=Path, metavar="FILE.csv", help="write them as a table, oldest first")
+    group.add_argument("--thumbnails", type=Path, metavar="FOLDER", help="write what they looked like, as EVENT.jpg")
     group.add_argument("--mark", type=int, metavar="EVENT", help="never delete the recording of this event")
     group.add_argument("--unmark", type=int, metavar="EVENT", help="delete it in its time again")
     group.add_argument("--camera", metavar="NAME", help="only events of this camera")
@@ -46,7 +48,7 @@ def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
     marks = [
         (number, marked) for number, marked in ((options.mark, True), (options.unmark, False)) if number is not None
     ]
-    if not (options.events or options.events_csv or marks):
+    if not (options.events or options.events_csv or options.thumbnails or marks):
         return None
     path = cameras.folder / EVENTS_FILE
     if not path.is_file():
@@ -59,9 +61,25 @@ def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
                 raise ConfigError(f"--mark {number}: there is no such event; --events lists them")
         if options.events_csv is not None:
             sys.stdout.write(f"{store.write_csv(options.events_csv, search)} events: {options.events_csv}\n")
+        if options.thumbnails is not None:
+            sys.stdout.write(
+                f"{_write_thumbnails(options.thumbnails, store, search)} thumbnails: {options.thumbnails}\n"
+            )
         if options.events:
             sys.stdout.writelines(_line(event) + "\n" for event in store.search(search, limit=MOST_LISTED))
     return 0
+
+
+def _write_thumbnails(folder: Path, store: EventStore, search: EventSearch) -> int:
+    """Write what the newest of these events looked like; how many. Raises SinkError where that is refused."""
+    found = store.thumbnails([event.event for event in store.search(search, limit=MOST_WRITTEN)])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, jpeg in found.items():
+            (folder / f"{number}.jpg").write_bytes(jpeg)
+    except OSError as error:
+        raise SinkError(f"{folder}: cannot be written: {why_unwritable(error)}") from error
+    return len(found)
 
 
 def _refuse_unknown(options: argparse.Namespace, cameras: CameraSet, store: EventStore) -> None:

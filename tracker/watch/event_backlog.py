@@ -16,16 +16,20 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 100_000
 """Events held in memory, about 40 MB; the oldest beyond that are lost, and counted."""
+MOST_WITH_THUMBNAILS = 5_000
+"""Those that wait with what they looked like, about 20 MB; later ones wait without."""
 
 
 class EventBacklog:
-    """Puts events into a store, any thread's; what it refuses is tried again at the next event and by `flush`."""
+    """Puts events into a store, any thread's; what it refuses is tried again by the next `flush`."""
 
     def __init__(self, store: EventStore, *, most: int = MOST_WAITING) -> None:
         self._store = store
         self._most = most
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[StoredEvent, Sequence[str]]] = deque()
+        """Held while the store is written, which may take long."""
+        self._adding = threading.Lock()
+        self._waiting: deque[tuple[StoredEvent, Sequence[str], bytes]] = deque()
         self._refused = False
         self.lost = 0
         """Events that there was no room for, not even in memory."""
@@ -33,21 +37,18 @@ class EventBacklog:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> None:
-        """Keep an event with what is to be told of it, now or as soon as it can be."""
-        with self._lock:
-            self._waiting.append((event, alerts))
-            if len(self._waiting) > self._most:
-                self._waiting.popleft()
-                self.lost += 1
-        self.flush()
+    def add(self, event: StoredEvent, alerts: Sequence[str] = (), thumbnail: bytes = b"") -> None:
+        """Have an event kept, with what is to be reported of it, by the next `flush`; never waits for the store."""
+        with self._adding:
+            kept = thumbnail if len(self._waiting) < MOST_WITH_THUMBNAILS else b""
+            self._waiting.append((event, alerts, kept))
 
     def flush(self) -> bool:
-        """Try again what waits; whether nothing does any more."""
+        """Put into the store what waits; whether nothing does any more."""
         with self._lock:
             try:
-                while self._waiting:
-                    self._store.add(*self._waiting[0])
+                while (first := self._first()) is not None:
+                    self._store.add(*first)
                     self._waiting.popleft()
             except SinkError as error:
                 if not self._refused:
@@ -59,3 +60,11 @@ class EventBacklog:
                 lost = f"; {self.lost} were lost" if self.lost else ""
                 log.warning("%s: events are kept again%s", self._store.path, lost)
             return True
+
+    def _first(self) -> tuple[StoredEvent, Sequence[str], bytes] | None:
+        """The oldest that waits; before it those are let go that there is no room for."""
+        with self._adding:
+            while len(self._waiting) > self._most:
+                self._waiting.popleft()
+                self.lost += 1
+            return self._waiting[0] if self._waiting else None

@@ -1,7 +1,8 @@
 """What happened, over all cameras and restarts: one SQLite file that is searched, and that alerts are queued in.
 
-events  event, camera, kind, name, class, track, time, value, clip, marked    time in seconds since 1970
-outbox  message, alert, event, due                                            what is still to be reported, in order
+events      event, camera, kind, name, class, track, time, value, clip, marked    time in seconds since 1970
+outbox      message, alert, event                                                 what is still to be reported, in order
+thumbnails  event, jpeg                                                           what an event looked like
 """
 
 from __future__ import annotations
@@ -21,9 +22,17 @@ from tracker.errors import FormatError, SinkError, refusal_beside, why_unwritabl
 __all__ = ["Column", "EventSearch", "EventStore", "StoredEvent"]
 
 APPLICATION_ID = 0x53474C45  # "SGLE"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+WITHOUT_THUMBNAILS = 1
+"""The version before, which is brought up when it is opened."""
 BUSY_TIMEOUT_S = 10.0
-TABLES = """
+MOST_THUMBNAILS = 50_000
+"""About 200 MB; the oldest beyond that are dropped, their events stay."""
+MOST_ASKED = 500
+"""Values in one query."""
+TABLE_OF_THUMBNAILS = "CREATE TABLE thumbnails (event INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);"
+TABLES = f"""
+{TABLE_OF_THUMBNAILS}
 CREATE TABLE events (
     event INTEGER PRIMARY KEY, camera TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, class TEXT NOT NULL,
     track INTEGER NOT NULL, time REAL NOT NULL, value REAL NOT NULL, clip TEXT NOT NULL, marked INTEGER NOT NULL
@@ -102,8 +111,8 @@ class EventStore:
             why = why_unwritable(error) if isinstance(error, OSError) else f"{error}. Choose another folder."
             raise SinkError(f"{path}: cannot be opened for events: {why}") from error
 
-    def add(self, event: StoredEvent, alerts: Sequence[str] = ()) -> int:
-        """Keep an event and what is to be reported of it, both or neither; its number."""
+    def add(self, event: StoredEvent, alerts: Sequence[str] = (), thumbnail: bytes = b"") -> int:
+        """Keep an event with its thumbnail (JPEG) and what is to be reported of it, all or nothing; its number."""
         values = (event.camera, event.kind, event.name, event.label, event.track, event.time, event.value)
         with self._transaction():
             number = self._connection.execute(
@@ -113,6 +122,8 @@ class EventStore:
             self._connection.executemany(
                 "INSERT INTO outbox (alert, event) VALUES (?, ?)", [(alert, number) for alert in alerts]
             )
+            if thumbnail:
+                self._connection.execute("INSERT INTO thumbnails (event, jpeg) VALUES (?, ?)", (number, thumbnail))
         assert number is not None
         return number
 
@@ -132,6 +143,25 @@ class EventStore:
         with self._transaction():
             changed = self._connection.execute("UPDATE events SET marked = ? WHERE event = ?", (int(marked), event))
             return changed.rowcount > 0
+
+    def thumbnails(self, events: Sequence[int]) -> dict[int, bytes]:
+        """What these events looked like, as JPEG, where that is kept."""
+        found: dict[int, bytes] = {}
+        for first in range(0, len(events), MOST_ASKED):
+            some = events[first : first + MOST_ASKED]
+            query = f"SELECT event, jpeg FROM thumbnails WHERE event IN ({', '.join('?' * len(some))})"
+            found.update(self._rows(query, some))
+        return found
+
+    def drop_thumbnails(self, *, before: float | None = None, most: int = MOST_THUMBNAILS) -> int:
+        """Delete those of events before a moment, and the oldest beyond so many; how many. Marked ones stay."""
+        with self._transaction():
+            return self._connection.execute(
+                "DELETE FROM thumbnails WHERE event IN (SELECT event FROM thumbnails JOIN events USING (event) "
+                "WHERE NOT marked AND (time < ? OR event <= (SELECT event FROM thumbnails ORDER BY event DESC "
+                "LIMIT 1 OFFSET ?)))",
+                (float("-inf") if before is None else before, most),
+            ).rowcount
 
     def marked_clips(self) -> set[str]:
         """Recordings that are never deleted."""
@@ -192,9 +222,15 @@ class EventStore:
                 f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        elif (application, version) != (APPLICATION_ID, SCHEMA_VERSION) or not kinds <= {"table", "index"}:
+            return
+        versions = (WITHOUT_THUMBNAILS, SCHEMA_VERSION)
+        if application != APPLICATION_ID or version not in versions or not kinds <= {"table", "index"}:
             connection.close()
             raise FormatError(f"{self.path}: not a store of events of this version. Move it away.")
+        if version == WITHOUT_THUMBNAILS:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {TABLE_OF_THUMBNAILS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from tracker.detect.shared_detector import SharedDetector
-from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, floor_of, make_detector, usable_cores
-from tracker.watch.alerts import AlertGate, AlertSender, target_of, why_silent, with_known_classes
 from tracker.watch.camera_set import CameraSet
 from tracker.watch.camera_watch import CameraReading, CameraWatch, OpenSource, open_camera
-from tracker.watch.event_backlog import EventBacklog
-from tracker.watch.event_store import EventStore, StoredEvent
-from tracker.watch.retention import clear_out
+from tracker.watch.set_records import SetRecords
 
-__all__ = ["EVENTS_FILE", "SetWatch"]
+__all__ = ["SetWatch"]
 
 log = logging.getLogger(__name__)
 
-EVENTS_FILE = "events.sqlite"
-RETENTION_EVERY_S = 60.0
-FLUSH_EVERY_S = 1.0
 STALE_S = 10.0
 STOP_S = 5.0
 
@@ -48,42 +38,29 @@ class SetWatch:
                 settings.detector, threads=usable_cores(), floor=floor_of(tracker), appearance=tracker.appearance
             )
         )
-        self.store = EventStore(cameras.folder / EVENTS_FILE)
-        self._backlog = EventBacklog(self.store)
-        if any(alert.mqtt for alert in cameras.alert) and importlib.util.find_spec("paho") is None:
-            raise ConfigError("an alert names an MQTT broker, and paho-mqtt is missing: pip install paho-mqtt")
-        for alert in cameras.alert:
-            if reason := why_silent(alert, cameras.camera):
-                log.warning("alert %s: %s, so it reports nothing", target_of(alert), reason)
-        self._gate = AlertGate(with_known_classes(cameras.alert, self._detector.labels))
-        self._senders = [AlertSender(name, alert, self.store) for name, alert in self._gate.alerts.items()]
+        self._records = SetRecords(cameras)
+        self.store = self._records.store
+        for line in self._records.silent_alerts():
+            log.warning("%s", line)
+        self._records.know_labels(self._detector.labels)
         self._watches = [
-            CameraWatch(camera, settings, self._detector, cameras.folder, self._keep_event, open_source=open_source)
+            CameraWatch(camera, settings, self._detector, cameras.folder, self._records.keep, open_source=open_source)
             for camera in cameras.camera
         ]
-        self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._keep_room, name="sightline-retention", daemon=True)
 
     def start(self) -> None:
-        """Begin with all cameras; returns at once."""
-        for sender in self._senders:
-            sender.start()
+        """Begin with all cameras; returns at once. Raises SinkError where another program watches this set."""
+        self._records.start()
         for watch in self._watches:
             watch.start()
-        self._keeper.start()
 
     def stop(self) -> bool:
         """End: recordings are finished, what is not yet reported waits for the next start. Whether all ended."""
-        self._stop.set()
         for watch in self._watches:
             watch.stop()
-        for sender in self._senders:
-            sender.stop()
         deadline = time.monotonic() + STOP_S
         ended = [watch.wait(max(0.0, deadline - time.monotonic())) for watch in self._watches]
-        self._keeper.join(1.0)
-        if not self._backlog.flush():
-            log.warning("%s: %d events could not be kept", self.store.path, len(self._backlog))
+        self._records.stop()
         return all(ended)
 
     def readings(self) -> list[CameraReading]:
@@ -124,24 +101,6 @@ class SetWatch:
                     lines.append(f'sightline_camera_{name}{{camera="{label}"}} {value:g}')
         lines += ["# TYPE sightline_alerts_waiting gauge", f"sightline_alerts_waiting {self.store.waiting()}"]
         return "\n".join([*lines, ""])
-
-    def _keep_event(self, event: StoredEvent) -> None:
-        self._backlog.add(event, self._gate.raised_by(event))
-
-    def _keep_room(self) -> None:
-        cleared = time.monotonic()
-        while not self._stop.wait(FLUSH_EVERY_S):
-            self._backlog.flush()
-            if time.monotonic() - cleared < RETENTION_EVERY_S:
-                continue
-            cleared = time.monotonic()
-            try:
-                gone = clear_out(self._set.folder, self._set.retention, marked=self.store.marked_clips())
-            except (OSError, TrackerError) as error:
-                log.warning("retention: %s", error)
-                continue
-            if gone:
-                log.info("retention: %d recordings deleted, the last %s", len(gone), Path(gone[-1]).name)
 
 
 def _value(name: str, reading: CameraReading) -> float | None:
