@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 import tracker
@@ -104,8 +105,31 @@ def test_pandas_there_and_back(recording: tracker.Recording) -> None:
     back = tracker.from_pandas(table, size=size, source="clip.mp4")
     np.testing.assert_array_equal(back.objects.boxes, table[["x1", "y1", "x2", "y2"]])
     assert sorted(back.rows_by_track()) == sorted(table["track_id"].unique())
-    with pytest.raises(tracker.FormatError, match="lacks the columns class"):
-        tracker.from_pandas(table.drop(columns="class"), size=size)
+    np.testing.assert_array_equal(back.objects.keyframes, table["origin"] != "interpolated")
+    again = tracker.to_pandas(back)
+    pandas.testing.assert_frame_equal(again.drop(columns="origin"), table.drop(columns="origin"), check_dtype=False)
+    assert set(again["origin"].dropna()) <= {"interpolated"}
+    assert str(recording.path) in repr(recording)
+    assert len(repr(back)) < 200, "whatever it holds"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("class", None, "no class"),
+        ("class", float("nan"), "no class"),
+        ("frame", 1.5, "frame is no whole number: 1.5"),
+        ("track_id", float("nan"), "track_id is no whole number: nan"),
+        ("x1", "left", "x1 is no number: 'left'"),
+        ("x1", float("nan"), "not finite"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused(column: str, value: object, reason: str) -> None:
+    row = {"frame": 1, "track_id": 2, "class": "car", "x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}
+    with pytest.raises(tracker.FormatError, match=reason):
+        tracker.from_pandas(pandas.DataFrame([row | {column: value}]), size=(64, 48))
+    with pytest.raises(tracker.FormatError, match=f"lacks the columns {column}"):
+        tracker.from_pandas(pandas.DataFrame([row]).drop(columns=column), size=(64, 48))
 
 
 def test_pycocotools_there_and_back(recording: tracker.Recording, capsys: pytest.CaptureFixture[str]) -> None:

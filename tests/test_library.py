@@ -20,6 +20,7 @@ import pytest
 import main
 import tracker
 from tests.annotate.conftest import clip, network
+from tests.annotate.tiny import COLOURS
 from tracker.types import Image
 
 __all__ = ["clip", "network"]
@@ -204,9 +205,26 @@ def test_networks_and_trackers_are_loaded_by_name(network: Path) -> None:
     assert len(follow.update(found, 0.0)) <= len(found)
 
 
+def test_classes_and_thresholds_are_said_as_on_the_command_line(network: Path) -> None:
+    image = np.full((128, 160, 3), 20, np.uint8)
+    image[40:64, 16:40], image[40:64, 96:120] = COLOURS
+
+    def seen(**how: Any) -> list[int]:
+        (found,) = tracker.load_detector(network, **how).detect([image])
+        return sorted(found.class_ids.tolist())
+
+    everything = seen()
+    assert set(everything) == {0, 1}
+    assert seen(classes="person, car") == everything
+    assert seen(classes="car") == seen(conf={"person": 1.0}) == [1] * everything.count(1)
+
+
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
+        (lambda: tracker.load_detector(conf={"person": 2}), "score from 0 to 1, .*'person=2'"),
+        (lambda: tracker.load_detector(conf={"persn": 0.5}), "did you mean 'person'"),
+        (lambda: tracker.load_detector(classes="person,"), "no such class"),
         (lambda: tracker.track("nothing.mp4"), "no such file"),
         (lambda: tracker.track(moving_blocks(), model=BrightBlocks(), classes="block"), "set them on your detector"),
         (lambda: tracker.track(moving_blocks(), model=object()), "object: no detector: it lacks .*detect"),

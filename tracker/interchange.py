@@ -88,11 +88,33 @@ def to_ultralytics(result: FrameResult) -> Any:
     )
 
 
-def to_pandas(recording: Recording) -> Any:
-    """A recording's rows as a `pandas.DataFrame`, ordered by frame, then track.
+def to_pandas(annotations: Annotations | Recording) -> Any:
+    """The rows of a recording, or of what a file says, as a `pandas.DataFrame`, ordered by frame, then track.
 
-    Columns: frame, time in seconds, track_id, class, score, x1, y1, x2, y2 in pixels, origin (how the row came about).
+    Columns: frame, time in seconds, track_id, class, score, x1, y1, x2, y2 in pixels, origin (how the row came about;
+    of a file only "interpolated" is known). What a file does not say is missing.
     """
+    if isinstance(annotations, Annotations):
+        table, labels = _table_of(annotations), annotations.labels
+    else:
+        table, labels = _recorded_table(annotations), annotations.info.labels
+    table["class"] = table["class"].map(dict(enumerate(labels)))
+    return table
+
+
+def _table_of(annotations: Annotations) -> Any:
+    import pandas
+
+    frames, objects = annotations.frames, annotations.objects
+    x1, y1, x2, y2 = objects.boxes.T
+    columns = {"frame": frames.indices[objects.frames], "time": frames.times[objects.frames]}
+    columns |= {"track_id": objects.track_ids, "class": objects.class_ids, "score": objects.scores}
+    columns |= {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+    columns["origin"] = [None if keyframe else Origin.INTERPOLATED.name.lower() for keyframe in objects.keyframes]
+    return pandas.DataFrame(columns)
+
+
+def _recorded_table(recording: Recording) -> Any:
     import pandas
 
     parts = []
@@ -103,14 +125,17 @@ def to_pandas(recording: Recording) -> Any:
         columns |= {"track_id": rows.tracks, "class": rows.class_ids, "score": rows.scores}
         columns |= {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "origin": rows.origins}
         parts.append(pandas.DataFrame(columns))
-    table = pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=[*COLUMNS])
-    table["class"] = table["class"].map(dict(enumerate(recording.info.labels)))
+    if not parts:
+        return pandas.DataFrame(
+            columns=["frame", "time", "track_id", "class", "score", "x1", "y1", "x2", "y2", "origin"]
+        )
+    table = pandas.concat(parts, ignore_index=True)
     table["origin"] = table["origin"].map({int(origin): origin.name.lower() for origin in Origin})
     return table
 
 
 def from_pandas(table: Any, *, size: tuple[int, int], source: str = "") -> Annotations:
-    """The annotations of a `pandas.DataFrame` with the columns that `to_pandas` gives; time and score may be missing.
+    """The annotations of a `pandas.DataFrame` with the columns that `to_pandas` gives; time, score and origin may lack.
 
     `size` is the frames' width and height, `source` the video's name. Raises FormatError for a missing column, or a row
     that makes no sense.
@@ -124,13 +149,30 @@ def from_pandas(table: Any, *, size: tuple[int, int], source: str = "") -> Annot
     ordered = table.sort_values(["frame", "track_id"], kind="stable")
     for row in ordered.to_dict("records"):
         where = f"frame {row['frame']}, track {row['track_id']}"
-        frame, time = int(row["frame"]), float(row.get("time", np.nan))
+        frame, track = (_whole(row[name], name, where) for name in ("frame", "track_id"))
+        time, score = (_number(row.get(name, np.nan), name, where) for name in ("time", "score"))
+        box = [_number(row[name], name, where) for name in ("x1", "y1", "x2", "y2")]
+        if row["class"] is None or row["class"] != row["class"]:
+            raise FormatError(f"the table, {where}: no class")
         rows.frame(frame, where, time=time, width=size[0], height=size[1])
-        box = [float(row[name]) for name in ("x1", "y1", "x2", "y2")]
         class_id = rows.class_id(str(row["class"]), where)
-        score = float(row.get("score", np.nan))
-        rows.add(frame, box, where, class_id=class_id, track_id=int(row["track_id"]), score=score)
+        keyframe = row.get("origin") != Origin.INTERPOLATED.name.lower()
+        rows.add(frame, box, where, class_id=class_id, track_id=track or None, score=score, keyframe=keyframe)
     return rows.finish()
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise FormatError(f"the table, {where}: {name} is no number: {value!r}") from None
+
+
+def _whole(value: Any, name: str, where: str) -> int:
+    number = _number(value, name, where)
+    if not number.is_integer():
+        raise FormatError(f"the table, {where}: {name} is no whole number: {value!r}")
+    return int(number)
 
 
 def to_pycocotools(annotations: Annotations | Recording) -> Any:

@@ -67,6 +67,9 @@ log = logging.getLogger(__name__)
 Source: TypeAlias = str | Path | int | Iterable[ndarray] | FrameSource
 """A file, folder, pattern, camera or address as `open_source` takes it; RGB arrays; or an open source."""
 Classes: TypeAlias = str | int | Sequence[str | int]
+"""Names or numbers of classes; one text may have several, as on the command line: "person,car"."""
+Confidence: TypeAlias = float | Mapping[str, float] | None
+"""The least score of a detection, from 0 to 1, or that of single classes: {"person": 0.5}; None: the network's own."""
 
 
 def track(
@@ -75,7 +78,7 @@ def track(
     model: str | Path | Detector = "auto",
     tracker: str | Path | Tracker = "default",
     classes: Classes = (),
-    conf: float | None = None,
+    conf: Confidence = None,
     iou: float | None = None,
     imgsz: int | None = None,
     device: str | int = "auto",
@@ -126,7 +129,7 @@ def detect(
     *,
     model: str | Path | Detector = "auto",
     classes: Classes = (),
-    conf: float | None = None,
+    conf: Confidence = None,
     iou: float | None = None,
     imgsz: int | None = None,
     device: str | int = "auto",
@@ -161,7 +164,7 @@ def annotate(
     model: str | Path = "auto",
     tracker: str | Path = "default",
     classes: Classes = (),
-    conf: float | None = None,
+    conf: Confidence = None,
     iou: float | None = None,
     imgsz: int | None = None,
     device: str | int = "auto",
@@ -224,7 +227,7 @@ def load_detector(
     model: str | Path = "auto",
     *,
     classes: Classes = (),
-    conf: float | None = None,
+    conf: Confidence = None,
     iou: float | None = None,
     imgsz: int | None = None,
     max_det: int = 300,
@@ -283,14 +286,21 @@ def _settings(
     masks: bool,
     vid_stride: int = 1,
     other: Mapping[str, Any] | None,
-    conf: float | None,
+    conf: Confidence,
     iou: float | None,
     imgsz: int | None,
     **defaults: Any,
 ) -> Settings:
     """Settings as the command line makes them: defaults, then arguments, then `other`."""
-    wanted = [classes] if isinstance(classes, str | int) else list(classes)
-    thresholds = {"conf": conf, "iou": iou, "imgsz": imgsz}
+    if isinstance(classes, str):
+        wanted: list[str | int] = [name.strip() for name in classes.split(",")]
+    else:
+        wanted = [classes] if isinstance(classes, int) else list(classes)
+    thresholds: dict[str, Any] = {"iou": iou, "imgsz": imgsz}
+    if isinstance(conf, Mapping):
+        thresholds["class_conf"] = [f"{name}={score}" for name, score in conf.items()]
+    else:
+        thresholds["conf"] = conf
     named: dict[str, Any] = {name: value for name, value in thresholds.items() if value is not None}
     if isinstance(model, Detector) and not isinstance(model, str | Path):
         if wanted or named:

@@ -84,6 +84,9 @@ class Recording(Closing):
             self.close()
             raise DamagedStoreError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
     def _reload(self) -> None:
         self.info = RecordingInfo.from_json(dict(self._query("SELECT key, value FROM info")))
 

@@ -79,6 +79,10 @@ class Annotations:
     frames: Frames
     objects: Objects
 
+    def __repr__(self) -> str:
+        frames, objects, labels = len(self.frames), len(self.objects), len(self.labels)
+        return f"<Annotations of {self.source or 'unnamed'}: {objects} objects, {frames} frames, {labels} classes>"
+
     def rows_by_frame(self) -> list[range]:
         """The rows of objects of each frame, in the frames' order."""
         edges = np.searchsorted(self.objects.frames, np.arange(len(self.frames) + 1))
