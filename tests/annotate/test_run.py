@@ -9,6 +9,7 @@ import pytest
 
 from tests.annotate.killing import left_in
 from tests.annotate.tiny import write_clip, write_network
+from tracker import ending
 from tracker.annotate.plan import AnnotateRequest, make_plan, network_identity, settings_identity
 from tracker.annotate.recordings import find_jobs
 from tracker.annotate.recount import edit_recording, recount
@@ -71,6 +72,16 @@ def test_a_finished_recording_is_skipped(out: Path, clip: Path, network: Path) -
     assert report.tracks > 0
     assert report.events > 0
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_a_signal_whose_exception_was_dropped_ends_it_and_it_goes_on(
+    tmp_path: Path, clip: Path, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ending, "_noted", [KeyboardInterrupt])
+        with pytest.raises(KeyboardInterrupt):
+            annotate(clip, tmp_path, request(network, formats=""))
+    assert annotate(clip, tmp_path, request(network, formats="")).status == "done"
 
 
 def test_only_what_is_missing_is_written(out: Path, clip: Path, network: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.shapes import write_shapes
+from tracker import ending
 from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
@@ -96,6 +97,14 @@ def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, mon
     train_detector(replace(config, out=tmp_path / "broken", resume=True))
     whole, broken = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "broken"))
     assert all(torch.equal(value, broken[name]) for name, value in whole.items())
+
+
+def test_a_signal_whose_exception_was_dropped_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_noted", [KeyboardInterrupt])
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(small(tmp_path))
 
 
 def test_images_without_a_single_label_are_refused(tmp_path: Path) -> None:

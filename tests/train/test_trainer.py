@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tracker import ending
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.train import run_folder as state
 from tracker.train.trainer import FitConfig, fit
@@ -82,6 +83,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_finite_files
     saved = torch.load(tmp_path / "last.state.pt", weights_only=True)
     assert saved["progress"]["epoch"] == 2
     assert all(bool(value.isfinite().all()) for value in saved["network"].values())
+
+
+def test_a_signal_whose_exception_was_dropped_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "_noted", [KeyboardInterrupt])
+    with pytest.raises(KeyboardInterrupt):
+        fit(line_network(), LineTask(), FitConfig(device="cpu"), tmp_path, report=lambda _: None)
 
 
 def test_epochs_of_an_instant_are_not_saved_one_by_one(tmp_path: Path) -> None:

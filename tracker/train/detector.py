@@ -17,6 +17,7 @@ from torch import nn
 
 from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.engines.torch import TorchDetector, find_device
+from tracker.ending import raise_if_told_to_end
 from tracker.errors import ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.evaluate.ground_truth import DataSet, Sample
@@ -148,6 +149,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         else:
             batches = epoch_batches(samples.__getitem__, len(samples), threads=config.threads, **which)
         for batch in batches:
+            raise_if_told_to_end()
             step = progress.epoch * steps_per_epoch + progress.step
             if draws and step < 3:
                 draw_batch(folder.path / f"batch-{step}.png", *shown(batch))
