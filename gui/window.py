@@ -86,10 +86,10 @@ class Window(QMainWindow):
         self.networks = NetworksPage(self.engine, self.background, preferences)
         self.inside = InsidePage(self._newest_frame, self.background, preferences)
         self.panel = LivePanel(self.engine)
-        self.sets = CameraSets(self.live, preferences, self.say, self)
+        self.sets = CameraSets(self.live, self.engine, self.background, preferences, self.say, self)
         self.notifier = Notifier(preferences, self)
         self.notifier_bar = NotifierBar(self.notifier, preferences)
-        self.events, self.counts = EventsPanel(above=self.notifier_bar), CountsPanel(self.background)
+        self.events, self.counts = EventsPanel(self.background, above=self.notifier_bar), CountsPanel(self.background)
         self.recorded_events, self.recorded_counts = RecordedEvents(), CountsPanel(self.background)
         self.jobs_panel = JobsPanel(self.jobs, preferences)
         self.evidence = EvidencePanel(
@@ -274,6 +274,7 @@ class Window(QMainWindow):
         self.jobs.close(0.3)
         self.recordings.wait_closed(max(0.1, deadline - time.monotonic() - 0.3))
         self.live.wait_all(max(0.0, deadline - time.monotonic()))
+        self.sets.close()
         self.background.close()
         event.accept()
 
@@ -361,6 +362,8 @@ class Window(QMainWindow):
         self.live.noticed.connect(self.notifier.notify)
         self.notifier.said.connect(self.say)
         self.sets.opening.connect(lambda: self.show_page(self.live))
+        self.sets.kept.connect(self.events.show_kept)
+        self.events.said.connect(self.say)
         for page in (self.live, self.recordings, self.networks, self.inside):
             page.said.connect(self.say)
         self.inside.followed.connect(self.live.follow)

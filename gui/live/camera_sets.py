@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from gui.live.page import LivePage
+from gui.engine.live_network import Engine
+from gui.live.page import MOST_SOURCES, LivePage
+from gui.live.session import Session
+from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
-from tracker.errors import TrackerError
+from tracker.errors import SinkError, TrackerError
 from tracker.paths import exists
-from tracker.watch.camera_set import CameraConfig, account_of, address_of, keep_password, needs_password, read_cameras
+from tracker.watch.camera_records import CameraRecords
+from tracker.watch.camera_set import (
+    CameraConfig,
+    CameraSet,
+    account_of,
+    address_of,
+    keep_password,
+    needs_password,
+    read_cameras,
+)
+from tracker.watch.set_records import SetRecords
 
 __all__ = ["CameraSets", "PasswordDialog"]
 
@@ -22,37 +36,84 @@ LEAST_WIDTH = 360
 
 
 class CameraSets(QObject):
-    """Opens the cameras of a file in the live grid, and the last one again when the program starts."""
+    """Opens the cameras of a file in the live grid, and the last one again when the program starts.
+
+    What the file says of recording, events and alerts is done as `watch` does it, by the same parts of the core.
+    """
 
     opening = pyqtSignal()
     """The file is sound, and its cameras come one after the other."""
+    kept = pyqtSignal(object)
+    """The store of events of the set that was opened last."""
 
-    def __init__(self, live: LivePage, preferences: Preferences, say: Callable[[str], None], parent: QWidget) -> None:
+    def __init__(
+        self,
+        live: LivePage,
+        engine: Engine,
+        background: Background,
+        preferences: Preferences,
+        say: Callable[[str], None],
+        parent: QWidget,
+    ) -> None:
         super().__init__(parent)
-        self._live, self._preferences, self._say, self._window = live, preferences, say, parent
+        self._live, self._engine, self._background = live, engine, background
+        self._preferences, self._say, self._window = preferences, say, parent
         self._passwords: dict[str, str] = {}
         """Those typed, by account; they are never written but to the keyring."""
+        self._open: dict[Path, _OpenSet] = {}
+        live.removed.connect(self._removed)
+        engine.ready.connect(self._know_labels)
 
     def open(self, path: Path) -> bool:
-        """Open all cameras of a set but those whose password is not given; False where the file cannot be used."""
+        """Open all cameras of a set but those whose password is not given; False where the file cannot be used.
+
+        Cameras that are open from the same file give way to what it says now.
+        """
+        path = path.absolute()
         try:
-            cameras = read_cameras(path).camera
+            cameras = read_cameras(path)
         except TrackerError as error:
             self._say(str(error))
             return False
         self.opening.emit()
-        left = []
-        for camera in cameras:
+        before = self._open.pop(path, None)
+        for former in before.sessions if before is not None else ():
+            self._live.close_session(former)
+        opened = _OpenSet(cameras)
+        without_password, without_room = [], []
+        for camera in cameras.camera:
             address = self._address(camera)
             if address is None:
-                left.append(camera.name)
+                without_password.append(camera.name)
+                continue
+            session = self._live.add(address, camera=camera)
+            if session is None:
+                without_room.append(camera.name)
             else:
-                self._live.add(address, camera=camera)
-        if left:
-            self._say(self.tr("Without its password left out: {0}").format(", ".join(left)))
+                opened.sessions.append(session)
+        if without_password:
+            opened.words.append(self.tr("Without its password left out: {0}").format(", ".join(without_password)))
+        if without_room:
+            text = self.tr("More than {0} do not fit, neither shown nor recorded: {1}")
+            opened.words.append(text.format(MOST_SOURCES, ", ".join(without_room)))
+        if opened.sessions:
+            self._open[path] = opened
+            self._background.run(
+                lambda: _begin(cameras, before),
+                lambda begun: self._recorded(path, *begun),
+                lambda error: self._recorded(path, None, str(error)),
+                owner=self,
+            )
+        self._say("  ".join(opened.words))
         self._preferences.add_recent(str(path))
-        self._preferences.keep(KEY, str(path.absolute()))
+        self._preferences.keep(KEY, str(path))
         return True
+
+    def close(self) -> None:
+        """Finish what is kept of all sets; their cameras have ended."""
+        for opened in self._open.values():
+            opened.stop()
+        self._open.clear()
 
     def restore(self) -> bool:
         """Open the set that was open when the window was closed last; False where there was none."""
@@ -70,6 +131,47 @@ class CameraSets(QObject):
         if not any(session.camera is not None for session in self._live.sessions):
             self._preferences.keep(KEY, "")
 
+    def _recorded(self, path: Path, records: SetRecords | None, problem: str) -> None:
+        """The set is recorded from now on, or cannot be; its cameras wait for that."""
+        opened = self._open.get(path)
+        if opened is None:  # its cameras were closed meanwhile
+            if records is not None:
+                self._background.run(records.stop, lambda _: None)
+            return
+        opened.records = records
+        if records is not None:
+            opened.words += records.silent_alerts()
+        if problem:
+            opened.words.append(self.tr("Shown and not recorded, no alerts: {0}").format(problem))
+        recorded = None if problem else records
+        for session in opened.sessions:
+            session.record_by(None if recorded is None else _records_of(session, opened.cameras, recorded))
+        self._know_labels()
+        self._say("  ".join(opened.words))
+        if records is not None:
+            self.kept.emit(records.store)
+
+    def _know_labels(self) -> None:
+        """Understand the classes of alerts as the network's, as soon as there is one."""
+        detector = self._engine.detector
+        for opened in self._open.values():
+            if detector is None or opened.records is None:
+                continue
+            try:
+                opened.records.know_labels(detector.labels)
+            except TrackerError as error:
+                opened.words.append(str(error))
+                self._say("  ".join(opened.words))
+
+    def _removed(self, session: Session) -> None:
+        """A set whose last camera was closed is watched no more."""
+        for path, opened in list(self._open.items()):
+            if session in opened.sessions:
+                opened.sessions.remove(session)
+                if not opened.sessions:
+                    del self._open[path]
+                    self._background.run(opened.stop, lambda _: None)
+
     def _address(self, camera: CameraConfig) -> str | None:
         """Where to connect; None where the user would not give the password."""
         if not needs_password(camera):
@@ -83,6 +185,39 @@ class CameraSets(QObject):
             if dialog.keep and not keep_password(camera, dialog.password):
                 self._say(self.tr("The system has no keyring that is open; the password is asked for again next time."))
         return address_of(camera, self._passwords[account])
+
+
+@dataclass
+class _OpenSet:
+    """A set that is open: what it asks for, its cameras shown, what is kept of them, what there is to say of it."""
+
+    cameras: CameraSet
+    sessions: list[Session] = field(default_factory=list)
+    records: SetRecords | None = None
+    words: list[str] = field(default_factory=list)
+
+    def stop(self) -> None:
+        if self.records is not None:
+            self.records.stop()
+
+
+def _records_of(session: Session, cameras: CameraSet, records: SetRecords) -> CameraRecords | None:
+    """What one camera of the set keeps, drawn and hidden as it is shown."""
+    if session.camera is None:
+        return None
+    return CameraRecords(session.camera, cameras.folder, records.keep, session.overlay_config())
+
+
+def _begin(cameras: CameraSet, before: _OpenSet | None) -> tuple[SetRecords, str]:
+    """What the set keeps, begun, and why it is not where another program does; that one's events can be read."""
+    if before is not None:
+        before.stop()
+    records = SetRecords(cameras)
+    try:
+        records.start()
+    except SinkError as error:
+        return records, str(error)
+    return records, ""
 
 
 class PasswordDialog(QDialog):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gui.canvas.hit_testing import Shape
-from gui.rules.counting import shapes_of_rules
+from gui.rules.counting import shapes_from_rules
 from tracker.overlay import OverlayConfig
 from tracker.protocols import FrameSource
 from tracker.watch.camera_set import CameraConfig
@@ -29,7 +29,7 @@ def shapes_of(camera: CameraConfig, size: tuple[int, int] | None = None) -> list
     """The camera's lines, zones and region, to be drawn and changed; rules made on another size of image are scaled."""
     rules = camera.rules if size is None else camera.rules.scaled(*size)
     areas = [Shape("area", REGION, camera.roi)] if camera.roi else []
-    return shapes_of_rules(rules) + areas
+    return shapes_from_rules(rules) + areas
 
 
 def with_privacy(config: OverlayConfig, camera: CameraConfig | None) -> OverlayConfig:
@@ -44,6 +44,7 @@ def with_privacy(config: OverlayConfig, camera: CameraConfig | None) -> OverlayC
 def description_of(camera: CameraConfig) -> str:
     """The camera's own settings, a line each."""
     told = {
+        "record": ", ".join(filter(None, (camera.record, camera.schedule))),
         "classes": ", ".join(camera.classes),
         "roi": " ".join(f"{x:g},{y:g}" for x, y in camera.roi),
         "blur_classes": ", ".join(camera.blur_classes),

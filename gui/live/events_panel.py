@@ -1,16 +1,20 @@
-"""What the rules noticed live, newest first, each with a thumbnail; a double click shows the moment."""
+"""What the rules notice live, newest first, each with a thumbnail, and beside it what a set of cameras has kept."""
 
 from __future__ import annotations
 
 import time
 
-from PyQt6.QtCore import QSize, Qt, QUrl
+from PyQt6.QtCore import QSize, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices, QIcon, QPixmap
-from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QLabel, QListWidget, QListWidgetItem, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from gui.canvas.zoom_view import to_pixmap
-from gui.live.notices import THUMBNAIL, Notice
+from gui.live.notices import Notice
+from gui.live.stored_events import StoredEvents
+from gui.qt.background import Background
 from gui.rules.event_text import describe_event
+from tracker.watch.event_store import EventStore
+from tracker.watch.thumbnails import THUMBNAIL
 
 __all__ = ["EventsPanel"]
 
@@ -18,10 +22,14 @@ MOST_KEPT = 200
 
 
 class EventsPanel(QWidget):
-    """A list of events."""
+    """A list of events since the start, and those kept in a store where a set of cameras is open."""
 
-    def __init__(self, parent: QWidget | None = None, *, above: QWidget | None = None) -> None:
+    said = pyqtSignal(str)
+
+    def __init__(self, background: Background, parent: QWidget | None = None, *, above: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.kept = StoredEvents(background)
+        self.kept.said.connect(self.said)
         self._list = QListWidget()
         self._list.setAccessibleName(self.tr("Events"))
         self._list.setIconSize(QSize(*THUMBNAIL) * 0.6)
@@ -36,8 +44,22 @@ class EventsPanel(QWidget):
         layout = QVBoxLayout(self)
         if above is not None:
             layout.addWidget(above)
-        layout.addWidget(self._none)
-        layout.addWidget(self._list, 1)
+        now = QWidget()
+        column = QVBoxLayout(now)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._none)
+        column.addWidget(self._list, 1)
+        self._tabs = QTabWidget()
+        self._tabs.setTabBarAutoHide(True)
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(now, self.tr("&Now"))
+        layout.addWidget(self._tabs, 1)
+
+    def show_kept(self, store: EventStore) -> None:
+        """List what this store holds beside what is noticed now."""
+        self.kept.use_store(store)
+        if self._tabs.count() == 1:
+            self._tabs.addTab(self.kept, self.tr("&Kept"))
 
     def add(self, notice: Notice) -> None:
         """Put a live event on top."""

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from gui.canvas.renderer import RenderedFrame
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.types import Event, FrameResult
+from tracker.watch.thumbnails import surroundings
 
-__all__ = ["THUMBNAIL", "Notice", "notices_of"]
+__all__ = ["Notice", "notices_of"]
 
-THUMBNAIL = (112, 84)
-"""Width and height."""
 STILL_WIDTH = 960
 
 
@@ -51,19 +50,7 @@ def notices_of(
     for event in result.events:
         boxes = result.tracks.boxes[result.tracks.ids == event.track_id] * np.float32(scale)
         label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
-        crop = _crop(pixels, boxes[0] if len(boxes) else None)
+        box = boxes[0] if len(boxes) and np.isfinite(boxes[0]).all() else None
+        crop = surroundings(pixels, box)
         notices.append(Notice(source, event, label, now, crop, still, clip))
     return notices
-
-
-def _crop(pixels: UInt8[ndarray, "h w 4"], box: Float32[ndarray, " 4"] | None) -> UInt8[ndarray, "h w 4"]:
-    """The surroundings of a box in the shape of a thumbnail, or all of the frame."""
-    height, width = pixels.shape[:2]
-    if box is not None and np.isfinite(box).all():
-        x1, y1, x2, y2 = box.tolist()
-        high = max((y2 - y1) * 1.3, (x2 - x1) * 1.3 * THUMBNAIL[1] / THUMBNAIL[0], 24)
-        wide = high * THUMBNAIL[0] / THUMBNAIL[1]
-        left = min(max((x1 + x2 - wide) / 2, 0), max(width - wide, 0))
-        top = min(max((y1 + y2 - high) / 2, 0), max(height - high, 0))
-        pixels = pixels[int(top) : int(top + high) + 1, int(left) : int(left + wide) + 1]
-    return cv2.resize(np.ascontiguousarray(pixels), THUMBNAIL, interpolation=cv2.INTER_AREA)

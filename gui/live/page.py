@@ -42,6 +42,8 @@ class LivePage(QWidget):
     chosen = pyqtSignal(object)
     """The session the panels are about, None without any."""
     noticed = pyqtSignal(object)
+    removed = pyqtSignal(object)
+    """A session that was closed, and has ended."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class LivePage(QWidget):
     @property
     def recording(self) -> bool:
         """Whether any source is being recorded."""
-        return any(session.recorder.recording for session in self.sessions)
+        return any(session.recording for session in self.sessions)
 
     def add(self, spec: str, *, loop: bool = False, camera: CameraConfig | None = None) -> Session | None:
         """Open a source in a tile of its own, under the name and rules of its set; None when the grid is full."""
@@ -113,13 +115,14 @@ class LivePage(QWidget):
             spec, self._engine, self._background, self._preferences.folder, loop=loop,
             camera=camera, open_source=self._open_source, parent=self,
         )  # fmt: skip
-        shapes = live_shapes(self._preferences, spec)
+        shapes, drawn_on = live_shapes(self._preferences, spec)
         if shapes:
-            session.use_shapes(shapes)
+            session.use_shapes(shapes, drawn_on)
         else:
             session.use_shapes_of_set()
         session.noticed.connect(self.noticed)
-        session.clips.arm(armed=self._commands["live.clips"].isChecked())
+        session.said.connect(self.said)
+        session.arm_clips(armed=self._commands["live.clips"].isChecked())
         tile = LiveTile(session, self._background, self._grid_holder)
         tile.view.show_shapes(session.shapes)
         session.rescaled.connect(lambda: tile.view.show_shapes(session.shapes))
@@ -142,7 +145,7 @@ class LivePage(QWidget):
         self._tiles.remove(tile)
         session = tile.session
         session.close()
-        self._background.run(session.wait, lambda _: session.deleteLater())
+        self._background.run(session.wait, lambda _: self._gone(session))
         if self._large is tile:
             self._large = None
         if self._current is tile:
@@ -152,6 +155,17 @@ class LivePage(QWidget):
         tile.hide()
         tile.deleteLater()
         self._arrange()
+
+    def close_session(self, session: Session) -> None:
+        """Close the source of a session."""
+        for tile in self._tiles:
+            if tile.session is session:
+                self.remove(tile)
+                return
+
+    def _gone(self, session: Session) -> None:
+        self.removed.emit(session)
+        session.deleteLater()
 
     def choose(self, tile: LiveTile | None) -> None:
         """Make the panels be about this source."""
@@ -329,7 +343,7 @@ class LivePage(QWidget):
     def _arm_clips(self, on: bool) -> None:
         self._preferences.keep("record/clips", on)
         for session in self.sessions:
-            session.clips.arm(armed=on)
+            session.arm_clips(armed=on)
 
     def _use_tool(self, name: Tool, *, on: bool) -> None:
         for other in DRAWN:
@@ -350,7 +364,7 @@ class LivePage(QWidget):
 
     def _shapes_changed(self, tile: LiveTile, shapes: list[Shape]) -> None:
         tile.session.use_shapes(shapes)
-        keep_live_shapes(self._preferences, tile.session.spec, shapes)
+        keep_live_shapes(self._preferences, tile.session.spec, shapes, tile.session.frame_size)
 
     def _open_folder(self) -> None:
         folder = self._preferences.folder()

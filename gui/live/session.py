@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -19,22 +20,24 @@ from gui.live.camera_settings import opener_of, shapes_of, with_privacy
 from gui.live.notices import Notice, notices_of
 from gui.live.source import WatchedSource
 from gui.qt.background import Background
-from gui.rules.counting import CountRow, LiveCounts
+from gui.rules.counting import CountRow, LiveCounts, fit_shapes
 from tracker.analytics.heat import HeatMap
-from tracker.errors import SourceError, TrackerError, UnreachableError
+from tracker.errors import ConfigError, SourceError, TrackerError, UnreachableError
 from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
-from tracker.protocols import FrameSource
+from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
 from tracker.types import FrameResult, Image
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
+from tracker.watch.camera_records import CameraRecords, refuse_unknown_classes
 from tracker.watch.camera_set import CameraConfig
 from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
 
 __all__ = ["Session", "SessionState"]
 
 SILENT_S = 2.0
+NOTE_EVERY_S = 0.25
 STOP_S = 1.5
 RETRY_MS = 1000
 
@@ -59,8 +62,10 @@ class Session(QObject):
     frame_rendered = pyqtSignal()
     changed = pyqtSignal()
     noticed = pyqtSignal(object)
+    said = pyqtSignal(str)
+    """Words for the status line."""
     rescaled = pyqtSignal()
-    """The shapes of its set were made on images of another size, and have been fitted into those of the source."""
+    """The shapes may have been fitted into images of another size than they were drawn on."""
 
     def __init__(
         self,
@@ -85,8 +90,20 @@ class Session(QObject):
         self.rendered: RenderedFrame | None = None
         self.shown_age_s: float | None = None
         self.shapes: list[Shape] = []
+        self._drawn_on: tuple[int, int] | None = None
+        """Width and height of the frames that the shapes are drawn on; None until that is known."""
         self._of_set = False
+        self.records: CameraRecords | None = None
+        """What its set has recorded of it; None for a source that was opened by itself, or where that cannot be."""
+        self._settled = camera is None
+        self._resized: tuple[int, int] | None = None
+        """The size of images that no longer fit the run."""
+        self._record_again: tuple[bool, bool] | None = None
+        """What was being recorded when the run ended for that, drawn and plain."""
+        self._noted_at = 0.0
         self.counts = LiveCounts()
+        if camera is not None:
+            self.counts.use_rules(camera.rules)
         self._engine = engine
         self._background = background
         self._folder = folder
@@ -145,6 +162,13 @@ class Session(QObject):
             self.message = str(error)
         return not self._runner.running
 
+    def record_by(self, records: CameraRecords | None) -> None:
+        """Have a camera of a set recorded by its rules, or not at all; it is opened, and waits for this."""
+        self.records, self._settled = records, True
+        if self.state is SessionState.WAITING:
+            self._note("refused", self.message)
+        self._begin()
+
     def poll(self) -> None:
         """Take what the threads left; called by a timer."""
         with self._lock:
@@ -159,7 +183,11 @@ class Session(QObject):
             return
         if not self._runner.running:
             self._ended()
-        elif self._source is not None and self._source.silent_s() > SILENT_S:
+            return
+        if time.monotonic() - self._noted_at >= NOTE_EVERY_S:
+            self._noted_at = time.monotonic()
+            self._note(self._runner.progress().link or "live")
+        if self._source is not None and self._source.silent_s() > SILENT_S:
             text = self.tr("No frame for {0} s, trying to come back").format(int(self._source.silent_s()))
             link = self._source.link
             if link is not None and link.reason:
@@ -187,6 +215,11 @@ class Session(QObject):
         return self._source.info.width, self._source.info.height
 
     @property
+    def recording(self) -> bool:
+        """Whether a video is being written, as the user asked or by the rules of its set."""
+        return self.recorder.recording or (self.records is not None and self.records.recording)
+
+    @property
     def latest(self) -> FrameResult | None:
         """The newest whole result."""
         return self._latest
@@ -202,17 +235,31 @@ class Session(QObject):
         self._renderer.configure(overlay)
         self.recorder.configure(overlay)
         self.clips.configure(overlay)
+        if self.records is not None:
+            self.records.configure(overlay)
         if self._tracker is not None:
             self._tracker.change(self._engine.tracker(), self._engine.embedder)
 
-    def use_shapes(self, shapes: list[Shape]) -> None:
-        """Count by these lines and zones, hide these regions, detect in these areas alone where there are any."""
+    def use_shapes(self, shapes: list[Shape], drawn_on: tuple[int, int] | None = None) -> None:
+        """Count by these lines and zones, hide these regions, detect in these areas alone where there are any.
+
+        `drawn_on` are width and height of the frames they are drawn on, without it the present ones.
+        """
         self._of_set &= self.camera is not None and shapes == shapes_of(self.camera, self.frame_size)
         self.shapes = list(shapes)
+        self._drawn_on = drawn_on or self.frame_size
+        self._fit_shapes()
         self.counts.use_shapes(self.shapes)
         if self._areas is not None:
             self._areas.use(areas_of(self.shapes))
         self.configure()
+
+    def _fit_shapes(self) -> None:
+        """Where frames have another size than the shapes were drawn on, put these at the same shares of them."""
+        size = self.frame_size
+        if size is not None and self._drawn_on is not None and self._drawn_on != size:
+            self.shapes = fit_shapes(self.shapes, self._drawn_on, size)
+        self._drawn_on = size or self._drawn_on
 
     def use_shapes_of_set(self) -> None:
         """Count, hide and detect as the camera's set says."""
@@ -249,6 +296,11 @@ class Session(QObject):
         """End the recording, off the window's thread; `done` is given its files."""
         self._background.run(self.recorder.stop, done, owner=self)
 
+    def arm_clips(self, *, armed: bool) -> None:
+        """Save a clip of each event from now on, or no more, where the camera's set does not say so itself."""
+        by_set = self.camera is not None and self.camera.record == "event"
+        self.clips.arm(armed=armed and not by_set)
+
     def snapshot(self, done: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
         """Save the newest frame with its overlay; `done` is given the file."""
         result, config, folder = self._latest, self.overlay_config(), self._folder()
@@ -263,15 +315,20 @@ class Session(QObject):
             return
         if self.camera is None:
             self.name = redact(source.name) if is_address(source.name) else source.name
-        self._source = WatchedSource(source, loop=self._loop)
-        if self._of_set:
+        size, self._resized = self._resized, None
+        self._source = WatchedSource(source, loop=self._loop, size=size)
+        if self._of_set and self._drawn_on is None:
             self.use_shapes_of_set()
-            self.rescaled.emit()
+        else:
+            self._fit_shapes()
+            self.use_shapes(self.shapes)
+        self.rescaled.emit()
         self._begin()
 
     def _open_failed(self, error: Exception) -> None:
         if self.state is SessionState.CLOSED:
             return
+        self._note("refused", str(error))
         if isinstance(error, UnreachableError):
             self._set_state(SessionState.WAITING, self.tr("{0} It is tried again.").format(error))
             self._again.start(max(RETRY_MS, round(1000 * error.retry_s)))
@@ -280,9 +337,17 @@ class Session(QObject):
 
     def _begin(self) -> None:
         detector, source = self._engine.detector, self._source
-        if detector is None or source is None or self._runner is not None or self.state is SessionState.CLOSED:
-            if detector is not None and self._tracker is not None:
+        if detector is None or self.state is SessionState.CLOSED or self._refuses(detector.labels):
+            return
+        if source is None or self._runner is not None or not self._settled:
+            if self._tracker is not None:
                 self._tracker.change(self._engine.tracker(), self._engine.embedder)
+            return
+        recorders: list[Sink] = [self.recorder, self.clips]
+        try:
+            recorders += [] if self.records is None else self.records.sinks()
+        except TrackerError as error:
+            self._fail(error)
             return
         tracker = self._tracker = LiveTracker(self._engine.tracker(), self._engine.embedder)
         self.counts.begin((*detector.labels, *self._engine.classifier.labels), *(self.frame_size or (0, 0)))
@@ -301,17 +366,59 @@ class Session(QObject):
             label_pixels=self._engine.labeller,
             analyse=self.counts,
         )
-        self._runner = Runner(source, pipeline, [self.recorder, self.clips], on_result=self._took)
+        self._runner = Runner(source, pipeline, recorders, on_result=self._took)
+        if self._record_again is not None:
+            annotated, raw = self._record_again
+            self._record_again = None
+            try:
+                self.recorder.start(self._folder(), annotated=annotated, raw=raw)
+            except TrackerError as error:
+                self.said.emit(str(error))
         self._runner.start()
+
+    def _refuses(self, labels: Sequence[str]) -> bool:
+        """Whether the network does not know a class that the set names; then nothing of the camera is shown.
+
+        What is to be hidden would else be shown.
+        """
+        if self.camera is None or self.state is SessionState.FAILED:
+            return False
+        try:
+            refuse_unknown_classes(self.camera, labels)
+        except ConfigError as error:
+            self._fail(error)
+            return True
+        return False
+
+    def _fail(self, error: Exception) -> None:
+        self._set_state(SessionState.FAILED, str(error) if isinstance(error, TrackerError) else repr(error))
+        self._note("lost", self.message)
+        if self._runner is not None:
+            self._runner.stop()
+        elif self._source is not None:
+            source, self._source = self._source, None
+            self._background.run(source.close, lambda _: None)
 
     def _ended(self) -> None:
         assert self._runner is not None
         try:
             self._runner.wait(0.0)
         except Exception as error:  # noqa: BLE001 - the session shows its user what went wrong
-            self._set_state(SessionState.FAILED, str(error) if isinstance(error, TrackerError) else repr(error))
-        else:
+            self._fail(error)
+            return
+        if self._resized is None:
             self._set_state(SessionState.ENDED, self.tr("Ended"))
+            self._note("ended")
+            return
+        text = self.tr("{0}: its images have {1} x {2} pixels now; lines, zones and areas are fitted into them")
+        self.said.emit(text.format(self.name, *self._resized))
+        self._set_state(SessionState.OPENING, self.tr("Opening {0}").format(self.name))
+        self._reopen()
+
+    def _note(self, link: str, problem: str = "") -> None:
+        """How the camera stands, for the events of its set."""
+        if self.records is not None:
+            self.records.note(link, problem)
 
     def _set_state(self, state: SessionState, message: str) -> None:
         if (state, message) != (self.state, self.message):
@@ -323,7 +430,19 @@ class Session(QObject):
     def _read_at(self, index: int) -> float | None:
         return self._source.read_at(index) if self._source is not None else None
 
+    def _has_other_size(self, result: FrameResult) -> bool:
+        """Whether a camera sends images of another size than the run was made for; then the run is ended."""
+        height, width = result.frame.image.shape[:2]
+        if self._source is None or self._source.recorded or (width, height) == self.frame_size:
+            return False
+        if self._resized is None and self._runner is not None:
+            self._resized, self._record_again = (width, height), self.recorder.wanted
+            self._runner.stop()
+        return True
+
     def _took(self, result: FrameResult) -> None:
+        if self._has_other_size(result):
+            return
         self._latest = result
         rendered = self._renderer(result)
         if rendered is not None:
@@ -331,7 +450,11 @@ class Session(QObject):
                 self._waiting = rendered
         if result.events:
             config, clip = self._renderer.config, self.clips.current
+            if self.records is not None:
+                clip = clip or self.records.clip
             self._notices.extend(notices_of(result, rendered, config, source=self.name, clip=clip))
+        if self.records is not None:
+            self.records.took(result)
 
 
 def areas_of(shapes: Sequence[Shape]) -> list[Polygon]:

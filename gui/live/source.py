@@ -21,12 +21,13 @@ LATEST_S = 1.0
 class WatchedSource(FrameSource):
     """The frames of any source as live input, and when they were read.
 
-    A recorded one is played at its own pace, and from its start again with `loop`; index and time go on.
+    A recorded one is played at its own pace, and from its start again with `loop`; index and time go on. `size` is that
+    of its frames where it is known better than by the source: there are cameras that name another one.
     """
 
     live = True
 
-    def __init__(self, source: FrameSource, *, loop: bool = False) -> None:
+    def __init__(self, source: FrameSource, *, loop: bool = False, size: tuple[int, int] | None = None) -> None:
         self._source = source
         self._loop = loop
         self._paced = not source.live
@@ -36,6 +37,8 @@ class WatchedSource(FrameSource):
         self._last_read: float | None = None
         self.name = source.name
         self.info: SourceInfo = source.info
+        if size is not None:
+            self.info = replace(source.info, width=size[0], height=size[1])
         self.damage = source.damage
         self.rounds = 0
         """Times a looped file has started over."""

@@ -108,7 +108,10 @@ class LiveTile(QWidget):
             )
         recorder = session.recorder
         minutes, seconds = divmod(int(recorder.seconds), 60)
-        self._recording.setText(f"\N{BLACK CIRCLE} {minutes}:{seconds:02}" if recorder.recording else "")
+        since = f" {minutes}:{seconds:02}" if recorder.recording else ""
+        self._recording.setText(f"\N{BLACK CIRCLE}{since}" if session.recording else "")
+        by_set = self.tr("Recorded by the rules of its set")
+        self._recording.setToolTip(by_set if session.recording and not recorder.recording else "")
         if recorder.problem:
             self.view.show_message(self.tr("The recording ended: {0}").format(recorder.problem))
 

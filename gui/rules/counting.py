@@ -18,11 +18,13 @@ __all__ = [
     "CountRow",
     "LiveCounts",
     "change_shapes",
+    "fit_shapes",
     "rules_from_shapes",
     "rules_text",
     "shapes_from_mapping",
     "shapes_from_rules",
     "shapes_to_mapping",
+    "size_from_mapping",
 ]
 
 
@@ -82,9 +84,25 @@ def shapes_from_rules(rules: Rules) -> list[Shape]:
     return lines + [Shape("zone", rule.name, rule.polygon) for rule in rules.zone]
 
 
-def shapes_to_mapping(shapes: Sequence[Shape]) -> dict[str, Any]:
-    """Shapes as plain values for the settings store."""
-    return {"shapes": [[shape.kind, shape.name, [list(point) for point in shape.points]] for shape in shapes]}
+def shapes_to_mapping(shapes: Sequence[Shape], size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Shapes as plain values for the settings store, with the width and height of the frames they are drawn on."""
+    rows = [[shape.kind, shape.name, [list(point) for point in shape.points]] for shape in shapes]
+    return {"shapes": rows} if size is None else {"shapes": rows, "size": list(size)}
+
+
+def size_from_mapping(tree: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The width and height of the frames that shapes were drawn on; None where that is not known."""
+    size = tree.get("size")
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        return None
+    width, height = size
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def fit_shapes(shapes: Sequence[Shape], before: tuple[int, int], now: tuple[int, int]) -> list[Shape]:
+    """The shapes at the same shares of frames of another width and height."""
+    across, down = now[0] / before[0], now[1] / before[1]
+    return [replace(shape, points=tuple((x * across, y * down) for x, y in shape.points)) for shape in shapes]
 
 
 def shapes_from_mapping(tree: Mapping[str, Any]) -> list[Shape]:
@@ -100,12 +118,6 @@ def shapes_from_mapping(tree: Mapping[str, Any]) -> list[Shape]:
     return shapes
 
 
-def shapes_of_rules(rules: Rules) -> list[Shape]:
-    """The lines and zones of a camera set's rules, to be drawn and changed."""
-    lines = [Shape("line", rule.name, (rule.start, rule.end)) for rule in rules.line]
-    return lines + [Shape("zone", rule.name, rule.polygon) for rule in rules.zone]
-
-
 class LiveCounts:
     """The Analyse stage of a live source: rules are exchanged between two frames, unchanged ones keep their counts."""
 
@@ -115,6 +127,8 @@ class LiveCounts:
         self._labels: tuple[str, ...] = ()
         self._size = (0, 0)
         self._shapes: list[Shape] = []
+        self._rules = Rules()
+        """What is known of lines and zones beside where they are drawn: classes, limits, speed."""
         self._entered: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
         self._dwell_s: Counter[str] = Counter()
@@ -124,8 +138,16 @@ class LiveCounts:
         with self._lock:
             self._labels, self._size = tuple(labels), (width, height)
             self._analytics = None
+            if self._rules.size is None and width and height:
+                self._rules = replace(self._rules, size=(width, height))
             for counts in (self._entered, self._left, self._dwell_s):
                 counts.clear()
+            self._rebuild()
+
+    def use_rules(self, rules: Rules) -> None:
+        """Take classes, limits and the speed from these rules, for lines and zones of their names."""
+        with self._lock:
+            self._rules = rules
             self._rebuild()
 
     def use_shapes(self, shapes: Sequence[Shape]) -> None:
@@ -175,8 +197,9 @@ class LiveCounts:
         if not all(self._size):
             return
         before = self._analytics
-        analytics = Analytics(rules_from_shapes(self._shapes, self._size), self._labels, width=self._size[0],
-                              height=self._size[1])  # fmt: skip
+        width, height = self._size
+        rules = change_shapes(self._rules, self._shapes, self._size)
+        analytics = Analytics(rules, self._labels, width=width, height=height)
         self._analytics = analytics
         if before is None:
             return

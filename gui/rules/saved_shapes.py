@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gui.canvas.hit_testing import Shape
 from gui.qt.preferences import Preferences
-from gui.rules.counting import shapes_from_mapping, shapes_to_mapping
+from gui.rules.counting import shapes_from_mapping, shapes_to_mapping, size_from_mapping
 from tracker.annotate.recordings import RecordingJob
 from tracker.paths import typed_path
 from tracker.video.address import is_address, redact
@@ -28,14 +28,17 @@ def keep_recorded_shapes(preferences: Preferences, job: RecordingJob, shapes: Se
     preferences.keep_rules(_recording(preferences, job), shapes_to_mapping(shapes))
 
 
-def live_shapes(preferences: Preferences, spec: str) -> list[Shape]:
-    """What was drawn on this live source."""
-    return shapes_from_mapping(preferences.rules_of(_live(spec)))
+def live_shapes(preferences: Preferences, spec: str) -> tuple[list[Shape], tuple[int, int] | None]:
+    """What was drawn on this live source, and on frames of what size, where that is known."""
+    tree = preferences.rules_of(_live(spec))
+    return shapes_from_mapping(tree), size_from_mapping(tree)
 
 
-def keep_live_shapes(preferences: Preferences, spec: str, shapes: Sequence[Shape]) -> None:
-    """Remember what is drawn on this live source."""
-    preferences.keep_rules(_live(spec), shapes_to_mapping(shapes))
+def keep_live_shapes(
+    preferences: Preferences, spec: str, shapes: Sequence[Shape], size: tuple[int, int] | None
+) -> None:
+    """Remember what is drawn on this live source, whose frames have this width and height."""
+    preferences.keep_rules(_live(spec), shapes_to_mapping(shapes, size))
 
 
 def _recording(preferences: Preferences, job: RecordingJob) -> str:

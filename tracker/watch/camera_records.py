@@ -50,7 +50,12 @@ class CameraRecords:
     def recording(self) -> bool:
         """Whether a video is being written now."""
         continuous = self._continuous is not None and self._continuous.recording
-        return continuous or (self._clips is not None and self._clips.current is not None)
+        return continuous or self.clip is not None
+
+    @property
+    def clip(self) -> Path | None:
+        """The clip that is being written."""
+        return None if self._clips is None else self._clips.current
 
     def sinks(self) -> list[Sink]:
         """The recorders of one run of the camera, made anew for each. Raises SinkError where there is no folder."""
@@ -84,7 +89,7 @@ class CameraRecords:
         if not result.events:
             return
         now = time.time()
-        clip = self._clips.current if self._clips is not None else None
+        clip = self.clip
         for event, thumbnail in zip(result.events, thumbnails_of(result, self._overlay), strict=True):
             label = result.labels[event.class_id] if 0 <= event.class_id < len(result.labels) else ""
             moment = now - max(0.0, result.frame.time - event.time)

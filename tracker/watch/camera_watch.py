@@ -78,7 +78,8 @@ class CameraWatch:
         self._first_size: tuple[int, int] | None = None
         """What rules and region without a size of their own are made on."""
         self._size: tuple[int, int] = (0, 0)
-        self._resized = False
+        self._resized: tuple[int, int] | None = None
+        """The size of images that no longer fit the run; the next one is made for it, whatever the source names."""
         self._thread = threading.Thread(target=self._run, name=f"sightline-watch-{camera.name}", daemon=True)
 
     def start(self) -> None:
@@ -129,7 +130,8 @@ class CameraWatch:
         )
         try:
             sinks = self._records.sinks()
-            self._size = width, height = source.info.width, source.info.height
+            resized, self._resized = self._resized, None
+            self._size = width, height = resized or (source.info.width, source.info.height)
             if self._first_size is None:
                 self._first_size = self._size
             rules = self.camera.rules if self.camera.rules.size else replace(self.camera.rules, size=self._first_size)
@@ -155,17 +157,21 @@ class CameraWatch:
             if not runner.running:
                 break
         runner.wait(timeout_s=STOP_S)
-        if self._resized:
-            self._resized = False
-            log.warning("camera %s: its images have another size now; it is begun anew", self.camera.name)
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if self._resized is not None:
+            text = "camera %s: its images have %d x %d pixels now; it is begun anew, rules and region fitted into them"
+            log.warning(text, self.camera.name, *self._resized)
         else:
             self._records.note("ended", "")
 
     def _took(self, result: FrameResult) -> None:
         """On the runner's thread, after the frame has been recorded."""
         self._last_done = time.monotonic()
-        if result.frame.image.shape[1::-1] != self._size and self._runner is not None:
-            self._resized = True  # rules and region are fitted into the new size
+        height, width = result.frame.image.shape[:2]
+        if (width, height) != self._size and self._runner is not None:
+            self._resized = width, height
             self._runner.stop()
             return
         self._records.took(result)

@@ -73,6 +73,8 @@ class Recorder(Sink):
         self.files: list[Path] = []
         self.problem: str | None = None
         self.seconds = 0.0
+        self.wanted: tuple[bool, bool] | None = None
+        """What is being recorded: the drawn video, the plain one; None while nothing is."""
         self._reported = False
         """Whether the last failure was told, and no recording has gone on since."""
 
@@ -106,12 +108,13 @@ class Recorder(Sink):
             except TrackerError:
                 self.stop()
                 raise
+            self.wanted = annotated, raw
 
     def stop(self) -> list[Path]:
         """End the recording and give its files."""
         with self._lock:
             sinks = [sink for sink, _ in self._videos] + ([self._rows] if self._rows is not None else [])
-            self._videos, self._rows = [], None
+            self._videos, self._rows, self.wanted = [], None, None
             for sink in sinks:
                 try:
                     sink.close()

@@ -17,8 +17,9 @@ from pytestqt.qtbot import QtBot
 from gui.canvas.hit_testing import Shape
 from gui.engine.stages import LiveTracker
 from gui.live.events_panel import MOST_KEPT, EventsPanel
-from gui.live.notices import THUMBNAIL, Notice
+from gui.live.notices import Notice
 from gui.live.source import STAMPS_KEPT, WatchedSource
+from gui.qt.background import Background
 from gui.rules.counting import LiveCounts
 from tracker.analytics import analyse
 from tracker.config import TrackerConfig
@@ -26,6 +27,7 @@ from tracker.overlay import Overlay, OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource
 from tracker.types import Detections, Event, Frame, Image, SourceInfo
+from tracker.watch.thumbnails import THUMBNAIL
 
 WIDTH, HEIGHT, RATE = 640, 240, 10
 CROWD = 20
@@ -119,7 +121,7 @@ def test_a_source_that_loops_holds_only_its_latest_stamps() -> None:
 
 
 def test_the_list_of_events_forgets_the_oldest(qtbot: QtBot) -> None:
-    panel = EventsPanel()
+    panel = EventsPanel(Background())
     qtbot.addWidget(panel)
     references = []
     for number in range(MOST_KEPT + 50):

@@ -10,9 +10,11 @@ from pytestqt.qtbot import QtBot
 
 from gui.canvas.renderer import FrameRenderer
 from gui.live.events_panel import EventsPanel
-from gui.live.notices import THUMBNAIL, notices_of
+from gui.live.notices import notices_of
+from gui.qt.background import Background
 from tracker.overlay import OverlayConfig
 from tracker.types import Detections, Event, Frame, FrameResult, Tracks, TrackState
+from tracker.watch.thumbnails import THUMBNAIL
 
 WIDTH, HEIGHT = 1200, 800
 BOX = (600, 200, 680, 360)
@@ -85,7 +87,7 @@ def test_what_is_to_be_hidden_is_hidden_while_nobody_looks(result: FrameResult, 
 
 
 def test_a_listed_event_opens_as_the_frame_it_was(qtbot: QtBot, result: FrameResult) -> None:
-    panel = EventsPanel()
+    panel = EventsPanel(Background())
     qtbot.addWidget(panel)
     notice = notices_of(result, None, PLAIN, source="camera", clip=None)[0]
     panel.add(notice)
