@@ -21,6 +21,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from tests.annotate.tiny import write_network
 from tests.train.shapes import write_shapes
 from tests.video.cameras import MjpegCamera
@@ -49,8 +51,8 @@ class Case:
     arguments: Callable[[Path], Sequence[str]]
     outputs: Callable[[Path], object]
     """Something of its outputs that can be compared; raises where one is broken."""
-    again: tuple[str, ...] = ()
-    """What is added to go on."""
+    again: Callable[[Path], tuple[str, ...]] = lambda _: ()
+    """What is added to go on from what is left in the output folder."""
     kept: tuple[str, ...] = ()
     """Ends of names that may be there under their own name after the fault, each checked by `outputs`."""
 
@@ -99,7 +101,7 @@ def _try(
         problem = _problem(case, disturbed, files, usual)
         made.lift()
         if not problem:
-            again = _run(case, out / "results", *(case.again if files else ()))
+            again = _run(case, out / "results", *case.again(out / "results"))
             if again.returncode:
                 problem = f"does not go on: {again.returncode} {again.stderr[-300:]}"
             elif case.outputs(out / "results") != outputs:
@@ -208,7 +210,7 @@ def _cases(folder: Path) -> list[Case]:
         Case("annotate", lambda out: ["annotate", clip, "--out", str(out), "--format", "mot,coco", *quiet],
              _of_annotate, kept=(".sqlite", ".sqlite-wal", ".sqlite-shm", ".lock", "summary.json")),
         Case("train", lambda out: ["train", "detector", *training, "--epochs", "2", "--out", str(out)],
-             _of_training, kept=(".safetensors", ".pt", ".csv", ".json")),
+             _of_training, again=_resumed, kept=(".safetensors", ".pt", ".csv", ".json", ".png")),
         Case("export", lambda out: ["export", weights, "--out", str(out / "net.onnx")],
              lambda out: (out / "net.onnx").stat().st_size),
         Case("report", lambda out: ["report", store, "--out", str(out / "page.html")],
@@ -236,7 +238,14 @@ def _of_training(out: Path) -> object:
 
     for name in ("best", "last"):
         load_detector(out / f"{name}.safetensors")
+    for path in out.glob("*.png"):
+        assert cv2.imread(str(path)) is not None, path
     return [row.split(",")[0] for row in _rows(out / "results.csv")]
+
+
+def _resumed(out: Path) -> tuple[str, ...]:
+    """As the message says: with weights or a state in the folder the training goes on by --resume."""
+    return ("--resume",) if any((out / name).is_file() for name in ("best.safetensors", "last.state.pt")) else ()
 
 
 def _watch(show: Show, folder: Path, count: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tracker import ending
-from tracker.errors import CheckpointError, ConfigError, TrackerError
+from tracker.errors import CheckpointError, ConfigError, SinkError, TrackerError
 from tracker.train import run_folder as state
+from tracker.train.run_folder import training_into
 from tracker.train.trainer import FitConfig, fit
 
 
@@ -89,6 +91,38 @@ def test_a_signal_whose_exception_was_dropped_ends_the_run(tmp_path: Path, monke
     monkeypatch.setattr(ending, "_noted", [KeyboardInterrupt])
     with pytest.raises(KeyboardInterrupt):
         fit(line_network(), LineTask(), FitConfig(device="cpu"), tmp_path, report=lambda _: None)
+
+
+def test_a_full_disk_is_said_with_what_to_do_and_the_run_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first weights fit, the first state does not: neither the command nor --resume did anything then."""
+    config = FitConfig(epochs=2, device="cpu")
+    out = tmp_path / "run"
+
+    def full(*_: object) -> None:
+        raise SinkError("last.state.pt: cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state.RunFolder, "save_state", full)
+        with pytest.raises(SinkError, match="the same command with --resume begins again"), training_into(out):
+            fit(line_network(), LineTask(), config, out, report=lambda _: None)
+    with pytest.raises(ConfigError, match="holds a training already"):
+        fit(line_network(), LineTask(), config, out, report=lambda _: None)
+    fit(line_network(), LineTask(), dataclasses.replace(config, resume=True), out, report=lambda _: None)
+    epochs = [row.split(",")[0] for row in (out / "results.csv").read_text().splitlines()]
+    assert epochs == ["epoch", "1", "2"]
+    (out / "last.state.pt").unlink()
+    with pytest.raises(CheckpointError, match="nothing to resume"):  # a finished one is not trained over
+        fit(line_network(), LineTask(), dataclasses.replace(config, resume=True), out, report=lambda _: None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders that take no file are made otherwise there")
+def test_a_folder_that_takes_no_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match="cannot be written"), training_into(tmp_path / "file" / "run"):
+        raise AssertionError("begun all the same")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_epochs_of_an_instant_are_not_saved_one_by_one(tmp_path: Path) -> None:

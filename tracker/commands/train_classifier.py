@@ -15,7 +15,7 @@ from tracker.factory import trainable_file
 from tracker.nets.classifier import classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import AugmentImages, load_labelled_images
-from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.run_folder import training_into
 from tracker.train.trainer import FitConfig
 
 __all__ = ["add_parser"]
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
     augment = options.augment or ("digits" if train.images.shape[1] == 1 else "photos")
     config = training_settings(options, replace(DEFAULTS, augment=AUGMENTATIONS[augment]), KEYS)
     _tell(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
-    with tell_if_interrupted(options.out):
+    with training_into(options.out):
         result = train_classifier(config, train, val, options.out, report=_tell)
     network, description = load_classifier(result.best)
     error = description["accuracy"].get("error")

@@ -14,7 +14,7 @@ from tracker.config import DetectorConfig, assign, build, field_docs, parse_assi
 from tracker.factory import trainable_file
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
-from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.run_folder import training_into
 from tracker.train.teacher import Teacher
 
 __all__ = ["add_parser"]
@@ -53,7 +53,7 @@ def add_parser(train_subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     logging.getLogger("tracker").setLevel(logging.INFO)
     config = _train_config(options)
-    with tell_if_interrupted(config.out):
+    with training_into(config.out):
         best = train_detector(config, teachers=_open_teachers(config))
     sys.stdout.write(f"best weights: {best}\n")
     return 0

@@ -14,7 +14,7 @@ from tracker.nets.localizer import load_localizer
 from tracker.train.data.detection import load_data
 from tracker.train.data.region_crops import cut_regions
 from tracker.train.localizer import LocalizerTraining, load_single_objects, train_localizer
-from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.run_folder import training_into
 
 __all__ = ["add_parser"]
 
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         _tell(f"{len(train)} crops, {objects} of them of an object of {len(train.names) - 1} classes")
     else:
         _tell(f"{len(train)} images with one object of {len(train.names)} classes, {train.skipped} others left out")
-    with tell_if_interrupted(options.out):
+    with training_into(options.out):
         result = train_localizer(config, train, val, options.out, report=_tell)
     _, description = load_localizer(result.best)
     figures = description["accuracy"]

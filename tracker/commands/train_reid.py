@@ -24,7 +24,7 @@ from tracker.train.data.identity_crops import (
     split_identities,
 )
 from tracker.train.reid import ReidTraining, score_reid, train_reid
-from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.run_folder import training_into
 from tracker.train.trainer import FitConfig
 
 __all__ = ["add_parser", "cut_pairs"]
@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
         f"{len(train)} crops of {len(set(train.ids.tolist()))} to train on, "
         f"{len(val)} of {len(set(val.ids.tolist()))} others to judge by"
     )
-    with tell_if_interrupted(options.out):
+    with training_into(options.out):
         result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
     export_reid(result.best.with_suffix(".onnx"), load_reid(result.best))
     accuracy = ""

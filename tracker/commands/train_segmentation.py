@@ -14,7 +14,7 @@ from tracker.factory import trainable_file
 from tracker.nets.segmenter import load_segmentation
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import load_pixel_labels
-from tracker.train.run_folder import tell_if_interrupted
+from tracker.train.run_folder import training_into
 from tracker.train.segmenter import SegmentationTraining, train_segmentation
 from tracker.train.trainer import FitConfig
 
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
     val = load_pixel_labels(options.data, "val", **form)
     skipped = len(train.skipped) + len(val.skipped)
     _tell(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
-    with tell_if_interrupted(options.out):
+    with training_into(options.out):
         result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
     accuracy = load_segmentation(result.best)[1]["accuracy"]
     figures = f"mean IoU {accuracy['mean_iou']:.3f}, class-average accuracy {accuracy['class_accuracy']:.3f}"

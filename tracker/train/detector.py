@@ -92,7 +92,8 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         prototype_width=config.prototype_width,
         mask_width=config.mask_width,
     )
-    if config.resume:
+    going_on = config.resume and folder.can_go_on
+    if going_on:
         card = replace(card, anchors=folder.kept_anchors(train.labels))
     folder.make()
     if val is None and ranks.first:
@@ -122,7 +123,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     optimizer = torch.optim.AdamW(groups)
     average = ModelEma(network, decay=config.average, warmup_steps=max(1, config.warmup_steps // 4))
     progress = Progress()
-    if config.resume:
+    if going_on:
         progress = folder.restore(network, average, optimizer)
 
     steps_per_epoch = max(1, len(train.samples) // config.batch)

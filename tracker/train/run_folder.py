@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
@@ -17,14 +18,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from tracker.errors import CheckpointError, ConfigError
+from tracker.errors import CheckpointError, ConfigError, SinkError, refusal_beside, why_unwritable
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.weight_files import load_tensors, write_atomically
 from tracker.nets.yolo import YoloNet
 from tracker.train.ema import ModelEma
 
-__all__ = ["Progress", "RunFolder", "tell_if_interrupted"]
+__all__ = ["Progress", "RunFolder", "training_into"]
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +66,22 @@ class Progress:
 
 
 @contextmanager
-def tell_if_interrupted(out: Path) -> Iterator[None]:
-    """Say what is left of a training that is stopped by hand."""
+def training_into(out: Path) -> Iterator[None]:
+    """Refuse at once where nothing can be written; say what is left of a training that is stopped, or has no room left.
+
+    Raises SinkError for either.
+    """
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    refused = refusal_beside(there / out.name)
+    if refused is not None:
+        raise SinkError(f"{out}: cannot be written: {why_unwritable(refused)}")
     try:
         yield
     except KeyboardInterrupt:
-        kept = RunFolder(out).state.is_file()
-        advice = "the same command with --resume goes on from the last save" if kept else "nothing was saved yet"
-        log.warning("%s: stopped; %s", out, advice)
+        log.warning("%s: stopped; %s", out, RunFolder(out).tell_next())
         raise
+    except SinkError as error:
+        raise SinkError(f"{error} Once it can be, {RunFolder(out).tell_next()}.") from error
 
 
 SAVE_SECONDS = 15.0
@@ -97,12 +105,35 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path}: holds a training already. Go on with it by --resume, or give another folder as --out."
             )
-        if resume and not self.state.is_file():
+        if resume and not self.can_go_on and not self.broke_off_at_first:
             raise CheckpointError(f"{self.state}: no such file, nothing to resume. Start the run without --resume.")
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.state.is_file()
+
+    @property
+    def broke_off_at_first(self) -> bool:
+        """Whether the run ended between its first weights and its first state, as on a full disk.
+
+        Of a run that came further the state was taken away: its weights are not overwritten.
+        """
+        return self.best.is_file() and not self.state.is_file() and self._rows_noted() <= 1
+
+    def tell_next(self) -> str:
+        """What a run that broke off is gone on with by."""
+        if self.can_go_on:
+            return "the same command with --resume goes on from the last save"
+        if self.broke_off_at_first:
+            return "the same command with --resume begins again, since no state was saved yet"
+        return "the same command begins again, since nothing was saved yet"
+
     def make(self) -> None:
-        """Be there."""
+        """Be there. What a run noted that never came to a state of its own is done again."""
         self.path.mkdir(parents=True, exist_ok=True)
+        if not self.can_go_on:
+            self._forget_after(Progress())
 
     def tell_rest(self, progress: Progress) -> str:
         """What is left of a run that ends before its time, as an instruction."""
@@ -181,7 +212,9 @@ class RunFolder:
         if not self.results.is_file():
             return
         with self.results.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+            header, *rows = [*csv.reader(file)] or [[]]
+        if "epoch" not in header:
+            return
         column = header.index("epoch")
         step = header.index("step") if "step" in header else None
         kept = [
@@ -197,13 +230,21 @@ class RunFolder:
         write_atomically(self.results, write)
 
     def note(self, row: Mapping[str, float | int]) -> None:
-        """Append one line to results.csv; the first one writes the header."""
-        new = not self.results.is_file()
-        with self.results.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+        """Append one line to results.csv, whole or not at all; the first one writes the header."""
+        before = self.results.read_bytes().decode("utf-8") if self.results.is_file() else ""
+        added = io.StringIO(newline="")
+        writer = csv.DictWriter(added, fieldnames=list(row))
+        if not before:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+        text = before + added.getvalue()
+        write_atomically(self.results, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+
+    def _rows_noted(self) -> int:
+        if not self.results.is_file():
+            return 0
+        with self.results.open(newline="", encoding="utf-8") as file:
+            return max(0, sum(1 for _ in csv.reader(file)) - 1)
 
 
 def clean_mean(values: Sequence[float]) -> float:

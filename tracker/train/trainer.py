@@ -144,7 +144,7 @@ def fit(
     optimizer = torch.optim.AdamW(groups)
     total = config.epochs * task.steps
     average = ModelEma(network, decay=config.average, warmup_steps=1, reach=AVERAGED)
-    progress = folder.restore(network, average, optimizer) if config.resume else Progress()
+    progress = folder.restore(network, average, optimizer) if config.resume and folder.can_go_on else Progress()
     best: Mapping[str, float] = {}
     begun = time.monotonic() - progress.seconds
 
