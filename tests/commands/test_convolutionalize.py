@@ -69,7 +69,7 @@ def test_a_padded_classifier_says_why_its_answers_differ(
         (["--imgsz", "20"], "20 x 20 pixels, smaller than the classifier's windows of 32"),
         (["--imgsz", "big"], "--imgsz big: expected a side in pixels or WIDTHxHEIGHT"),
         (["--label", "buss"], "--label buss: the network has no such class; did you mean 'bus'?"),
-        (["--out", "found.jpg"], "--out found.jpg: expected a name ending in .png"),
+        (["--out", "found.jpg"], "--out: expected a name ending in .png, found 'found.jpg'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(

@@ -114,7 +114,7 @@ def test_an_import_replaces_nothing_unasked(
     assert len(rows_of(out)[1]) == 1
     before = clip.read_bytes()
     assert run(*common, clip, "--overwrite") == 2
-    assert "the input itself" in capsys.readouterr().err
+    assert "expected a name ending in .sqlite" in capsys.readouterr().err
     assert clip.read_bytes() == before
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tracker.annotate.across import PROJECT, Across, across_of, all_tracks, write_table
 from tracker.annotate.appearance import open_network
 from tracker.commands.appearance_options import add_appearance_options, describe
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.paths import typed_path
@@ -35,7 +35,7 @@ def add_parsers(subparsers: Any) -> None:
     start = "when a recording began, in seconds on a clock that all share; 0 unless given; may be repeated"
     parser.add_argument("--start", action="append", default=[], metavar="NAME=SECONDS", help=start)
     project = f"the project file; {PROJECT} beside the first recording unless given"
-    parser.add_argument("--project", type=typed_path, metavar="FILE.json", help=project)
+    parser.add_argument("--project", type=output_file(".json"), metavar="FILE.json", help=project)
     add_appearance_options(parser)
     parser.set_defaults(run=_run)
 

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tracker.annotate.appearance import describe_tracks
+from tracker.commands.options import not_empty
 from tracker.paths import typed_path
 from tracker.protocols import Embed
 from tracker.store.appearances import Views
@@ -21,7 +22,7 @@ __all__ = ["add_appearance_options", "describe"]
 def add_appearance_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     text = "re-identification network, as of track; the one that comes with the program unless given"
-    parser.add_argument("--reid-model", default="", metavar="FILE", help=text)
+    parser.add_argument("--reid-model", type=not_empty, metavar="FILE", help=text)
     video = "folder with the recorded videos, where they were moved"
     parser.add_argument("--videos", type=typed_path, metavar="DIR", help=video)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from tracker.classify import ImageClassifier
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder
 from tracker.errors import ConfigError, SourceError
 from tracker.extras import explain_missing
 from tracker.factory import default_device, usable_cores
@@ -41,15 +41,13 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help=text)
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or mps (default auto)")
     text = "write every probability of every image, as .csv or .json"
-    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--out", type=output_file(".csv", ".json"), metavar="FILE", help=text)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.top < 1 or options.vid_stride < 1:
         raise ConfigError(f"--top {options.top}, --vid-stride {options.vid_stride}: must be 1 or more")
-    if options.out is not None and options.out.suffix not in (".csv", ".json"):
-        raise ConfigError(f"--out {options.out}: expected a name ending in .csv or .json")
     device = default_device() if options.device == "auto" else options.device
     with explain_missing(f"--model {options.model}"):
         classifier = ImageClassifier(options.model, device=device, threads=usable_cores())

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder
 from tracker.config import nearest
 from tracker.errors import ConfigError, SourceError
 from tracker.explain.sheets import captioned, sheet, tint_heat
@@ -60,13 +60,11 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--imgsz", metavar="PIXELS", help=text)
     parser.add_argument("--label", metavar="NAME", help="the class drawn (default: the surest of all windows)")
     text = "image to write: where the class is, and what each window shows"
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help=text)
+    parser.add_argument("--out", type=output_file(".png"), metavar="FILE.png", help=text)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.out is not None and options.out.suffix != ".png":
-        raise ConfigError(f"--out {options.out}: expected a name ending in .png")
     image = _read(options.image, options.imgsz)
     with explain_missing(f"--model {options.model}"):
         from tracker.nets.classifier import load_classifier

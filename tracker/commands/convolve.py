@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder
 from tracker.errors import ConfigError, SourceError
 from tracker.image_file import read_image
 from tracker.nets import convolution as layers
@@ -71,7 +71,7 @@ def add_parsers(subparsers: Any) -> None:
         "transform; the last two are full convolutions (default sum)"
     )
     parser.add_argument("--by", choices=FORMS, default="sum", help=text)
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="write the result as an image too")
+    parser.add_argument("--out", type=output_file(".png"), metavar="FILE.png", help="write the result as an image too")
     parser.set_defaults(run=_run)
 
 

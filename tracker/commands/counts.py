@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder
 from tracker.commands.recording_files import find_recordings
 from tracker.formats.core.atomic import AtomicText
 from tracker.paths import typed_path
@@ -31,7 +31,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
     parser.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
-    parser.add_argument("--out", type=typed_path, metavar="FILE.csv", help="write the table as CSV too")
+    parser.add_argument("--out", type=output_file(".csv"), metavar="FILE.csv", help="write the table as CSV too")
     parser.set_defaults(run=_run)
 
 

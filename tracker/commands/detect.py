@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 
 from tracker.commands.options import add_detector_options, add_settings_options, add_source_options, settings_from
-from tracker.commands.outputs import frame_names, own_folder
+from tracker.commands.outputs import frame_names, output_file, own_folder, spare_images
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.factory import make_detection_pipeline, make_runner
@@ -27,7 +27,8 @@ def add_parsers(subparsers: Any) -> None:
     """Add `detect`."""
     parser = subparsers.add_parser("detect", help="boxes and masks of single images", description=__doc__)
     parser.add_argument("source", help="image, folder, 'glob' or video")
-    parser.add_argument("--out", type=Path, default=Path("detections.json"), metavar="FILE.json", help="the JSON list")
+    json = output_file(".json")
+    parser.add_argument("--out", type=json, default=Path("detections.json"), metavar="FILE.json", help="the JSON list")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write each image with its boxes drawn")
     add_source_options(parser)
     add_detector_options(parser)
@@ -41,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         if source.live:
             raise SourceError(f"{source.name}: detect takes images and files; use `track` for live input")
+        if options.draw is not None:
+            spare_images("--draw", options.draw, source)
         built = make_detection_pipeline(settings, draw=options.draw is not None)
         own_folder(options.out.parent)
         rows = _Rows(DetectionsJson(options.out), frame_names(source))

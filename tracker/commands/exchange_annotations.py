@@ -16,7 +16,7 @@ from tracker.annotate.export import export, export_suffix
 from tracker.annotate.import_ import import_annotations
 from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
 from tracker.commands.command_parser import comma_list
-from tracker.commands.outputs import own_folder, spare_inputs
+from tracker.commands.outputs import output_file, own_folder, spare_inputs
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
@@ -56,7 +56,8 @@ def add_parsers(subparsers: Any) -> None:
     importing.add_argument("annotations", type=Path, metavar="FILE", help="annotation file, or folder for some formats")
     importing.add_argument("--format", required=True, metavar="NAME", help=f"what the file is: one of {known}")
     importing.add_argument("--video", type=Path, required=True, metavar="FILE", help="the video that was annotated")
-    importing.add_argument("--out", type=Path, required=True, metavar="FILE.sqlite", help="the recording to write")
+    text = "the recording to write"
+    importing.add_argument("--out", type=output_file(".sqlite"), required=True, metavar="FILE.sqlite", help=text)
     importing.add_argument("--classes", type=comma_list, default=(), metavar="A,B", help="names for numbered classes")
     importing.add_argument("--overwrite", action="store_true", help="replace a recording that is there already")
     importing.set_defaults(run=_import)

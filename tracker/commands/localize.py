@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from tracker.classify import described
-from tracker.commands.outputs import own_folder
+from tracker.commands.outputs import output_file, own_folder, spare_images
 from tracker.errors import CheckpointError, SourceError
 from tracker.extras import explain_missing
 from tracker.factory import usable_cores
@@ -34,7 +34,7 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("source", help="image, folder, 'glob' or video")
     text = "a localizer that `train localizer` made (.safetensors), or its export (.onnx, which needs no torch)"
     parser.add_argument("--model", type=typed_path, required=True, metavar="FILE", help=text)
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write every answer")
+    parser.add_argument("--out", type=output_file(".json"), metavar="FILE.json", help="write every answer")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write each image with its box drawn, as PNG")
     parser.set_defaults(run=_run)
 
@@ -46,6 +46,8 @@ def _run(options: argparse.Namespace) -> int:
     with open_source(options.source) as source:
         if source.live:
             raise SourceError(f"{source.name}: localize is for images and files")
+        if options.draw is not None:
+            spare_images("--draw", options.draw, source)
         for frame in source:
             height, width = frame.image.shape[:2]
             canvas = cv2.resize(frame.image, (size, size), interpolation=cv2.INTER_AREA)

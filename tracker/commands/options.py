@@ -38,6 +38,7 @@ __all__ = [
     "add_settings_options",
     "add_source_options",
     "add_tracking_options",
+    "not_empty",
     "settings_from",
 ]
 
@@ -97,7 +98,14 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
 
 def add_semantic_options(parser: argparse.ArgumentParser) -> None:
     """What every pixel shows."""
-    parser.add_argument("--semantic", metavar="MODEL", help=field_docs(SemanticConfig)["network"])
+    parser.add_argument("--semantic", type=not_empty, metavar="MODEL", help=field_docs(SemanticConfig)["network"])
+
+
+def not_empty(text: str) -> str:
+    """The text. Raises ArgumentTypeError where there is none, as of a shell's variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a name, found an empty text")
+    return text
 
 
 class Thresholds(NamedTuple):
@@ -166,11 +174,11 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--tracker", metavar="NAME", help=help_text)
     of_network = field_docs(DetectorConfig)
-    group.add_argument("--classify-tracks", metavar="MODEL", help=of_network["classify_tracks"])
+    group.add_argument("--classify-tracks", type=not_empty, metavar="MODEL", help=of_network["classify_tracks"])
     group.add_argument("--classify-classes", type=comma_list, metavar="A,B", help=of_network["classify_classes"])
     docs = field_docs(TrackerConfig)
     group.add_argument("--appearance", choices=("auto", "none", "native", "reid"), help=docs["appearance"])
-    group.add_argument("--reid-model", metavar="FILE", help=docs["reid_model"])
+    group.add_argument("--reid-model", type=not_empty, metavar="FILE", help=docs["reid_model"])
     trails = field_docs(OverlayConfig)["trails"]
     group.add_argument("--trails", action=argparse.BooleanOptionalAction, default=None, help=trails)
     text = field_docs(OverlayConfig)["counts"]

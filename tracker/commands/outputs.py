@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
 import re
@@ -15,12 +16,23 @@ import yaml
 from tracker.config import to_mapping
 from tracker.errors import ConfigError, SinkError
 from tracker.factory import Settings
-from tracker.paths import safe_name, shortened
+from tracker.paths import safe_name, shortened, typed_path
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress
 from tracker.types import Frame, FrameResult, TrackState
 
-__all__ = ["Tally", "frame_names", "new_folder", "own_folder", "safe_stem", "spare_inputs", "table", "write_settings"]
+__all__ = [
+    "Tally",
+    "frame_names",
+    "new_folder",
+    "output_file",
+    "own_folder",
+    "safe_stem",
+    "spare_images",
+    "spare_inputs",
+    "table",
+    "write_settings",
+]
 
 
 def new_folder(project: Path, name: str) -> Path:
@@ -46,6 +58,24 @@ def own_folder(folder: Path) -> Path:
     except OSError as error:
         raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; try another place") from error
     return folder
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """The type of an option that names a file to write: one that ends so, so that no file of another kind is lost."""
+
+    def parse(text: str) -> Path:
+        path = typed_path(text)
+        if path.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"expected a name ending in {' or '.join(suffixes)}, found {text!r}")
+        return path
+
+    return parse
+
+
+def spare_images(option: str, folder: Path, source: FrameSource) -> None:
+    """Raise ConfigError where images written to the folder might take the place of those that are read."""
+    if any(path.resolve().parent.is_relative_to(folder.resolve()) for path in source.paths):
+        raise ConfigError(f"{option} {folder}: the images read lie there and might be replaced; name another folder")
 
 
 def spare_inputs(out: Path, *inputs: Path) -> None:

@@ -17,6 +17,7 @@ from tracker.store import Recording
 __all__ = ["add_parsers"]
 
 COUNTS = "counts.csv"
+PAGES = (".html", ".htm")
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -39,13 +40,15 @@ def _run(options: argparse.Namespace) -> int:
     spare_inputs(options.out, *options.recordings, *([options.video] if options.video else []))
     (first, *others) = options.recordings
     if not others and not first.is_dir():
+        if options.out.suffix.lower() not in PAGES:
+            raise ConfigError(f"--out {options.out}: expected a name ending in {' or '.join(PAGES)}")
         with Recording(first) as recording:
             write_report(recording, options.out, video=options.video)
         sys.stdout.write(f"{options.out}\n")
         return 0
     if options.video is not None:
         raise ConfigError("--video goes with one recording")
-    if options.out.is_file() or options.out.suffix.lower() in (".html", ".htm"):
+    if options.out.is_file() or options.out.suffix.lower() in PAGES:
         raise ConfigError(f"--out {options.out}: several recordings need a folder for their pages")
     rows = []
     for path, name in find_recordings(options.recordings):

@@ -6,6 +6,8 @@ A label image is a PNG of the image's size whose grey values are class numbers; 
 from __future__ import annotations
 
 import argparse
+import itertools
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from tracker.commands.outputs import frame_names, own_folder
+from tracker.commands.options import not_empty
+from tracker.commands.outputs import frame_names, own_folder, spare_images
 from tracker.config import SemanticConfig, device_name
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.factory import default_device, make_labeller, usable_cores
@@ -25,6 +28,8 @@ from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import open_source
 
 __all__ = ["add_parsers"]
+
+log = logging.getLogger(__name__)
 
 DEFAULT = "sightline-street"
 NAMED = 0.01
@@ -36,7 +41,7 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser("segment", help="what every pixel of images shows", description=__doc__)
     parser.add_argument("sources", nargs="+", metavar="PATH", help="image, folder, 'glob' or video; several of them")
     text = f"{DEFAULT} (streets, embedded), or a .safetensors or .onnx file of `train segmentation`"
-    parser.add_argument("--model", default=DEFAULT, metavar="MODEL", help=f"{text} (default {DEFAULT})")
+    parser.add_argument("--model", type=not_empty, default=DEFAULT, metavar="MODEL", help=f"{text} (default {DEFAULT})")
     parser.add_argument("--out", type=Path, default=Path("runs/segment"), metavar="DIR", help="folder for the results")
     text = "write each image with its labels laid over it, and a legend (default on)"
     parser.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help=text)
@@ -52,19 +57,25 @@ def _run(options: argparse.Namespace) -> int:
     labeller = make_labeller(SemanticConfig(options.model), threads=usable_cores(), device=device)
     assert labeller is not None
     overlay = Overlay(OverlayConfig(semantic_opacity=options.opacity)) if options.overlay else None
-    folder = own_folder(options.out)
-    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in labeller.labels), encoding="utf-8")
-    images = damage = 0
-    for spec in options.sources:
+    for spec in options.sources:  # before the first file is written
         with open_source(spec) as source:
             if source.live:
                 raise SourceError(
                     f"{source.name}: segment takes images and files; use `track --semantic` for live input"
                 )
+            spare_images("--out", options.out, source)
+    folder = own_folder(options.out)
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in labeller.labels), encoding="utf-8")
+    images = damage = 0
+    taken: set[str] = set()
+    for spec in options.sources:
+        with open_source(spec) as source:
             name_of = frame_names(source)
             for frame in source:
                 labels = labeller.at_full_size(frame.image)
-                name = name_of(frame)
+                name = _free_name(name_of(frame), taken)
+                if name != name_of(frame):
+                    log.warning("%s: another image is called %s too; its results are %s", spec, name_of(frame), name)
                 _write(folder / "labels" / f"{name}.png", labels)
                 if overlay is not None:
                     drawn = overlay(_result(frame, labels, labeller.labels))
@@ -75,6 +86,14 @@ def _run(options: argparse.Namespace) -> int:
     unreadable = f", {damage} unreadable" if damage else ""
     sys.stdout.write(f"{images} images{unreadable}, {labeller.engine}: {folder}\n")
     return 3 if damage else 0
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name, or the name with a number, that no image before has, whatever the case; it is taken then."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    free = next(each for each in numbered if each.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
 
 
 def covered(labels: UInt8[ndarray, "h w"], names: Sequence[str]) -> str:
