@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,36 @@ def test_exports_and_reports_of_a_folder_lie_as_it_does(labels: Path, tmp_path: 
     assert main.main(["report", str(labels), "--out", str(tmp_path / "pages")]) == 0
     names = sorted(path.relative_to(tmp_path / "pages").as_posix() for path in (tmp_path / "pages").rglob("*.*"))
     assert names == ["counts.csv", "north/gate.html", "south/gate.html"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("counts", "--out", "out/counts.csv"),
+        ("report", "--out", "out"),
+        ("export-annotations", "--format", "mot", "--out", "out"),
+    ],
+)
+def test_a_damaged_recording_among_others_is_named_and_left_out(
+    command: tuple[str, ...],
+    labels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mixed = Path(shutil.copytree(labels, "mixed", ignore=shutil.ignore_patterns("*.lock")))
+    (mixed / "north" / "gate.sqlite").write_bytes(b"not this one")
+    assert main.main([command[0], "mixed", *command[1:]]) == 3
+    assert "north/gate.sqlite: not a recording" in caplog.text
+    assert "1 of 2 recordings could not be read" in caplog.text
+    written = [path for path in Path("out").rglob("*.*") if path.is_file()]
+    assert written
+    assert all("north" not in path.read_text() and "north" not in path.parts for path in written)
+    (mixed / "south" / "gate.sqlite").write_bytes(b"nor that")
+    shutil.rmtree("out")
+    assert main.main([command[0], "mixed", *command[1:]]) == 2
+    assert not [path for path in Path("out").rglob("*.*") if path.is_file()]
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(labels: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.outputs import output_file, own_folder
-from tracker.commands.recording_files import find_recordings
+from tracker.commands.recording_files import find_recordings, for_each_recording
 from tracker.formats.core.atomic import AtomicText
 from tracker.paths import typed_path
 from tracker.store import Recording
@@ -36,14 +36,18 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    rows = []
-    for path, name in find_recordings(options.recordings):
+    rows: list[tuple[str, str, str, str, int]] = []
+
+    def count(path: Path, name: str) -> None:
         with Recording(path) as recording:
-            rows += count_rows(recording, name)
-    sys.stdout.write(counts_table(rows) + "\n")
-    if options.out is not None:
+            rows.extend(count_rows(recording, name))
+
+    status = for_each_recording(find_recordings(options.recordings), count)
+    if rows:
+        sys.stdout.write(counts_table(rows) + "\n")
+    if rows and options.out is not None:
         write_counts(options.out, rows)
-    return 0
+    return status
 
 
 def count_rows(recording: Recording, name: str) -> list[tuple[str, str, str, str, int]]:

@@ -17,7 +17,7 @@ from tracker.annotate.import_ import import_annotations
 from tracker.commands.annotation_options import add_image_options, add_write_options, image_options, write_options
 from tracker.commands.command_parser import comma_list
 from tracker.commands.outputs import output_file, own_folder, spare_inputs
-from tracker.commands.recording_files import find_recordings
+from tracker.commands.recording_files import find_recordings, for_each_recording
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.paths import typed_path
@@ -71,7 +71,8 @@ def _export(options: argparse.Namespace) -> int:
     if options.video is not None and (images is None or len(recordings) > 1):
         raise ConfigError("--video: goes with --images and one recording")
     across = read_across(options.identities) if options.identities is not None else None
-    for path, called in recordings:
+
+    def export_one(path: Path, called: str) -> None:
         base = options.out / called
         own_folder(base.parent)
         with _as_numbered(path, across) as recording:
@@ -81,7 +82,8 @@ def _export(options: argparse.Namespace) -> int:
                 target = base.with_name(f"{base.name}{export_suffix(name, images=images is not None)}")
                 export(recording, name, target, chosen, images=images, video=options.video)
                 sys.stdout.write(f"{target}\n")
-    return 0
+
+    return for_each_recording(recordings, export_one)
 
 
 @contextmanager

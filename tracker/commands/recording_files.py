@@ -1,14 +1,17 @@
-"""Which recordings a command line means: files as they are named, folders with all below them."""
+"""Which recordings a command line means, files as they are named, folders with all below them; and what each is for."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, FormatError
 
-__all__ = ["find_recordings"]
+__all__ = ["find_recordings", "for_each_recording"]
+
+log = logging.getLogger(__name__)
 
 
 def find_recordings(paths: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -36,6 +39,25 @@ def find_recordings(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     if len({name.casefold() for _, name in names}) < len(names):
         raise ConfigError("two of the recordings have the same path; name them one by one")
     return names
+
+
+def for_each_recording(found: Sequence[tuple[Path, str]], do: Callable[[Path, str], None]) -> int:
+    """Do it with each path and name; the exit status: 3 where recordings could not be read, 2 where none could.
+
+    Of several recordings one that cannot be read is reported and left out. Raises FormatError where there is but one.
+    """
+    failed = 0
+    for path, name in found:
+        try:
+            do(path, name)
+        except FormatError as error:
+            if len(found) == 1:
+                raise
+            log.error("%s", error)
+            failed += 1
+    if failed:
+        log.error("%d of %d recordings could not be read and are left out", failed, len(found))
+    return 0 if not failed else 2 if failed == len(found) else 3
 
 
 def _folders(path: Path, depth: int) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from tracker.annotate.report.html_page import write_report
 from tracker.commands.counts import count_rows, counts_table, write_counts
 from tracker.commands.outputs import own_folder, spare_inputs
-from tracker.commands.recording_files import find_recordings
+from tracker.commands.recording_files import find_recordings, for_each_recording
 from tracker.errors import ConfigError
 from tracker.paths import typed_path
 from tracker.store import Recording
@@ -50,14 +51,18 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("--video goes with one recording")
     if options.out.is_file() or options.out.suffix.lower() in PAGES:
         raise ConfigError(f"--out {options.out}: several recordings need a folder for their pages")
-    rows = []
-    for path, name in find_recordings(options.recordings):
+    rows: list[tuple[str, str, str, str, int]] = []
+
+    def write_page(path: Path, name: str) -> None:
         page = options.out / f"{name}.html"
         own_folder(page.parent)
         with Recording(path) as recording:
             write_report(recording, page)
-            rows += count_rows(recording, name)
+            rows.extend(count_rows(recording, name))
         sys.stdout.write(f"{page}\n")
-    write_counts(options.out / COUNTS, rows)
-    sys.stdout.write(f"{options.out / COUNTS}\n\n{counts_table(rows)}\n")
-    return 0
+
+    status = for_each_recording(find_recordings(options.recordings), write_page)
+    if rows:
+        write_counts(options.out / COUNTS, rows)
+        sys.stdout.write(f"{options.out / COUNTS}\n\n{counts_table(rows)}\n")
+    return status
