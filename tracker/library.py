@@ -49,7 +49,7 @@ from tracker.store import Recording as StoredRecording
 from tracker.store import RecordingEditor
 from tracker.track.presets import make_tracker
 from tracker.types import FrameResult
-from tracker.video import open_source
+from tracker.video import OneSize, open_source
 
 __all__ = [
     "Recording",
@@ -326,7 +326,8 @@ def _settings(
 
 def _opened(source: Source, vid_stride: int, chosen: Settings) -> FrameSource:
     how = chosen.source
-    return open_source(source, vid_stride=vid_stride, rtsp_transport=how.rtsp_transport, hwaccel=how.hwaccel)
+    opened = open_source(source, vid_stride=vid_stride, rtsp_transport=how.rtsp_transport, hwaccel=how.hwaccel)
+    return OneSize(opened) if opened.live and not isinstance(source, FrameSource) else opened
 
 
 def _own_stage(given: Any, protocol: Any, method: str) -> Any:

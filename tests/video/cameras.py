@@ -252,15 +252,35 @@ class HlsCamera(Camera):
         client.sendall(head.encode() + body)
 
 
+class ReplacedCamera(Camera):
+    """Motion JPEG of 160 x 96 over HTTP, or, once `replaced`, H.264 of 320 x 192 at the same address."""
+
+    scheme = "http"
+    path = "/video"
+    replaced = False
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        if not self.replaced:
+            MjpegCamera.serve(self, client, closing)  # type: ignore[arg-type]
+            return
+        client.recv(4096)
+        client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+        rate, number = int(self.rate), int(time.monotonic() - self.began)
+        while not closing.is_set():
+            client.sendall(segment(number, rate, 320, 192))
+            number += 1
+            closing.wait(max(0.0, self.began + number - time.monotonic()))
+
+
 @lru_cache(maxsize=64)
-def segment(number: int, rate: int) -> bytes:
+def segment(number: int, rate: int, width: int = 160, height: int = 96) -> bytes:
     """One second of an HLS stream, its stamps those of the whole."""
-    units, file = h264(rate, 20 * rate, rate), io.BytesIO()
+    units, file = h264(rate, 20 * rate, rate, width, height), io.BytesIO()
     with av.open(
         file, "w", format="mpegts", options={"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
     ) as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height = 160, 96
+        stream.width, stream.height = width, height
         for index in range(number * rate, (number + 1) * rate):
             packet = av.Packet(units[index % len(units)])
             packet.stream, packet.time_base = stream, Fraction(1, 90000)

@@ -37,7 +37,7 @@ from tracker.factory import (
 from tracker.formats.core.atomic import PARTIAL
 from tracker.protocols import Analyse, FrameSource, Sink
 from tracker.runner import Progress, Runner
-from tracker.video import VideoSink, open_source, wait_for_source
+from tracker.video import OneSize, VideoSink, open_source, wait_for_source
 from tracker.video.address import is_address
 
 __all__ = ["Outputs", "add_parsers", "exit_code", "track_source"]
@@ -169,7 +169,8 @@ def _open(spec: str, settings: Settings) -> FrameSource:
             spec, vid_stride=source.vid_stride, rtsp_transport=source.rtsp_transport, hwaccel=source.hwaccel
         )
 
-    return wait_for_source(open_it) if wait else open_it()
+    opened = wait_for_source(open_it) if wait else open_it()
+    return OneSize(opened) if opened.live else opened
 
 
 def _with_what_is_kept(error: Exception, runner: Runner, source: FrameSource, outputs: Outputs) -> TrackerError:

@@ -18,6 +18,7 @@ from tracker.types import Frame
 from tracker.video.file_reader import FileReader
 from tracker.video.framing_check import faults_in
 from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
+from tracker.video.one_size import SizeFitter
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.seek_index import SeekIndex
 from tracker.video.transport_check import ReadFrames
@@ -79,6 +80,7 @@ class FileSource(FrameSource):
             self._hardware = None
         self._turn = orientation(self._first[0])
         self.info = self._probe.info(self._first[0])
+        self._fit = SizeFitter(self.name, (self.info.width, self.info.height))
         self._first_ticks = self._first[1]
         self._time_base = self._probe.time_base
 
@@ -152,7 +154,7 @@ class FileSource(FrameSource):
     def _frame(self, numbered: NumberedFrame) -> Frame:
         decoded, index, ticks = numbered
         time = ticks * self._time_base.numerator / self._time_base.denominator
-        return Frame(self._rgb.upright(decoded, self._turn), index, time, self.name)
+        return Frame(self._fit(self._rgb.upright(decoded, self._turn)), index, time, self.name)
 
     def _open_reader(self) -> FileReader:
         reader = FileReader(self.path, threads=self._threads, stream=self._stream, hardware=self._hardware)

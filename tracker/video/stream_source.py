@@ -121,6 +121,9 @@ class StreamSource(FrameSource):
                     continue
                 if not joined and last_time is not None:
                     shift = last_time + (arrival - last_arrival) - stamp
+                    if connection.info.clock == "arrival" and self._arrivals is None:
+                        log.warning("%s came back without stamps; the time is now that of arrival.", self.name)
+                        self._arrivals, self._clock = ArrivalClock(arrival, stamp + shift), "arrival"
                 joined = True
                 self._watchdog.frame_arrived()
                 if self._arrivals is None and self.live and watch.deceives(stamp, arrival):

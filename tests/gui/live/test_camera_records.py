@@ -19,7 +19,8 @@ from gui.live.session import SessionState
 from gui.window import Window
 from tests.annotate.tiny import HEIGHT, WIDTH
 from tests.gui.conftest import App
-from tests.gui.live.test_page import FakeCamera, start
+from tests.gui.live.test_page import BlockDetector, FakeCamera, start
+from tests.video.cameras import ReplacedCamera
 from tests.watch.test_alerts import Hook
 from tests.watch.test_event_store import EVENT
 from tracker.lock import Claim
@@ -208,21 +209,34 @@ def test_lines_and_recordings_go_on_where_a_camera_comes_back_with_another_size(
     assert Growing.opened == 2
 
 
-def test_shapes_drawn_on_frames_of_another_size_are_fitted_when_the_source_is_opened(app: App) -> None:
+def test_a_real_camera_that_comes_back_as_another_one_is_shown_with_its_lines(app: App) -> None:
+    """Another resolution, codec and container at the same address."""
+    window = app.start(load_detector=lambda settings: BlockDetector(settings.detector.conf))
+    with ReplacedCamera(10) as camera:
+        window.watch(camera.address)
+        [session] = window.live.sessions
+        app.until(lambda: session.rendered is not None)
+        session.use_shapes([Shape("zone", "door", ((20.0, 10.0), (80.0, 10.0), (80.0, 48.0)))])
+        camera.down()
+        camera.replaced = True
+        camera.up()
+        app.until(lambda: session.rendered is not None and session.rendered.frame_size == (320, 192))
+        app.until(lambda: session.state is SessionState.LIVE)
+        assert session.shapes[0].points == ((40.0, 20.0), (160.0, 20.0), (160.0, 96.0))
+
+
+def test_shapes_drawn_on_frames_of_another_size_are_fitted_when_the_source_is_opened(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     window = start(app, open_source=FakeCamera)
     window.watch("north")
     [tile] = window.live.tiles
     app.until(lambda: tile.session.rendered is not None)
     window.live._shapes_changed(tile, [Shape("line", "edge", ((20.0, 0.0), (20.0, 40.0)))])
     app.close(window)
-
-    def open_large(name: str) -> FakeCamera:
-        camera = FakeCamera(name)
-        camera.info = SourceInfo(2 * WIDTH, HEIGHT)
-        return camera
-
-    window = start(app, open_source=open_large)
+    monkeypatch.setattr(Growing, "opened", 1)
+    window = start(app, open_source=Growing)
     window.watch("north")
     [tile] = window.live.tiles
-    app.until(lambda: tile.session.frame_size is not None)
-    assert tile.view.shapes[0].points == ((40.0, 0.0), (40.0, 40.0))
+    app.until(lambda: tile.session.rendered is not None)
+    assert tile.view.shapes[0].points == ((40.0, 0.0), (40.0, 80.0))
