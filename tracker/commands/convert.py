@@ -58,6 +58,9 @@ def _run(options: argparse.Namespace) -> int:
     reader, writer = find_format(options.from_format), find_format(options.to_format)
     chosen = write_options(options, [options.to_format])
     spare_inputs(options.out, options.input, *([Path(options.video)] if options.video else []))
+    if options.out.is_file() and options.out.suffix.lower() != writer.suffix:
+        kind = f"expected a name ending in {writer.suffix}" if writer.suffix else "the format is a folder of files"
+        raise ConfigError(f"--out {options.out}: a file of another kind is called so; {kind}")
     known = ExternalInfo(*_size(options.size), options.classes)
     footage = look_at(options.video) if options.video else None
     if footage is not None:
