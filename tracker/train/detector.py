@@ -96,11 +96,11 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     if going_on:
         card = replace(card, anchors=folder.kept_anchors(train.labels))
     folder.make()
-    if val is None and ranks.first:
+    if val is None and ranks.is_main:
         log.warning("%s: %s", config.data, WITHOUT_VALIDATION)
-    board = TensorBoardWriter(folder.path) if config.tensorboard and ranks.first else None
-    draws = config.pictures and ranks.first
-    if ranks.first:
+    board = TensorBoardWriter(folder.path) if config.tensorboard and ranks.is_main else None
+    draws = config.pictures and ranks.is_main
+    if ranks.is_main:
         folder.write_config(config)
     if draws:
         draw_labels(folder.path / "labels.png", train)
@@ -159,14 +159,14 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
                 raw = network(images.contiguous(memory_format=torch.channels_last))
             grid = grids[images.shape[-1]]
             sums = loss(raw, truths, grid, config.losses, class_count=len(card.labels), seeds=batch.seeds)
-            minutes = (time.monotonic() - begun) / 60 if ranks.first else 0.0
-            positive, mask_count, minutes = ranks.add(sums.positive, sums.mask_count, minutes)
+            minutes = (time.monotonic() - begun) / 60 if ranks.is_main else 0.0
+            positive, mask_count, minutes = ranks.all_reduce_sum(sums.positive, sums.mask_count, minutes)
             losses = sums.weighted(config.losses, positive, mask_count)
             passed = max(step / total, float(minutes) / config.max_minutes if config.max_minutes else 0.0)
             set_learning_rate(optimizer, rate(step, passed, config, warmup=warmup))
             optimizer.zero_grad(set_to_none=True)
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-            ranks.add_gradients(network.parameters())
+            ranks.all_reduce_gradients(network.parameters())
             norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
             if math.isfinite(float(norm)):
                 optimizer.step()
@@ -182,12 +182,12 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
                     )
             progress.step, progress.taken = progress.step + 1, progress.taken + 1
             progress.seconds = time.monotonic() - begun
-            progress.add(dict(zip(losses, ranks.add(*losses.values()).tolist(), strict=True)))
+            progress.add(dict(zip(losses, ranks.all_reduce_sum(*losses.values()).tolist(), strict=True)))
             finished = passed >= 1.0
-            if step % 20 == 0 and ranks.first:
+            if step % 20 == 0 and ranks.is_main:
                 report(step, total, passed, progress, float(positive), config.batch)
             due = bool(config.evaluate_minutes) and time.monotonic() - judged_at > 60 * config.evaluate_minutes
-            if (finished or due) and ranks.first:
+            if (finished or due) and ranks.is_main:
                 judge(config, average, card, judged, folder, progress, board)
                 folder.save(network, average, optimizer, card, progress)
                 judged_at = time.monotonic()
@@ -195,16 +195,16 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
                 break
         else:
             progress.epoch, progress.step = progress.epoch + 1, 0
-            if ranks.first and (not config.evaluate_minutes or progress.epoch == config.epochs):
+            if ranks.is_main and (not config.evaluate_minutes or progress.epoch == config.epochs):
                 judge(config, average, card, judged, folder, progress, board)
-            stale = float(ranks.first and 0 < config.patience <= progress.since_best)
-            finished = bool(ranks.add(stale)[0])
-            if ranks.first and (finished or progress.epoch == config.epochs or folder.due()):
+            stale = float(ranks.is_main and 0 < config.patience <= progress.since_best)
+            finished = bool(ranks.all_reduce_sum(stale)[0])
+            if ranks.is_main and (finished or progress.epoch == config.epochs or folder.due()):
                 folder.save(network, average, optimizer, card, progress)
             if stale:
                 log.info("stopped after epoch %d: none of the last %d was better", progress.epoch, progress.since_best)
-    ranks.leave()
-    if ranks.first:
+    ranks.destroy()
+    if ranks.is_main:
         finish_detector(
             folder.best,
             val,
@@ -250,12 +250,12 @@ def labelled_samples(
     """Every training image with what its labels and the teacher tell; the first process asks, the others read."""
     finds = {}
     if teachers:
-        if not ranks.first:
-            ranks.wait()
+        if not ranks.is_main:
+            ranks.barrier()
         cache = Path(config.teaching.cache) if config.teaching.cache else out / "teacher"
         finds = ask_teachers(train, teachers, cache, config.teaching)
-        if ranks.first:
-            ranks.wait()
+        if ranks.is_main:
+            ranks.barrier()
     known_to_them = {label for one in teachers for label in one.detector.labels}
     taught = tuple(row for row, label in enumerate(train.labels) if label in known_to_them)
     tables = train.targets()

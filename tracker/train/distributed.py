@@ -34,21 +34,21 @@ class Distributed:
         return cls(distributed.get_rank(), count)
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:
             distributed.barrier()
 
-    def leave(self) -> None:
+    def destroy(self) -> None:
         """Part from the others."""
         if self.count > 1:
             distributed.destroy_process_group()
 
-    def add(self, *values: Tensor | float) -> Tensor:
+    def all_reduce_sum(self, *values: Tensor | float) -> Tensor:
         """Each value added over all processes."""
         total = torch.stack([torch.as_tensor(value, dtype=torch.float32).detach().cpu() for value in values])
         if self.count > 1:
@@ -57,7 +57,7 @@ class Distributed:
             distributed.all_reduce(total)
         return total.cpu()
 
-    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def all_reduce_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Each gradient becomes the sum over all processes."""
         if self.count == 1:
             return
