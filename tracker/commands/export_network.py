@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.nets.checkpoint import load_detector
     from tracker.nets.kinds import network_kind
     from tracker.train.data.detection import load_data
-    from tracker.train.detector import spread
+    from tracker.train.detector_run import spread
     from tracker.train.finalize import measured_card
 
     _check(options)
