@@ -65,5 +65,8 @@ def test_only_one_thread_at_a_time_is_inside(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="folders cannot be files there either, but the error is another")
 def test_a_place_that_takes_no_file_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with alone(tmp_path / "file" / "a.lock", "x"):
-        pass
+    path, done = tmp_path / "file" / "a.lock", []
+    with alone(path, "x", waiting=lambda: pytest.fail("waits for a lock that nobody can hold")), alone(path, "x"):
+        done.append("both at once, since nothing is held")
+    assert done
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

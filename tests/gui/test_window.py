@@ -63,6 +63,8 @@ def test_the_last_frame_of_a_recording_reads_as_their_number(finished: App, clip
     finished.until(lambda: "frame 150 of 150" in window.recordings.transport.position_words)
     finished.show(recording, 0)
     finished.until(lambda: "frame 1 of 150" in window.recordings.transport.position_words)
+    finished.until(lambda: recording.player.index == 0)
+    assert recording.player.count == 150, "as many as the words name"
 
 
 def test_the_confidence_is_the_network_s_before_it_is_loaded() -> None:

@@ -274,7 +274,11 @@ def test_a_closed_source_leaves_nothing_behind(app: App) -> None:
     app.until(lambda: shown_tracks(session) == 1)
     window.live.remove(window.live.tiles[0])
     app.until(lambda: isdeleted(session))
-    window.engine.change("overlay.trails", True)
+    assert not window.live.sessions
+    assert not window.live.tiles
+    before = window.engine.settings.overlay.trails
+    window.engine.change("overlay.trails", not before)
+    assert window.engine.settings.overlay.trails is not before, "no session that is gone is in its way"
 
 
 def test_what_gives_no_frame_is_not_recorded(app: App) -> None:
