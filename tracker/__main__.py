@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while the program was still being loaded
         print("sightline: interrupted", file=sys.stderr)
         return 130
-    if arguments is None and code in (130, 143):
+    if arguments is None and code:
         from tracker.ending import leave
 
         leave(code)

@@ -134,7 +134,7 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now, for who has been told to end and has finished its outputs.
+    """End the process now, for who was told to end, or could not go on, and has finished its outputs.
 
     What is registered for the end is done; only the taking apart of the interpreter is left out, which takes a process
     with torch half a second, and two on a busy machine.
