@@ -57,11 +57,14 @@ class SourceError(TrackerError):
 
 
 class UnreachableError(SourceError):
-    """A camera or stream that does not answer now, and may later; `retry_s` is the least pause before another try."""
+    """A camera or stream that does not answer now, and may later.
 
-    def __init__(self, message: str, *, retry_s: float = 0.0) -> None:
+    `retry_s` is the least pause before another try; `denied` says that user or password were refused.
+    """
+
+    def __init__(self, message: str, *, retry_s: float = 0.0, denied: bool = False) -> None:
         super().__init__(message)
-        self.retry_s = retry_s
+        self.retry_s, self.denied = retry_s, denied
 
 
 class SinkError(TrackerError):

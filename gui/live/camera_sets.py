@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from gui.engine.live_network import Engine
 from gui.live.page import MOST_SOURCES, LivePage
-from gui.live.session import Session
+from gui.live.session import Session, SessionState
 from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
@@ -61,6 +62,8 @@ class CameraSets(QObject):
         self._passwords: dict[str, str] = {}
         """Those typed, by account; they are never written but to the keyring."""
         self._open: dict[Path, _OpenSet] = {}
+        self._denied: deque[Session] = deque()
+        """Cameras that refused a password, and wait for another one to be asked for."""
         live.removed.connect(self._removed)
         engine.ready.connect(self._know_labels)
 
@@ -91,6 +94,7 @@ class CameraSets(QObject):
                 without_room.append(camera.name)
             else:
                 opened.sessions.append(session)
+                session.denied.connect(lambda session=session: self._ask_again(session))
         if without_password:
             opened.words.append(self.tr("Without its password left out: {0}").format(", ".join(without_password)))
         if without_room:
@@ -174,17 +178,45 @@ class CameraSets(QObject):
 
     def _address(self, camera: CameraConfig) -> str | None:
         """Where to connect; None where the user would not give the password."""
+        account = account_of(camera)
+        if account in self._passwords:  # typed later than any that is kept
+            return address_of(camera, self._passwords[account])
         if not needs_password(camera):
             return address_of(camera)
-        account = account_of(camera)
-        if account not in self._passwords:
-            dialog = PasswordDialog(camera, self._window)
-            if dialog.exec() != QDialog.DialogCode.Accepted:
-                return None
-            self._passwords[account] = dialog.password
-            if dialog.keep and not keep_password(camera, dialog.password):
-                self._say(self.tr("The system has no keyring that is open; the password is asked for again next time."))
-        return address_of(camera, self._passwords[account])
+        return self._asked(camera)
+
+    def _asked(self, camera: CameraConfig, *, refused: bool = False) -> str | None:
+        """The address with the password that the user types; None where that is none."""
+        dialog = PasswordDialog(camera, self._window, refused=refused)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return None
+        self._passwords[account_of(camera)] = dialog.password
+        if dialog.keep and not keep_password(camera, dialog.password):
+            self._say(self.tr("The system has no keyring that is open; the password is asked for again next time."))
+        return address_of(camera, dialog.password)
+
+    def _ask_again(self, session: Session) -> None:
+        """Forget a password that was refused, and ask for another one, one camera after the other."""
+        self._denied.append(session)
+        if len(self._denied) == 1:
+            QTimer.singleShot(0, self._ask_next)
+
+    def _ask_next(self) -> None:
+        session = self._denied[0]
+        camera = session.camera
+        if camera is not None and session in self._live.sessions and session.state is SessionState.WAITING:
+            account = account_of(camera)
+            known = self._passwords.get(account)
+            if known is not None and address_of(camera, known) != session.spec:
+                address: str | None = address_of(camera, known)  # typed meanwhile, for another camera of that account
+            else:
+                self._passwords.pop(account, None)
+                address = self._asked(camera, refused=True)
+            if address is not None and session.state is SessionState.WAITING:
+                session.open_as(address)
+        self._denied.popleft()
+        if self._denied:
+            QTimer.singleShot(0, self._ask_next)
 
 
 @dataclass
@@ -223,10 +255,12 @@ def _begin(cameras: CameraSet, before: _OpenSet | None) -> tuple[SetRecords, str
 class PasswordDialog(QDialog):
     """Asks for one camera's password."""
 
-    def __init__(self, camera: CameraConfig, parent: QWidget | None = None) -> None:
+    def __init__(self, camera: CameraConfig, parent: QWidget | None = None, *, refused: bool = False) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Password of {0}").format(camera.name))
         text = self.tr("The camera {0}, {1}, asks {2} for a password:")
+        if refused:
+            text = self.tr("The camera {0}, {1}, refused the password of {2}. Another one:")
         label = QLabel(text.format(camera.name, camera.address, camera.user))
         label.setWordWrap(True)
         self._edit = QLineEdit()

@@ -115,7 +115,9 @@ class LivePage(QWidget):
             spec, self._engine, self._background, self._preferences.folder, loop=loop,
             camera=camera, open_source=self._open_source, parent=self,
         )  # fmt: skip
-        shapes, drawn_on = live_shapes(self._preferences, spec)
+        shapes, drawn_on = live_shapes(self._preferences, _shapes_key(spec, camera))
+        if not shapes:  # drawn before they went by the address without its password
+            shapes, drawn_on = live_shapes(self._preferences, spec)
         if shapes:
             session.use_shapes(shapes, drawn_on)
         else:
@@ -364,9 +366,16 @@ class LivePage(QWidget):
 
     def _shapes_changed(self, tile: LiveTile, shapes: list[Shape]) -> None:
         tile.session.use_shapes(shapes)
-        keep_live_shapes(self._preferences, tile.session.spec, shapes, tile.session.frame_size)
+        keep_live_shapes(
+            self._preferences, _shapes_key(tile.session.spec, tile.session.camera), shapes, tile.session.frame_size
+        )
 
     def _open_folder(self) -> None:
         folder = self._preferences.folder()
         folder.mkdir(parents=True, exist_ok=True)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+def _shapes_key(spec: str, camera: CameraConfig | None) -> str:
+    """What is drawn on a camera of a set goes by its address without the password, which may change."""
+    return spec if camera is None else camera.address

@@ -27,9 +27,10 @@ from tracker.overlay import OverlayConfig
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress, Runner
-from tracker.types import FrameResult, Image
+from tracker.types import FrameResult, Image, LinkState
 from tracker.video import open_source
 from tracker.video.address import is_address, redact
+from tracker.video.stream_source import is_denied
 from tracker.watch.camera_records import CameraRecords, refuse_unknown_classes
 from tracker.watch.camera_set import CameraConfig
 from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
@@ -40,6 +41,7 @@ SILENT_S = 2.0
 NOTE_EVERY_S = 0.25
 STOP_S = 1.5
 RETRY_MS = 1000
+DENIED_RETRY_MS = 300_000
 
 OpenSource = Callable[[str], FrameSource]
 
@@ -64,6 +66,8 @@ class Session(QObject):
     noticed = pyqtSignal(object)
     said = pyqtSignal(str)
     """Words for the status line."""
+    denied = pyqtSignal()
+    """The camera of a set refused the password."""
     rescaled = pyqtSignal()
     """The shapes may have been fitted into images of another size than they were drawn on."""
 
@@ -96,6 +100,8 @@ class Session(QObject):
         self.records: CameraRecords | None = None
         """What its set has recorded of it; None for a source that was opened by itself, or where that cannot be."""
         self._settled = camera is None
+        self._asked = False
+        """Whether another password has been asked for since it was opened."""
         self._resized: tuple[int, int] | None = None
         """The size of images that no longer fit the run."""
         self._record_again: tuple[bool, bool] | None = None
@@ -133,6 +139,7 @@ class Session(QObject):
 
     def open(self) -> None:
         """Open the source, again after it failed or ended."""
+        self._asked = False
         self._set_state(SessionState.OPENING, self.tr("Opening {0}").format(self.name))
         self._reopen()
 
@@ -162,6 +169,29 @@ class Session(QObject):
             self.message = str(error)
         return not self._runner.running
 
+    @property
+    def _has_password(self) -> bool:
+        return self.camera is not None and bool(self.camera.user)
+
+    def _denied_reason(self) -> str:
+        """Why a camera that was lost does not take its password any more; empty where it is not that."""
+        link = self._source.link if self._source is not None and self._has_password else None
+        away = link is not None and link.state in (LinkState.LOST, LinkState.REFUSED)
+        return link.reason if away and link is not None and is_denied(link.reason) else ""
+
+    def _deny(self, message: str) -> None:
+        """Try a password that was refused seldom, since cameras lock accounts for that; ask for another one once."""
+        self._set_state(SessionState.WAITING, self.tr("{0} It is tried again in five minutes.").format(message))
+        self._again.start(DENIED_RETRY_MS)
+        if not self._asked:
+            self._asked = True
+            self.denied.emit()
+
+    def open_as(self, spec: str) -> None:
+        """Open the camera by another address, such as with another password."""
+        self.spec = spec
+        self.open()
+
     def record_by(self, records: CameraRecords | None) -> None:
         """Have a camera of a set recorded by its rules, or not at all; it is opened, and waits for this."""
         self.records, self._settled = records, True
@@ -182,11 +212,16 @@ class Session(QObject):
         if self._runner is None or self.state in (SessionState.CLOSED, SessionState.FAILED, SessionState.ENDED):
             return
         if not self._runner.running:
-            self._ended()
+            if self.state is not SessionState.WAITING:  # for another password
+                self._ended()
             return
         if time.monotonic() - self._noted_at >= NOTE_EVERY_S:
             self._noted_at = time.monotonic()
             self._note(self._runner.progress().link or "live")
+            if reason := self._denied_reason():
+                self._runner.stop()
+                self._deny(self.tr("{0}: the password is refused now ({1})").format(self.name, reason))
+                return
         if self._source is not None and self._source.silent_s() > SILENT_S:
             text = self.tr("No frame for {0} s, trying to come back").format(int(self._source.silent_s()))
             link = self._source.link
@@ -315,6 +350,7 @@ class Session(QObject):
             return
         if self.camera is None:
             self.name = redact(source.name) if is_address(source.name) else source.name
+        self._asked = False
         size, self._resized = self._resized, None
         self._source = WatchedSource(source, loop=self._loop, size=size)
         if self._of_set and self._drawn_on is None:
@@ -329,7 +365,9 @@ class Session(QObject):
         if self.state is SessionState.CLOSED:
             return
         self._note("refused", str(error))
-        if isinstance(error, UnreachableError):
+        if isinstance(error, UnreachableError) and error.denied and self._has_password:
+            self._deny(str(error))
+        elif isinstance(error, UnreachableError):
             self._set_state(SessionState.WAITING, self.tr("{0} It is tried again.").format(error))
             self._again.start(max(RETRY_MS, round(1000 * error.retry_s)))
         else:

@@ -29,6 +29,10 @@ DOT = {
 }
 
 
+RETRIED = (SessionState.FAILED, SessionState.ENDED, SessionState.WAITING)
+"""Where the user may try again at once."""
+
+
 class LiveTile(QWidget):
     """Shows a session and passes on what the user does with it."""
 
@@ -160,7 +164,7 @@ class LiveTile(QWidget):
         self._name.setToolTip(f"{session.name}\n{own}".rstrip())
         self.setAccessibleName(self.tr("Source {0}, {1}").format(session.name, session.state.value))
         self._dot.show_colour(DOT[session.state], session.state.value)
-        self._retry.setVisible(session.state in (SessionState.FAILED, SessionState.ENDED))
+        self._retry.setVisible(session.state in RETRIED)
         self.view.show_message(session.message)
 
     def _clicked(self, track_id: int) -> None:

@@ -162,6 +162,22 @@ class MjpegCamera(Camera):
             client.sendall(head + data + b"\r\n")
 
 
+class GuardedCamera(MjpegCamera):
+    """One that asks "me" for a password, which may change."""
+
+    password = "first"
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        asked = client.recv(4096, socket.MSG_PEEK).decode("latin1")
+        known = base64.b64encode(f"me:{self.password}".encode()).decode()
+        if f"Authorization: Basic {known}\r\n" in asked:
+            super().serve(client, closing)
+            return
+        client.recv(4096)
+        head = 'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="camera"\r\nContent-Length: 0\r\n\r\n'
+        client.sendall(head.encode())
+
+
 class RawCamera(Camera):
     """Bare H.264 over TCP; every client begins at a key frame, numbered 0."""
 

@@ -210,9 +210,11 @@ def test_a_refused_password_is_not_tried_again_soon(serve: Callable[..., Server]
     with pytest.raises(UnreachableError, match="401") as refusal:
         open_stream(serve(deny).address())
     assert refusal.value.retry_s >= 30
+    assert refusal.value.denied
     with pytest.raises(UnreachableError) as refusal:
         open_stream(serve(refuse).address())
     assert refusal.value.retry_s == 0
+    assert not refusal.value.denied
 
 
 def test_an_answer_without_video_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.stream_options import has_clock
 from tracker.video.watchdog import STALL_S, Watchdog
 
-__all__ = ["StreamSource"]
+__all__ = ["StreamSource", "is_denied"]
 
 log = logging.getLogger(__name__)
 
@@ -164,10 +164,11 @@ class StreamSource(FrameSource):
             refused = f"{self.name}: {failure}. "
             if any(words in str(failure) for words in NEVER_WILL):
                 raise SourceError(refused + "Check the spelling of the address.") from None
-            denied = any(words in str(failure) for words in DENIED)
+            denied = is_denied(str(failure))
             raise UnreachableError(
                 refused + "Check the address, user and password, and that the server runs and can be reached.",
                 retry_s=DENIED_PAUSE_S if denied else 0.0,
+                denied=denied,
             ) from None
         codec = connection.stream.codec_context
         self._decoder = decoder_of(codec, connection.first_frame, self._hardware, self.name)
@@ -209,6 +210,11 @@ class StreamSource(FrameSource):
             self._past_damage += connection.decoder.damage
             self._past_dropped += connection.pump.dropped
             connection.pump.stop()
+
+
+def is_denied(reason: str) -> bool:
+    """Whether a connection was refused for its user or password."""
+    return any(words in reason for words in DENIED)
 
 
 class _NoFrameError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,14 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PyQt6.QtWidgets import QDialog
 
 from gui.canvas.hit_testing import Shape
+from gui.live.camera_sets import PasswordDialog
 from gui.live.session import SessionState
 from gui.window import Window
 from tests.annotate.tiny import HEIGHT, WIDTH
 from tests.gui.conftest import App
 from tests.gui.live.test_page import BlockDetector, FakeCamera, start
-from tests.video.cameras import ReplacedCamera
+from tests.video.cameras import GuardedCamera, ReplacedCamera
 from tests.watch.test_alerts import Hook
 from tests.watch.test_event_store import EVENT
 from tracker.lock import Claim
@@ -223,6 +226,34 @@ def test_a_real_camera_that_comes_back_as_another_one_is_shown_with_its_lines(ap
         app.until(lambda: session.rendered is not None and session.rendered.frame_size == (320, 192))
         app.until(lambda: session.state is SessionState.LIVE)
         assert session.shapes[0].points == ((40.0, 20.0), (160.0, 20.0), (160.0, 96.0))
+
+
+def test_a_password_that_was_changed_at_the_camera_is_asked_for(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.setenv("SIGHTLINE_PASSWORD_GATE", "first")
+    asked: list[str] = []
+
+    def answer(dialog: PasswordDialog) -> int:
+        asked.append(dialog.windowTitle())
+        dialog._edit.setText("second")
+        return int(QDialog.DialogCode.Accepted)
+
+    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    window = app.start(load_detector=lambda settings: BlockDetector(settings.detector.conf))
+    with GuardedCamera(10) as camera:
+        path = write_set(tmp_path, f'name = "gate"\naddress = "{camera.address}"\nuser = "me"\nrecord = "never"\n')
+        window.open(str(path))
+        [session] = window.live.sessions
+        app.until(lambda: session.state is SessionState.LIVE)
+        camera.down()
+        camera.password = "second"
+        camera.up()
+        app.until(lambda: asked)
+        app.until(lambda: session.state is SessionState.LIVE)
+    assert asked == ["Password of gate"]
+    assert ":second@" in session.spec
 
 
 def test_shapes_drawn_on_frames_of_another_size_are_fitted_when_the_source_is_opened(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit
+from PyQt6.QtWidgets import QApplication, QDialog, QLabel, QLineEdit
 from PyQt6.sip import isdeleted
 from pytestqt.qtbot import QtBot
 
@@ -441,6 +441,47 @@ def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
     window.open(str(path))
     assert len(asked) == 3
     assert all("elsewhere" not in address for address in opened)
+
+
+def test_a_password_that_is_refused_is_forgotten_and_asked_for_again(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cameras of one account: the second takes the password that was typed for the first."""
+    tried: list[str] = []
+
+    def open_camera(address: str) -> FakeCamera:
+        tried.append(address)
+        if ":right@" not in address:
+            raise UnreachableError("gate: it does not open (401 Unauthorized).", retry_s=30.0, denied=True)
+        return FakeCamera("camera")
+
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    answers = iter(["wrong", "", "right"])
+    texts: list[str] = []
+
+    def answer(dialog: PasswordDialog) -> int:
+        text = next(answers)
+        texts.append(dialog.findChildren(QLabel)[0].text())
+        dialog._edit.setText(text)
+        return int(QDialog.DialogCode.Accepted if text else QDialog.DialogCode.Rejected)
+
+    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    path = tmp_path / "cameras.toml"
+    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://host/{}"\nuser = "me"\nrecord = "never"\n'
+    path.write_text(camera.format("gate", "a") + camera.format("yard", "b"))
+    window = start(app, open_source=open_camera)
+    window.open(str(path))
+    gate, yard = window.live.sessions
+    app.until(lambda: len(texts) == 3 and not window.sets._denied)
+    app.until(lambda: SessionState.LIVE in (gate.state, yard.state))
+    assert "asks me for a password" in texts[0]
+    assert "refused the password of me" in texts[1]
+    assert sum(":wrong@" in address for address in tried) == 2  # once each, and not again
+    left_out = next(tile for tile in window.live.tiles if tile.session.state is SessionState.WAITING)
+    assert "401" in left_out.session.message
+    left_out._retry.click()
+    app.until(lambda: gate.state is yard.state is SessionState.LIVE)
+    assert len(texts) == 3
 
 
 def test_events_are_told_by_sound_and_notice_within_limits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
