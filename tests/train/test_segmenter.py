@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,14 @@ import torch
 from tracker.commands import train_segmentation as segmentation_command
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
+from tracker.nets.saved import save_network
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
 from tracker.segment.labeller import PixelLabeller
 from tracker.train.data.segmentation import IGNORED, PixelLabels, load_pixel_labels
 from tracker.train.segmenter import (
     SegmentationTraining,
     class_weights,
+    fill_path,
     one_in,
     overlap_loss,
     score_segmentation,
@@ -122,6 +125,33 @@ def test_a_u_net_takes_a_detectors_body_and_reports_it(tmp_path: Path) -> None:
     assert network(torch.zeros(1, 3, 50, 70)).shape == (1, 3, 50, 70)
     assert set(result.measures) == {"score", "mean_iou", "class_accuracy", "pixel_accuracy"}
     assert description["network"]["backbone"] == "yolo26_nano"
+
+
+@pytest.mark.parametrize(
+    ("labels", "width", "says"),
+    [
+        (("a", "b", "c"), 8, "tensors behind the backbone taken"),
+        (("a", "c", "b"), 8, "taken, those of its classes left out"),
+        (("a", "b"), 8, "taken, those of its classes left out"),
+        (("a", "b", "c"), 16, "are others than this network's, and begin fresh"),
+    ],
+)
+def test_a_segmentation_network_gives_all_that_fits(
+    labels: tuple[str, ...], width: int, says: str, tmp_path: Path
+) -> None:
+    config = SegmentationConfig("unet", backbone="resnet18", width=8, classes=3)
+    other = SegmentationNet(config)
+    path = tmp_path / "other.safetensors"
+    description = {"network": asdict(config), "labels": ["a", "b", "c"], "image_size": [64, 64]}
+    save_network(path, other, kind="segmentation", description=description)
+    network = SegmentationNet(replace(config, width=width, classes=len(labels)))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert says in fill_path(network, path, labels)
+    given = other.state_dict()
+    for key, value in network.state_dict().items():
+        own = key.startswith("network.backbone.") or width != 8
+        own |= "classify" in key and labels != ("a", "b", "c")
+        assert torch.equal(value, before[key] if own else given[key]), key
 
 
 def test_a_u_net_without_a_backbone_refuses_weights_for_one() -> None:

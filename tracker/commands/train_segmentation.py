@@ -61,7 +61,7 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--finest", type=int, choices=(8, 16, 32), help=text)
     text = "FCN: channels of the two wide layers (default 0, none; the paper: 4096 on vgg16)"
     parser.add_argument("--hidden", type=int, metavar="N", help=text)
-    text = "start of the backbone: sightline-small or another network of ours, or torchvision's or timm's weights"
+    text = "start: a segmentation network of ours, or a backbone: sightline-small, torchvision's or timm's weights"
     parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "images are scaled to this (default 480x360)"
     parser.add_argument("--image-size", type=image_size, default=(360, 480), metavar="WxH", help=text)

@@ -37,6 +37,8 @@ class PretrainedBackbone(NamedTuple):
     """By the backbone's own names; a published classifier's own dense layers are among them."""
     left_out: int
     """Tensors of neck and heads, which are not taken."""
+    kind: str = ""
+    """What a file of ours was trained for, such as detector or segmentation; empty for a published one."""
 
     @property
     def folded(self) -> bool:
@@ -68,7 +70,7 @@ def read_backbone(path: Path) -> PretrainedBackbone:
     for prefix in PREFIXES:
         state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         if name and state:
-            return PretrainedBackbone(str(path), name, state, len(tensors) - len(state))
+            return PretrainedBackbone(str(path), name, state, len(tensors) - len(state), kind)
     raise CheckpointError(
         f"{path}: a {kind} network without a backbone to start from. Give a detector or a classifier."
     )

@@ -19,7 +19,7 @@ from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.pixel_accuracy import SegmentationScore
 from tracker.nets.saved import save_network
-from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
+from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import IGNORED, PixelLabels, augment_pixels
@@ -35,7 +35,8 @@ class SegmentationTraining:
     network: SegmentationConfig = field(default_factory=SegmentationConfig)
     """Which network; its classes come from the labels."""
     pretrained: Path | None = None
-    """Weights of the backbone: any network of ours that holds it, or a published one (torchvision's or timm's)."""
+    """Weights of the backbone: any network of ours that holds it, or a published one (torchvision's or timm's). A
+    segmentation network of the same layers gives its other layers too, its classes' where their names are the same."""
     ignore: tuple[int, ...] = ()
     """Label numbers that count neither way, besides 255; `evaluate` passes over them too."""
     batch: int = 8
@@ -126,9 +127,39 @@ def train_segmentation(
         if network.backbone is None:
             raise ConfigError(f"--pretrained {start.where}: this U-Net has no backbone to fill; name one by --backbone")
         report(fill_backbone(network.backbone, start, name=config.network.backbone))
+        if start.kind == "segmentation" and config.pretrained is not None:
+            report(fill_path(network, config.pretrained, labels))
     _check_size(network, train, config.crop)
     network = network.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
     return fit(network, _SegmentationTask(config, labels, train, val), config.fit, out, report=report)
+
+
+def fill_path(network: SegmentationNet, path: Path, labels: Sequence[str]) -> str:
+    """Give the layers behind the backbone those of the segmentation network in `path`; the line to report.
+
+    The layers of classes are taken where both name the same classes in the same order; nothing is where another layer
+    has another shape.
+    """
+    other, description = load_segmentation(path)
+    known = tuple(description["labels"]) == tuple(labels)
+    of_classes = set() if known else _of_classes(network.config)
+    own = network.state_dict()
+    taken = {
+        key: value
+        for key, value in other.state_dict().items()
+        if not key.startswith("network.backbone.") and key not in of_classes
+    }
+    if any(key not in own or own[key].shape != value.shape for key, value in taken.items()):
+        return f"{path}: the layers behind the backbone are others than this network's, and begin fresh"
+    network.load_state_dict(taken, strict=False)
+    left_out = "" if known else ", those of its classes left out"
+    return f"{path}: {len(taken)} tensors behind the backbone taken{left_out}"
+
+
+def _of_classes(config: SegmentationConfig) -> set[str]:
+    """Names of the tensors whose shape follows the number of classes."""
+    some, more = (SegmentationNet(replace(config, classes=config.classes + add)).state_dict() for add in (0, 1))
+    return {key for key, value in some.items() if value.shape != more[key].shape}
 
 
 def _check_size(network: SegmentationNet, data: PixelLabels, crop: int) -> None:
