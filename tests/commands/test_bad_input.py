@@ -10,6 +10,10 @@ import pytest
 
 from tests.test_classify import write_classifier
 from tracker.cli import main
+from tracker.errors import ConfigError
+from tracker.train.detector import train_detector
+from tracker.train.detector_config import TrainConfig
+from tracker.train.run_folder import LOCK_FILE, RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +115,39 @@ def test_torchrun_does_not_train_twice_into_one_folder(
     assert "torchrun started 2 processes, which would all train into this folder" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_another_training_writes_into_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    command = f"{CLASSIFIES}/grey.npz --backbone lenet5".format(folder=folder, out=out).split()
+    with RunFolder(out).claimed(resume=False):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert f"{out}: another training is writing into it" in error
+        assert error.count("\n") == 1
+        assert [each.name for each in out.iterdir()] == [LOCK_FILE]
+    assert main(command) == 0
+    assert not (out / LOCK_FILE).exists()
+
+
+def test_the_training_of_a_detector_holds_its_folder_too(tmp_path: Path) -> None:
+    """Its loop is another than `fit`, which the other kinds share."""
+    out = tmp_path / "runs" / "out"
+    config = TrainConfig(data=tmp_path / "none.yaml", out=out)
+    with RunFolder(out).claimed(resume=False), pytest.raises(ConfigError, match="another training is writing into it"):
+        train_detector(config)
+    assert not out.parent.exists()
+
+
+def test_the_processes_of_one_torchrun_share_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunFolder(tmp_path).claimed(resume=False):
+        monkeypatch.setenv("RANK", "1")
+        with RunFolder(tmp_path).claimed(resume=False):
+            assert (tmp_path / LOCK_FILE).exists()
+        assert (tmp_path / LOCK_FILE).exists()
 
 
 def test_torchrun_leaves_the_start_of_a_detector_to_us() -> None:

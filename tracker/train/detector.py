@@ -30,7 +30,7 @@ from tracker.train.detector_run import DetectorRun, set_up
 from tracker.train.finalize import finish_detector
 from tracker.train.losses import LossSums, yolo_loss
 from tracker.train.plots import draw_batch, draw_curves
-from tracker.train.run_folder import clean_mean
+from tracker.train.run_folder import RunFolder, clean_mean
 from tracker.train.schedule import set_learning_rate
 from tracker.train.teacher import Teacher
 
@@ -51,29 +51,33 @@ MASK_SHARE = 0.5
 
 
 def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> Path:
-    """Train and return the path of the best weights; `teachers` are those of `config.teacher`, opened."""
-    run = set_up(config, teachers)
-    while run.goes_on:
-        run.choose_learning_parts()
-        for batch in run.batches():
-            raise_if_told_to_end()
-            training_step(run, batch)
-            evaluate_if_due(run)
-            if run.finished:
-                break
-        else:
-            end_epoch(run)
-    run.ranks.destroy()
-    if run.ranks.is_main:
-        finish_detector(
-            run.folder.best,
-            run.validation,
-            recipe=to_mapping(config),
-            precision=config.precision,
-            device=config.device,
-            pictures=config.pictures,
-        )
-    return run.folder.best
+    """Train and return the path of the best weights; `teachers` are those of `config.teacher`, opened.
+
+    Raises ConfigError while another training writes into `config.out`, or holds one that is not to be gone on with.
+    """
+    with RunFolder(config.out).claimed(resume=config.resume):
+        run = set_up(config, teachers)
+        while run.goes_on:
+            run.choose_learning_parts()
+            for batch in run.batches():
+                raise_if_told_to_end()
+                training_step(run, batch)
+                evaluate_if_due(run)
+                if run.finished:
+                    break
+            else:
+                end_epoch(run)
+        run.ranks.destroy()
+        if run.ranks.is_main:
+            finish_detector(
+                run.folder.best,
+                run.validation,
+                recipe=to_mapping(config),
+                precision=config.precision,
+                device=config.device,
+                pictures=config.pictures,
+            )
+        return run.folder.best
 
 
 def training_step(run: DetectorRun, batch: Batch) -> None:

@@ -154,7 +154,6 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
             f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
         )
     folder = RunFolder(config.out)
-    folder.check_free(resume=config.resume)
 
     # Processes: each on its own device, all with the same random state for fresh weights.
     device = find_device(config.device)

@@ -7,9 +7,10 @@ import io
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tracker.errors import CheckpointError, ConfigError, SinkError, refusal_beside, why_unwritable
+from tracker.lock import Claim
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.weight_files import load_tensors, write_atomically
@@ -88,6 +90,9 @@ SAVE_SECONDS = 15.0
 """Time between saves where epochs are shorter: what an interruption may cost, for saving not to cost more."""
 
 
+LOCK_FILE = "training.lock"
+
+
 class RunFolder:
     """The folder of one run: best.safetensors, last.safetensors, last.state.pt, results.csv, config.json."""
 
@@ -98,6 +103,33 @@ class RunFolder:
         self.last = path / "last.safetensors"
         self.state = path / "last.state.pt"
         self.results = path / "results.csv"
+
+    @contextmanager
+    def claimed(self, *, resume: bool) -> Iterator[None]:
+        """Hold the folder as its only writer; of the processes that torchrun started the main one holds it for all.
+
+        Raises ConfigError while another training writes into it, and what `check_free` raises. A folder made for this
+        goes again where nothing came to be written.
+        """
+        self.check_free(resume=resume)
+        if int(os.environ.get("RANK", "0")) > 0:
+            yield
+            return
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        claim = Claim.take(self.path / LOCK_FILE)
+        if claim is None:
+            raise ConfigError(
+                f"{self.path}: another training is writing into it. Wait for its end, or give another folder as --out."
+            )
+        try:
+            self.check_free(resume=resume)  # the other one may have ended just before
+            yield
+        finally:
+            claim.release()
+            with suppress(OSError):  # not empty
+                for folder in made:
+                    folder.rmdir()
 
     def check_free(self, *, resume: bool) -> None:
         """ConfigError where another training's weights would be overwritten, or there is nothing to go on from."""

@@ -124,16 +124,23 @@ def fit(
     """Train until the epochs, the minutes or the patience are used up; `report` takes a line of progress per epoch.
 
     Leaves best.safetensors, last.safetensors, last.state.pt and results.csv in `out`. Raises TrackerError when the
-    loss is no longer finite: the files of the last finite epoch stay. Raises ConfigError under torchrun.
+    loss is no longer finite: the files of the last finite epoch stay. Raises ConfigError under torchrun,
+    and while another training writes into `out`.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
             f"{out}: torchrun started {os.environ['WORLD_SIZE']} processes, which would all train into this folder; "
             "only `train detector` spreads its work. Start this training without torchrun."
         )
-    device = find_device(config.device)
     folder = RunFolder(out)
-    folder.check_free(resume=config.resume)
+    with folder.claimed(resume=config.resume):
+        return _fit(network, task, config, folder, report=report)
+
+
+def _fit(
+    network: nn.Module, task: Task[Any], config: FitConfig, folder: RunFolder, *, report: Callable[[str], None]
+) -> FitResult:
+    device = find_device(config.device)
     folder.make()
     network = network.to(device)
     _freeze(network, frozen=False)
@@ -164,7 +171,8 @@ def fit(
             norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
             if not math.isfinite(float(norm)):
                 raise TrackerError(
-                    f"{out}: the loss is no longer finite in epoch {progress.epoch + 1}, step {progress.step + 1}. "
+                    f"{folder.path}: the loss is no longer finite in epoch {progress.epoch + 1}, step "
+                    f"{progress.step + 1}. "
                     f"{folder.tell_rest(progress)} with a lower --learning-rate."
                 )
             optimizer.step()
