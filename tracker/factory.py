@@ -176,11 +176,13 @@ def default_device() -> str:
 
 
 def make_detector(
-    config: DetectorConfig, *, threads: int, floor: float = 1.0, appearance: Appearance = "none"
+    config: DetectorConfig, *, threads: int, floor: float | None = None, appearance: Appearance = "none"
 ) -> Detector:
     """The detector that the model's suffix and content call for.
 
-    `floor` asks for detections below the threshold too, down to there: a tracker may go on with them. `native`
+    `floor` is a tracker's wish: detections below the threshold too, down to there, with which it may go on, and one
+    class for each object. Without it, objects come under further classes too where a threshold under 0.25 lets in such
+    weak ones, as average precision wants them. `native`
     appearance asks for vectors that tell what each looks like, from the network's own features; `auto` asks for them
     where it has some.
 
@@ -195,7 +197,7 @@ def make_detector(
     return _open_model(config, threads=threads, floor=floor, embed=appearance == "native")
 
 
-def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
+def _open_model(config: DetectorConfig, *, threads: int, floor: float | None, embed: bool) -> Detector:
     with explain_missing(f"--model {config.model}"):
         detector = _open_engine(config, threads=threads, floor=floor, embed=embed)
         thresholds = None
@@ -206,13 +208,15 @@ def _open_model(config: DetectorConfig, *, threads: int, floor: float, embed: bo
                 detector = _open_engine(replace(config, conf=lowest), threads=threads, floor=floor, embed=embed)
     if config.tiles:
         grid = tile_grid(config.tiles)
-        detector = TiledDetector(detector, grid, imgsz=config.imgsz or USUAL_SIZE, max_det=config.max_det)
+        further = detector.conf if floor is None else 1.0
+        usual = config.imgsz or USUAL_SIZE
+        detector = TiledDetector(detector, grid, imgsz=usual, max_det=config.max_det, further=further)
     if config.roi:
         detector = RegionDetector(detector, config.roi)
     return detector if thresholds is None else ClassThresholds(detector, thresholds)
 
 
-def _open_engine(config: DetectorConfig, *, threads: int, floor: float, embed: bool) -> Detector:
+def _open_engine(config: DetectorConfig, *, threads: int, floor: float | None, embed: bool) -> Detector:
     device = _device(config)
     config = settled_precision(config, threads=threads)
     path = _find_model(config.model, torch=device != "cpu" and has_torch())
@@ -277,7 +281,7 @@ def _device(config: DetectorConfig) -> str:
     return default_device() if config.device == "auto" else config.device
 
 
-def _ultralytics(path: Path, config: DetectorConfig, floor: float, *, embed: bool) -> Detector:
+def _ultralytics(path: Path, config: DetectorConfig, floor: float | None, *, embed: bool) -> Detector:
     from tracker.detect.ultralytics import UltralyticsDetector
 
     if embed:

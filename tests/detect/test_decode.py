@@ -55,6 +55,51 @@ def test_only_wanted_classes_are_found_and_scored_as_themselves() -> None:
     assert set(everything.scores[of_those].tolist()) <= set(found.scores.tolist())
 
 
+def test_a_box_comes_under_every_class_that_is_likely_enough() -> None:
+    """Each class of a box counts for its own chance times what the best one leaves."""
+    every = decode_anchors(raw_maps(5), LAYOUT, conf=0.05, further=0.05)
+    best = decode_anchors(raw_maps(5), LAYOUT, conf=0.05)
+    assert len(every.boxes) > len(best.boxes)
+    leaves = {box.tobytes(): 1 - score for box, score in zip(best.boxes, best.scores, strict=True)}
+    names = {box.tobytes(): name for box, name in zip(best.boxes, best.class_ids.tolist(), strict=True)}
+    for class_id in range(6):
+        alone = decode_anchors(raw_maps(5), LAYOUT, conf=1e-4, classes=np.array([class_id], np.int32))
+        expected = {
+            box.tobytes(): score * (1 if names[box.tobytes()] == class_id else leaves[box.tobytes()])
+            for box, score in zip(alone.boxes, alone.scores, strict=True)
+            if box.tobytes() in names
+        }
+        own = every[np.flatnonzero(every.class_ids == class_id)]
+        assert {box.tobytes() for box in own.boxes} == {box for box, score in expected.items() if score >= 0.05}
+        np.testing.assert_allclose(own.scores, [expected[box.tobytes()] for box in own.boxes], rtol=1e-5)
+
+
+def test_of_wanted_classes_alone_there_are_further_ones() -> None:
+    wanted = np.array([2, 5], np.int32)
+    found = decode_anchors(raw_maps(5), LAYOUT, conf=0.05, classes=wanted, further=0.05)
+    assert set(found.class_ids.tolist()) == {2, 5}
+    assert len(found.boxes) > len(np.unique(found.boxes, axis=0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_further_classes_are_weaker_than_a_quarter_and_change_nothing_above(seed: int) -> None:
+    def found(further: float) -> Candidates:
+        decoded = decode_anchors(raw_maps(seed), LAYOUT, conf=0.05, further=further)
+        return suppress(decoded, iou=0.6, max_det=10_000, further=further)
+
+    every, single = found(0.05), found(1.0)
+    assert len(every.boxes) > len(single.boxes)
+    assert (np.diff(every.scores) <= 0).all()
+    for mine, theirs in zip(of_a_quarter(every), of_a_quarter(single), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def of_a_quarter(found: Candidates) -> tuple[np.ndarray, ...]:
+    strong = found[np.flatnonzero(found.scores > 0.25)]
+    assert len(strong.boxes) > 5
+    return strong.boxes, strong.scores, strong.class_ids
+
+
 def test_masks_equal_the_networks_own_reading_in_torch() -> None:
     random = np.random.default_rng(0)
     smooth = torch.nn.functional.interpolate(
@@ -82,7 +127,12 @@ def test_yolox_boxes_lie_where_its_grid_says() -> None:
     output[row] = 0
     output[row, :5] = (0.5, 0.25, np.log(2), np.log(4), 0.9)
     output[row, 5 + 2] = 0.8
+    output[row, 5 + 7] = 0.5
     found = decode_yolox(output, width=WIDTH, height=HEIGHT, conf=0.5)
+    further = decode_yolox(output, width=WIDTH, height=HEIGHT, conf=0.1, further=0.1)
+    assert further.class_ids.tolist() == [2, 7]
+    np.testing.assert_allclose(further.scores, [0.72, 0.45 * (1 - 0.72)], rtol=1e-6)
+    np.testing.assert_array_equal(further.boxes[0], further.boxes[1])
     np.testing.assert_allclose(found.boxes, [[7.5 * 8 - 8, 3.25 * 8 - 16, 7.5 * 8 + 8, 3.25 * 8 + 16]], rtol=1e-5)
     assert found.scores[0] == pytest.approx(0.72)
     assert found.class_ids.tolist() == [2]
@@ -103,6 +153,16 @@ def test_one_object_with_two_names_keeps_the_better_one() -> None:
     kept = suppress(candidates([box, near, apart], [0.6, 0.8, 0.7], [2, 5, 0]), iou=0.5, max_det=10)
     assert kept.class_ids.tolist() == [5, 0]
     assert kept.coefficients.ravel().tolist() == [1, 2]
+
+
+def test_where_further_classes_are_wanted_the_weaker_name_counts_for_what_the_better_one_leaves() -> None:
+    box, near, apart = (0, 0, 100, 50), (1, 0, 101, 50), (0, 0, 60, 50)
+    found = candidates([box, near, apart], [0.6, 0.8, 0.7], [2, 5, 0])
+    both = suppress(found, iou=0.5, max_det=10, further=0.1)
+    assert both.class_ids.tolist() == [5, 0, 2]
+    np.testing.assert_allclose(both.scores, [0.8, 0.7, 0.12], rtol=1e-6)  # 0.6 (1 - 0.8)
+    assert both.coefficients.ravel().tolist() == [1, 2, 0]
+    assert suppress(found, iou=0.5, max_det=10, further=0.15).class_ids.tolist() == [5, 0]
 
 
 def test_the_best_are_kept_when_there_are_too_many() -> None:

@@ -6,22 +6,29 @@ Plain numpy and OpenCV; the work grows with the candidates above the threshold, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
+from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU, chances_left, weigh_contradicted
 from tracker.detect.pooled_embedding import describe
 from tracker.geometry import Letterbox, clip, cxcywh_to_xyxy, nms
 from tracker.types import Detections
 
-__all__ = ["AnchorLayout", "Candidates", "cut_masks", "decode_anchors", "decode_yolox", "suppress"]
+__all__ = [
+    "AnchorLayout",
+    "Candidates",
+    "cut_masks",
+    "decode_anchors",
+    "decode_yolox",
+    "one_class_each",
+    "suppress",
+]
 
 MAX_CANDIDATES = 3000
-ONE_OBJECT_IOU = 0.85
-"""Boxes of two classes that overlap more than this are one object with two names; the better one stays."""
 LOGIT_STEPS = 16
 """Mask logits are kept in steps of 1/16 from -8 to 8, where the sigmoid is within 1/255 of its ends."""
 COVERAGE_OF_LOGIT = np.round(255 / (1 + np.exp(-(np.arange(256) - 128) / LOGIT_STEPS))).astype(np.uint8)
@@ -50,6 +57,12 @@ class Candidates:
     def __getitem__(self, rows: ndarray) -> Candidates:
         return Candidates(self.boxes[rows], self.scores[rows], self.class_ids[rows], self.coefficients[rows])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
+        """All rows, part after part."""
+        names = ("boxes", "scores", "class_ids", "coefficients")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
 
 def decode_anchors(
     maps: Sequence[Float32[ndarray, "k c h w"]],
@@ -57,13 +70,15 @@ def decode_anchors(
     *,
     conf: float,
     classes: Int32[ndarray, " q"] | None = None,
+    further: float = 1.0,
 ) -> Candidates:
     """Boxes of one image whose best wanted class scores at least `conf`, from the raw maps of each level.
 
-    The score is sigmoid(objectness) * sigmoid(class). Source: Redmon and Farhadi 2018 for the sizes,
-    Ge et al. 2021 for the linear centres.
+    A box comes once more for each other wanted class that counts for at least `further` (further_classes.py), which is
+    none from 1/4 on. The score is sigmoid(objectness) * sigmoid(class). Source: Redmon and Farhadi 2018 for the
+    sizes, Ge et al. 2021 for the linear centres.
     """
-    boxes, scores, class_ids, coefficients = [], [], [], []
+    parts = []
     with np.errstate(over="ignore", invalid="ignore"):
         floor = np.float32(np.log(max(conf, 1e-6) / max(1 - conf, 1e-6)))
         for level, stride, anchors in zip(maps, layout.strides, layout.anchors, strict=True):
@@ -72,9 +87,11 @@ def decode_anchors(
             cells = level[anchor, :, row, column]
             chances = _sigmoid(cells[:, 5 : 5 + layout.classes])
             best, class_score = _best_class(chances, classes)
-            score = _sigmoid(cells[:, 4]) * class_score
+            objectness = _sigmoid(cells[:, 4])
+            score = objectness * class_score
             above = score >= conf
             cells, anchor, row, column = cells[above], anchor[above], row[above], column[above]
+            chances = objectness[above, None] * chances[above]
             tx, ty, tw, th = cells[:, :4].T
             anchor_width, anchor_height = np.asarray(anchors, np.float32)[anchor].T
             cxcywh = np.stack(
@@ -86,16 +103,14 @@ def decode_anchors(
                 ],
                 axis=1,
             )
-            boxes.append(cxcywh_to_xyxy(cxcywh))
-            scores.append(score[above])
-            class_ids.append(best[above])
-            coefficients.append(cells[:, 5 + layout.classes :])
-    return Candidates(
-        np.concatenate(boxes).astype(np.float32),
-        np.concatenate(scores).astype(np.float32),
-        np.concatenate(class_ids).astype(np.int32),
-        np.concatenate(coefficients).astype(np.float32),
-    )
+            found = Candidates(
+                cxcywh_to_xyxy(cxcywh).astype(np.float32),
+                score[above].astype(np.float32),
+                best[above],
+                cells[:, 5 + layout.classes :].astype(np.float32),
+            )
+            parts.append(_with_further_classes(found, chances, classes, further))
+    return Candidates.joined(parts)
 
 
 def decode_yolox(
@@ -105,11 +120,12 @@ def decode_yolox(
     height: int,
     conf: float,
     classes: Int32[ndarray, " q"] | None = None,
+    further: float = 1.0,
     strides: tuple[int, ...] = (8, 16, 32),
 ) -> Candidates:
     """Boxes of one image from YOLOX's output, whose objectness and classes are already probabilities.
 
-    Source: Ge et al. 2021; the grid is laid out level after level, row by row.
+    `further` as in `decode_anchors`. Source: Ge et al. 2021; the grid is laid out level after level, row by row.
     """
     columns, rows, steps = [], [], []
     for stride in strides:
@@ -132,17 +148,19 @@ def decode_yolox(
             ],
             axis=1,
         )
-    return Candidates(
+    found = Candidates(
         cxcywh_to_xyxy(cxcywh).astype(np.float32),
         score[above].astype(np.float32),
-        best[above].astype(np.int32),
+        best[above],
         np.empty((len(above), 0), np.float32),
     )
+    return _with_further_classes(found, output[above, 4:5] * output[above, 5:], classes, further)
 
 
-def suppress(candidates: Candidates, *, iou: float, max_det: int) -> Candidates:
+def suppress(candidates: Candidates, *, iou: float, max_det: int, further: float = 1.0) -> Candidates:
     """The best box of each object, best score first, at most `max_det`.
 
+    It comes with one class, or from the score `further` on with others too (further_classes.py).
     Boxes that are not finite are kept to be counted by the pipeline; they suppress nobody.
     """
     finite = np.isfinite(candidates.boxes).all(axis=1)
@@ -152,19 +170,19 @@ def suppress(candidates: Candidates, *, iou: float, max_det: int) -> Candidates:
         rows = rows[np.argsort(-candidates.scores[rows], kind="stable")[:MAX_CANDIDATES]]
     chosen = candidates[rows]
     kept = nms(chosen.boxes, chosen.scores, chosen.class_ids, threshold=iou)
-    chosen = chosen[kept]
-    if len(np.unique(chosen.class_ids)) > 1:
-        chosen = chosen[nms(chosen.boxes, chosen.scores, threshold=max(iou, ONE_OBJECT_IOU))]
+    chosen = one_class_each(chosen[kept], overlap=max(iou, ONE_OBJECT_IOU), further=further)
     chosen = chosen[np.arange(min(len(chosen.boxes), max_det))]
-    if not len(broken):
-        return chosen
-    spoiled = candidates[broken]
-    return Candidates(
-        np.concatenate([chosen.boxes, spoiled.boxes]),
-        np.concatenate([chosen.scores, spoiled.scores]),
-        np.concatenate([chosen.class_ids, spoiled.class_ids]),
-        np.concatenate([chosen.coefficients, spoiled.coefficients]),
-    )
+    return Candidates.joined([chosen, candidates[broken]]) if len(broken) else chosen
+
+
+def one_class_each(found: Candidates, *, overlap: float, further: float) -> Candidates:
+    """Of what is left of each class, best first: one box for each object, with weak further classes if wanted."""
+    if len(np.unique(found.class_ids)) < 2:
+        return found
+    if further >= LARGEST:
+        return found[nms(found.boxes, found.scores, threshold=overlap)]
+    rows, scores = weigh_contradicted(found.boxes, found.scores, least=further, overlap=overlap)
+    return replace(found[rows], scores=scores)
 
 
 def to_detections(
@@ -247,6 +265,23 @@ def _best_class(
 ) -> tuple[Int32[ndarray, " n"], Float32[ndarray, " n"]]:
     best = chances.argmax(axis=1) if classes is None else classes[chances[:, classes].argmax(axis=1)]
     return best.astype(np.int32), chances[np.arange(len(chances)), best]
+
+
+def _with_further_classes(
+    found: Candidates, chances: Float32[ndarray, "n q"], classes: Int32[ndarray, " k"] | None, further: float
+) -> Candidates:
+    """The boxes, then the finite ones again for each other wanted class that counts for at least `further`."""
+    if further >= LARGEST or not len(found.boxes):
+        return found
+    chances = chances_left(chances, found.scores)
+    others = chances >= further
+    others[np.arange(len(others)), found.class_ids] = False
+    others &= np.isfinite(found.boxes).all(axis=1)[:, None]
+    if classes is not None:
+        others[:, np.setdiff1d(np.arange(chances.shape[1]), classes)] = False
+    rows, class_ids = np.nonzero(others)
+    again = replace(found[rows], scores=chances[rows, class_ids], class_ids=class_ids.astype(np.int32))
+    return Candidates.joined([found, again])
 
 
 def _sigmoid(logits: Float32[ndarray, ...]) -> Float32[ndarray, ...]:

@@ -1,6 +1,6 @@
 """From a network's raw maps to the best box of each object, for a whole batch, on the device the maps are on.
 
-The same rules as `postprocess.decode_anchors` and `postprocess.suppress`; only what is kept is copied to the CPU.
+The same rules as `decode.decode_anchors` and `decode.suppress`; only what is kept is copied to the CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from tracker.detect.decode import MAX_CANDIDATES, ONE_OBJECT_IOU, AnchorLayout, Candidates
+from tracker.detect.decode import MAX_CANDIDATES, AnchorLayout, Candidates, one_class_each
+from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU
 from tracker.nets.anchors import AnchorGrid, decode
 from tracker.nets.suppress import nms
 from tracker.nets.yolo import RawMaps
@@ -29,17 +30,22 @@ def find_objects(
     iou: float,
     max_det: int,
     classes: Int32[ndarray, " q"] | None = None,
+    further: float = 1.0,
 ) -> list[Candidates]:
-    """Per image the boxes whose best wanted class scores at least `conf`, suppressed, best first, at most `max_det`."""
-    images, boxes, scores, cells = _decode(raw, layout, conf=conf, classes=classes)
+    """Per image the boxes whose best wanted class scores at least `conf`, suppressed, best first, at most `max_det`.
+
+    Further classes of an object are given from the score `further` on, as `suppress` does.
+    """
+    images, boxes, scores, class_ids, coefficients = _decode(raw, layout, conf=conf, classes=classes, further=further)
     finite = boxes.isfinite().all(dim=1)
     usable = finite.nonzero()[:, 0]
     if len(usable) > MAX_CANDIDATES:
         usable = usable[_best_of_each(images[usable], scores[usable])]
-    class_ids = _best_class(cells, layout, classes)[1]
     groups = images * layout.classes + class_ids
     kept = usable[nms(boxes[usable], scores[usable], groups[usable], threshold=iou)]
-    kept = kept[nms(boxes[kept], scores[kept], images[kept], threshold=max(iou, ONE_OBJECT_IOU))]
+    overlap = max(iou, ONE_OBJECT_IOU)
+    if further >= LARGEST:
+        kept = kept[nms(boxes[kept], scores[kept], images[kept], threshold=overlap)]
     rows = torch.cat((kept, (~finite).nonzero()[:, 0]))  # broken ones are kept to be counted by the pipeline
     owners = images[rows].cpu().numpy()
     sound = finite[rows].cpu().numpy()
@@ -47,19 +53,21 @@ def find_objects(
         boxes[rows].cpu().numpy(),
         scores[rows].cpu().numpy(),
         class_ids[rows].int().cpu().numpy(),
-        cells[rows, 5 + layout.classes :].cpu().numpy(),
+        coefficients[rows].cpu().numpy(),
     )
     found = []
     for image in range(len(raw.prototypes)):
-        chosen, broken = (((owners == image) & kind).nonzero()[0][:max_det] for kind in (sound, ~sound))
-        found.append(whole[np.concatenate((chosen, broken))])
+        chosen, broken = (whole[(owners == image) & kind] for kind in (sound, ~sound))
+        if further < LARGEST:
+            chosen = one_class_each(chosen, overlap=overlap, further=further)
+        found.append(Candidates.joined([each[np.arange(min(len(each.boxes), max_det))] for each in (chosen, broken)]))
     return found
 
 
 def _decode(
-    raw: RawMaps, layout: AnchorLayout, *, conf: float, classes: Int32[ndarray, " q"] | None
-) -> tuple[Int64[Tensor, " n"], Float32[Tensor, "n 4"], Float32[Tensor, " n"], Float32[Tensor, "n c"]]:
-    """(image, box, score, raw channels) of every anchor that speaks up, level by level."""
+    raw: RawMaps, layout: AnchorLayout, *, conf: float, classes: Int32[ndarray, " q"] | None, further: float
+) -> tuple[Int64[Tensor, " n"], Float32[Tensor, "n 4"], Float32[Tensor, " n"], Int64[Tensor, " n"], Tensor]:
+    """(image, box, score, class, coefficients) of every anchor above the threshold, level by level."""
     floor = math.log(max(conf, 1e-6) / max(1 - conf, 1e-6))
     parts = []
     for level, stride, anchors in zip(raw.levels, layout.strides, layout.anchors, strict=True):
@@ -68,13 +76,23 @@ def _decode(
         speaks = (level[:, :, 4].float() >= floor) & (likeliest >= floor)
         image, anchor, row, column = speaks.nonzero(as_tuple=True)
         cells = level[image, anchor, :, row, column].float()
-        score = cells[:, 4].sigmoid() * _best_class(cells, layout, classes)[0]
+        chance, best = _best_class(cells, layout, classes)
+        score = cells[:, 4].sigmoid() * chance
         above = score >= conf
         widths, heights = torch.tensor(anchors, device=level.device)[anchor].unbind(-1)
         grid = AnchorGrid(column.float(), row.float(), torch.full_like(widths, stride), widths, heights)
-        parts.append((image[above], decode(cells[:, :4], grid)[above], score[above], cells[above]))
-    images, boxes, scores, channels = (torch.cat(column) for column in zip(*parts, strict=True))
-    return images, boxes, scores, channels
+        box, coefficients = decode(cells[:, :4], grid), cells[:, 5 + layout.classes :]
+        parts.append((image[above], box[above], score[above], best[above], coefficients[above]))
+        if further < LARGEST:
+            chances = cells[:, 4:5].sigmoid() * cells[:, 5 : 5 + layout.classes].sigmoid() * (1 - score[:, None])
+            others = torch.zeros_like(chances, dtype=torch.bool)
+            others[:, channels.to(level.device)] = True
+            others &= (chances >= further) & (above & box.isfinite().all(dim=1))[:, None]
+            others[torch.arange(len(others), device=level.device), best] = False
+            rows, names = others.nonzero(as_tuple=True)
+            parts.append((image[rows], box[rows], chances[rows, names], names, coefficients[rows]))
+    images, boxes, scores, class_ids, weights = (torch.cat(column) for column in zip(*parts, strict=True))
+    return images, boxes, scores, class_ids, weights
 
 
 def _best_class(

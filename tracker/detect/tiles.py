@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
+from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU, weigh_contradicted
 from tracker.detect.windows import detect_at_size, move
 from tracker.errors import ConfigError
 from tracker.geometry import area, nms
@@ -36,8 +37,6 @@ AT_ONCE = 8
 """Windows given to the network together."""
 SAME = 0.5
 """IoU from which two whole boxes of one class are one object."""
-ONE_OBJECT = 0.85
-"""The same for two classes."""
 PIECE = 0.6
 """Share of a cut box that lies in a whole one whose piece it then is."""
 TOUCHING = 0.3
@@ -100,15 +99,21 @@ def _spans(length: int, count: int) -> list[tuple[int, int]]:
 
 
 class TiledDetector:
-    """A detector that looks through windows of each image too; at most `max_det` objects of each are given."""
+    """A detector that looks through windows of each image too; at most `max_det` objects of each are given.
 
-    def __init__(self, detector: Detector, grid: tuple[int, int] | None, *, imgsz: int, max_det: int) -> None:
+    `further` is the score from which objects are given under further classes too.
+    """
+
+    def __init__(
+        self, detector: Detector, grid: tuple[int, int] | None, *, imgsz: int, max_det: int, further: float = 1.0
+    ) -> None:
         self.labels, self.conf, self.engine = detector.labels, detector.conf, detector.engine
         self.imgsz = detector.imgsz if isinstance(detector, Scalable) else 0
         self._imgsz = self.imgsz or imgsz
         self._detector = detector
         self._grid = grid
         self._max_det = max_det
+        self._further = further
 
     def detect(self, images: Sequence[Image], *, imgsz: int | None = None) -> list[Detections]:
         """What the whole image and its windows show, best score first."""
@@ -128,7 +133,7 @@ class TiledDetector:
                 cut.append(is_cut(moved.boxes, window, width, height))
         if not windows:
             return whole
-        joined = join_windows(found, cut)
+        joined = join_windows(found, cut, further=self._further)
         return joined[np.arange(min(len(joined), self._max_det))]
 
 
@@ -144,12 +149,21 @@ def is_cut(boxes: Float32[ndarray, "n 4"], window: Window, width: int, height: i
     return result
 
 
-def join_windows(found: Sequence[Detections], cut: Sequence[Bool[ndarray, " n"]]) -> Detections:
-    """One detection per object of those of several windows, in pixels of the image, best score first."""
+def join_windows(
+    found: Sequence[Detections], cut: Sequence[Bool[ndarray, " n"]], *, further: float = 1.0
+) -> Detections:
+    """One detection per object of those of several windows, in pixels of the image, best score first.
+
+    From the score `further` on, an object is given under other classes too.
+    """
     every, torn = _concatenate(found), np.concatenate(list(cut))
     whole = every[~torn]
     whole = whole[nms(whole.boxes, whole.scores, whole.class_ids, threshold=SAME)]
-    whole = whole[nms(whole.boxes, whole.scores, threshold=ONE_OBJECT)]
+    if further < LARGEST:
+        rows, scores = weigh_contradicted(whole.boxes, whole.scores, least=further)
+        whole = replace(whole[rows], scores=scores)
+    else:
+        whole = whole[nms(whole.boxes, whole.scores, threshold=ONE_OBJECT_IOU)]
     pieces = every[torn]
     pieces = pieces[np.argsort(-pieces.scores, kind="stable")]
     same = pieces.class_ids[:, None] == whole.class_ids[None]

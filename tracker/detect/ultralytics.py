@@ -30,7 +30,7 @@ MASK_SIZE = 64
 class UltralyticsDetector:
     """Detects with an ultralytics model file. Calls take turns: their predictor keeps state."""
 
-    def __init__(self, path: Path, config: DetectorConfig, *, floor: float = 1.0) -> None:
+    def __init__(self, path: Path, config: DetectorConfig, *, floor: float | None = None) -> None:
         model = _load(path)
         if model.task not in ("detect", "segment"):
             raise CheckpointError(f"{path}: a model for {model.task!r}; use one that detects or segments")
@@ -43,7 +43,7 @@ class UltralyticsDetector:
         self._turn = threading.Lock()
         self.conf = 0.25 if config.conf is None else config.conf
         self.engine = "ultralytics on torch"
-        self._floor = min(self.conf, floor)
+        self._floor = self.conf if floor is None else min(self.conf, floor)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes of each image in its own pixels, best score first."""

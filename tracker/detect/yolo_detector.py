@@ -106,7 +106,8 @@ class CanvasDetector(ABC):
 class RawDetector(CanvasDetector):
     """Detects with whatever gives our network's raw maps.
 
-    Detections below the threshold are given too, down to `floor`; with `embed` all carry what they look like.
+    `floor` is a tracker's wish: detections below the threshold too, down to there, and one class for each object;
+    without it an object may come under further, weaker classes. With `embed` all carry what they look like.
     Raises ConfigError for a class that does not fit, and with `embed` for a network without feature map.
     """
 
@@ -117,14 +118,15 @@ class RawDetector(CanvasDetector):
         config: DetectorConfig,
         *,
         engine: str,
-        floor: float = 1.0,
+        floor: float | None = None,
         embed: bool = False,
     ) -> None:
         self.labels = card.labels
         self.engine = engine
         self.conf = card.confidence if config.conf is None else config.conf
         self._run = run
-        self._floor = min(self.conf, floor)
+        self._floor = self.conf if floor is None else min(self.conf, floor)
+        self._further = self.conf if floor is None else 1.0
         self._iou = card.iou if config.iou is None else config.iou
         self._max_det = config.max_det
         self.imgsz = config.imgsz or card.input_size
@@ -141,7 +143,7 @@ class RawDetector(CanvasDetector):
         candidates = []
         for place in range(len(canvases)):
             maps = [level[place] for level in raw.levels]
-            decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes)
-            candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det))
+            decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes, further=self._further)
+            candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det, further=self._further))
         prototypes, features = raw.prototypes if self._masks else None, raw.features if self._embed else None
         return Finds(candidates, prototypes, features)

@@ -49,7 +49,7 @@ def open_engine(path: Path, *, threads: int = 1) -> Engine:
 
 
 def open_exported(
-    path: Path, config: DetectorConfig, *, threads: int, floor: float = 1.0, embed: bool = False
+    path: Path, config: DetectorConfig, *, threads: int, floor: float | None = None, embed: bool = False
 ) -> RawDetector:
     """The same as a detector. Raises ConfigError when another device than the CPU is asked for."""
     if config.device not in ("auto", "cpu"):

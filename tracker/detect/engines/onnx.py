@@ -41,13 +41,13 @@ class _Model:
 class OnnxDetector(CanvasDetector):
     """Detects with an ONNX file of ours (any input size in multiples of 32) or of YOLOX.
 
-    `threads` are those of one call; several calls may run at once. Detections below the threshold are given too,
-    down to `floor`; with `embed` all carry what they look like. Raises CheckpointError for a file that is no such
-    model, ConfigError for a class, size or device that does not fit, and with `embed` for one without feature map.
+    `threads` are those of one call; several calls may run at once. `floor` and `embed` as `RawDetector` has them.
+    Raises CheckpointError for a file that is no such model, ConfigError for a class, size or device that does not fit,
+    and with `embed` for one without feature map.
     """
 
     def __init__(
-        self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float = 1.0, embed: bool = False
+        self, path: Path, config: DetectorConfig, *, threads: int = 1, floor: float | None = None, embed: bool = False
     ) -> None:
         import onnxruntime
 
@@ -59,7 +59,8 @@ class OnnxDetector(CanvasDetector):
         self._masks = config.masks and model.layout is not None and model.layout.coefficients > 0
         self._classes: Int32[ndarray, " k"] | None = choose_classes(config.classes, self.labels)
         self.conf = model.conf if config.conf is None else config.conf
-        self._floor = min(self.conf, floor)
+        self._floor = self.conf if floor is None else min(self.conf, floor)
+        self._further = self.conf if floor is None else 1.0
         self._iou = model.iou if config.iou is None else config.iou
         self._max_det = config.max_det
         size = config.imgsz or model.imgsz
@@ -97,16 +98,18 @@ class OnnxDetector(CanvasDetector):
             self._decode({name: output[place] for name, output in outputs.items()}, width=width, height=height)
             for place in range(len(canvases))
         ]
-        candidates = [suppress(each, iou=self._iou, max_det=self._max_det) for each in decoded]
+        options: dict[str, Any] = {"iou": self._iou, "max_det": self._max_det, "further": self._further}
+        candidates = [suppress(each, **options) for each in decoded]
         return Finds(candidates, outputs.get("prototypes"), outputs.get("features"))
 
     def _decode(self, outputs: dict[str, ndarray], *, width: int, height: int) -> Candidates:
         """The candidates of one canvas."""
         layout = self._model.layout
+        options: dict[str, Any] = {"conf": self._floor, "classes": self._classes, "further": self._further}
         if layout is None:
-            return decode_yolox(outputs["output"], width=width, height=height, conf=self._floor, classes=self._classes)
+            return decode_yolox(outputs["output"], width=width, height=height, **options)
         maps = [outputs[f"p{level}"] for level in range(3, 3 + len(layout.strides))]
-        return decode_anchors(maps, layout, conf=self._floor, classes=self._classes)
+        return decode_anchors(maps, layout, **options)
 
 
 def is_ultralytics_export(path: Path) -> bool:

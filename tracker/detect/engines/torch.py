@@ -23,9 +23,8 @@ __all__ = ["TorchDetector", "find_device"]
 class TorchDetector(RawDetector):
     """Detects with a network of ours, from a safetensors file or as it stands in training.
 
-    Half precision on CUDA devices, single precision elsewhere. Detections below the threshold are given too, down
-    to `floor`; with `embed` all carry what they look like. Raises CheckpointError for a file that is no such model,
-    ConfigError for a class or device that does not fit.
+    Half precision on CUDA devices, single precision elsewhere. `floor` and `embed` as `RawDetector` has them.
+    Raises CheckpointError for a file that is no such model, ConfigError for a class or device that does not fit.
     """
 
     def __init__(
@@ -33,7 +32,7 @@ class TorchDetector(RawDetector):
         model: Path | tuple[YoloNet, ModelCard],
         config: DetectorConfig,
         *,
-        floor: float = 1.0,
+        floor: float | None = None,
         embed: bool = False,
     ) -> None:
         network, card = load_detector(model) if isinstance(model, Path) else model
@@ -61,7 +60,7 @@ class TorchDetector(RawDetector):
         """The objects of letterboxed canvases of one size, found on the device."""
         raw = self.run_network(canvases)
         options: dict[str, Any] = {"conf": self._floor, "iou": self._iou, "max_det": self._max_det}
-        candidates = find_objects(raw, self._layout, classes=self._classes, **options)
+        candidates = find_objects(raw, self._layout, classes=self._classes, further=self._further, **options)
         prototypes = _array(raw.prototypes) if self._masks else None
         return Finds(candidates, prototypes, _array(raw.features) if self._embed else None)
 
