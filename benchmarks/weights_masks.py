@@ -2,8 +2,9 @@
 
 What stays as it is gives the same maps for the same image each time. So an image is seen by it once per view (a view
 is one augmentation of every image), its maps are kept in OUT/views, and only prototypes and mask coefficients run and
-learn: 22 ms an image and step instead of 60. A START whose prototypes are light gets fused ones. Masks come from the
-labels, and where these have none from the teacher. OUT/last.safetensors is the averaged network; --resume goes on.
+learn: 22 ms an image and step instead of 60. Each of `--sizes` is a view, at that many pixels. A START whose
+prototypes are light gets fused ones. Masks come from the labels, and where these have none from the teacher.
+OUT/last.safetensors is the averaged network; --resume goes on.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.nets.anchors import AnchorGrid, decode, flatten, lay_grid
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.export_detector import clone
+from tracker.nets.model_card import ModelCard
 from tracker.nets.ultralytics_weights import open_ultralytics
-from tracker.nets.yolo import RawMaps, YoloNet, is_mask_part
+from tracker.nets.yolo import STRIDES, Head, RawMaps, YoloNet, is_mask_part
 from tracker.train.aligned import align
 from tracker.train.data.augment import AugmentConfig, TrainingSample, make_sample
 from tracker.train.data.detection import load_data
@@ -40,7 +42,7 @@ from tracker.train.schedule import learning_rate_factor
 from tracker.train.teacher import FusionConfig, Teacher, observe
 from tracker.train.truth_batch import TruthBatch, TruthTensors
 
-SIZE = 416
+JUDGED = (416, 640)
 BATCH = 16
 WARMUP = 50
 PLAIN = AugmentConfig(mosaic=0.0, copy_paste=0.0, zoom=1.0, colour=0.2)
@@ -99,11 +101,11 @@ class State:
 def main() -> None:
     """Read, ask, teach, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("start", type=Path, help=".safetensors network of ours with YOLO11's or YOLO26's heads")
+    parser.add_argument("start", type=Path, help=".safetensors network of ours")
     parser.add_argument("data", type=Path, help="data.yaml of the lists that benchmarks.weights_data wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--teacher", type=Path, required=True, help="YOLO11 nano with masks, .safetensors")
-    parser.add_argument("--views", type=int, default=2, help="augmentations of every image")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[416, 416], help="of the augmentations of every image")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--mask-width", type=int, default=48, help="channels inside the branch for coefficients")
@@ -117,14 +119,13 @@ def main() -> None:
     judged = alone_with_outline(splits["val"])
     samples = taught_samples(splits["train"], options.teacher, options.out / "teacher")
     network.eval().requires_grad_(False)
-    parts = nn.ModuleList([network.prototypes, *(head.get_submodule("cv4") for head in network.heads)])
+    parts = nn.ModuleList([network.prototypes, *map(coefficients_of, network.heads)])
     parts.requires_grad_(True)
     optimizer = torch.optim.AdamW(parts.parameters(), lr=options.rate, weight_decay=0.02)
     state = State(parts, ModelEma(parts, decay=0.997, warmup_steps=WARMUP), optimizer)
     if options.resume:
         state.load(options.out / "state.pt")
-    grid = lay_grid([(SIZE // s, SIZE // s) for s in card.strides], card.anchors, card.strides)
-    views = Views(options.out / "views", network, samples, grid)
+    views = Views(options.out / "views", network, card, samples, options.sizes)
     begun = time.monotonic() - state.seconds
     last = dict.fromkeys(EVERY_S, time.monotonic())
     losses: list[float] = []
@@ -134,8 +135,8 @@ def main() -> None:
         factor = learning_rate_factor(int(passed * 10_000), total_steps=10_000, final_factor=0.02)
         for group in optimizer.param_groups:
             group["lr"] = options.rate * min(1.0, (state.step + 1) / WARMUP) * factor
-        maps, seen = views.read(state.step, options.views)
-        loss = masks_loss(parts, maps, seen, seed=state.step)
+        maps, seen = views.read(state.step)
+        loss = masks_loss(parts, maps, seen, anchors=network.config.anchors, seed=state.step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parts.parameters(), 5.0)
@@ -150,9 +151,10 @@ def main() -> None:
         if passed >= 1.0 or now - last["judged"] > EVERY_S["judged"]:
             whole = averaged(network, state.average)
             save_detector(options.out / "last.safetensors", whole, replace(card, accuracy={}))
-            detector = HalfDetector((whole, card), DetectorConfig(conf=0.01, imgsz=SIZE, device="cpu"))
-            found = rename(detect_all(detector, judged), card.labels, splits["val"].labels)
-            print(f"step {state.step}: {one_person_masks(judged, found)}", flush=True)
+            for size in JUDGED:
+                detector = HalfDetector((whole, card), DetectorConfig(conf=0.01, imgsz=size, device="cpu"))
+                found = rename(detect_all(detector, judged), card.labels, splits["val"].labels)
+                print(f"step {state.step}, {size}: {one_person_masks(judged, found)}", flush=True)
             last["judged"] = now
         if passed >= 1.0 or now - last["kept"] > EVERY_S["kept"]:
             state.save(options.out / "state.pt")
@@ -175,8 +177,13 @@ def averaged(network: YoloNet, average: ModelEma) -> YoloNet:
     prototypes, *coefficients = average.module.children()
     whole.prototypes.load_state_dict(prototypes.state_dict())
     for head, branch in zip(whole.heads, coefficients, strict=True):
-        head.get_submodule("cv4").load_state_dict(branch.state_dict())
+        coefficients_of(head).load_state_dict(branch.state_dict())
     return whole
+
+
+def coefficients_of(head: nn.Module) -> nn.Module:
+    """The part of a head that gives mask coefficients and nothing else."""
+    return head.coefficients if isinstance(head, Head) else head.get_submodule("cv4")
 
 
 def alone_with_outline(data: DataSet) -> list[Sample]:
@@ -207,31 +214,42 @@ def taught_samples(data: DataSet, teacher: Path, folder: Path) -> list[TrainingS
 class Views:
     """The maps of every image in every view, as bfloat16 on disk, made when first read."""
 
-    def __init__(self, folder: Path, network: YoloNet, samples: Sequence[TrainingSample], grid: AnchorGrid) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: YoloNet,
+        card: ModelCard,
+        samples: Sequence[TrainingSample],
+        sizes: Sequence[int],
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._network, self._samples, self._grid = folder, network, samples, grid
+        self._folder, self._network, self._samples, self._sizes = folder, network, samples, sizes
+        self._grids = [
+            lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides) for size in sizes
+        ]
         self._maps: dict[int, list[Tensor]] = {}
         self._seen: dict[int, list[Seen]] = {}
 
-    def read(self, step: int, views: int) -> tuple[list[Tensor], list[Seen]]:
-        """The maps at strides 4, 8, 16 and 32 of the batch of a step; the first epochs are one view each."""
-        count = len(self._samples)
+    def read(self, step: int) -> tuple[list[Tensor], list[Seen]]:
+        """The maps of the batch of a step, all of one view; the first epochs are one view each."""
+        count, views = len(self._samples), len(self._sizes)
         epoch, place = divmod(step, max(1, count // BATCH))
-        rng = np.random.default_rng(epoch)
-        rows = rng.permutation(count)[place * BATCH : (place + 1) * BATCH]
-        which = np.full(count, epoch) if epoch < views else rng.integers(views, size=count)
-        for view in set(which[rows].tolist()) - self._seen.keys():
+        rows = np.random.default_rng(epoch).permutation(count)[place * BATCH : (place + 1) * BATCH]
+        view = epoch if epoch < views else int(np.random.default_rng((epoch, place)).integers(views))
+        if view not in self._seen:
             self._make(view)
-        pairs = [(int(which[row]), int(row)) for row in rows]
-        stacked = [torch.stack([self._maps[view][level][row] for view, row in pairs]) for level in range(4)]
-        return [maps.permute(0, 3, 1, 2) for maps in stacked], [self._seen[view][row] for view, row in pairs]
+        stacked = [maps[torch.from_numpy(rows)].permute(0, 3, 1, 2) for maps in self._maps[view]]
+        return stacked, [self._seen[view][row] for row in rows.tolist()]
 
     def _make(self, view: int) -> None:
         marks, count = self._folder / f"{view}.pt", len(self._samples)
-        widths = (self._network.backbone.channels[0], *self._network.config.widths)
+        config = self._network.config
+        widths = [(4, self._network.backbone.channels[0]), *zip(STRIDES, config.widths, strict=True)]
+        if config.head == "offsets":  # coefficients are read from a branch of the head
+            widths += [(stride, config.head_width) for stride in STRIDES]
         self._maps[view] = []
-        for level, width in enumerate(widths):
-            side, file = SIZE // (4 << level), str(self._folder / f"{view}-{level}.bin")
+        for level, (stride, width) in enumerate(widths):
+            side, file = self._sizes[view] // stride, str(self._folder / f"{view}-{level}.bin")
             values = torch.from_file(file, shared=True, size=count * side * side * width, dtype=torch.bfloat16)
             self._maps[view].append(values.view(count, side, side, width))
         if marks.is_file():
@@ -249,11 +267,12 @@ class Views:
         generators = [np.random.default_rng((view, row)) for row in rows]
         augment, samples = VARIED if view else PLAIN, self._samples
         made = [
-            make_sample(row, samples.__getitem__, len(samples), SIZE, rng, augment)
+            make_sample(row, samples.__getitem__, len(samples), self._sizes[view], rng, augment)
             for row, rng in zip(rows, generators, strict=True)
         ]
         images = torch.from_numpy(np.stack([one.image for one in made])).permute(0, 3, 1, 2).float().div_(255)
-        maps, boxes, classes = frozen(self._network, images.contiguous(memory_format=torch.channels_last), self._grid)
+        grid = self._grids[view]
+        maps, boxes, classes = frozen(self._network, images.contiguous(memory_format=torch.channels_last), grid)
         for level, values in enumerate(maps):
             self._maps[view][level][rows.start : rows.stop] = values.permute(0, 2, 3, 1)
         truths = [
@@ -261,7 +280,7 @@ class Views:
             for one in made
         ]
         truth = TruthBatch.of(truths)
-        won = align(boxes, classes, self._grid, truth)
+        won = align(boxes, classes, grid, truth)
         fits = truth.has_mask[won.images, won.objects] & (won.ious > 0.3)
         seen = []
         for place, rng in enumerate(generators):
@@ -284,23 +303,33 @@ class Views:
 
 @torch.no_grad()
 def frozen(network: YoloNet, images: Tensor, grid: AnchorGrid) -> tuple[list[Tensor], Tensor, Tensor]:
-    """(maps at strides 4, 8, 16 and 32 that masks are made of; boxes; raw classes)."""
+    """(maps that masks are made of; boxes; raw classes).
+
+    The maps are those at strides 4, 8, 16 and 32, and where the heads have a branch for boxes that of each stride.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         found, _ = network.backbone.maps_and_embedding(network.normalize(images))
         levels = network.neck(*found[1:])
         raw = [head(level) for head, level in zip(network.heads, levels, strict=True)]
+        asked = [
+            head.box_branch(head.stem(level))
+            for head, level in zip(network.heads, levels, strict=True)
+            if isinstance(head, Head)
+        ]
     flat = flatten([level.float() for level in raw])
-    return [found[0], *levels], decode(flat[..., :4], grid), flat[..., 5 : 5 + network.config.classes]
+    return [found[0], *levels, *asked], decode(flat[..., :4], grid), flat[..., 5 : 5 + network.config.classes]
 
 
-def masks_loss(parts: nn.ModuleList, maps: Sequence[Tensor], seen: Sequence[Seen], *, seed: int) -> Tensor:
+def masks_loss(
+    parts: nn.ModuleList, maps: Sequence[Tensor], seen: Sequence[Seen], *, anchors: int, seed: int
+) -> Tensor:
     """The mean loss of the masks of a batch."""
     prototypes, *coefficients = parts
     fine, *levels = maps
     with torch.autocast("cpu", torch.bfloat16):
-        masks = prototypes(tuple(levels), fine)
-        answers = [branch(level).flatten(2) for branch, level in zip(coefficients, levels, strict=True)]
-    flat = torch.cat(answers, dim=2).transpose(1, 2).float()
+        masks = prototypes(tuple(levels[:3]), fine)
+        answers = [branch(level) for branch, level in zip(coefficients, levels[-3:], strict=True)]
+    flat = flatten([answer.unflatten(1, (anchors, -1)).float() for answer in answers])
     counts = torch.tensor([len(one.cells) for one in seen])
     images = torch.arange(len(seen)).repeat_interleave(counts)
     objects = torch.cat([torch.arange(len(one.cells)) for one in seen])
