@@ -116,9 +116,12 @@ def test_commands_that_track_take_it(
     assert main.main(["annotate", str(images), "--out", str(tmp_path / "out"), *words]) == 0
 
 
-def test_the_command_line_gives_in_one_line_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("asked", [["--appearance", "reid"], []], ids=["reid", "a network alone"])
+def test_the_command_line_gives_in_one_line_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((40, 60, 3), np.uint8))
-    words = ["--appearance", "reid", "--reid-model", str(tmp_path / "none.onnx"), "--device", "cpu"]
+    words = [*asked, "--reid-model", str(tmp_path / "none.onnx"), "--device", "cpu"]
     assert main.main(["track", str(tmp_path), *words]) == 2
     output = capsys.readouterr().err
     assert "none.onnx: no such model file" in output

@@ -79,6 +79,19 @@ def test_every_recording_has_results_of_its_own(tmp_path: Path) -> None:
         assert len({str(job.base).casefold() for job in jobs}) == len(names)
 
 
+def test_an_address_is_refused_without_its_password_and_a_file_of_that_name_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"^rtsp://host/x: an address, and annotate works on files"):
+        find_jobs([Path("rtsp://me:s3cret@host/x")], tmp_path / "out", recursive=False)
+    monkeypatch.chdir(tmp_path)
+    file = Path("rtsp:", "host")
+    file.parent.mkdir()
+    file.touch()
+    [job] = find_jobs([Path("rtsp://host")], tmp_path / "out", recursive=False)
+    assert job.source == tmp_path / file
+
+
 def test_a_recording_named_twice_is_done_once(tmp_path: Path) -> None:
     root = touch(tmp_path / "in", "a.mp4")
     (tmp_path / "link.mp4").symlink_to(root / "a.mp4")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.image_file import IMAGE_SUFFIXES
-from tracker.paths import safe_name
+from tracker.paths import exists, safe_name
+from tracker.video.address import is_address, redact
 
 __all__ = ["RecordingJob", "find_jobs", "fingerprint", "legible", "printable"]
 
@@ -69,6 +70,7 @@ def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[Reco
     roots = Counter(path.resolve().name for path in paths if path.is_dir())
     for path in paths:
         if not path.is_dir():
+            _refuse_address(path)
             found.setdefault(path.resolve(), (path.name,))
             continue
         root = (path.resolve().name,) if len(roots) > 1 or roots.total() > 1 else ()
@@ -81,6 +83,16 @@ def find_jobs(paths: Sequence[Path], out: Path, *, recursive: bool) -> list[Reco
             hint = "; --out is this folder itself, and what lies there are results: give them a folder of their own"
         raise ConfigError(f"{asked}: no video and no folder of images in it{hint}")
     return _place(found, out)
+
+
+def _refuse_address(path: Path) -> None:
+    """Raise ConfigError for an address, of which a path has lost a slash; a file of such a name is a file."""
+    scheme, colon, rest = str(path).partition(":/")
+    address = f"{scheme}://{rest.lstrip('/')}"
+    if colon and is_address(address) and not exists(path):
+        raise ConfigError(
+            f"{redact(address)}: an address, and annotate works on files; record it by track --save first"
+        )
 
 
 def legible(text: str) -> str:

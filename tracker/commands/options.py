@@ -230,6 +230,16 @@ def _from_files(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return tables, where
 
 
+def _use_reid_model(options: argparse.Namespace, tree: dict[str, Any]) -> None:
+    """Who names a re-identification network wants it used, unless another appearance is asked for, which is said."""
+    if not getattr(options, "reid_model", None) or not hasattr(options, "appearance"):
+        return
+    if options.appearance is None:
+        assign(tree, ["tracker", "appearance"], "reid")
+    elif options.appearance != "reid":
+        log.warning("--reid-model is not used by --appearance %s, only by reid", options.appearance)
+
+
 def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
     """The settings a command was called with; `defaults` are this command's own, by `section__name`."""
     tree: dict[str, Any] = {}
@@ -253,6 +263,7 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
                     assign(tree, [section, "class_conf"], value.class_conf)
             elif value is not None:
                 assign(tree, [section, KEYS.get(name, name)], value)
+    _use_reid_model(options, tree)
     for assignment in getattr(options, "set", []):
         path, value = parse_assignment(assignment)
         assign(tree, path, value)

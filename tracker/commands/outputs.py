@@ -7,8 +7,9 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -20,6 +21,7 @@ from tracker.paths import safe_name, shortened, typed_path
 from tracker.protocols import FrameSource, Sink
 from tracker.runner import Progress
 from tracker.types import Frame, FrameResult, TrackState
+from tracker.video.address import redact_within
 
 __all__ = [
     "Tally",
@@ -111,12 +113,23 @@ def safe_stem(source: FrameSource) -> str:
 
 def write_settings(folder: Path, command: str, source: str, settings: Settings) -> None:
     """The settings used, as args.yaml."""
-    tree = {"command": command, "input": source, **to_mapping(settings)}
+    tree = {"command": command, "input": source, **_without_secrets(to_mapping(settings))}
     path = folder / "args.yaml"
     try:
         path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     except OSError as error:
         raise SinkError(f"{path}: cannot write the settings: {error.strerror}; try another --project") from error
+
+
+def _without_secrets(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with every address in them redacted, also one given where a file was meant."""
+    shown: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            shown[key] = _without_secrets(value)
+        else:
+            shown[key] = redact_within(value) if isinstance(value, str) else value
+    return shown
 
 
 class Tally(Sink):

@@ -79,6 +79,8 @@ def open_source(
     several = [Path(part.strip()) for part in text.split(",")]
     if len(several) > 1 and all(exists(part) and part.is_file() for part in several):
         return ImageSource(several, vid_stride=vid_stride)
+    if exists(path):
+        raise SourceError(f"{text}: a pipe or a device, not a file. Read it into a file, or name its address.")
     if path.suffix or len(path.parts) > 1:
         raise SourceError(f"{text}: no such file or folder. Check the spelling; relative paths start at {Path.cwd()}.")
     return CameraSource(text, vid_stride=vid_stride)
