@@ -67,7 +67,7 @@ def test_labels_of_pixels_are_recorded_read_back_exported_and_drawn(
         export(recording, "jsonl", tmp_path / "again.jsonl")
         assert not caplog.messages
         export(recording, "mot", tmp_path / "clip.txt")
-        assert "mot cannot hold: a label per pixel (jsonl has them" in caplog.text
+        assert "mot cannot hold: a label per pixel (jsonl, panoptic, segmentationmask have them)" in caplog.text
 
     reader = RowReader(tmp_path / "out" / "clip.sqlite")
     shown = reader(frames[31])

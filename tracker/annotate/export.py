@@ -9,27 +9,29 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cv2
 import numpy as np
 
 from tracker.annotate.dataset import ImageOptions, write_dataset
 from tracker.annotate.export_source import FRAMES_AT_ONCE, RecordedParts
 from tracker.annotate.sink import as_tracks
-from tracker.errors import FormatError, SinkError
+from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.formats import find_format
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.jsonl import dump_line, event_to_mapping, header, semantic_to_mapping
+from tracker.formats.label_maps import LABEL_MAP_FORMATS, LabelledFrame
 from tracker.formats.mot import MotSink, warn_of_mot_losses
 from tracker.observations import Observations, Origin
 from tracker.store import ImageEntry, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
 
-__all__ = ["export", "export_suffix", "to_results"]
+__all__ = ["export", "export_suffix", "labelled_frames", "to_results"]
 
 log = logging.getLogger(__name__)
 
-OUR_FOLDERS = ("labels", "Annotations", "ImageSets", "annotations")
+OUR_FOLDERS = ("labels", "Annotations", "ImageSets", "SegmentationClass", "SegmentationObject", "annotations")
 """Of data sets: nothing in them is anybody else's."""
 ONE_SHAPE = frozenset({"mots", "coco", "yolo", "cvat", "cvatimages"})
 """Formats whose readers take box and mask for one object."""
@@ -42,6 +44,8 @@ def export_suffix(name: str, *, images: bool = False) -> str:
 
     With images it is a folder always.
     """
+    if name in LABEL_MAP_FORMATS:
+        return f".{name}"
     suffix = "" if images else find_format(name).suffix
     return suffix if name in PLAIN_SUFFIX and suffix else f".{name}{suffix}"
 
@@ -59,11 +63,15 @@ def export(
 
     MOT text and JSON Lines are to the byte what their live sinks write. Memory does not grow with the recording.
     Boxes are written where the format has to choose, unless `options` asks for outlines. `images` writes a data set
-    with its images, for formats that have `Format.images`; `video` is where the recorded file is now.
+    with its images, for formats that have `Format.images`; `video` is where the recorded file is now. Raises
+    ConfigError for a format of label maps where the recording has none.
     """
+    if name in LABEL_MAP_FORMATS:
+        _write_label_maps(recording, name, path)
+        return
     options = replace(options, outlines=bool(options.outlines))
     if recording.semantic_labels and name != "jsonl":
-        log.warning("%s cannot hold: a label per pixel (jsonl has them, as `segment` has them as PNGs)", name)
+        log.warning("%s cannot hold: a label per pixel (%s have them)", name, ", ".join(("jsonl", *LABEL_MAP_FORMATS)))
     with recording.snapshot():
         try:
             if images is not None:
@@ -89,6 +97,35 @@ def _write(recording: Recording, name: str, path: Path, options: WriteOptions) -
         form.write(path, parts, options)
     else:
         _write_folder(recording, name, path, lambda new: form.write(new, parts, options))
+
+
+def _write_label_maps(recording: Recording, name: str, path: Path) -> None:
+    labels = recording.semantic_labels
+    if not labels:
+        raise ConfigError(
+            f"{recording.path}: has no label per pixel to write as {name}; annotate with --semantic gives them"
+        )
+    with recording.snapshot():
+        _write_folder(
+            recording, name, path, lambda new: LABEL_MAP_FORMATS[name](new, labels, labelled_frames(recording))
+        )
+
+
+def labelled_frames(recording: Recording) -> Iterator[LabelledFrame]:
+    """Each frame's labels at its own size; a warning counts the frames that have none."""
+    without = 0
+    for part in RecordedParts(recording).by_frames(objects=False):
+        widths, heights = part.frames.widths.tolist(), part.frames.heights.tolist()
+        names = part.file_names(".jpg")
+        for index, name, width, height in zip(part.frames.indices.tolist(), names, widths, heights, strict=True):
+            labels = recording.semantic(index)
+            if labels is None:
+                without += 1
+                continue
+            whole = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+            yield LabelledFrame(name, index, np.asarray(whole, np.uint8))
+    if without:
+        log.warning("%s: %d frames have no label per pixel and are left out", recording.path, without)
 
 
 def to_results(recording: Recording) -> Iterator[tuple[Observations, FrameResult]]:

@@ -20,6 +20,7 @@ from tracker.commands.outputs import output_file, own_folder, spare_inputs
 from tracker.commands.recording_files import find_recordings, for_each_recording
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
+from tracker.formats.label_maps import LABEL_MAP_FORMATS
 from tracker.paths import typed_path
 from tracker.store import Recording
 from tracker.store.renumber import renumbered_copy
@@ -39,7 +40,8 @@ def add_parsers(subparsers: Any) -> None:
     )
     text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
     exporting.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
-    exporting.add_argument("--format", type=comma_list, required=True, metavar="A,B", help=f"one or more of {known}")
+    text = f"one or more of {known}; of a label per pixel (annotate --semantic) {', '.join(LABEL_MAP_FORMATS)}"
+    exporting.add_argument("--format", type=comma_list, required=True, metavar="A,B", help=text)
     exporting.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
     add_write_options(exporting)
     add_image_options(exporting)
@@ -64,9 +66,12 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    for name in options.format:
+    of_objects = [name for name in options.format if name not in LABEL_MAP_FORMATS]
+    for name in of_objects:
         find_format(name)
-    chosen, images = write_options(options, options.format), image_options(options, options.format)
+    if options.images and len(of_objects) < len(options.format):
+        raise ConfigError(f"--images: not for the formats {', '.join(LABEL_MAP_FORMATS)}; export these apart")
+    chosen, images = write_options(options, of_objects), image_options(options, of_objects)
     recordings = find_recordings(options.recordings)
     if options.video is not None and (images is None or len(recordings) > 1):
         raise ConfigError("--video: goes with --images and one recording")
