@@ -76,6 +76,22 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def test_events_that_come_one_by_one_arrive_all(tmp_path: Path) -> None:
+    """Each is delivered before the next happens: the queue is empty in between."""
+    sent: list[int] = []
+    store = EventStore(tmp_path / "events.sqlite")
+    sender = AlertSender("a", AlertConfig(webhook="http://a/"), store, lambda _, event: sent.append(event.event))
+    sender.start()
+    for number in range(1, 5):
+        store.add(EVENT, ["a"])
+        until(lambda: store.waiting() == 0)
+        until(lambda number=number: len(sent) == number)  # type: ignore[misc]
+    sender.stop()
+    sender._thread.join()
+    assert sent == [1, 2, 3, 4]
+    store.close()
+
+
 def test_every_event_arrives_once_and_in_order_over_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_WEBHOOK_SECRET", "key")
     hook = Hook(failures=4)

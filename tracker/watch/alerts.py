@@ -143,6 +143,7 @@ class AlertSender:
                     self._send(self._alert, event)
                 delivered = number  # a store that cannot be written must not have it sent again
                 self._store.mark_sent(number)
+                delivered = -1  # of an empty table the next message takes the same number
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
                 if not self.failing:

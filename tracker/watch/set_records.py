@@ -59,9 +59,7 @@ class SetRecords:
         """Begin to keep and to report. Raises SinkError where another program keeps this set."""
         self._claim = Claim.take(self._set.folder / LOCK_FILE)
         if self._claim is None:
-            raise SinkError(
-                f"{self._set.folder}: another program watches this set, and records it. End that one first."
-            )
+            raise SinkError(f"{self._set.folder}: another program watches this set and records it. End that one first.")
         for sender in self._senders:
             sender.start()
         self._keeper.start()
