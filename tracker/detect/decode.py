@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
 from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU, chances_left, weigh_contradicted
+from tracker.detect.mask_parts import without_specks_and_holes
 from tracker.detect.pooled_embedding import describe
 from tracker.geometry import Letterbox, clip, cxcywh_to_xyxy, nms
 from tracker.types import Detections
@@ -202,7 +203,7 @@ def to_detections(
     on_canvas = letterbox.to_canvas(boxes)
     masks = embeddings = None
     if prototypes is not None:
-        masks = cut_masks(prototypes, found.coefficients, on_canvas, width=letterbox.width)
+        masks = without_specks_and_holes(cut_masks(prototypes, found.coefficients, on_canvas, width=letterbox.width))
     if features is not None:
         embeddings = describe(features, on_canvas, width=letterbox.width)
     return Detections(boxes, found.scores, found.class_ids, masks, embeddings)
