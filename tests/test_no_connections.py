@@ -115,3 +115,18 @@ def test_children_are_told_to_be_silent_too() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=silent, check=True
     )
     assert done.stdout == "1\n"
+
+
+def test_openvino_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    """It keeps an id of the user as soon as it is imported, and sends it at times."""
+    pytest.importorskip("openvino")
+    script = (
+        "import sys; from tracker.extras import import_openvino; import_openvino().Core(); "
+        "print(sys.modules['openvino_telemetry'])"
+    )
+    surroundings = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=surroundings, check=True
+    )
+    assert done.stdout == "None\n"
+    assert list(tmp_path.iterdir()) == []

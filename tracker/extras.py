@@ -6,12 +6,15 @@ May import errors only.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, cast
 
 from tracker.errors import ConfigError
 
-__all__ = ["explain_missing", "has_torch", "how_to_install"]
+__all__ = ["explain_missing", "has_torch", "how_to_install", "import_openvino"]
 
 EXTRA_OF = {
     "torch": "train",
@@ -30,6 +33,18 @@ EXTRA_OF = {
     "sklearn": "explain",
 }
 """The extra of this project that brings a package."""
+
+
+def import_openvino() -> Any:
+    """OpenVINO, without the package by which it reports to its maker whenever it is imported.
+
+    That one keeps an id of the user in the home folder and connects to Google Analytics. OpenVINO has a stand-in for
+    where it is missing. Raises ImportError where OpenVINO is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))  # what is None there cannot be imported
+    import openvino
+
+    return openvino
 
 
 def has_torch() -> bool:

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from tracker.errors import ConfigError
+from tracker.extras import import_openvino
 from tracker.nets.layers import Normalize, fold_batch_norm, store_half
 from tracker.nets.model_card import ModelCard
 from tracker.nets.onnx_export import write_onnx
@@ -101,7 +102,7 @@ def export_openvino(path: Path, onnx_file: Path, card: ModelCard, *, half: bool 
     is not installed.
     """
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError as error:
         raise ConfigError(f"--to openvino: {error}; pip install openvino") from error
     model = openvino.convert_model(str(onnx_file))

@@ -17,6 +17,7 @@ from tracker.detect.engines.openvino_check import check_openvino
 from tracker.detect.engines.torchscript_check import check_code, check_graph
 from tracker.detect.yolo_detector import RawArrays, RawDetector, RunRaw
 from tracker.errors import CheckpointError, ConfigError
+from tracker.extras import import_openvino
 from tracker.nets.model_card import ModelCard
 from tracker.nets.onnx_session import open_session
 
@@ -72,7 +73,7 @@ def _open_onnx(path: Path, threads: int) -> Engine:
 
 def _open_openvino(path: Path, threads: int) -> Engine:
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError as error:
         raise ConfigError(f"{path}: needs OpenVINO ({error}); pip install openvino") from error
     check_openvino(path)
