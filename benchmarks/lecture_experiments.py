@@ -1,6 +1,6 @@
 """What dropout, batch norm, weight decay, depth, residual links, pooling and freezing buy on little data.
 
-    python -m benchmarks.lecture_experiments [--out docs] [--epochs 12] [--seeds 2]
+    python -m benchmarks.lecture_experiments [--out docs] [--epochs 12] [--seeds 2] [--only NAME ...]
 
 Trains a small network again and again on 200 digits that the program draws, judges it on 500 others, and for transfer
 the embedded detector's backbone on 120 shapes, judged on 200 (`demo --datasets` draws more of both). Writes the numbers
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -111,9 +111,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=2)
+    text = "run these, and take the others' numbers from experiments.json"
+    parser.add_argument("--only", nargs="+", default=list(EXPERIMENTS), choices=list(EXPERIMENTS), help=text)
     options = parser.parse_args()
-    results = run_experiments(epochs=options.epochs, seeds=options.seeds, report=lambda line: print(line, flush=True))
     folder = options.out / "lectures"
+    made = run_experiments(
+        options.only, epochs=options.epochs, seeds=options.seeds, report=lambda line: print(line, flush=True)
+    )
+    if len(made) < len(EXPERIMENTS):
+        before = json.loads((folder / "experiments.json").read_text(encoding="utf-8"))
+        made = {name: [Curve(**curve) for curve in curves] for name, curves in before.items()} | made
+    results = {name: made[name] for name in EXPERIMENTS}
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "experiments.json").write_text(json.dumps(_rounded(results), indent=1) + "\n", encoding="utf-8")
     draw_curves(folder / "images" / "experiments.png", results)
@@ -124,16 +132,20 @@ def main() -> None:
 
 
 def run_experiments(
-    *, epochs: int, seeds: int, report: Callable[[str], None] = lambda _line: None
+    names: Sequence[str] = tuple(EXPERIMENTS),
+    *,
+    epochs: int,
+    seeds: int,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, list[Curve]]:
     """The curves of each experiment's trials; the same for the same numbers of epochs and seeds."""
     of_digits = [digits(count, seed=seed) for seed, count in enumerate(DIGITS)]
     of_shapes = [shapes(count, seed=seed) for seed, count in enumerate(SHAPES_DRAWN)]
     results: dict[str, list[Curve]] = {}
     known: dict[Trial, Curve] = {}
-    for name, trials in EXPERIMENTS.items():
+    for name in names:
         results[name] = []
-        for trial in trials:
+        for trial in EXPERIMENTS[name]:
             train, judge = of_shapes if trial.start else of_digits
             same = replace(trial, name="")  # several experiments begin with the same network
             if same not in known:

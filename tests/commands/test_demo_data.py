@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracker.cli import main
-from tracker.commands.demo_data import SHAPES, draw_digits, draw_shapes, write_datasets
+from tracker.commands.demo_data import SHAPES, _coverage, _outline, draw_digits, draw_shapes, write_datasets
 from tracker.train.data.classification import load_labelled_images
 from tracker.train.data.detection import load_data
 from tracker.train.data.segmentation import load_pixel_labels
@@ -25,6 +25,25 @@ def test_boxes_and_labels_are_those_of_the_shapes() -> None:
             assert inside.any(axis=1)[[0, -1]].all()
             found[y1:y2, x1:x2] = True
         assert not drawing.labels[~found].any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "share", "corners"),
+    [
+        ("square", 2.0, 4),
+        ("triangle", 3 * 3**0.5 / 4, 3),
+        ("star", 5 * 0.42 * np.sin(np.pi / 5), 10),
+        ("cross", 0.64 * (4 * 0.95 - 0.64), 12),
+    ],
+)
+def test_an_outline_is_the_shape_it_is_named(shape: str, share: float, corners: int) -> None:
+    """Its area in squares of the radius by the shoelace formula, and no two of its sides cross."""
+    points = _outline(shape, 0.3)
+    assert len(points) == corners
+    x, y = points.T
+    assert abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2 == pytest.approx(share, rel=1e-6)
+    filled = _coverage(shape, np.array([48.0, 48.0], np.float32), 80.0, 0.3, 96)
+    assert filled.sum() == pytest.approx(share * 40**2, rel=0.02)
 
 
 def test_the_same_seed_draws_the_same() -> None:

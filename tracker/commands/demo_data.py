@@ -96,14 +96,15 @@ def write_datasets(folder: Path, *, images: int = 400, seed: int = 0) -> list[Pa
     """Write all of them below `folder`; returns what the options --data of the trainings take.
 
     digits.npz and digits-test.npz (ten times as many), classify/train and classify/val, localize/data.yaml,
-    detect/data.yaml, segment; and digits-page.png to slide a classifier over. A quarter as many images as those to
-    train on are there to judge by.
+    detect/data.yaml, segment; digit.png to explain a classifier by, and digits-page.png to slide it over. A quarter as
+    many images as those to train on are there to judge by.
     """
     own_folder(folder)
     for number, (name, count) in enumerate((("digits", 10 * images), ("digits-test", 10 * images // VALIDATION))):
         digits, labels = draw_digits(np.random.default_rng((seed, number)), count)
         np.savez_compressed(folder / f"{name}.npz", images=digits, labels=labels)
     _save(folder / "digits-page.png", draw_page(np.random.default_rng((seed, 2))))
+    _save(folder / "digit.png", draw_digits(np.random.default_rng((seed, 3)), 1)[0][0])
     for number, (part, count) in enumerate((("train", images), ("val", max(images // VALIDATION, len(SHAPES))))):
         for kind, (name, most) in enumerate((("classify", 1), ("localize", 1), ("detect", 4), ("segment", 3))):
             rng = np.random.default_rng((seed, 10 + number, kind))
@@ -179,7 +180,7 @@ def _outline(shape: str, angle: float) -> ndarray:
     if shape == "cross":
         arm = 0.32
         corners = np.array([(arm, 0.95), (arm, arm), (0.95, arm)])
-        turned = [np.array([(c, s), (-s, c)]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+        turned = [np.array([(c, s), (-s, c)]) for c, s in ((1, 0), (0, -1), (-1, 0), (0, 1))]  # as the corners run
         corners = np.concatenate([corners @ turn for turn in turned])
     else:
         count = {"square": 4, "triangle": 3, "star": 10}[shape]
