@@ -60,6 +60,7 @@ class CutTracks:
             self.ends.first_speed[keep],
             self.ends.last_speed[keep],
             self.ends.class_ids[keep],
+            self.ends.counts[keep],
             None if self.ends.embeddings is None else self.ends.embeddings[keep],
             np.where(following >= 0, place[following], -1),
         )
@@ -168,6 +169,7 @@ def _table(columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: 
         first_speed=columns[:, 16:18],
         last_speed=columns[:, 18:20],
         class_ids=classes.astype(np.int32),
+        counts=counts,
         embeddings=described,
         following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
     )

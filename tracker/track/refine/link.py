@@ -29,8 +29,9 @@ class LinkConfig:
     which ends belonged together in the MOT15, MOT17-02 and KITTI sequences we measure with.
     """
 
-    min_log_odds: float = -1.0
-    """Pairs less likely than this are not linked; 0 is as likely as not."""
+    min_log_odds: float = 1.1
+    """Pairs less likely than this are not linked; 0 is as likely as not. More than even: a wrong link takes the
+    identity of two tracks, and odds fitted to some footage are off by up to half on other."""
     longest_gap_s: float = 6.0
     """Fragments further apart in time are not linked."""
     span_s: float = 1.0
@@ -38,7 +39,7 @@ class LinkConfig:
     steadiness_s: float = 2.0
     """Speed is believed to last about this long."""
     base: float = -2.1
-    """Log-odds of two ends one box height apart, no time between, of equal size."""
+    """Log-odds of two ends one box height apart, no time between, of equal size, where one has a single row."""
     offset_weight: float = 1.8
     """For the logarithm of the distance from where motion leads, in box heights."""
     gap_weight: float = 0.25
@@ -49,8 +50,12 @@ class LinkConfig:
     """For the absolute logarithm of the ratio of widths."""
     unknown_motion: float = 0.2
     """Taken off for each of the two ends that has too few rows to tell how it moves: those of flickers."""
-    own_bonus: float = 1.0
-    """Added where the tracker itself went on from one to the other."""
+    rows_weight: float = 0.6
+    """For the logarithm of the rows of the shorter fragment, `many_rows` at most: flickers lie near everything."""
+    many_rows: int = 10
+    """More rows than this tell no more about an end."""
+    own_bonus: float = 2.7
+    """Added where the tracker itself went on from one to the other: that is undone only where it is unlikely."""
     appearance_weight: float = 8.0
     """For the cosine distance of the embeddings, where there are any, above `appearance_typical`."""
     appearance_typical: float = 0.25
@@ -70,6 +75,8 @@ class Fragments:
     """Pixels per second of the centre."""
     last_speed: Float64[ndarray, "n 2"]
     class_ids: Int32[ndarray, " n"]
+    counts: Int64[ndarray, " n"]
+    """Rows of each."""
     embeddings: Float32[ndarray, "n d"] | None
     following: Int64[ndarray, " n"]
     """The fragment the tracker itself went on with, -1 for none."""
@@ -145,6 +152,8 @@ def _log_odds(
     )
     unknown = (fragments.last_speed[before] == 0).all(axis=1) * 1.0 + (fragments.first_speed[after] == 0).all(axis=1)
     odds = odds - config.unknown_motion * unknown
+    shorter = np.minimum(fragments.counts[before], fragments.counts[after])
+    odds = odds + config.rows_weight * np.log(np.clip(shorter, 1, config.many_rows))
     odds = odds + config.own_bonus * (fragments.following[before] == after)
     if fragments.embeddings is not None:
         distance = 1 - (fragments.embeddings[before] * fragments.embeddings[after]).sum(axis=1)

@@ -59,10 +59,10 @@ class RefineConfig:
     included."""
     reported_rate_weight: float = 0.25
     """More than that, for the logarithm of the frames per second: at many, what flickers is soon reported."""
-    track_log_odds: float = 1.5
+    track_log_odds: float = 2.0
     """What the tracker did not report is added only where likelier real than this, links included, and where its rows
     are expected to be worth more than the change of identity that a new track may be."""
-    early_log_odds: float = 1.0
+    early_log_odds: float = 1.6
     """The rows of a track before the tracker reported it are added only where it is likelier real than this."""
 
 
