@@ -147,7 +147,8 @@ def test_a_camera_recorded_without_end_fills_files_of_some_length(tmp_path: Path
     assert watch.stop()
     first = min((tmp_path / "yard").glob("*.mp4"), key=lambda path: path.stat().st_mtime)
     frames = list(FileSource(first))
-    assert 9.5 < frames[-1].time - frames[0].time < 10.5
+    times = [frame.time - frames[0].time for frame in frames]
+    assert times[-2] < 10.0 <= times[-1] + 0.001  # a busy machine drops frames: the last may be any after that
 
 
 def test_a_camera_that_fails_is_begun_anew_while_others_go_on(tmp_path: Path) -> None:

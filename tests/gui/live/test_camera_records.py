@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -161,9 +162,10 @@ def test_kept_events_are_searched_marked_and_saved_as_a_table(app: App, tmp_path
 
 
 class Growing(FakeCamera):
-    """Sends frames of twice the width and height from the twentieth on; opened again it sends those at once."""
+    """Sends frames of twice the width and height once it is told to grow; opened again it sends those at once."""
 
     opened = 0
+    grow = threading.Event()
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -174,7 +176,7 @@ class Growing(FakeCamera):
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in super().__iter__():
-            large = self._grown or frame.index >= 20
+            large = self._grown or Growing.grow.is_set()
             yield replace(frame, image=np.repeat(np.repeat(frame.image, 2, 0), 2, 1)) if large else frame
 
 
@@ -184,6 +186,7 @@ def test_lines_and_recordings_go_on_where_a_camera_comes_back_with_another_size(
 ) -> None:
     """One camera names the new size when it is opened again, the other one names the former for ever."""
     monkeypatch.setattr(Growing, "opened", 0)
+    monkeypatch.setattr(Growing, "grow", threading.Event())
 
     def open_growing(name: str) -> FakeCamera:
         camera = Growing(name)
@@ -200,6 +203,8 @@ def test_lines_and_recordings_go_on_where_a_camera_comes_back_with_another_size(
     app.until(lambda: session.rendered is not None)
     session.use_shapes([line])
     session.record(annotated=True, raw=False)
+    app.until(lambda: session.recorder.seconds > 0.1)
+    Growing.grow.set()
     app.until(lambda: session.rendered is not None and session.rendered.frame_size == (2 * WIDTH, 2 * HEIGHT))
     assert session.shapes[0].points == ((40.0, 0.0), (40.0, 80.0))
     assert f"{2 * WIDTH} x {2 * HEIGHT} pixels now" in said[0]
