@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.light_install import run_without
 from tracker.classify import ImageClassifier, around
 from tracker.cli import main
 from tracker.errors import CheckpointError
@@ -115,11 +114,9 @@ def test_an_exported_classifier_needs_no_torch(model: Path, photos: Path, tmp_pa
     network, description = load_classifier(model)
     path = tmp_path / "kinds.onnx"
     export_kind(path, network, kind="classifier", description=description, size=(32, 32), channels=3)
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnx', 'safetensors')))\n"
-        f"from tracker.cli import main; sys.exit(main(['classify', {str(photos)!r}, '--model', {str(path)!r}]))"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = ["classify", str(photos), "--model", str(path)]
+    code = f"import sys; from tracker.cli import main; sys.exit(main({command}))"
+    ran = run_without(("torch", "onnx", "safetensors"), code)
     assert "4 images: " in ran.stdout
 
 

@@ -240,6 +240,18 @@ def paste_mask(
     right, bottom = min(width, int(np.ceil(x2))), min(height, int(np.ceil(y2)))
     if right <= left or bottom <= top or x2 <= x1 or y2 <= y1:
         return (slice(0, 0), slice(0, 0)), np.empty((0, 0), bool)
+    coverage = sample_mask(mask, (x1, y1, x2, y2), (left, top, right, bottom))
+    return (slice(top, bottom), slice(left, right)), coverage > threshold
+
+
+def sample_mask(
+    mask: UInt8[ndarray, "m m"], box: tuple[float, float, float, float], window: tuple[int, int, int, int]
+) -> UInt8[ndarray, "h w"]:
+    """The coverage of a box mask at the centre of each pixel of a window (x1, y1, x2, y2), between mask cells.
+
+    Beyond the box the mask's edge goes on.
+    """
+    (x1, y1, x2, y2), (left, top, right, bottom) = box, window
     rows, columns = mask.shape
     step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
     from_window = np.array(
@@ -248,11 +260,6 @@ def paste_mask(
             [0, step_y, (top + 0.5 - y1) * step_y - 0.5],
         ]
     )
-    coverage = cv2.warpAffine(
-        mask,
-        from_window,
-        (right - left, bottom - top),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return (slice(top, bottom), slice(left, right)), coverage > threshold
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (right - left, bottom - top)
+    return cv2.warpAffine(mask, from_window, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)

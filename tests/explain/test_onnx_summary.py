@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from onnx import TensorProto, helper, save
 
+from tests.light_install import run_without
 from tracker.errors import CheckpointError, ConfigError
 from tracker.explain.layer_summary import summarise
 from tracker.explain.onnx_summary import summarise_onnx
@@ -73,11 +72,10 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_light_install_summarises_onnx_and_says_what_the_rest_needs() -> None:
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'onnx', 'safetensors')))\n"
         "from tracker.cli import main\n"
         f"print(main(['summary', {str(NANO)!r}, '--imgsz', '64']), main(['summary', 'vgg16']))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = run_without(("torch", "torchvision", "onnx", "safetensors"), code)
     assert ran.stdout.strip().endswith("0 2")
     assert "1,017,878 parameters" in ran.stdout
     assert 'pip install "sightline[train]"' in ran.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,18 +93,7 @@ def test_what_a_format_can_hold_comes_back_equal(name: str, source: st.DataObjec
 
 @settings(max_examples=30, deadline=None)
 @given(
-    made=annotations(
-        World(
-            scores=False,
-            masks=False,
-            polygons=1,
-            box_of_segmentation=True,
-            times=False,
-            occluded=False,
-            keyframes=False,
-            clipped=True,
-        )
-    )
+    made=annotations(replace(WORLDS["yolo"], tracked=True)),
 )
 def test_yolo_rows_hold_track_ids_when_asked_to(made: Any) -> None:
     form = find_format("yolo").load()

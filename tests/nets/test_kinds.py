@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.light_install import run_without
 from tracker.errors import CheckpointError
 from tracker.factory import embedded_networks
 from tracker.nets.kinds import KINDS, USES, network_kind, read_metadata, wrong_kind
@@ -77,9 +76,8 @@ def test_another_kind_is_reported_with_what_it_is_for() -> None:
 
 def test_neither_torch_nor_onnx_is_needed() -> None:
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnx', 'safetensors')))\n"
         "from pathlib import Path; from tracker.nets.kinds import network_kind\n"
         f"print(network_kind(Path({str(WEIGHTS / 'sightline-nano.onnx')!r})))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = run_without(("torch", "onnx", "safetensors"), code)
     assert ran.stdout.strip() == "detector"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.shapes import write_shapes
+from tests.train.truths import truth_of
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
 from tracker.evaluate.detection import evaluate_detector
@@ -24,7 +25,7 @@ from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
 from tracker.train.losses import LossConfig
-from tracker.train.truth_batch import TruthBatch, TruthTensors
+from tracker.train.truth_batch import TruthBatch
 
 ANCHORS = (((8.0, 8.0),), ((16.0, 16.0),), ((32.0, 32.0),))
 STRIDES = (8, 16, 32)
@@ -37,21 +38,6 @@ CONFIG = NetworkConfig(
 
 def grid_of(size: int = SIZE) -> object:
     return lay_grid([(size // stride, size // stride) for stride in STRIDES], ANCHORS, STRIDES)
-
-
-def truth_of(boxes: torch.Tensor, *, weight: float = 1.0, classes: int = 2) -> TruthTensors:
-    count = len(boxes)
-    return TruthTensors(
-        boxes,
-        boxes,
-        torch.eye(classes)[torch.zeros(count, dtype=torch.long)],
-        torch.ones(count, classes),
-        torch.full((count,), weight),
-        torch.full((count, 64, 64), 255, dtype=torch.uint8),
-        torch.ones(count, dtype=torch.bool),
-        torch.zeros(0, 4),
-        torch.zeros(classes),
-    )
 
 
 @settings(max_examples=40, deadline=None)

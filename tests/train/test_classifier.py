@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
+from tests.train.running import run_training
 from tracker.commands import train_classifier as classifier_command
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
@@ -66,11 +66,7 @@ def test_validation_data_with_other_classes_is_refused(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    classifier_command.add_parser(parser.add_subparsers())
-    options = parser.parse_args(["classifier", *arguments])
-    code: int = options.run(options)
-    return code
+    return run_training(classifier_command, "classifier", *arguments)
 
 
 def test_images_to_judge_by_take_the_form_of_those_trained_on(

@@ -86,9 +86,17 @@ def spoil_from(step: int, monkeypatch: pytest.MonkeyPatch, *, steps: int) -> Non
     monkeypatch.setattr(loop, "yolo_loss", loss)
 
 
-def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The backbone is frozen at first and let go on the way, so that resuming has to know that too."""
-    config = small(tmp_path, freeze=1, body_factor=0.1)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"freeze": 1, "body_factor": 0.1},  # let go on the way, so that resuming has to know that too
+        {"data_on_device": True, "epochs": 2, "evaluate_minutes": 60.0},
+    ],
+)
+def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    config = small(tmp_path, **changes)
     train_detector(replace(config, out=tmp_path / "whole"))
     with monkeypatch.context() as patch:
         interrupt_at(3, patch)
@@ -135,18 +143,6 @@ def test_masks_alone_are_taught_and_boxes_are_answered_as_before(tmp_path: Path)
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert moved
     assert all(is_mask_part(name) for name in moved)
-
-
-def test_data_on_the_device_resume_to_the_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small(tmp_path, data_on_device=True, epochs=2, evaluate_minutes=60.0)
-    train_detector(replace(config, out=tmp_path / "whole"))
-    with monkeypatch.context() as patch:
-        interrupt_at(3, patch)
-        with pytest.raises(KeyboardInterrupt):
-            train_detector(replace(config, out=tmp_path / "broken"))
-    train_detector(replace(config, out=tmp_path / "broken", resume=True))
-    whole, broken = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "broken"))
-    assert all(torch.equal(value, broken[name]) for name, value in whole.items())
 
 
 def test_single_steps_without_a_number_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

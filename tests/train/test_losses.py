@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import complete_box_iou
 
+from tests.train.truths import truth_of
 from tracker.nets.anchors import lay_grid
 from tracker.nets.masks import box_points, read_masks
 from tracker.nets.network_config import NetworkConfig
@@ -23,21 +24,6 @@ STRIDES = (8, 16, 32)
 def random_boxes(rng: np.random.Generator, count: int) -> torch.Tensor:
     low = rng.uniform(0, 100, (count, 2))
     return torch.from_numpy(np.concatenate((low, low + rng.uniform(5, 80, (count, 2))), axis=1)).float()
-
-
-def truth_of(boxes: torch.Tensor, classes: int = 2, *, ignored: torch.Tensor | None = None) -> TruthTensors:
-    count = len(boxes)
-    return TruthTensors(
-        boxes,
-        boxes,
-        torch.eye(classes)[torch.zeros(count, dtype=torch.long)],
-        torch.ones(count, classes),
-        torch.ones(count),
-        torch.full((count, 64, 64), 255, dtype=torch.uint8),
-        torch.ones(count, dtype=torch.bool),
-        torch.zeros(0, 4) if ignored is None else ignored,
-        torch.zeros(classes),
-    )
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from tests.train.data.test_identity_crops import walk  # noqa: F401 (a fixture)
+from tests.train.running import run_training
 from tracker.commands import train_reid as reid_command
 from tracker.errors import CheckpointError, ConfigError
 from tracker.nets.reid import ReidConfig, load_reid, make_reid
@@ -146,11 +146,7 @@ def test_one_identity_is_not_enough(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    reid_command.add_parser(parser.add_subparsers())
-    options = parser.parse_args(["reid", *arguments])
-    code: int = options.run(options)
-    return code
+    return run_training(reid_command, "reid", *arguments)
 
 
 def test_the_command_cuts_crops_along_tracks_and_trains(

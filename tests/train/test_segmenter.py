@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.train.running import run_training
 from tracker.commands import train_segmentation as segmentation_command
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
@@ -199,12 +199,9 @@ def test_the_command_trains_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
         for number, (image, label) in enumerate(zip(shapes(2).images, shapes(2).labels, strict=True)):
             cv2.imwrite(str(tmp_path / part / "images" / f"{number}.png"), image.transpose(1, 2, 0))
             cv2.imwrite(str(tmp_path / part / "labels" / f"{number}.png"), label)
-    parser = argparse.ArgumentParser()
-    segmentation_command.add_parser(parser.add_subparsers())
     options = ["--data", str(tmp_path), "--names", "ground,square,disc", "--image-size", "32x24", "--width", "2"]
     options += ["--epochs", "1", "--out", str(tmp_path / "run"), "--device", "cpu"]
-    parsed = parser.parse_args(["segmentation", *options])
-    assert parsed.run(parsed) == 0
+    assert run_training(segmentation_command, "segmentation", *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2 images to train on, 2 to judge by, 0 pairs skipped"
     assert "mean IoU" in lines[-1]

@@ -58,23 +58,29 @@ def test_a_stream_with_a_clock_keeps_it() -> None:
     assert np.diff([frame.time for frame in frames]) == pytest.approx(0.05, abs=0.001)
 
 
+def read_over_a_cut(camera: Camera, *, after: int, away_s: float, until: int) -> tuple[StreamSource, list[Frame]]:
+    """The frames of a source whose camera goes away after so many of them; the cut is noticed, and its end."""
+    states: list[str] = []
+    source = StreamSource(camera.address, listen=lambda status: states.append(status.state.value))
+    frames: list[Frame] = []
+    for frame in source:
+        frames.append(frame)
+        if len(frames) == after:
+            camera.down()
+            threading.Timer(away_s, camera.up).start()
+        if source.reconnects and len(frames) > until:
+            break
+    source.close()
+    assert states[0] == "live"
+    assert states[-2:] == ["lost", "live"]
+    return source, frames
+
+
 @pytest.mark.parametrize("make", [lambda: MjpegCamera(10), lambda: RtspCamera(20, key_every=10)])
 def test_a_cut_is_noticed_and_time_passes_on_the_wall(make: Callable[[], Camera]) -> None:
     with make() as camera:
-        states: list[str] = []
-        source = StreamSource(camera.address, listen=lambda status: states.append(status.state.value))
-        frames: list[Frame] = []
-        for frame in source:
-            frames.append(frame)
-            if len(frames) == 15:
-                camera.down()
-                threading.Timer(0.8, camera.up).start()
-            if source.reconnects and len(frames) > 40:
-                break
-        source.close()
+        source, frames = read_over_a_cut(camera, after=15, away_s=0.8, until=40)
         assert source.reconnects == 1
-    assert states[0] == "live"
-    assert states[-2:] == ["lost", "live"]
     times, arrivals = np.array([(frame.time, frame.arrival) for frame in frames]).T
     assert np.diff(times).min() > 0
     assert np.diff(times).max() > 0.7
@@ -84,20 +90,8 @@ def test_a_cut_is_noticed_and_time_passes_on_the_wall(make: Callable[[], Camera]
 def test_segments_come_back_after_a_cut_without_damage() -> None:
     with HlsCamera(25) as camera:
         until(lambda: time.monotonic() - camera.began > 2)  # the first segment is made of a second
-        states: list[str] = []
-        source = StreamSource(camera.address, listen=lambda status: states.append(status.state.value))
-        frames: list[Frame] = []
-        for frame in source:
-            frames.append(frame)
-            if len(frames) == 40:
-                camera.down()
-                threading.Timer(2.0, camera.up).start()
-            if source.reconnects and len(frames) > 120:
-                break
-        source.close()
+        source, frames = read_over_a_cut(camera, after=40, away_s=2.0, until=120)
         assert (source.reconnects, source.damage) == (1, 0)
-    assert states[0] == "live"
-    assert states[-2:] == ["lost", "live"]
     assert (np.diff([frame.time for frame in frames]) > 0).all()
 
 

@@ -86,15 +86,7 @@ def class_precision(
     finds: list[dict[str, Any]] = []
     for image, (sample, own) in enumerate(zip(samples, found, strict=True), 1):
         for row in np.flatnonzero(sample.class_ids == class_id).tolist():
-            x1, y1, x2, y2 = (float(edge) for edge in sample.boxes[row])
-            entry: dict[str, Any] = {
-                "id": len(ground_truth) + 1,
-                "image_id": image,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": (x2 - x1) * (y2 - y1),
-            }
+            entry = labelled_box(sample.boxes[row], len(ground_truth) + 1, image, crowd=False)
             if masks:
                 outline = sample.polygons[row]
                 assert outline is not None
@@ -156,18 +148,25 @@ def class_precision(
     )
 
 
-def ignored_region(region: ndarray, number: int, image: int, sample: Sample, masks: bool) -> dict[str, Any]:
-    """A region as a COCO crowd: finds inside count neither way."""
-    x1, y1, x2, y2 = (float(edge) for edge in region)
-    entry: dict[str, Any] = {
+def labelled_box(box: ndarray, number: int, image: int, *, crowd: bool) -> dict[str, Any]:
+    """A COCO annotation of the one class that is evaluated."""
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    width, height = x2 - x1, y2 - y1
+    return {
         "id": number,
         "image_id": image,
         "category_id": 1,
-        "iscrowd": 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
+        "iscrowd": int(crowd),
+        "bbox": [x1, y1, width, height],
+        "area": width * height,
     }
+
+
+def ignored_region(region: ndarray, number: int, image: int, sample: Sample, masks: bool) -> dict[str, Any]:
+    """A region as a COCO crowd: detections inside count neither way."""
+    entry = labelled_box(region, number, image, crowd=True)
     if masks:
+        x1, y1, x2, y2 = (float(edge) for edge in region)
         corners = np.array(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), np.float32)
         entry["segmentation"] = encode_outline((corners,), sample)
     return entry

@@ -16,10 +16,10 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
-from tracker.errors import CheckpointError, ConfigError
+from tracker.errors import CheckpointError
 from tracker.nets.backbones import Backbone, make_backbone
 from tracker.nets.layers import Normalize
-from tracker.nets.saved import load_network
+from tracker.nets.saved import check_labels, load_network
 
 __all__ = ["Classifier", "ClassifierConfig", "PooledHead", "classify", "load_classifier"]
 
@@ -124,6 +124,5 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
 
 def _build(description: Mapping[str, Any]) -> Classifier:
     config = ClassifierConfig(**description["network"])
-    if config.classes != len(description["labels"]):
-        raise ConfigError(f"head has {config.classes} classes, labels list {len(description['labels'])}")
+    check_labels(description, config.classes)
     return Classifier(config)

@@ -17,10 +17,9 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
-from tracker.errors import ConfigError
 from tracker.nets.backbones import Backbone, make_backbone
 from tracker.nets.layers import Normalize, pool_to
-from tracker.nets.saved import load_network
+from tracker.nets.saved import check_labels, load_network
 
 __all__ = ["LocalizerConfig", "LocalizerNet", "load_localizer", "localize"]
 
@@ -105,6 +104,5 @@ def load_localizer(path: Path) -> tuple[LocalizerNet, dict[str, Any]]:
 
 def _build(description: Mapping[str, Any]) -> LocalizerNet:
     config = LocalizerConfig(**description["network"])
-    if config.classes != len(description["labels"]):
-        raise ConfigError(f"head has {config.classes} classes, labels list {len(description['labels'])}")
+    check_labels(description, config.classes)
     return LocalizerNet(config)

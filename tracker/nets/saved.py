@@ -16,7 +16,7 @@ from tracker.nets.kinds import KINDS, read_metadata, wrong_kind
 from tracker.nets.model_card import parse_description
 from tracker.nets.weight_files import read_weights, write_atomically
 
-__all__ = ["load_network", "read_description", "save_network"]
+__all__ = ["check_labels", "load_network", "read_description", "save_network"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,6 +53,12 @@ def read_description(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CheckpointError(f"{path}: its description is damaged. Train it again.")
     return found
+
+
+def check_labels(description: Mapping[str, Any], classes: int) -> None:
+    """ConfigError where a description lists other labels than the head has classes."""
+    if classes != len(description["labels"]):
+        raise ConfigError(f"head has {classes} classes, labels list {len(description['labels'])}")
 
 
 def _format(kind: str) -> str:

@@ -15,7 +15,7 @@ from tracker.nets.backbones import Backbone, make_backbone
 from tracker.nets.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from tracker.nets.fcn import FCN
 from tracker.nets.layers import Normalize
-from tracker.nets.saved import load_network
+from tracker.nets.saved import check_labels, load_network
 from tracker.nets.unet import UNet
 from tracker.nets.unet_backbone import BackboneUNet
 
@@ -159,6 +159,5 @@ def _build(description: Mapping[str, Any]) -> SegmentationNet:
     if "norm" not in values and values.get("architecture") == "unet":
         values["backbone"] = ""  # files made before a U-Net could have one name a backbone that it does not use
     config = SegmentationConfig(**values)
-    if config.classes != len(description["labels"]):
-        raise ConfigError(f"head has {config.classes} classes, labels list {len(description['labels'])}")
+    check_labels(description, config.classes)
     return SegmentationNet(config)

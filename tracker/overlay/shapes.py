@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
+from tracker.geometry import sample_mask
 from tracker.overlay.palette import BLACK, Colour
 from tracker.types import Image
 
@@ -149,18 +150,7 @@ def mask_in_window(
     if window == corners:
         covered = cv2.resize(coverage, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
     else:  # scale only what is seen of it: a box may reach far out of the frame
-        rows, columns = coverage.shape
-        step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
-        back = np.array(
-            [[step_x, 0, (left - x1 + 0.5) * step_x - 0.5], [0, step_y, (top - y1 + 0.5) * step_y - 0.5]], np.float64
-        )
-        covered = cv2.warpAffine(
-            coverage,
-            back,
-            (right - left, bottom - top),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        covered = sample_mask(coverage, corners, window)
     return cv2.threshold(covered, 127, 255, cv2.THRESH_BINARY, dst=covered)[1], window
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float32, Int64
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from tracker.evaluate.classification import confusion_matrix
 from tracker.train.data.classification import LabelledImages
-from tracker.train.plots import draw_confusion, optional, plot_name, save, sheet, write_image
+from tracker.train.plots import draw_confusion, optional, plot_name, save_charts, sheet, two_charts, write_image
 from tracker.types import Image
 
 __all__ = ["draw_classifier", "draw_history", "draw_wrong"]
@@ -39,8 +38,7 @@ def draw_history(path: Path, results: Path) -> None:
     """Losses, and what was measured, over the epochs that results.csv lists."""
     with results.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    figure = Figure((12, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, left, right = two_charts("epoch", "on the validation images")
     epochs = [int(row["epoch"]) for row in rows]
     for name in rows[0] if rows else ():
         if name in ("epoch", "minutes", "score"):
@@ -48,13 +46,7 @@ def draw_history(path: Path, results: Path) -> None:
         axes = left if name.startswith("loss_") else right
         values = [float(row[name] or "nan") for row in rows]
         axes.plot(epochs, values, marker=".", label=plot_name(name.removeprefix("loss_").replace("_", " ")))
-    left.set(title="losses", xlabel="epoch")
-    right.set(title="on the validation images", xlabel="epoch", ylim=(0, 1))
-    for axes in (left, right):
-        if axes.lines:
-            axes.legend()
-        axes.grid(alpha=0.3)
-    save(path, figure)
+    save_charts(path, figure)
 
 
 @optional

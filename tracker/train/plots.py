@@ -20,6 +20,7 @@ from typing import Concatenate, ParamSpec
 import cv2
 import numpy as np
 from jaxtyping import Float32, Int64
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -151,8 +152,7 @@ def draw_curves(path: Path, results: Path) -> None:
         rows = list(csv.DictReader(file))
     if not rows:
         return
-    figure = Figure((12, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, left, right = two_charts("minutes", "AP50 on the validation images")
     time = [float(row["minutes"]) for row in rows]
     precisions: dict[str, list[float]] = {}
     for name in rows[0]:
@@ -163,9 +163,21 @@ def draw_curves(path: Path, results: Path) -> None:
             precisions[name] = values
     for name, values in (precisions if len(precisions) <= MOST_CURVES else means(precisions)).items():
         right.plot(time, values, marker=".", label=plot_name(name))
-    left.set(title="losses", xlabel="minutes")
-    right.set(title="AP50 on the validation images", xlabel="minutes", ylim=(0, 1))
-    for axes in (left, right):
+    save_charts(path, figure)
+
+
+def two_charts(along: str, measured: str) -> tuple[Figure, Axes, Axes]:
+    """A figure, its chart of losses and its chart of fractions that were measured."""
+    figure = Figure((12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.set(title="losses", xlabel=along)
+    right.set(title=measured, xlabel=along, ylim=(0, 1))
+    return figure, left, right
+
+
+def save_charts(path: Path, figure: Figure) -> None:
+    """Write it, with a grid, and a legend wherever there are lines."""
+    for axes in figure.axes:
         if axes.lines:
             axes.legend()
         axes.grid(alpha=0.3)

@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 
 from tracker.errors import SourceError, UnreachableError
-from tracker.protocols import FrameSource
-from tracker.types import Frame, Image, LinkStatus, SourceInfo
+from tracker.types import Frame, Image, SourceInfo
 from tracker.video.backoff import Backoff
-from tracker.video.watchdog import Watchdog
+from tracker.video.watchdog import ReconnectingSource, Watchdog
 
 __all__ = ["CameraSource", "camera_names"]
 
@@ -52,7 +51,7 @@ def camera_names() -> dict[int, str]:
     return {camera.index: camera.name for camera in enumerate_cameras()}
 
 
-class CameraSource(FrameSource):
+class CameraSource(ReconnectingSource):
     """Frames of a camera, chosen by index or by name, for as long as it is wanted.
 
     `time` is the monotonic clock's seconds since the camera was opened, taken when the frame arrives. A camera that
@@ -93,16 +92,6 @@ class CameraSource(FrameSource):
             rate=Fraction(rate).limit_denominator(1001) if 0 < rate < 1000 else None,
             clock="arrival",
         )
-
-    @property
-    def link(self) -> LinkStatus:
-        """Where the camera stands."""
-        return self._watchdog.status
-
-    @property
-    def reconnects(self) -> int:
-        """How often the camera was lost and came back."""
-        return self._watchdog.status.returns
 
     def __iter__(self) -> Iterator[Frame]:
         index, failures = -1, 0

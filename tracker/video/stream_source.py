@@ -13,7 +13,6 @@ from av.video.frame import VideoFrame
 
 from tracker.config import HardwareChoice
 from tracker.errors import SourceError, UnreachableError
-from tracker.protocols import FrameSource
 from tracker.types import Clock, Frame, LinkState, LinkStatus, SourceInfo
 from tracker.video.address import redact
 from tracker.video.arrival_clock import ArrivalClock, NominalClockWatch
@@ -23,7 +22,7 @@ from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.packet_pump import PacketPump
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.stream_options import has_clock
-from tracker.video.watchdog import STALL_S, Watchdog
+from tracker.video.watchdog import STALL_S, ReconnectingSource, Watchdog
 
 __all__ = ["StreamSource", "is_denied"]
 
@@ -37,7 +36,7 @@ DENIED_PAUSE_S = 30.0
 NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 
 
-class StreamSource(FrameSource):
+class StreamSource(ReconnectingSource):
     """Frames of a network stream for as long as it is wanted.
 
     A live stream that breaks off or falls silent is opened again after 0.5, 1, 1 ... s; `link` says how it
@@ -93,16 +92,6 @@ class StreamSource(FrameSource):
     def decoder(self) -> str:
         """What decodes by now: a device such as cuda, or `software`."""
         return self._decoder
-
-    @property
-    def link(self) -> LinkStatus:
-        """Where the connection stands."""
-        return self._watchdog.status
-
-    @property
-    def reconnects(self) -> int:
-        """How often the stream was lost and came back."""
-        return self._watchdog.status.returns
 
     @property
     def dropped(self) -> int:

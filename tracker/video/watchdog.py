@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
+from tracker.protocols import FrameSource
 from tracker.types import LinkState, LinkStatus
 
-__all__ = ["Watchdog"]
+__all__ = ["ReconnectingSource", "Watchdog"]
 
 STALL_S = 2.5
 FIRST_PATIENCE_S = 8.0
@@ -124,3 +125,19 @@ class Watchdog:
     def _tell(self) -> None:
         if self._listen is not None:
             self._listen(self._status)
+
+
+class ReconnectingSource(FrameSource):
+    """A live source that reports what a watchdog knows of its link."""
+
+    _watchdog: Watchdog
+
+    @property
+    def link(self) -> LinkStatus:
+        """Where the connection stands."""
+        return self._watchdog.status
+
+    @property
+    def reconnects(self) -> int:
+        """How often the source was lost and came back."""
+        return self._watchdog.status.returns

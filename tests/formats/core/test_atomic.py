@@ -41,12 +41,16 @@ def test_an_error_inside_the_block_discards(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_never_gets_the_name(tmp_path: Path) -> None:
+def on_a_full_disk(folder: Path) -> AtomicText:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("only Linux has a device that is always full")
-    (tmp_path / "rows.txt.partial").symlink_to(full)
-    file = AtomicText(tmp_path / "rows.txt")
+    (folder / "rows.txt.partial").symlink_to(full)
+    return AtomicText(folder / "rows.txt")
+
+
+def test_a_failed_write_never_gets_the_name(tmp_path: Path) -> None:
+    file = on_a_full_disk(tmp_path)
     with pytest.raises(SinkError, match="cannot be written"):
         file.write("x" * 1_000_000)
     file.close()
@@ -54,11 +58,7 @@ def test_a_failed_write_never_gets_the_name(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_only_at_the_end_is_noticed_too(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("only Linux has a device that is always full")
-    (tmp_path / "rows.txt.partial").symlink_to(full)
-    file = AtomicText(tmp_path / "rows.txt")
+    file = on_a_full_disk(tmp_path)
     file.write("a few bytes that stay in memory until the end")
     with pytest.raises(SinkError, match="cannot be written"):
         file.close()
