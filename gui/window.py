@@ -53,7 +53,13 @@ from tracker.video.address import is_address
 
 __all__ = ["Window"]
 
+SIZE = (1280, 800)
+"""At the first start: fits a laptop's screen."""
+WORDS_MS = 12_000
+"""How long words stay in the status line: two lines are read slowly in that time."""
 STOP_S = 1.8
+JOBS_STOP_S, LEFT_FOR_LIVE_S, LEAST_STOP_S = 0.3, 0.3, 0.1
+"""Of it, what jobs get, what is left for live sources, and what a recording gets at least to save its corrections."""
 SAVING_MS = 50
 SIDE_WIDTH = 380
 RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
@@ -74,7 +80,7 @@ class Window(QMainWindow):
         self.preferences = preferences
         self.setWindowTitle("Sightline")
         self.setAcceptDrops(True)
-        self.resize(1280, 800)
+        self.resize(*SIZE)
         self.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AnimatedDocks)
         self.background = Background(self)
         self.commands = Commands(preferences, self)
@@ -189,7 +195,7 @@ class Window(QMainWindow):
         """Words in the status line for a while."""
         bar = self.statusBar()
         assert bar is not None
-        bar.showMessage(text, 12_000)
+        bar.showMessage(text, WORDS_MS)
 
     def quit(self) -> None:
         """Close without asking."""
@@ -205,7 +211,7 @@ class Window(QMainWindow):
 
     def reset_layout(self) -> None:
         """Docks and size as they came."""
-        self.resize(1280, 800)
+        self.resize(*SIZE)
         self.restoreState(self._default_state)
         self.docks.reset()
 
@@ -271,8 +277,8 @@ class Window(QMainWindow):
         self.notifier.close()
         self.live.close_all()
         self.recordings.stop()
-        self.jobs.close(0.3)
-        self.recordings.wait_closed(max(0.1, deadline - time.monotonic() - 0.3))
+        self.jobs.close(JOBS_STOP_S)
+        self.recordings.wait_closed(max(LEAST_STOP_S, deadline - time.monotonic() - LEFT_FOR_LIVE_S))
         self.live.wait_all(max(0.0, deadline - time.monotonic()))
         self.sets.close()
         self.background.close()

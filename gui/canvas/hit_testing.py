@@ -213,24 +213,26 @@ def boxes_at(boxes: Float[ndarray, "n 4"], position: Point) -> list[int]:
 
 HANDLES: tuple[tuple[int, int], ...] = ((0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """Column and row of each handle on a box: 0 left or top, 1 middle, 2 right or bottom."""
+WHOLE_BOX = len(HANDLES)
+"""What is dragged between the handles."""
 
 
 def handle_at(box: Box, position: Point, *, reach: float) -> int | None:
-    """The handle of a box below `position`; 8 is the box itself, None is outside."""
+    """The handle of a box below `position`; WHOLE_BOX is the box itself, None is outside."""
     x1, y1, x2, y2 = box
     xs, ys = (x1, (x1 + x2) / 2, x2), (y1, (y1 + y2) / 2, y2)
     distances = [math.dist((xs[column], ys[row]), position) for column, row in HANDLES]
     nearest = min(range(len(HANDLES)), key=distances.__getitem__)
     if distances[nearest] <= reach:
         return nearest
-    return 8 if x1 <= position[0] <= x2 and y1 <= position[1] <= y2 else None
+    return WHOLE_BOX if x1 <= position[0] <= x2 and y1 <= position[1] <= y2 else None
 
 
 def drag_box(box: Box, handle: int, delta: Point) -> Box:
-    """The box with one handle, or with 8 all of it, moved by `delta`."""
+    """The box with one handle, or with WHOLE_BOX all of it, moved by `delta`."""
     x1, y1, x2, y2 = box
     dx, dy = delta
-    if handle == 8:
+    if handle == WHOLE_BOX:
         return x1 + dx, y1 + dy, x2 + dx, y2 + dy
     column, row = HANDLES[handle]
     return (

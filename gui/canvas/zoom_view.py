@@ -27,6 +27,10 @@ from gui.canvas.renderer import RenderedFrame
 __all__ = ["FrameView", "to_image", "to_pixmap"]
 
 BACKGROUND = "#0d0f11"
+WHEEL_NOTCH = 120
+"""Qt's eighths of a degree in one step of a mouse wheel."""
+ZOOM_STEP = 1.2
+"""By a step of the wheel."""
 NO_SIZE = (16.0, 9.0)
 FOLLOW_SHARE = 0.45
 """How much of the view's height a followed object may fill before it is shown farther away."""
@@ -171,7 +175,7 @@ class FrameView(QWidget):
         if event is None or self._rendered is None:
             return
         at = event.position()
-        self.keep_view(self.view().zoomed(1.2 ** (event.angleDelta().y() / 120), (at.x(), at.y())))
+        self.keep_view(self.view().zoomed(ZOOM_STEP ** (event.angleDelta().y() / WHEEL_NOTCH), (at.x(), at.y())))
         self.resized.emit()
         event.accept()
 

@@ -17,6 +17,8 @@ __all__ = ["NICENESS", "POLL_MS", "Background"]
 log = logging.getLogger(__name__)
 
 POLL_MS = 16
+WAIT_STEP_S = 0.005
+"""Between two questions whether a lane is empty, while the window closes."""
 NICENESS = 5
 """Of processes that work beside the window. Its own threads keep its priority: one that holds the interpreter's lock
 while others go before it would hold up the window too."""
@@ -107,7 +109,7 @@ class Background(QObject):
         while lane in self._lanes:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.005)
+            time.sleep(WAIT_STEP_S)
         return True
 
     def drop_waiting(self, lane: str) -> None:

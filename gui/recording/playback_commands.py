@@ -14,6 +14,10 @@ from gui.recording.session import PlayedRecording
 __all__ = ["Playback"]
 
 SKIP_S = 5.0
+SAME_TIME_S, PASSED_S = 0.001, 0.2
+"""The next event lies later than this; the one before at least this far back, or playing on would hold one there."""
+BEYOND_END = 2**62
+"""A frame that no recording has: seeking is held at the last one."""
 LONG_SKIP_S = 60.0
 
 
@@ -40,7 +44,7 @@ class Playback(QObject):
             ("down", self.tr("1 minute back"), lambda: self._skip(-LONG_SKIP_S), ["Down"], ""),
             ("up", self.tr("1 minute on"), lambda: self._skip(LONG_SKIP_S), ["Up"], ""),
             ("home", self.tr("To the beginning"), lambda: self._seek(0), ["Home"], ""),
-            ("end", self.tr("To the end"), lambda: self._seek(2**62), ["End"], ""),
+            ("end", self.tr("To the end"), lambda: self._seek(BEYOND_END), ["End"], ""),
             ("slower", self.tr("Slower"), lambda: self._speed(-1), ["["], ""),
             ("faster", self.tr("Faster"), lambda: self._speed(1), ["]"], ""),
             ("normal", self.tr("Normal speed"), lambda: self._speed(0), ["Backspace"], ""),
@@ -183,8 +187,8 @@ class Playback(QObject):
         player = recording.player
         now = float(player.times[min(player.index, player.count - 1)])
         times = sorted({event.time for event in recording.counts.events})
-        later = [time for time in times if time > now + 1e-3]
-        earlier = [time for time in times if time < now - 0.2]
+        later = [time for time in times if time > now + SAME_TIME_S]
+        earlier = [time for time in times if time < now - PASSED_S]
         wanted = later[:1] if way > 0 else earlier[-1:]
         if wanted:
             player.play(on=False)

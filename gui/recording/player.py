@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 ONLY_FRAME_S = 0.04
 """How long the only frame of a recording is to be seen."""
+ROUNDING_S = 1e-9
+"""A time that was computed may lie this much before the frame it means."""
 SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0)
 
 
@@ -51,7 +53,7 @@ class Walked:
 
     def times(self) -> Float64[ndarray, " n"]:
         """Time of every frame by the source's rate."""
-        rate = float(self._source.info.rate or 25)
+        rate = float(self._source.info.rate or 1 / ONLY_FRAME_S)
         return np.arange(self._source.info.frame_count or 1) / rate
 
     def frame_at(self, index: int) -> Frame:
@@ -169,7 +171,7 @@ class Player:
     def seek_time(self, seconds: float) -> None:
         """Show the frame of that time."""
         if self.ready:
-            self.seek(int(np.searchsorted(self.times, seconds + 1e-9, side="right")) - 1)
+            self.seek(int(np.searchsorted(self.times, seconds + ROUNDING_S, side="right")) - 1)
 
     def step(self, frames: int) -> None:
         """Hold, and show a frame so many further on."""
@@ -242,7 +244,7 @@ class Player:
         with self._wake:
             moment = float(self.times[min(self._wanted(), self.count - 1)]) if self._frame is None else self._frame.time
             self.times, self._loop, self._anchor = times, None, None
-            self._target = max(0, int(np.searchsorted(times, moment + 1e-9, side="right")) - 1)
+            self._target = max(0, int(np.searchsorted(times, moment + ROUNDING_S, side="right")) - 1)
 
     def _run(self, source: Seekable) -> bool:
         """Show what is wished until the end; whether frames are to be numbered anew."""

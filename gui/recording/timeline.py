@@ -21,12 +21,15 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
+from gui.canvas.zoom_view import WHEEL_NOTCH
 from gui.qt.theme import accent
 from gui.recording.timeline_layout import Bar, Span, bar_at, clock, pack_lanes, ticks
 from tracker.overlay.palette import colour_of, text_colour_on
 
 __all__ = ["Timeline"]
 
+ZOOM_STEP, PAN_STEP = 1.25, 0.1
+"""By a step of the wheel: a factor, and a fraction of what is shown."""
 RULER = 20
 STRIP = 7
 """Height of the strip that fills with what is annotated."""
@@ -194,15 +197,15 @@ class Timeline(QAbstractScrollArea):
         """Zoom at the pointer; with Shift or sideways pan; with Alt up and down."""
         if event is None:
             return
-        across, along = event.angleDelta().x() / 120, event.angleDelta().y() / 120
+        across, along = event.angleDelta().x() / WHEEL_NOTCH, event.angleDelta().y() / WHEEL_NOTCH
         if event.modifiers() & Qt.KeyboardModifier.ShiftModifier or (across and not along):
-            self._span = self._span.panned(-(across or along) * self._span.shown_s * 0.1)
+            self._span = self._span.panned(-(across or along) * self._span.shown_s * PAN_STEP)
         elif event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             bar = self.verticalScrollBar()
             assert bar is not None
             bar.setValue(bar.value() - round(along * 2 * LANE))
         else:
-            self._span = self._span.zoomed(1.25**along, event.position().x())
+            self._span = self._span.zoomed(ZOOM_STEP**along, event.position().x())
         self._repaint()
         event.accept()
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 
 __all__ = ["Bar", "Span", "bar_at", "clock", "pack_lanes", "ticks"]
 
+SHORTEST_S = 0.04
+"""What a single frame takes on the timeline."""
+MARGIN = 0.1
+"""Fraction of what is shown that lies before a time that was out of sight, so that its beginning is seen coming."""
 TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600)
 
 
@@ -28,7 +32,7 @@ class Span:
     @classmethod
     def whole(cls, start_s: float, end_s: float, width: float) -> Span:
         """All of the recording."""
-        end_s = max(end_s, start_s + 0.04)
+        end_s = max(end_s, start_s + SHORTEST_S)
         return cls(start_s, end_s, start_s, end_s, width)
 
     @property
@@ -60,7 +64,7 @@ class Span:
         """Moved, where needed, so that this time is in it."""
         if self.left_s <= seconds <= self.right_s:
             return self
-        left = seconds - self.shown_s * 0.1
+        left = seconds - self.shown_s * MARGIN
         return replace(self, left_s=left, right_s=left + self.shown_s).held()
 
     def resized(self, width: float) -> Span:

@@ -27,6 +27,10 @@ _FORGET_S = 600.0
 """Seconds after which a track that is no longer seen is forgotten: no tracker brings one back later."""
 
 
+KMH = 3.6
+"""Kilometres per hour in a metre per second."""
+
+
 class Analytics:
     """The Analyse stage: one instance for one source, fed with its frames in order.
 
@@ -151,7 +155,7 @@ class Analytics:
         speed = self._meter.see(track_id, foot, time)
         if speed is None:
             return []
-        self.speeds[track_id] = speed * 3.6
+        self.speeds[track_id] = speed * KMH
         limit = self._meter.rule.limit_kmh
         if limit is None or self.speeds[track_id] <= limit or track_id in self._too_fast:
             return []

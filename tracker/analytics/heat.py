@@ -15,6 +15,10 @@ from tracker.types import Image
 
 __all__ = ["HeatMap"]
 
+DARKEST = 64
+"""First level of the colour map that is used, purple: black would look like shade."""
+FADE_IN = 5
+"""The map is seen whole from a fifth of its strongest cell on, and fades out below."""
 _LONGEST_STEP_S = 1.0
 """A longer pause between two frames says nothing of where objects were."""
 
@@ -64,9 +68,9 @@ class HeatMap:
         smooth = cv2.GaussianBlur(strength, (0, 0), 1.0)
         smooth = smooth / max(float(smooth.max()), 1e-9)
         smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-        shades = np.rint(64 + smooth * 191).astype(np.uint8)  # from purple on: black would look like shade
+        shades = np.rint(DARKEST + smooth * (255 - DARKEST)).astype(np.uint8)
         colours = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[:, :, ::-1]
-        return colours, np.minimum(smooth * 5, 1)
+        return colours, np.minimum(smooth * FADE_IN, 1)
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes: the cells with any time, as row, column and seconds."""

@@ -20,6 +20,19 @@ from numpy import ndarray
 
 __all__ = ["AcrossConfig", "Identities", "Member", "Track", "Unsure", "find_identities"]
 
+OFTEN = 0.3
+"""Fraction of sure pairs seen by both cameras at once from which the cameras are taken to overlap."""
+SILVERMAN, LEAST_WIDTH, MOST_WIDTH = 1.06, 0.1, 0.5
+"""Silverman's rule for the width of a kernel ("Density Estimation", 1986, eq. 3.28), held where few pairs would give
+spikes, or one wide hill."""
+DENSITY_PAIRS = 500
+"""Pairs that the density of all pairs is made of: more change nothing that is seen."""
+LEAST_DENSITY = 0.01
+"""Added to both densities: where hardly any pair lies, their ratio says nothing."""
+MOST_SWEEPS = 20
+"""Rounds in which tracks may change their group; it settles in two or three."""
+NO_GAIN = 1e-9
+"""Less than this is rounding, and would let two tracks change places for ever."""
 PASSES = 2
 """The second learns time from the groups of the first."""
 CERTAIN = 1e3
@@ -199,17 +212,17 @@ def _by_time(
 ) -> Float64[ndarray, "n m"]:
     """Log-odds of pairs of two cameras by the seconds that they are there together (negative: apart)."""
     twice = seconds > config.simultaneous_s
-    overlap = overlap_allowed and len(sure) >= config.sure_pairs and (sure > config.simultaneous_s).mean() > 0.3
+    overlap = overlap_allowed and len(sure) >= config.sure_pairs and (sure > config.simultaneous_s).mean() > OFTEN
     odds = np.where(twice & (not overlap), -CERTAIN, 0.0)
     ways = -following[following <= config.simultaneous_s]
     if len(ways) >= config.sure_pairs:
         # Kernel densities of the logarithm of the way's seconds: of sure pairs against all pairs.
         usual, apart = np.log(np.maximum(ways, 0) + 1.0), np.log(np.maximum(-seconds, 0) + 1.0)
-        width = float(np.clip(1.06 * usual.std() * len(usual) ** -0.2, 0.1, 0.5))
+        width = float(np.clip(SILVERMAN * usual.std() * len(usual) ** (-1 / 5), LEAST_WIDTH, MOST_WIDTH))
         all_pairs = apart[~twice]
-        step = max(len(all_pairs) // 500, 1)
+        step = max(len(all_pairs) // DENSITY_PAIRS, 1)
         likely, unlikely = _density(apart, usual, width), _density(apart, all_pairs[::step], width)
-        ratio = np.log((likely + 0.01) / (unlikely + 0.01))
+        ratio = np.log((likely + LEAST_DENSITY) / (unlikely + LEAST_DENSITY))
         odds = np.where(twice, odds, config.time_weight * np.clip(ratio, *config.time_limits))
     return odds
 
@@ -261,16 +274,16 @@ def _join(groups: Int64[ndarray, " n"], odds: Float64[ndarray, "n n"], least: fl
 def _improve(groups: Int64[ndarray, " n"], odds: Float64[ndarray, "n n"]) -> Int64[ndarray, " n"]:
     """Single tracks moved to the group that gains most, or to one of their own, until none gains."""
     groups = groups.copy()
-    for _ in range(20):
+    for _ in range(MOST_SWEEPS):
         moved = False
         for place in range(len(groups)):
             names, positions = np.unique(groups, return_inverse=True)
             sums = np.bincount(positions, weights=odds[place])
             own = int(np.flatnonzero(names == groups[place])[0])
             best = int(sums.argmax())
-            if sums[best] > max(sums[own], 0.0) + 1e-9:
+            if sums[best] > max(sums[own], 0.0) + NO_GAIN:
                 groups[place], moved = names[best], True
-            elif sums[own] < -1e-9:
+            elif sums[own] < -NO_GAIN:
                 groups[place], moved = groups.max() + 1, True
         if not moved:
             break

@@ -33,6 +33,8 @@ MAGNIFIED = 3.0
 """Network pixels per image pixel that `auto` aims at: someone of 12 pixels is seen with 36."""
 MOST = 96
 """Windows that `auto` makes of one image at most."""
+LARGER = 1.1
+"""By which windows grow until they are few enough."""
 AT_ONCE = 8
 """Windows given to the network together."""
 SAME = 0.5
@@ -65,7 +67,7 @@ def windows_of(width: int, height: int, grid: tuple[int, int] | None, *, imgsz: 
         while (found := tuple(max(1, round(_count(length, side))) for length in (height, width))) and (
             found[0] * found[1] > MOST
         ):
-            side *= 1.1
+            side *= LARGER
         rows, columns = found
     else:
         rows, columns = grid

@@ -24,6 +24,8 @@ __all__ = ["Overlaps", "TrackingScores", "combine", "evaluate_sequence", "prepar
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 EPSILON = float(np.finfo("float").eps)
+MOSTLY_TRACKED, MOSTLY_LOST = 0.8, 0.2
+"""Fractions of a track's frames (Li et al., "Learning to associate", 2009), as MOTChallenge counts them."""
 MOT_DISTRACTORS = (2, 7, 8, 12)
 """Person on vehicle, static person, distractor, reflection."""
 KITTI_DISTRACTORS = (2,)
@@ -305,7 +307,7 @@ def _clear(overlaps: Overlaps) -> tuple[int, int, int, int, float, int, int, int
         fp += len(tracks) - len(found)
         overlap_sum += float(similarity[rows, cols].sum())
     share = matched[present > 0] / present[present > 0]
-    tracked, lost = int((share > 0.8).sum()), int((share < 0.2).sum())
+    tracked, lost = int((share > MOSTLY_TRACKED).sum()), int((share < MOSTLY_LOST).sum())
     return tp, fn, fp, switches, overlap_sum, tracked, lost, int((started[started > 0] - 1).sum())
 
 

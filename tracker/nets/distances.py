@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.nets.layers import ConvNormAct, spatial_conv
+from tracker.nets.layers import RARE, ConvNormAct, spatial_conv
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.split_stage import SplitStage, attention_bottleneck, csp_block, plain_bottleneck
 
@@ -95,7 +95,7 @@ class DistanceHead(nn.Module):
         classes = self.cv3[-1]
         assert isinstance(classes, nn.Conv2d)
         assert classes.bias is not None
-        nn.init.constant_(classes.bias, -math.log(99.0))
+        nn.init.constant_(classes.bias, RARE)
 
     def set_anchors(self, stride: int, anchors: tuple[tuple[float, float], ...]) -> None:
         """Let the sizes be given relative to these anchors, in pixels."""

@@ -6,6 +6,7 @@ batch norm has been folded away, either because it is exported or because its we
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
@@ -30,6 +31,12 @@ __all__ = [
     "reads_beyond",
     "store_half",
 ]
+
+NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.03
+"""Of batch norms, those of YOLOX and of Ultralytics' networks, whose published weights were trained with them."""
+RARE = -math.log(99.0)
+"""Bias of a fresh network's classes and objectness: it answers 1 % everywhere, or the many places that show nothing
+would drown the few that show something (Lin et al., "Focal Loss", 2017, section 4.1)."""
 
 
 class Normalize(nn.Module):
@@ -66,7 +73,9 @@ class ConvNormAct(nn.Module):
         super().__init__()
         padding = (kernel - 1) // 2
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=not norm)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03) if norm else nn.Identity()
+        self.norm: nn.Module = (
+            nn.BatchNorm2d(outputs, eps=NORM_EPSILON, momentum=NORM_MOMENTUM) if norm else nn.Identity()
+        )
         self.act: nn.Module = nn.SiLU(inplace=True) if act else nn.Identity()
 
     def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b d i j"]:

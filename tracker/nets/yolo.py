@@ -26,7 +26,6 @@ The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multi
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -37,7 +36,7 @@ from torch.nn import functional
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
 from tracker.nets.distances import DistanceHead, FullPrototypes, FusedPrototypes, Levels, SplitNeck
-from tracker.nets.layers import ConvNormAct, CrossStage, Normalize, spatial_conv
+from tracker.nets.layers import RARE, ConvNormAct, CrossStage, Normalize, spatial_conv
 from tracker.nets.network_config import NetworkConfig
 
 __all__ = ["RawMaps", "YoloNet", "is_mask_part"]
@@ -111,7 +110,7 @@ class Head(nn.Module):
         self.classes = nn.Conv2d(width, config.anchors * config.classes, 1)
         self.coefficients = nn.Conv2d(width, config.anchors * config.coefficients, 1)
         for rare in (self.objectness, self.classes):
-            nn.init.constant_(rare.bias, -math.log(99.0))  # type: ignore[arg-type]
+            nn.init.constant_(rare.bias, RARE)  # type: ignore[arg-type]
         for fresh in (self.boxes, self.coefficients):
             nn.init.normal_(fresh.weight, std=0.01)
             nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]

@@ -21,6 +21,14 @@ __all__ = ["CameraMotion"]
 
 SMALL_WIDTH = 320
 CORNERS = 120
+CORNER_QUALITY = 0.01
+"""A corner's least strength, as a fraction of the strongest one's (Shi and Tomasi): weak ones slide along edges."""
+CORNERS_APART = 7
+"""Pixels of the small image between two corners, so that they do not all lie on one object."""
+FLOW_WINDOW, FLOW_LEVELS = (15, 15), 3
+"""Lucas-Kanade's window, and the halvings above it: at the third 15 px are 120, a third of the small image."""
+RANSAC_PIXELS, RANSAC_ROUNDS, RANSAC_REFINEMENTS = 1.0, 200, 3
+"""Corners within a pixel agree; with half of them agreeing 200 draws of two miss once in 10^25."""
 FEWEST = 12
 """With fewer corners that agree no motion is given."""
 AGREEING_SHARE = 0.5
@@ -75,7 +83,7 @@ class CameraMotion:
 
     def _choose_corners(self, small: UInt8[ndarray, "h w"]) -> None:
         self._age = 0
-        found = cv2.goodFeaturesToTrack(small, CORNERS, 0.01, 7)
+        found = cv2.goodFeaturesToTrack(small, CORNERS, CORNER_QUALITY, CORNERS_APART)
         self._corners = np.empty((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
 
     def _stands_still(self, last: UInt8[ndarray, "h w"], small: UInt8[ndarray, "h w"]) -> bool:
@@ -89,14 +97,19 @@ class CameraMotion:
         if len(self._corners) < FEWEST:
             return None
         moved, status, _ = cv2.calcOpticalFlowPyrLK(
-            last, small, self._corners, np.empty_like(self._corners), winSize=(15, 15), maxLevel=3
+            last, small, self._corners, np.empty_like(self._corners), winSize=FLOW_WINDOW, maxLevel=FLOW_LEVELS
         )
         followed = status[:, 0] == 1
         if followed.sum() < FEWEST:
             return None
         before, after = self._corners[followed], moved[followed]
         affine, agreeing = cv2.estimateAffinePartial2D(
-            before, after, method=cv2.RANSAC, ransacReprojThreshold=1.0, maxIters=200, refineIters=3
+            before,
+            after,
+            method=cv2.RANSAC,
+            ransacReprojThreshold=RANSAC_PIXELS,
+            maxIters=RANSAC_ROUNDS,
+            refineIters=RANSAC_REFINEMENTS,
         )
         if affine is None or agreeing.sum() < max(FEWEST, AGREEING_SHARE * len(before)):
             return None

@@ -38,6 +38,10 @@ LONGEST_STEP = 300.0
 """Nominal intervals a track is moved on at most: after a longer gap any position is as good as another."""
 HICCUP = 4
 """Nominal intervals a frame may be late before tracks due to end cannot match in it any more."""
+NEW_RATE = 0.01
+"""Fraction by which the measured interval must differ from the one assumed before the filter's time is rescaled."""
+ON_TIME = 1e-3
+"""A frame this near to one interval (as a fraction) is one interval: containers round their time stamps."""
 WARM_UP = 30
 """Frames over which the nominal interval is measured, where no frame rate is given."""
 
@@ -204,13 +208,13 @@ class TrackingEngine:
         if not self.config.frame_rate and clock.frames <= WARM_UP:
             steps = (*steps, elapsed)
             measured = statistics.median_low(steps)
-            if abs(measured - interval) > 0.01 * interval:
+            if abs(measured - interval) > NEW_RATE * interval:
                 self._table.filter = self._filter.rescale_time(self._table.filter, measured / interval)
                 interval = measured
         stamp = float(time) if np.isfinite(time) else clock.stamp + elapsed
         self._clock = _Clock(stamp, clock.now + elapsed, clock.frames + 1, interval, steps)
         ratio = elapsed / interval
-        return 1.0 if abs(ratio - 1) < 1e-3 else min(ratio, LONGEST_STEP)
+        return 1.0 if abs(ratio - 1) < ON_TIME else min(ratio, LONGEST_STEP)
 
     def _expire(self) -> None:
         """Drop what could not have lived until now, before it may match."""

@@ -34,6 +34,10 @@ XYAH, XYSR, XYWH = range(3)
 NO_EXTRA_NOISE = np.zeros(1)
 FULL_NOISE = np.ones(1)
 """Share of the measurement noise that counts where scores do not."""
+FRESH_POSITION, FRESH_VELOCITY = 2, 10
+"""Deviations of a track seen once, in those of a measurement and of a velocity's noise: DeepSORT's."""
+STEPS_KNOWN = 64
+"""Transitions remembered: frames come at a few distances, and where each is its own, old ones are forgotten."""
 SMALLEST = 1e-3
 """Sizes that a prediction drove below nothing are held here; DeepSORT's xyah lets heights run through zero."""
 
@@ -99,7 +103,7 @@ class BoxFilter:
         step = self._steps.get(ratio)
         if step is None:
             step = self._steps[ratio] = _step(self._process, ratio)
-            if len(self._steps) > 64:
+            if len(self._steps) > STEPS_KNOWN:
                 self._steps = {ratio: step}
         transition, noise, gathered = step
         if self.space == "xysr":
@@ -320,22 +324,25 @@ def _noises(space: Space, position: float, velocity: float) -> tuple[_Noise, _No
     """Process, initial and measurement variances: rows position and velocity, columns the four coordinates."""
     p, v = position**2, velocity**2
     none = (0.0, 0.0, 0.0, 0.0)
-    if space == "xysr":
+    if space == "xysr":  # SORT's own numbers (Bewley et al., 2016), in pixels and not in sizes
         return (
             _Noise(_column(none, none), _column((1, 1, 1, 1), (0.01, 0.01, 0.0001, 0))),
             _Noise(_column(none, none), _column((10, 10, 10, 10), (10_000, 10_000, 10_000, 0))),
             _Noise(_column(none), _column((1, 1, 10, 10))),
         )
-    if space == "xywh":
+    # A fresh track's deviations are twice those of a measurement and ten times those of a velocity (DeepSORT).
+    fresh, unmoved = FRESH_POSITION**2 * p, FRESH_VELOCITY**2 * v
+    if space == "xywh":  # BoT-SORT's: in widths along x, in heights along y
         return (
             _Noise(_column((p, p, p, p), (v, v, v, v)), _column(none, none)),
-            _Noise(_column((4 * p,) * 4, (100 * v,) * 4), _column(none, none)),
+            _Noise(_column((fresh,) * 4, (unmoved,) * 4), _column(none, none)),
             _Noise(_column((p, p, p, p)), _column(none)),
         )
+    # DeepSORT's: in heights, the aspect ratio in numbers of its own, which hardly let it change
     return (
         _Noise(_column((p, p, 0, p), (v, v, 0, v)), _column((0, 0, 1e-4, 0), (0, 0, 1e-10, 0))),
         _Noise(
-            _column((4 * p, 4 * p, 0, 4 * p), (100 * v, 100 * v, 0, 100 * v)),
+            _column((fresh, fresh, 0, fresh), (unmoved, unmoved, 0, unmoved)),
             _column((0, 0, 1e-4, 0), (0, 0, 1e-10, 0)),
         ),
         _Noise(_column((p, p, 0, p)), _column((0, 0, 1e-2, 0))),

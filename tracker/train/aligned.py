@@ -19,13 +19,17 @@ from torch.nn import functional
 
 from tracker.nets.anchors import AnchorGrid, decode, flatten
 from tracker.nets.yolo import RawMaps
-from tracker.train.losses import LossConfig, LossSums, ciou, masks_of_batch
+from tracker.train.losses import LARGEST_LOG_SIZE, LossConfig, LossSums, ciou, masks_of_batch
 from tracker.train.truth_batch import TruthBatch, TruthTensors, covered_by, paired_iou
 
 __all__ = ["Winners", "align", "aligned_loss"]
 
 COMPETING = 7
 """Cells of an object that are considered."""
+OVERLAP_POWER = 6
+"""TOOD's beta; its alpha is 0.5, hence the square root of the score."""
+LEAST_METRIC = 1e-9
+"""A cell whose metric is less does not compete: the sixth power of no overlap is not quite nothing."""
 SMALLEST = 16.0
 """Pixels that an object measures at least when cells inside it are looked for."""
 
@@ -45,19 +49,22 @@ def align(
     boxes: Float32[Tensor, "b n 4"], classes: Float32[Tensor, "b n c"], grid: AnchorGrid, truth: TruthBatch
 ) -> Winners:
     """The best aligned cell of each object; one that several objects want goes to the one it overlaps most."""
+    # Candidates: cells whose centre lies inside the object, which counts as 16 px at least.
     x, y = (grid.columns + 0.5) * grid.strides, (grid.rows + 0.5) * grid.strides
     x1, y1, x2, y2 = (edge[..., None] for edge in truth.boxes.unbind(-1))  # (b, g, 1)
     half_width, half_height = ((x2 - x1).clamp(min=SMALLEST) / 2, (y2 - y1).clamp(min=SMALLEST) / 2)
     inside = ((x - (x1 + x2) / 2).abs() < half_width) & ((y - (y1 + y2) / 2).abs() < half_height)
     inside &= truth.present[..., None]
     image, thing, cell = inside.nonzero(as_tuple=True)  # p pairs, far fewer than b g n
-    iou = torch.zeros(inside.shape, device=boxes.device)
+    # The metric of each candidate, and the seven best of each object.
+    iou = torch.zeros(inside.shape, device=boxes.device)  # (b, g, n)
     iou[image, thing, cell] = paired_iou(truth.boxes[image, thing], boxes[image, cell])
     score = _class_scores(classes, truth, image, thing, cell)
     metric = torch.zeros_like(iou)
-    metric[image, thing, cell] = score.sqrt() * iou[image, thing, cell] ** 6
+    metric[image, thing, cell] = score.sqrt() * iou[image, thing, cell] ** OVERLAP_POWER
     best = metric.topk(min(COMPETING, metric.shape[2]), dim=2)
-    wanted = torch.zeros_like(inside).scatter_(2, best.indices, best.values > 1e-9)
+    wanted = torch.zeros_like(inside).scatter_(2, best.indices, best.values > LEAST_METRIC)
+    # A cell that several objects want goes to the one it overlaps most; each object takes its best of what is left.
     owner = (iou * wanted).argmax(dim=1)  # (b, n)
     wanted &= owner[:, None] == torch.arange(wanted.shape[1], device=boxes.device)[None, :, None]
     value, column = (metric * wanted).max(dim=2)  # (b, g)
@@ -92,11 +99,11 @@ def aligned_loss(
     truth = TruthBatch.of(ground_truths)
     flat = flatten([level.float() for level in raw.levels])  # (b, n, 5 + c + m)
     offsets, _, classes, coefficients = torch.split(flat, [4, 1, class_count, flat.shape[-1] - 5 - class_count], dim=-1)
-    boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
+    boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=LARGEST_LOG_SIZE)), dim=-1), grid)
     won = align(boxes.detach(), classes.detach(), grid, truth)
     reached = torch.minimum(truth.weights[won.images, won.objects], won.ious)
     target = torch.zeros_like(classes)
-    target[won.images, won.cells] = truth.classes[won.images, won.objects] * reached[:, None]
+    target[won.images, won.cells] = truth.classes[won.images, won.objects] * reached[:, None]  # (p, c)
     silent = ~covered_by(truth.ignored, boxes.detach())
     weight = silent[..., None] * (1 - truth.unlabelled)[:, None]  # (b, n, c)
     weight[won.images, won.cells] = truth.class_weights[won.images, won.objects]

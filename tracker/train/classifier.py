@@ -22,6 +22,7 @@ from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.classifier_plots import draw_classifier
 from tracker.train.data.classification import AugmentImages, LabelledImages, augment_images, split
 from tracker.train.run_folder import RunFolder
+from tracker.train.seeds import seed_of
 from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["ClassifierTraining", "train_classifier"]
@@ -70,7 +71,7 @@ class _ClassifierTask:
         self.steps = max(1, math.ceil(len(train) / config.batch))
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
-        generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed(seed_of(self.config.fit.seed, epoch))
         order = torch.randperm(len(self.labels), generator=generator)
         for rows in order.to(self.device).tensor_split(self.steps):
             yield _Batch(augment_images(self.images[rows], self.config.augment, generator), self.labels[rows])

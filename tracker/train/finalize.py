@@ -24,6 +24,10 @@ __all__ = ["finish_detector", "measured_card"]
 
 log = logging.getLogger(__name__)
 
+MEASURED_SCORE = 0.01
+"""Score from which detections count when the finished network is measured."""
+LEAST_THRESHOLD, MOST_THRESHOLD = 0.05, 0.95
+"""Where the default threshold is held: of few images the best F1 may lie anywhere."""
 MOST_FIGURES = 40
 """Figures reported on one line; the model card has them all."""
 
@@ -40,7 +44,7 @@ def finish_detector(
     card = replace(card, training=recipe)
     found: list[Detections] = []
     if judged is not None:
-        judging = DetectorConfig(conf=0.01, imgsz=card.input_size, device=device)
+        judging = DetectorConfig(conf=MEASURED_SCORE, imgsz=card.input_size, device=device)
         found = detect_all(TorchDetector((clone(network), card), judging), judged.samples)
         card = measured_card(card, judged, rename(found, card.labels, judged.labels), precision=precision)
     save_detector(best, network, card)
@@ -69,7 +73,7 @@ def measured_card(
     point = best_point(match_finds(samples, found, len(names)), precision=precision)
     if point is not None:
         accuracy |= {"precision": round(point.precision, 4), "recall": round(point.recall, 4)}
-        card = replace(card, confidence=min(max(point.confidence, 0.05), 0.95))
+        card = replace(card, confidence=min(max(point.confidence, LEAST_THRESHOLD), MOST_THRESHOLD))
     return replace(card, accuracy=accuracy)
 
 

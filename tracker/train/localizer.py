@@ -23,6 +23,7 @@ from tracker.nets.localizer import LocalizerConfig, LocalizerNet, localize
 from tracker.nets.saved import save_network
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages, change_colours
+from tracker.train.seeds import seed_of
 from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = [
@@ -34,6 +35,10 @@ __all__ = [
     "score_localizer",
     "train_localizer",
 ]
+
+
+SMOOTH_BELOW = 0.1
+"""Distance, as a fraction of the image, below which the box loss is square: near edges are pulled ever more gently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class _LocalizerTask:
         self.steps = max(1, math.ceil(len(train) / config.batch))
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
-        generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed(seed_of(self.config.fit.seed, epoch))
         order = torch.randperm(len(self.labels), generator=generator)
         for rows in order.tensor_split(self.steps):
             mirrored = torch.rand(len(rows), generator=generator) < (0.5 if self.config.augment.flip else 0.0)
@@ -162,7 +167,7 @@ class _LocalizerTask:
         if self.config.box_loss == "mse":
             distance = functional.mse_loss(found, wanted, reduction="sum")
         else:
-            distance = functional.smooth_l1_loss(found, wanted, beta=0.1, reduction="sum")
+            distance = functional.smooth_l1_loss(found, wanted, beta=SMOOTH_BELOW, reduction="sum")
         distance = distance / max(wanted.numel(), 1)
         return {
             "cross_entropy": functional.cross_entropy(logits.float(), batch.labels),

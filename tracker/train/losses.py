@@ -26,16 +26,27 @@ from tracker.train.truth_batch import TruthBatch, TruthTensors, hashed_uniform
 __all__ = ["LossConfig", "LossSums", "ciou", "masks_of_batch", "yolo_loss"]
 
 
+EPSILON = 1e-7
+"""Keeps divisions by sizes from dividing by nothing; no box is that small."""
+LARGEST_LOG_SIZE = 6.0
+"""Sizes are read up to e^6 = 403 anchors: only untrained weights say more, and their areas would be no numbers."""
+MASK_MOVES = 0.2
+"""Fraction of its size by which a box is moved and stretched before its mask is compared, half of it each way: when the
+network is used its boxes are off too."""
+EDGE_COVERAGE = 0.05
+"""A point is next to an outline where the coverage around it is further than this from all and from nothing."""
+
+
 @dataclass(frozen=True)
 class LossConfig:
     """How much each concern counts."""
 
     box: float = 5.0
-    """CIoU of answering anchors."""
+    """CIoU of positive anchors."""
     objectness: float = 1.0
-    """Answering or silent."""
+    """Positive or negative."""
     classes: float = 1.0
-    """Class of answering anchors."""
+    """Class of positive anchors."""
     mask: float = 2.0
     """Cross-entropy and dice of masks."""
     mask_grid: int = 28
@@ -43,7 +54,7 @@ class LossConfig:
     mask_edge: float = 1.0
     """How much more points next to an outline count."""
     masks_per_image: int = 32
-    """At most this many answering anchors of an image have their mask compared."""
+    """At most this many positive anchors of an image have their mask compared."""
 
 
 class LossSums(NamedTuple):
@@ -77,20 +88,21 @@ def ciou(a: Float32[Tensor, "n 4"], b: Float32[Tensor, "n 4"]) -> Float32[Tensor
     width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)
     height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
     shared = width * height
-    iou = shared / (aw * ah + bw * bh - shared + 1e-7)
+    iou = shared / (aw * ah + bw * bh - shared + EPSILON)
     hull_width = torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)
     hull_height = torch.maximum(ay2, by2) - torch.minimum(ay1, by1)
     apart = ((ax1 + ax2 - bx1 - bx2) ** 2 + (ay1 + ay2 - by1 - by2) ** 2) / 4
-    shape = 4 / torch.pi**2 * ((bw / (bh + 1e-7)).atan() - (aw / (ah + 1e-7)).atan()) ** 2
+    shape = 4 / torch.pi**2 * ((bw / (bh + EPSILON)).atan() - (aw / (ah + EPSILON)).atan()) ** 2
     with torch.no_grad():
-        alpha = shape / (1 - iou + shape + 1e-7)
-    return iou - apart / (hull_width**2 + hull_height**2 + 1e-7) - alpha * shape
+        alpha = shape / (1 - iou + shape + EPSILON)
+    return iou - apart / (hull_width**2 + hull_height**2 + EPSILON) - alpha * shape
 
 
 def target_masks(masks: Tensor, full_boxes: Tensor, points: Tensor) -> Float32[Tensor, "n g g"]:
     """Coverage 0..1 at the points; 0 outside the object's box."""
-    x1, y1, x2, y2 = (edge[:, None, None] for edge in full_boxes.unbind(-1))
-    x, y = points.unbind(-1)
+    x1, y1, x2, y2 = (edge[:, None, None] for edge in full_boxes.unbind(-1))  # (n, 1, 1)
+    x, y = points.unbind(-1)  # (n, g, g)
+    # grid_sample reads the mask, (n, 1, m, m), at places from -1 to 1 across it: (n, g, g, 2)
     where = torch.stack(((x - x1) / (x2 - x1) * 2 - 1, (y - y1) / (y2 - y1) * 2 - 1), dim=-1)
     return functional.grid_sample(masks[:, None].float() / 255, where, align_corners=False)[:, 0]
 
@@ -102,7 +114,7 @@ def mask_loss(
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if edge != 1.0:
         around = functional.avg_pool2d(target[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-        weight = 1.0 + (edge - 1.0) * ((around > 0.05) & (around < 0.95)).to(entropy)
+        weight = 1.0 + (edge - 1.0) * ((around > EDGE_COVERAGE) & (around < 1 - EDGE_COVERAGE)).to(entropy)
         entropy = entropy * weight / weight.mean(dim=(1, 2), keepdim=True)
     entropy = entropy.mean(dim=(1, 2))
     covered = logits.sigmoid()
@@ -125,19 +137,22 @@ def yolo_loss(
     flat = flatten([level.float() for level in raw.levels])  # (b, n, 5 + c + m)
     parts = [4, 1, class_count, flat.shape[-1] - 5 - class_count]
     offsets, objectness, classes, coefficients = torch.split(flat, parts, dim=-1)
-    objectness = objectness[..., 0]
-    boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=6.0)), dim=-1), grid)
+    objectness = objectness[..., 0]  # (b, n)
+    offsets = torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=LARGEST_LOG_SIZE)), dim=-1)
+    boxes = decode(offsets, grid)  # (b, n, 4)
     match = assign(boxes.detach(), objectness.detach(), classes.detach(), grid, truth)
     answering, answered = (match.images, match.anchors), (match.images, match.objects)
-    certainty = truth.weights[answered]
+    certainty = truth.weights[answered]  # (p,), over the p positive anchors of the batch
+    # Objectness: every anchor, positive ones towards their object's certainty.
     target = torch.zeros_like(objectness)
     target[answering] = certainty  # what a teacher doubts is learned as doubted
     weight = match.negative * negative_weight(classes, truth.unlabelled)
     weight[answering] = 1.0
     objectness_loss = binary_entropy(objectness, target, weight)
+    # Boxes and classes: positive anchors alone; a class is wanted as far as the box reaches its object.
     fit = ciou(boxes[answering], truth.boxes[answered])
     box = ((1 - fit) * certainty).sum()
-    wanted = truth.classes[answered] * match.ious[:, None]
+    wanted = truth.classes[answered] * match.ious[:, None]  # (p, c)
     class_loss = binary_entropy(classes[answering], wanted, truth.class_weights[answered] * certainty[:, None])
     mask, mask_count = masks_of_batch(raw.prototypes, coefficients, *answering, match.objects, truth, config, seeds)
     mask = mask + 0.0 * (raw.prototypes.float().sum() + flat.sum())  # every weight has a gradient, even without objects
@@ -155,6 +170,7 @@ def masks_of_batch(
     seeds: Sequence[int],
 ) -> tuple[Tensor, int]:
     """(sum of the mask losses of some of the anchors that answer for objects with a mask, how many they are)."""
+    # Which masks: at most so many an image, drawn by its seed.
     outlined = truth.has_mask[images, objects].nonzero()[:, 0]
     own_seeds = torch.tensor(seeds, device=images.device)[images[outlined]]
     chosen, places = choose_masks(images[outlined], anchors[outlined], own_seeds, most=config.masks_per_image)
@@ -162,7 +178,9 @@ def masks_of_batch(
         return prototypes.new_zeros((), dtype=torch.float32), 0
     rows, own_seeds = outlined[chosen], own_seeds[chosen]
     images, anchors, objects = images[rows], anchors[rows], objects[rows]
-    moves = torch.stack([hashed_uniform(own_seeds, anchors, salt=1 + side) - 0.5 for side in range(4)], dim=1) * 0.2
+    # Where: a grid of points over each object's box, slightly moved.
+    moves = torch.stack([hashed_uniform(own_seeds, anchors, salt=1 + side) - 0.5 for side in range(4)], dim=1)
+    moves = moves * MASK_MOVES  # (q, 4)
     window = truth.boxes[images, objects]
     window = window + (window[:, 2:] - window[:, :2]).repeat(1, 2) * moves
     points = box_points(window, config.mask_grid)  # (q, g, g, 2)
@@ -181,7 +199,7 @@ def negative_weight(classes: Float32[Tensor, "b n c"], unlabelled: Float32[Tenso
 
     So an object of a class that a folder does not label is never background there, as far as the network knows it.
     """
-    probability, unknown = classes.sigmoid(), unlabelled[:, None]
+    probability, unknown = classes.sigmoid(), unlabelled[:, None]  # (b, n, c), (b, 1, c)
     labelled, other = (probability * (1 - unknown)).amax(dim=-1), (probability * unknown).amax(dim=-1)
     return (labelled >= other).to(probability)
 

@@ -30,6 +30,7 @@ from tracker.nets.reid import OSNet, ReidConfig, ReidNet, load_reid, make_reid
 from tracker.nets.saved import save_network
 from tracker.train.data.classification import AugmentImages, augment_images
 from tracker.train.data.identity_crops import Crops
+from tracker.train.seeds import seed_of
 from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["ReidTraining", "batch_hard_triplet_loss", "describe_crops", "score_reid", "teacher_loss", "train_reid"]
@@ -87,7 +88,7 @@ class _ReidTask:
         self.steps = max(1, round(len(train) / (config.people * config.crops)))
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
-        seed = self.config.fit.seed * 1_000_003 + epoch
+        seed = seed_of(self.config.fit.seed, epoch)
         random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         for _ in range(self.steps):
             people = random.choice(

@@ -23,6 +23,7 @@ from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_seg
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import IGNORED, PixelLabels, augment_pixels
+from tracker.train.seeds import seed_of
 from tracker.train.trainer import FitConfig, FitResult, fit
 
 __all__ = ["SegmentationTraining", "score_segmentation", "train_segmentation"]
@@ -74,7 +75,7 @@ class _SegmentationTask:
         self.steps = max(1, math.ceil(len(train) / config.batch))
 
     def batches(self, epoch: int) -> Iterator[_Batch]:
-        generator = torch.Generator().manual_seed(self.config.fit.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed(seed_of(self.config.fit.seed, epoch))
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         for rows in order.tensor_split(self.steps):
             augment, crop = self.config.augment, self.config.crop

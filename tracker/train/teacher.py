@@ -157,6 +157,15 @@ def fuse_views(views: Sequence[Detections], *, overlap: float) -> Detections:
     """One box per object: the weighted mean of what the views see of it, best score first.
 
     A mask of zeros stands where no view gives one.
+
+    Two views see one object, at scores 0.9 and 0.3; a second one is seen by the first view alone and loses half:
+
+    >>> def view(boxes, scores):
+    ...     return Detections(np.float32(boxes), np.float32(scores), np.zeros(len(scores), np.int32))
+    >>> views = [view([[0, 0, 10, 10], [50, 50, 60, 60]], [0.9, 0.4]), view([[0, 0, 12, 10]], [0.3])]
+    >>> fused = fuse_views(views, overlap=0.55)
+    >>> fused.boxes.tolist(), fused.scores.round(2).astype(float).round(2).tolist()
+    ([[0.0, 0.0, 10.5, 10.0], [50.0, 50.0, 60.0, 60.0]], [0.6, 0.2])
     """
     boxes = np.concatenate([view.boxes for view in views])
     scores = np.concatenate([view.scores for view in views])

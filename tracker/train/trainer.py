@@ -23,6 +23,7 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.train.ema import ModelEma
 from tracker.train.run_folder import Progress, RunFolder
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from tracker.train.seeds import seed_of
 
 __all__ = ["FitConfig", "FitResult", "Task", "fit"]
 
@@ -156,7 +157,7 @@ def _fit(
     begun = time.monotonic() - progress.seconds
 
     while progress.epoch < config.epochs:
-        torch.manual_seed(config.seed * 1_000_003 + progress.epoch)
+        torch.manual_seed(seed_of(config.seed, progress.epoch))
         network.train()
         _freeze(network, frozen=progress.epoch < config.freeze)
         for batch in task.batches(progress.epoch):

@@ -16,6 +16,10 @@ __all__ = ["Fragments", "LinkConfig", "end_of", "link_fragments"]
 
 
 PAIRS_AT_ONCE = 32768
+"""Pairs weighed together: a few megabytes, however many fragments there are."""
+NEAR, SOON_S = 0.2, 0.1
+"""Distances in box heights, and seconds, below which nearer and sooner hardly count more: boxes jitter by as much, and
+the logarithm of nothing is without end."""
 
 _End: TypeAlias = tuple[Float64[ndarray, " 4"], Float64[ndarray, " 2"]]
 """Shape and speed."""
@@ -100,6 +104,24 @@ def link_fragments(
     """The links chosen: the fragment before, the one after, and their log-odds.
 
     Each fragment has at most one before and one after it; the choice has the largest sum of odds above the limit.
+
+    One object walks right at 20 px a second, is gone for a second at x = 40, and comes back at x = 60; another one
+    stands far away. The first two fragments are taken for one object, which is as likely as not and so above the limit:
+
+    >>> fragments = Fragments(
+    ...     start=np.array([0.0, 3.0, 3.0]),
+    ...     end=np.array([2.0, 5.0, 5.0]),
+    ...     first=np.array([[0.0, 50, 20, 40], [60.0, 50, 20, 40], [400.0, 50, 20, 40]]),
+    ...     last=np.array([[40.0, 50, 20, 40], [100.0, 50, 20, 40], [400.0, 50, 20, 40]]),
+    ...     first_speed=np.array([[20.0, 0], [20.0, 0], [0.0, 0]]),
+    ...     last_speed=np.array([[20.0, 0], [20.0, 0], [0.0, 0]]),
+    ...     class_ids=np.zeros(3, np.int32),
+    ...     embeddings=None,
+    ...     following=np.full(3, -1),
+    ... )
+    >>> before, after, log_odds = link_fragments(fragments, LinkConfig())
+    >>> before.tolist(), after.tolist(), log_odds.round(1).tolist()
+    ([0], [1], [0.0])
     """
     likely = []
     for before, after in _candidates(fragments, config):
@@ -145,8 +167,8 @@ def _log_odds(
     offset = np.sqrt(((ahead**2).sum(axis=1) + (back**2).sum(axis=1)) / (2 * last_height * first_height))
     odds: ndarray = (
         config.base
-        - config.offset_weight * np.log(offset + 0.2)
-        - config.gap_weight * np.log(gap + 0.1)
+        - config.offset_weight * np.log(offset + NEAR)
+        - config.gap_weight * np.log(gap + SOON_S)
         - config.height_weight * np.abs(np.log(last_height / first_height))
         - config.width_weight * np.abs(np.log(last_width / first_width))
     )

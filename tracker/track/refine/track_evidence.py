@@ -11,6 +11,14 @@ from numpy import ndarray
 __all__ = ["FillEvidence", "TrackEvidence"]
 
 
+SHORTEST_S, LONGEST_S = 1 / 240, 3600.0
+"""Seconds between frames that a rate is taken for: a fast camera's, and a time lapse's."""
+SHARP = 0.01
+"""Standard deviations below this fraction of a size are all the same: no box is better known."""
+INSIDE_LIMITS, TRACK_LIMITS = (-1.0, 2.0), (-1.0, 5.0)
+"""Where distances from the sides, and log-odds of tracks, end to speak: the sequences fitted to have few beyond."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrackEvidence:
     """Log-odds that a track's rows lie on an object: a logistic regression.
@@ -33,7 +41,7 @@ class TrackEvidence:
         self, counts: Int64[ndarray, " n"], scores: Float64[ndarray, " n"], interval: float
     ) -> Float64[ndarray, " n"]:
         """Of tracks of so many rows and such mean scores, in a recording with that many seconds between frames."""
-        rate = -np.log(np.clip(interval, 1 / 240, 3600.0))
+        rate = -np.log(np.clip(interval, SHORTEST_S, LONGEST_S))
         odds: ndarray = (
             self.base
             + self.rows_weight * np.log(np.maximum(counts, 1))
@@ -72,10 +80,10 @@ class FillEvidence:
         """Of boxes so well known, so far hidden, so far from the sides, of such tracks."""
         odds: ndarray = (
             self.base
-            + self.blur_weight * np.log(position_std + 0.01)
+            + self.blur_weight * np.log(position_std + SHARP)
             + self.hidden_weight * hidden
-            + self.inside_weight * np.clip(inside, -1.0, 2.0)
-            + self.track_weight * np.clip(track_log_odds, -1.0, 5.0)
+            + self.inside_weight * np.clip(inside, *INSIDE_LIMITS)
+            + self.track_weight * np.clip(track_log_odds, *TRACK_LIMITS)
         )
         return odds
 

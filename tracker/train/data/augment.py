@@ -22,6 +22,31 @@ from tracker.types import Image
 __all__ = ["AugmentConfig", "TrainingSample", "Truth", "make_sample"]
 
 FILL = 114
+"""Grey level where no image lies, YOLOv5's: near the mean of photographs."""
+CLEARLY_SHRUNK = 0.6
+"""Scale below which pixels are averaged first: reading between two of them would pass over others."""
+LEAST_VISIBLE = 0.2
+"""Fraction of an object that must stay in view for it to be taught; of less, nobody could say what it is."""
+LEAST_SIDE = 2.0
+"""Pixels that it must measure besides: less than any cell answers for."""
+ENLARGED = 0.6
+"""Part of `zoom` (as a logarithm) by which a single image is enlarged at most: what is enlarged loses its sides."""
+MOSAIC_LOW, MOSAIC_SPAN = 0.3, 0.4
+"""Where the four images of a mosaic meet, as a fraction of the side: each keeps room to show something."""
+MOSAIC_SHRUNK, MOSAIC_ENLARGED = 0.2, 1.2
+"""Logarithm by which they are shrunk below filling their part, and the part of `zoom` by which they are enlarged."""
+MOST_PASTED = 6
+"""Objects pasted into one image: more would hide its own."""
+LEAST_PASTED = 8
+"""Pixels that each side of one measures."""
+MOST_HIDDEN = 0.2
+"""Fraction of an object that one may hide."""
+GAIN, BIAS = 0.6, 50.0
+"""Largest changes of contrast (a fraction) and brightness (levels) at full strength."""
+COLOURLESS = 0.04
+"""Fraction of images without any colour, for cameras at night."""
+MIXUP_BETA = 16
+"""Both shapes of the beta distribution that an image's part in a blend is drawn from: about a half."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +156,7 @@ def place(
     ground_truth = sample.ground_truth
     if x2 <= x1 or y2 <= y1:
         return Truth.empty(len(ground_truth.unlabelled))
-    shrunk = scale < 0.6
+    shrunk = scale < CLEARLY_SHRUNK
     source = sample.image
     source_scale_x = source_scale_y = scale
     if shrunk:
@@ -162,7 +187,7 @@ def place(
     visible = cut(moved)
     size_before, size_after = moved[:, 2:] - moved[:, :2], visible[:, 2:] - visible[:, :2]
     share = size_after.prod(axis=1) / np.maximum(size_before.prod(axis=1), 1e-6)
-    clear = (share > 0.2) & (size_after > 2.0).all(axis=1)
+    clear = (share > LEAST_VISIBLE) & (size_after > LEAST_SIDE).all(axis=1)
     faint = visible[~clear & (size_after > 0).all(axis=1)]
     regions = np.concatenate((regions, faint))
     regions = regions[((regions[:, 2:] - regions[:, :2]) > 0).all(axis=1)]
@@ -182,7 +207,7 @@ def place(
 def single(sample: TrainingSample, size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
     """The image fitted to a square, zoomed and shifted; what it does not fill is grey."""
     height, width = sample.image.shape[:2]
-    zoom = float(np.exp(rng.uniform(-np.log(config.zoom), np.log(config.zoom) * 0.6)))
+    zoom = float(np.exp(rng.uniform(-np.log(config.zoom), np.log(config.zoom) * ENLARGED)))
     scale = size / max(height, width) * zoom
     free_x, free_y = size - width * scale, size - height * scale
     left, top = (float(rng.uniform(min(free, 0.0), max(free, 0.0))) for free in (free_x, free_y))
@@ -192,7 +217,7 @@ def single(sample: TrainingSample, size: int, rng: Generator, config: AugmentCon
 
 def mosaic(samples: list[TrainingSample], size: int, rng: Generator, config: AugmentConfig) -> TrainingSample:
     """Four images around a random point (Bochkovskiy et al., YOLOv4, 2020), each zoomed on its own."""
-    centre_x, centre_y = (round(size * float(rng.uniform(0.3, 0.7))) for _ in range(2))
+    centre_x, centre_y = (round(size * float(rng.uniform(MOSAIC_LOW, MOSAIC_LOW + MOSAIC_SPAN))) for _ in range(2))
     canvas = np.full((size, size, 3), FILL, np.uint8)
     ground_truth: Truth | None = None
     for corner, sample in enumerate(samples):
@@ -205,7 +230,7 @@ def mosaic(samples: list[TrainingSample], size: int, rng: Generator, config: Aug
         )
         height, width = sample.image.shape[:2]
         fill = max((window[2] - window[0]) / width, (window[3] - window[1]) / height)
-        scale = fill * float(np.exp(rng.uniform(-0.2, np.log(config.zoom) * 1.2)))
+        scale = fill * float(np.exp(rng.uniform(-MOSAIC_SHRUNK, np.log(config.zoom) * MOSAIC_ENLARGED)))
         slack_x, slack_y = width * scale - (window[2] - window[0]), height * scale - (window[3] - window[1])
         left = window[0] - max(slack_x, 0.0) * float(rng.uniform())
         top = window[1] - max(slack_y, 0.0) * float(rng.uniform())
@@ -219,10 +244,10 @@ def paste_objects(sample: TrainingSample, donor: TrainingSample, rng: Generator)
     """Masked objects of the donor copied in (Ghiasi et al., Simple Copy-Paste, 2021) where they hide little."""
     image, ground_truth = sample.image.copy(), sample.ground_truth
     size_y, size_x = image.shape[:2]
-    for row in np.flatnonzero(donor.ground_truth.has_mask & (donor.ground_truth.weights == 1))[:6]:
+    for row in np.flatnonzero(donor.ground_truth.has_mask & (donor.ground_truth.weights == 1))[:MOST_PASTED]:
         x1, y1, x2, y2 = np.round(donor.ground_truth.full_boxes[row]).astype(int)
         height, width = donor.image.shape[:2]
-        inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height and x2 - x1 > 8 and y2 - y1 > 8
+        inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height and min(x2 - x1, y2 - y1) > LEAST_PASTED
         if not inside or x2 - x1 > size_x // 2 or y2 - y1 > size_y // 2:
             continue
         left, top = int(rng.integers(0, size_x - (x2 - x1))), int(rng.integers(0, size_y - (y2 - y1)))
@@ -232,7 +257,7 @@ def paste_objects(sample: TrainingSample, donor: TrainingSample, rng: Generator)
         if (
             len(hidden)
             and (hidden / np.maximum((ground_truth.boxes[:, 2:] - ground_truth.boxes[:, :2]).prod(axis=1), 1)).max()
-            > 0.2
+            > MOST_HIDDEN
         ):
             continue
         alpha = cv2.resize(donor.ground_truth.masks[row], (x2 - x1, y2 - y1))[..., None].astype(np.float32) / 255
@@ -251,12 +276,12 @@ def recolour(image: Image, rng: Generator, strength: float) -> Image:
     """Brightness, contrast and saturation changed, now and then no colour at all."""
     if strength <= 0:
         return image
-    gain, bias = 1 + strength * float(rng.uniform(-0.6, 0.6)), strength * float(rng.uniform(-50, 50))
+    gain, bias = 1 + strength * float(rng.uniform(-GAIN, GAIN)), strength * float(rng.uniform(-BIAS, BIAS))
     mixed = 1 + strength * float(rng.uniform(-1.0, 1.0))
-    if rng.uniform() < 0.04:
+    if rng.uniform() < COLOURLESS:
         mixed = 0.0
     steps = np.arange(256, dtype=np.float32)
-    image = cv2.LUT(image, np.clip((steps - 114) * gain + 114 + bias, 0, 255).astype(np.uint8))
+    image = cv2.LUT(image, np.clip((steps - FILL) * gain + FILL + bias, 0, 255).astype(np.uint8))
     weights = np.full((3, 3), (1 - mixed) / 3, np.float32) + np.eye(3, dtype=np.float32) * mixed
     return cv2.transform(image, weights)
 
@@ -281,7 +306,7 @@ def make_sample(
         result = paste_objects(result, single(pick(), size, rng, config), rng)
     if rng.uniform() < config.mixup:
         other = single(pick(), size, rng, config)
-        share = float(rng.beta(16, 16))
+        share = float(rng.beta(MIXUP_BETA, MIXUP_BETA))
         blend = cv2.addWeighted(result.image, share, other.image, 1 - share, 0)
         result = TrainingSample(blend, result.ground_truth.join(other.ground_truth))
     return TrainingSample(recolour(result.image, rng, config.colour), result.ground_truth)

@@ -19,8 +19,23 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from tracker.train.data.augment import FILL, AugmentConfig, TrainingSample
+from tracker.train.data.augment import (
+    BIAS,
+    COLOURLESS,
+    ENLARGED,
+    FILL,
+    GAIN,
+    LEAST_SIDE,
+    LEAST_VISIBLE,
+    MOSAIC_ENLARGED,
+    MOSAIC_LOW,
+    MOSAIC_SHRUNK,
+    MOSAIC_SPAN,
+    AugmentConfig,
+    TrainingSample,
+)
 from tracker.train.data.batches import Batch
+from tracker.train.seeds import seed_of
 from tracker.train.truth_batch import TruthTensors
 
 __all__ = ["DeviceData"]
@@ -120,9 +135,9 @@ class DeviceData:
         ranks: int = 1,
     ) -> Iterator[Batch]:
         """The batches of one epoch from `first_step` on, this process' share of each, on the device."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
         for step in range(first_step, max(1, len(self) // batch_size)):
-            generator = torch.Generator().manual_seed(((seed * 1_000_003 + epoch) * 1_000_003 + step) % 2**63)
+            generator = torch.Generator().manual_seed(seed_of(seed, epoch, step))
             chosen = order[step * batch_size : (step + 1) * batch_size]
             size = sizes[int(torch.randint(len(sizes), (1,), generator=generator))]
             tiles = self.draw_tiles(chosen, size, augment, generator)
@@ -144,7 +159,10 @@ class DeviceData:
         wide, tall = self.extents.cpu()[sources].unbind(-1)
         flips = draw(count, TILES) < config.flip
         mosaic = draw(count, 1) < config.mosaic
-        centre_x, centre_y = (size * (0.3 + 0.4 * draw(count))).round(), (size * (0.3 + 0.4 * draw(count))).round()
+        centre_x, centre_y = (
+            (size * (MOSAIC_LOW + MOSAIC_SPAN * draw(count))).round(),
+            (size * (MOSAIC_LOW + MOSAIC_SPAN * draw(count))).round(),
+        )
         windows = mosaic_windows(centre_x, centre_y, size)
         whole = torch.zeros_like(windows)
         whole[:, 0, 2:] = size
@@ -152,8 +170,11 @@ class DeviceData:
         room_x, room_y = (windows[..., 2:] - windows[..., :2]).unbind(-1)
         log_zoom = math.log(config.zoom)
         lot = draw(count, TILES)
-        fill = torch.maximum(room_x / wide, room_y / tall) * (-0.2 + lot * (1.2 * log_zoom + 0.2)).exp()
-        alone = size / torch.maximum(wide, tall) * (-log_zoom + lot * 1.6 * log_zoom).exp()
+        fill = (
+            torch.maximum(room_x / wide, room_y / tall)
+            * (-MOSAIC_SHRUNK + lot * (MOSAIC_ENLARGED * log_zoom + MOSAIC_SHRUNK)).exp()
+        )
+        alone = size / torch.maximum(wide, tall) * (-log_zoom + lot * (1 + ENLARGED) * log_zoom).exp()
         scales = torch.where(mosaic, fill, alone).clamp(min=1e-3)
         free_x, free_y = room_x - wide * scales, room_y - tall * scales
         # a mosaic's image starts where its window does unless it is larger; a single one lies anywhere
@@ -206,7 +227,7 @@ class DeviceData:
         size_before, size_after = moved[..., 2:] - moved[..., :2], visible[..., 2:] - visible[..., :2]
         share = size_after.prod(dim=-1) / size_before.prod(dim=-1).clamp(min=1e-6)
         exists, shows = objects >= 0, (size_after > 0).all(dim=-1)
-        clear = exists & (share > 0.2) & (size_after > 2.0).all(dim=-1)
+        clear = exists & (share > LEAST_VISIBLE) & (size_after > LEAST_SIDE).all(dim=-1)
         faint = exists & shows & ~clear
         ignored = torch.cat((visible, regions), dim=2)
         counts = torch.cat((faint, ((regions[..., 2:] - regions[..., :2]) > 0).all(dim=-1)), dim=2)
@@ -255,8 +276,8 @@ def place_boxes(
 def draw_colours(count: int, strength: float, generator: torch.Generator) -> Float32[Tensor, "b 3"]:
     """Gain, bias and saturation of each image, as augment.recolour draws them."""
     lot = 2 * torch.rand((count, 3), generator=generator) - 1
-    grey = torch.rand(count, generator=generator) < 0.04
-    gain, bias, mixed = 1 + 0.6 * strength * lot[:, 0], 50 * strength * lot[:, 1], 1 + strength * lot[:, 2]
+    grey = torch.rand(count, generator=generator) < COLOURLESS
+    gain, bias, mixed = 1 + GAIN * strength * lot[:, 0], BIAS * strength * lot[:, 1], 1 + strength * lot[:, 2]
     return torch.stack((gain, bias, torch.where(grey & (strength > 0), torch.zeros(()), mixed)), dim=1)
 
 

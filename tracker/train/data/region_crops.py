@@ -23,6 +23,13 @@ __all__ = ["cut_regions"]
 
 OBJECT, NOTHING = 0.5, 0.3
 """Overlaps from which a region shows an object, and below which it shows none."""
+SHIFT, STRETCH = 0.33, 0.4
+"""How far a candidate is moved, in its sides, and stretched, as a logarithm (e^0.4 = 1.5): about as far as proposals
+lie from objects."""
+SIZES = 0.7
+"""Logarithm by which windows without an object differ from the image's objects in size: from half to twice."""
+USUAL_PARTS = 5
+"""Of an image without objects windows are about a fifth of its longer side."""
 MOVED = 8
 """Boxes drawn about each object."""
 NOTHINGS = 12
@@ -93,15 +100,15 @@ def _regions(
 def _move(rng: Generator, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n 4"]:
     """Each moved by up to a third of its sides, and stretched by up to a half."""
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    centres = centres + rng.uniform(-0.33, 0.33, centres.shape) * sides
-    sides = sides * np.exp(rng.uniform(-0.4, 0.4, sides.shape))
+    centres = centres + rng.uniform(-SHIFT, SHIFT, centres.shape) * sides
+    sides = sides * np.exp(rng.uniform(-STRETCH, STRETCH, sides.shape))
     return np.asarray(np.concatenate((centres - sides / 2, centres + sides / 2), axis=1), np.float32)
 
 
 def _squares(rng: Generator, sample: Sample, truth: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n 4"]:
     """Windows anywhere, of sizes about those of the image's objects."""
     longest = max(sample.width, sample.height)
-    usual = np.sqrt(((truth[:, 2:] - truth[:, :2]).prod(axis=1)).mean()) if len(truth) else longest / 5
-    sides = usual * np.exp(rng.uniform(-0.7, 0.7, NOTHINGS))
+    usual = np.sqrt(((truth[:, 2:] - truth[:, :2]).prod(axis=1)).mean()) if len(truth) else longest / USUAL_PARTS
+    sides = usual * np.exp(rng.uniform(-SIZES, SIZES, NOTHINGS))
     x1, y1 = (rng.uniform(0, np.maximum(length - sides, 1)) for length in (sample.width, sample.height))
     return np.asarray(np.stack((x1, y1, x1 + sides, y1 + sides), axis=1), np.float32)
