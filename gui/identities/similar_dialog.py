@@ -51,7 +51,9 @@ class SimilarDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self._state)
         layout.addWidget(self.results, 1)
-        background.run(lambda: _search(store, track, folder, bare=bare), self._show, self._tell, lane=LANE, owner=self)
+        background.run(
+            lambda: _search(store, track, folder, bare=bare), self._show, self._report, lane=LANE, owner=self
+        )
 
     @property
     def words(self) -> str:
@@ -64,7 +66,7 @@ class SimilarDialog(QDialog):
         words = self.tr("{0} tracks of {1} recordings, most alike first; a double click goes there.")
         self._state.setText(words.format(len(shown), len(self._paths)))
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         self._state.setText(str(error))
 
     def _activated(self, item: QListWidgetItem) -> None:

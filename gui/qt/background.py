@@ -63,8 +63,8 @@ class Background(QObject):
             self._unsaved += saves
         self._timer.start()
 
-        def hand_over(tell: Callable[[], Any]) -> None:
-            self._finished.append(lambda: None if owner is not None and isdeleted(owner) else tell())
+        def hand_over(deliver: Callable[[], Any]) -> None:
+            self._finished.append(lambda: None if owner is not None and isdeleted(owner) else deliver())
 
         def task() -> None:
             try:

@@ -29,9 +29,9 @@ from tracker.store.appearances import View, Views, read_views, write_views
 from tracker.types import Image
 from tracker.video import open_source
 
-__all__ = ["VIEWS", "Telling", "choose_views", "describe_tracks", "open_network"]
+__all__ = ["VIEWS", "ViewsProgress", "choose_views", "describe_tracks", "open_network"]
 
-Telling: TypeAlias = Callable[[int, int], None]
+ViewsProgress: TypeAlias = Callable[[int, int], None]
 """Called with frames done, and all."""
 VIEWS = 4
 """Of each track."""
@@ -39,7 +39,7 @@ FRAMES_AT_ONCE = 256
 THUMBNAIL = (96, 128)
 """Largest width and height in pixels."""
 JPEG_QUALITY = 80
-TELL_EVERY = 32
+REPORT_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def describe_tracks(
     embed: Embed,
     *,
     video: Path | None = None,
-    tell: Telling | None = None,
+    report: ViewsProgress | None = None,
 ) -> Views:
     """The views of all tracks of a recording; those that it lacks are made from its video and kept in it.
 
@@ -81,7 +81,7 @@ def describe_tracks(
         if not chosen:
             return views
         source = recorded_source(recording, video)
-        write_views(path, network, _described(source, chosen, embed, tell))
+        write_views(path, network, _described(source, chosen, embed, report))
         return read_views(recording, network)
 
 
@@ -128,15 +128,15 @@ def _worth(rows: Observations, width: int, height: int) -> Float64[ndarray, " n"
 
 
 def _described(
-    source_path: Path, chosen: Mapping[int, list[_Choice]], embed: Embed, tell: Telling | None
+    source_path: Path, chosen: Mapping[int, list[_Choice]], embed: Embed, report: ViewsProgress | None
 ) -> Iterator[View]:
     """The views, in the order of the video."""
     source, last = open_source(source_path), max(chosen)
     left = set(chosen)
     try:
         for frame in source:
-            if tell is not None and frame.index % TELL_EVERY == 0:
-                tell(min(frame.index, last), last)
+            if report is not None and frame.index % REPORT_EVERY == 0:
+                report(min(frame.index, last), last)
             choices = chosen.get(frame.index, [])
             if choices:
                 left.discard(frame.index)

@@ -163,14 +163,14 @@ def _annotate(
 
     voice = PipeLogHandler(mailbox.leave.remote)
 
-    def tell(stage: str, done: int, total: int | None) -> None:
-        voice.tell(WorkerProgress(slot, job.name, stage, done, total))
+    def report(stage: str, done: int, total: int | None) -> None:
+        voice.send(WorkerProgress(slot, job.name, stage, done, total))
 
     chunks = _Chunks(job.source, request.settings, width=width, on_gpus=on_gpus, frames=chunk_frames)
     own = logging.getLogger("tracker")
     own.addHandler(voice)
     try:
-        return attempt(job, request, tell, read=chunks.read)
+        return attempt(job, request, report, read=chunks.read)
     except TrackerError as error:
         return error
     finally:
@@ -189,14 +189,14 @@ class _Chunks:
         resources = {"num_gpus": 1} if on_gpus else {"num_cpus": 1}
         self._look = ray.remote(max_retries=RETRIES, retry_exceptions=True, **resources)(_look_at)
 
-    def read(self, run: RecordingRun, tell: Progressing) -> int:
+    def read(self, run: RecordingRun, report: Progressing) -> int:
         """Everything that is left of the run's source; frames read."""
         before = run.sink.frames
         total = run.source.info.frame_count
         for done, (looked, frame) in enumerate(self._frames(run), start=before + 1):
             run.sink.write(run.pipeline.follow(frame, looked.seen))
             if done % 16 == 0:
-                tell("reading", done, total)
+                report("reading", done, total)
         return run.finish_reading(before)
 
     def _frames(self, run: RecordingRun) -> Iterator[tuple[_Looked, Frame]]:

@@ -29,7 +29,7 @@ from tracker.video import VideoSink, open_source
 __all__ = ["render_video"]
 
 MASK_SIZE = 64
-TELL_EVERY = 16
+REPORT_EVERY = 16
 
 
 def render_video(
@@ -37,7 +37,7 @@ def render_video(
     source_path: Path,
     path: Path,
     settings: Settings,
-    tell: Progressing,
+    report: Progressing,
 ) -> None:
     """Write the video; it appears under its name whole. Raises SourceError when the source is not the one recorded."""
     source = open_source(source_path, vid_stride=settings.source.vid_stride)
@@ -64,8 +64,8 @@ def render_video(
                 analytics(result.tracks, result.frame.time)
             complete = replace(result, frame=frame, detections=with_masks(rows, result))
             sink.write(replace(complete, canvas=overlay(complete)))
-            if done % TELL_EVERY == 0:
-                tell("drawing", done, total)
+            if done % REPORT_EVERY == 0:
+                report("drawing", done, total)
         sink.close()
         partial.replace(path)
     except OSError as error:

@@ -98,7 +98,7 @@ class RecordingRun:
         """Places of the source that could not be decoded: a run that goes on behind such a place meets it once more."""
         return self.source.damage
 
-    def read_all(self, tell: Progressing) -> int:
+    def read_all(self, report: Progressing) -> int:
         """Everything that is left of the source, on the threads of a Runner; frames read in this run."""
         before = self.sink.frames
         total = frames_wanted(self.request, self.source.info.frame_count)
@@ -108,7 +108,7 @@ class RecordingRun:
             while True:
                 progress = runner.wait(timeout_s=REPORT_EVERY_S)
                 raise_if_told_to_end()
-                tell("reading", before + progress.frames, total)
+                report("reading", before + progress.frames, total)
                 if not runner.running:
                     runner.wait()
                     break
@@ -227,13 +227,15 @@ def annotate_recording(
 
     Raises a TrackerError for what cannot be done.
     """
-    tell = progressing or (lambda *_: None)
+    report = progressing or (lambda *_: None)
     job.prepare()
-    with alone(job.beside(".sqlite.lock"), job.name, lambda: tell("waiting for another run", 0, None)):
-        return _annotate_alone(job, request, tell, read)
+    with alone(job.beside(".sqlite.lock"), job.name, lambda: report("waiting for another run", 0, None)):
+        return _annotate_alone(job, request, report, read)
 
 
-def _annotate_alone(job: RecordingJob, request: AnnotateRequest, tell: Progressing, read: Reading | None) -> FileReport:
+def _annotate_alone(
+    job: RecordingJob, request: AnnotateRequest, report: Progressing, read: Reading | None
+) -> FileReport:
     started = time.perf_counter()
     request = settled(job, request)
     network = network_identity(request.settings.detector)
@@ -242,8 +244,8 @@ def _annotate_alone(job: RecordingJob, request: AnnotateRequest, tell: Progressi
     if plan.action == "anew" and not request.overwrite:
         log.warning("%s: begins anew: %s", job.name, plan.reason)
     if plan.action in ("new", "anew", "resume"):
-        frames_now = _record(job, request, plan, network, tell, read or RecordingRun.read_all)
-    _write_outputs(job, request, plan, tell)
+        frames_now = _record(job, request, plan, network, report, read or RecordingRun.read_all)
+    _write_outputs(job, request, plan, report)
     seconds = time.perf_counter() - started
     return _report(job, plan, frames_now, seconds)
 
@@ -275,7 +277,7 @@ def _info_of(
 
 
 def _record(
-    job: RecordingJob, request: AnnotateRequest, plan: Plan, network: dict[str, Any], tell: Progressing, read: Reading
+    job: RecordingJob, request: AnnotateRequest, plan: Plan, network: dict[str, Any], report: Progressing, read: Reading
 ) -> int:
     """Read the source to its end into the store; frames read in this run."""
     settings = request.settings
@@ -296,7 +298,7 @@ def _record(
             built = _make_pipeline(request)
             writer = _open_writer(source, job, request, replace(plan, action="anew"), network, built)
             run = RecordingRun(source, built, writer, request)
-        frames = read(run, tell)
+        frames = read(run, report)
         run.complete()
         return frames
     finally:
@@ -349,7 +351,7 @@ def _remove_outputs(job: RecordingJob) -> None:
             ) from error
 
 
-def _write_outputs(job: RecordingJob, request: AnnotateRequest, plan: Plan, tell: Progressing) -> None:
+def _write_outputs(job: RecordingJob, request: AnnotateRequest, plan: Plan, report: Progressing) -> None:
     if not plan.outputs:
         return
     with Recording(job.store) as recording:
@@ -359,9 +361,9 @@ def _write_outputs(job: RecordingJob, request: AnnotateRequest, plan: Plan, tell
         _note_outputs(job, {**dict.fromkeys(plan.outputs, NOT_WRITTEN), **written})
         for name in plan.outputs:
             path = output_path(job, name)
-            tell(f"writing {name}", recording.frame_count(), recording.frame_count())
+            report(f"writing {name}", recording.frame_count(), recording.frame_count())
             if name == "video":
-                render_video(recording, job.source, path, request.settings, tell)
+                render_video(recording, job.source, path, request.settings, report)
             else:
                 export(recording, name, path)
             written = {**written, name: revision}

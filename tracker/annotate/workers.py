@@ -82,11 +82,11 @@ def annotate_all(
 
 
 def attempt(
-    job: RecordingJob, request: AnnotateRequest, tell: Progressing, *, read: Reading | None = None
+    job: RecordingJob, request: AnnotateRequest, report: Progressing, *, read: Reading | None = None
 ) -> FileReport:
     """What became of one recording; only errors that every recording would meet are raised."""
     try:
-        return annotate_recording(job, request, tell, read=read)
+        return annotate_recording(job, request, report, read=read)
     except (CheckpointError, ConfigError):
         raise
     except TrackerError as error:
@@ -102,13 +102,13 @@ def failure(job: RecordingJob, reason: str) -> FileReport:
 
 
 class PipeLogHandler(logging.Handler):
-    """Hands what a worker logs, and whatever else it has to tell, to the one who asked; from any thread."""
+    """Hands what a worker logs, and whatever else it has to report, to the one who asked; from any thread."""
 
     def __init__(self, send: Callable[[Any], None]) -> None:
         super().__init__()
         self._send = send
 
-    def tell(self, message: Any) -> None:
+    def send(self, message: Any) -> None:
         """Send it; two threads never at once."""
         self.acquire()
         try:
@@ -117,7 +117,7 @@ class PipeLogHandler(logging.Handler):
             self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(WorkerLog(record.levelno, self.format(record)))
+        self.send(WorkerLog(record.levelno, self.format(record)))
 
 
 def log_once(message: WorkerLog, said: set[str]) -> None:
@@ -239,8 +239,8 @@ def _work(pipe: Connection, request: AnnotateRequest, log_level: int) -> None:
     logging.basicConfig(level=log_level, handlers=[voice], format="%(message)s")
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def tell(stage: str, done: int, total: int | None) -> None:
-        voice.tell((stage, done, total))
+    def report(stage: str, done: int, total: int | None) -> None:
+        voice.send((stage, done, total))
 
     while True:
         try:
@@ -248,9 +248,9 @@ def _work(pipe: Connection, request: AnnotateRequest, log_level: int) -> None:
         except EOFError:
             return
         try:
-            voice.tell(attempt(job, request, tell))
+            voice.send(attempt(job, request, report))
         except TrackerError as error:
-            voice.tell(error)
+            voice.send(error)
 
 
 def _end_with_parent() -> None:

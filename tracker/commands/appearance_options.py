@@ -31,12 +31,12 @@ def describe(path: Path, network: str, embed: Embed, videos: Path | None, source
     """The views of a recording's tracks; a bar shows how far the video is read, where it has to be."""
     with tqdm(desc=path.name, unit=" frames", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
         moved = videos / Path(source).name if videos is not None else None
-        return describe_tracks(path, network, embed, video=moved, tell=_teller(bar))
+        return describe_tracks(path, network, embed, video=moved, report=_reporter(bar))
 
 
-def _teller(bar: tqdm[Any]) -> Callable[[int, int], None]:
-    def tell(done: int, total: int) -> None:
+def _reporter(bar: tqdm[Any]) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)
 
-    return tell
+    return report

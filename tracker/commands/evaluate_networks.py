@@ -59,13 +59,13 @@ def _run_classifier(options: argparse.Namespace) -> int:
     rows = dict(zip(names, zip(report.precision.tolist(), report.recall.tolist(), strict=True), strict=True))
     if options.json:
         classes = {name: {"precision": precision, "recall": recall} for name, (precision, recall) in rows.items()}
-        _tell_json(images=len(data), accuracy=report.accuracy, classes=classes, confusion=report.confusion.tolist())
+        _write_json(images=len(data), accuracy=report.accuracy, classes=classes, confusion=report.confusion.tolist())
         return 0
     width = max(map(len, names))
     lines = [
         f"{name:{width}}  precision {precision:.3f}  recall {recall:.3f}" for name, (precision, recall) in rows.items()
     ]
-    _tell(*lines, f"{len(data)} images: accuracy {report.accuracy:.4f}, error {100 * report.error:.2f} %")
+    _write_lines(*lines, f"{len(data)} images: accuracy {report.accuracy:.4f}, error {100 * report.error:.2f} %")
     return 0
 
 
@@ -91,10 +91,10 @@ def _run_localizer(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.data}: has the classes {', '.join(data.names)}, the network {', '.join(names)}")
     score = score_localizer(data, *localize(network, data.images))
     if options.json:
-        _tell_json(images=len(data), accuracy=score.accuracy, mean_iou=score.mean_iou, localized=score.localized)
+        _write_json(images=len(data), accuracy=score.accuracy, mean_iou=score.mean_iou, localized=score.localized)
         return 0
     what = "crops" if of_regions else f"images with one object, {data.skipped} others left out"
-    _tell(
+    _write_lines(
         f"{len(data)} {what}",
         f"accuracy {score.accuracy:.3f}  mean IoU {score.mean_iou:.3f}  "
         f"right class and IoU of 0.5 or more: {score.localized:.3f}",
@@ -113,9 +113,9 @@ def _run_reid(options: argparse.Namespace) -> int:
     crops = join_crops(cut_pairs(options.data, size=size, every=options.every))
     score = score_reid(network, crops)
     if options.json:
-        _tell_json(crops=len(crops), queries=score.queries, rank1=score.rank1, map=score.mean_average_precision)
+        _write_json(crops=len(crops), queries=score.queries, rank1=score.rank1, map=score.mean_average_precision)
         return 0
-    _tell(
+    _write_lines(
         f"{len(crops)} crops of {len(set(crops.ids.tolist()))}, {score.queries} queries: "
         f"rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f}"
     )
@@ -137,11 +137,11 @@ def _run_segmentation(options: argparse.Namespace) -> int:
     rows = dict(zip(names, score.iou.tolist(), strict=True))
     if options.json:
         figures = {"mean_iou": score.mean_iou, "class_accuracy": score.mean_accuracy}
-        _tell_json(images=len(data), **figures, pixel_accuracy=score.pixel_accuracy, iou=rows)
+        _write_json(images=len(data), **figures, pixel_accuracy=score.pixel_accuracy, iou=rows)
         return 0
     longest = max(map(len, names))
     lines = [f"{name:{longest}}  IoU {iou:.3f}" for name, iou in rows.items()]
-    _tell(
+    _write_lines(
         *lines,
         f"{len(data)} images: mean IoU {score.mean_iou:.3f}, class-average accuracy {score.mean_accuracy:.3f}, "
         f"pixel accuracy {score.pixel_accuracy:.3f}",
@@ -149,11 +149,11 @@ def _run_segmentation(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(*lines: str) -> None:
+def _write_lines(*lines: str) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _tell_json(**figures: Any) -> None:
+def _write_json(**figures: Any) -> None:
     sys.stdout.write(json.dumps(_without_nan(figures), indent=2, allow_nan=False) + "\n")
 
 

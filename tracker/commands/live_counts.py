@@ -50,17 +50,17 @@ class EventLog(Sink):
 
     def write(self, result: FrameResult) -> None:
         for event in result.events:
-            self._tell(event)
+            self._report(event)
 
     def close(self) -> None:
         for event in self._analytics.finish():
-            self._tell(event)
+            self._report(event)
         self._file.close()
 
     def discard(self) -> None:
         self._file.discard()
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         label = _label(self._analytics.labels, event.class_id)
         self._write_row((f"{event.time:.3f}", event.kind, event.name, label, event.track_id, f"{event.value:.3f}"))
         if not self._quiet:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
 from tracker.factory import trainable_file
@@ -73,23 +72,18 @@ def _run(options: argparse.Namespace) -> int:
     val, test = (None if path is None else load_labelled_images(path, **form) for path in (options.val, options.test))
     augment = options.augment or ("digits" if train.images.shape[1] == 1 else "photos")
     config = training_settings(options, replace(DEFAULTS, augment=AUGMENTATIONS[augment]), KEYS)
-    _tell(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
+    write_line(f"{len(train)} images of {len(train.names)} classes, {len(train.skipped)} unreadable ones skipped")
     with training_into(options.out):
-        result = train_classifier(config, train, val, options.out, report=_tell)
+        result = train_classifier(config, train, val, options.out, report=write_line)
     network, description = load_classifier(result.best)
     error = description["accuracy"].get("error")
     accuracy = (
         f"validation error {100 * error:.2f} %" if error is not None else "(the last: nothing to judge by; give --val)"
     )
-    _tell(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
+    write_line(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
     if test is not None:
         report = report_classification(
             test.labels, classify(network, test.images).argmax(axis=1), classes=len(test.names)
         )
-        _tell(f"test error {100 * report.error:.2f} % of {len(test)} images")
+        write_line(f"test error {100 * report.error:.2f} % of {len(test)} images")
     return 0
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
 from tracker.factory import trainable_file
 from tracker.nets.localizer import load_localizer
 from tracker.train.data.detection import load_data
@@ -67,11 +66,13 @@ def _run(options: argparse.Namespace) -> int:
     val = load(splits["val"], config.image_size) if "val" in splits else None
     if options.regions:
         objects = int((train.labels < len(train.names) - 1).sum())
-        _tell(f"{len(train)} crops, {objects} of them of an object of {len(train.names) - 1} classes")
+        write_line(f"{len(train)} crops, {objects} of them of an object of {len(train.names) - 1} classes")
     else:
-        _tell(f"{len(train)} images with one object of {len(train.names)} classes, {train.skipped} others left out")
+        write_line(
+            f"{len(train)} images with one object of {len(train.names)} classes, {train.skipped} others left out"
+        )
     with training_into(options.out):
-        result = train_localizer(config, train, val, options.out, report=_tell)
+        result = train_localizer(config, train, val, options.out, report=write_line)
     _, description = load_localizer(result.best)
     figures = description["accuracy"]
     accuracy = "(the last: nothing to judge by; give val)"
@@ -80,10 +81,5 @@ def _run(options: argparse.Namespace) -> int:
             f"accuracy {figures['accuracy']:.3f}  mean IoU {figures['mean_iou']:.3f}  "
             f"right class and IoU of 0.5 or more: {figures['localized']:.3f}"
         )
-    _tell(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
+    write_line(f"best of {result.epochs} epochs: {result.best}  {accuracy}")
     return 0
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -6,6 +6,7 @@ What is typed wins over --config, and --set over both, as in every other command
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from tracker.config import assign, build, field_docs, parse_assignment, read_set
 from tracker.paths import typed_path
 from tracker.train.trainer import FitConfig
 
-__all__ = ["add_fit_options", "add_training_settings", "training_settings"]
+__all__ = ["add_fit_options", "add_training_settings", "training_settings", "write_line"]
 
 NAMES = {"max_minutes": "minutes"}
 """Options that are called otherwise than their setting."""
@@ -70,3 +71,9 @@ def training_settings(options: argparse.Namespace, defaults: Training, keys: Map
         path, value = parse_assignment(text)
         assign(tree, path, value)
     return build(type(defaults), tree, where)
+
+
+def write_line(line: str) -> None:
+    """One line of progress on stdout, at once, also where it goes into a file or a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

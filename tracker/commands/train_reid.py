@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tracker.commands.command_parser import comma_list
-from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
 from tracker.detect.reid_embedder import CropEmbedder
 from tracker.errors import ConfigError
 from tracker.nets.export_reid import export_reid
@@ -110,12 +109,12 @@ def _crops(options: argparse.Namespace, config: ReidTraining) -> tuple[Crops, Cr
 def _run(options: argparse.Namespace) -> int:
     config = training_settings(options, DEFAULTS, KEYS)
     train, val = _crops(options, config)
-    _tell(
+    write_line(
         f"{len(train)} crops of {len(set(train.ids.tolist()))} to train on, "
         f"{len(val)} of {len(set(val.ids.tolist()))} others to judge by"
     )
     with training_into(options.out):
-        result = train_reid(config, train, val if len(val) else None, options.out, report=_tell)
+        result = train_reid(config, train, val if len(val) else None, options.out, report=write_line)
     export_reid(result.best.with_suffix(".onnx"), load_reid(result.best))
     accuracy = ""
     if len(val):
@@ -123,10 +122,5 @@ def _run(options: argparse.Namespace) -> int:
         accuracy = f"  rank-1 {score.rank1:.3f}  mAP {score.mean_average_precision:.3f} over {score.queries} queries"
         if not score.queries:
             accuracy = "  (the last epoch: nobody set aside was seen twice; give longer videos, or a smaller --every)"
-    _tell(f"best of {result.epochs} epochs: {result.best}{accuracy}")
+    write_line(f"best of {result.epochs} epochs: {result.best}{accuracy}")
     return 0
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings
+from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
 from tracker.errors import ConfigError
 from tracker.factory import trainable_file
 from tracker.nets.segmenter import load_segmentation
@@ -89,12 +88,12 @@ def _run(options: argparse.Namespace) -> int:
     train = load_pixel_labels(options.data, "train", **form)
     val = load_pixel_labels(options.data, "val", **form)
     skipped = len(train.skipped) + len(val.skipped)
-    _tell(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
+    write_line(f"{len(train)} images to train on, {len(val)} to judge by, {skipped} pairs skipped")
     with training_into(options.out):
-        result = train_segmentation(config, options.names, train, val, options.out, report=_tell)
+        result = train_segmentation(config, options.names, train, val, options.out, report=write_line)
     accuracy = load_segmentation(result.best)[1]["accuracy"]
     figures = f"mean IoU {accuracy['mean_iou']:.3f}, class-average accuracy {accuracy['class_accuracy']:.3f}"
-    _tell(f"best of {result.epochs} epochs: {result.best}  {figures}")
+    write_line(f"best of {result.epochs} epochs: {result.best}  {figures}")
     return 0
 
 
@@ -120,8 +119,3 @@ def number_list(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in name_list(text))
     except ValueError as error:
         raise ConfigError(f"--ignore {text}: expected numbers separated by commas, such as 11") from error
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

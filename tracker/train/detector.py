@@ -204,7 +204,7 @@ def _leave_out(run: DetectorRun, step: int) -> None:
     if run.progress.broken_steps >= BROKEN_STEPS:
         raise TrackerError(
             f"{run.config.out}: {BROKEN_STEPS} steps in a row without a finite gradient. "
-            f"{run.folder.tell_rest(run.progress)} with a lower --learning-rate."
+            f"{run.folder.what_is_left(run.progress)} with a lower --learning-rate."
         )
 
 

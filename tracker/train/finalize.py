@@ -52,7 +52,7 @@ def finish_detector(
     export_onnx(onnx, network, card)
     if judged is not None and pictures:
         draw_verdict(best.parent, judged.samples, found, card.labels, confidence=card.confidence)
-    log.info("%s: default threshold %.2f, %s", onnx, card.confidence, tell(card.accuracy))
+    log.info("%s: default threshold %.2f, %s", onnx, card.confidence, on_one_line(card.accuracy))
     return onnx
 
 
@@ -87,7 +87,7 @@ def figures(kind: str, scores: Mapping[str, ClassPrecision]) -> dict[str, float]
     return figures
 
 
-def tell(accuracy: Mapping[str, float]) -> str:
+def on_one_line(accuracy: Mapping[str, float]) -> str:
     """The figures on one line, of very many the first."""
     shown = [f"{name} {value:g}" for name, value in accuracy.items()][:MOST_FIGURES]
     more = [f"and {len(accuracy) - len(shown)} more in the file"] if len(shown) < len(accuracy) else []

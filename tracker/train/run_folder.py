@@ -80,10 +80,10 @@ def training_into(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        log.warning("%s: stopped; %s", out, RunFolder(out).tell_next())
+        log.warning("%s: stopped; %s", out, RunFolder(out).next_command())
         raise
     except SinkError as error:
-        raise SinkError(f"{error} Once it can be, {RunFolder(out).tell_next()}.") from error
+        raise SinkError(f"{error} Once it can be, {RunFolder(out).next_command()}.") from error
 
 
 SAVE_SECONDS = 15.0
@@ -153,7 +153,7 @@ class RunFolder:
         """
         return self.best.is_file() and not self.state.is_file() and self._rows_noted() <= 1
 
-    def tell_next(self) -> str:
+    def next_command(self) -> str:
         """What a run that broke off is gone on with by."""
         if self.can_go_on:
             return "the same command with --resume goes on from the last save"
@@ -167,7 +167,7 @@ class RunFolder:
         if not self.can_go_on:
             self._forget_after(Progress())
 
-    def tell_rest(self, progress: Progress) -> str:
+    def what_is_left(self, progress: Progress) -> str:
         """What is left of a run that ends before its time, as an instruction."""
         if self.state.is_file():
             return f"Go on by --resume from {self.last}, the last sound state,"

@@ -174,7 +174,7 @@ def _fit(
                 raise TrackerError(
                     f"{folder.path}: the loss is no longer finite in epoch {progress.epoch + 1}, step "
                     f"{progress.step + 1}. "
-                    f"{folder.tell_rest(progress)} with a lower --learning-rate."
+                    f"{folder.what_is_left(progress)} with a lower --learning-rate."
                 )
             optimizer.step()
             average.update(network)
