@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tracker.embedded import embedded_segmenters, trainable_file
 from tracker.evaluate.pixel_accuracy import SegmentationScore
-from tracker.factory import embedded_segmenters, trainable_file
 from tracker.nets.export_segmentation import export_segmentation
 from tracker.nets.segmenter import SegmentationConfig, load_segmentation
 from tracker.segment.labeller import PixelLabeller

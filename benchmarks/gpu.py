@@ -30,8 +30,8 @@ from tracker.commands.demo import make_clip
 from tracker.config import DetectorConfig, TrackerConfig
 from tracker.detect.engines.torch import TorchDetector
 from tracker.detect.shared_detector import SharedDetector
+from tracker.embedded import embedded_networks
 from tracker.errors import TrackerError
-from tracker.factory import embedded_networks
 from tracker.geometry import iou
 from tracker.pipeline import Pipeline
 from tracker.protocols import Detector

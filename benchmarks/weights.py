@@ -25,9 +25,10 @@ import onnxruntime
 
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
+from tracker.embedded import embedded_networks
 from tracker.evaluate.detection import average_precision, detect_all, one_person_masks, rename
 from tracker.evaluate.ground_truth import DataSet
-from tracker.factory import embedded_networks, make_detector
+from tracker.factory import make_detector
 from tracker.geometry import iou
 from tracker.nets.ultralytics_weights import open_ultralytics
 from tracker.nets.yolox import open_yolox

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 import tracker
-from tracker.factory import embedded_networks
+from tracker.embedded import embedded_networks
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
 

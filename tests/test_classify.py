@@ -15,8 +15,8 @@ import torch
 from tests.light_install import run_without
 from tracker.classify import ImageClassifier, around
 from tracker.cli import main
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError
-from tracker.factory import embedded_networks
 from tracker.nets.classifier import Classifier, ClassifierConfig, load_classifier
 from tracker.nets.export_kinds import export_kind
 from tracker.nets.saved import save_network

@@ -133,7 +133,7 @@ def test_a_wheel_runs_in_any_folder_and_brings_two_packages(wheel: Path, clip: P
         arguments = ["track", clip, "--vid-stride", "20", "--project", tmp_path, "--progress", "none"]
         done = subprocess.run([*command, *arguments], cwd="/", env={}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    code = "import tracker.factory; print(*tracker.factory.embedded_networks().values())"
+    code = "import tracker.embedded; print(*tracker.embedded.embedded_networks().values())"
     where = subprocess.run([scripts / "python", "-c", code], cwd="/", env={}, capture_output=True, text=True)
     assert where.stdout.startswith(str(packages / "tracker" / "weights"))
 

@@ -12,8 +12,9 @@ import pytest
 from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
 from tracker.config.coco_classes import COCO_LABELS
+from tracker.embedded import embedded_networks, embedded_segmenters, segmentation_file
 from tracker.evaluate.pixel_accuracy import SegmentationScore
-from tracker.factory import DEFAULT_NETWORK, embedded_networks, embedded_segmenters, make_detector, segmentation_file
+from tracker.factory import DEFAULT_NETWORK, make_detector
 from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector
 from tracker.segment.labeller import PixelLabeller

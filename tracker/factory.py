@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from tracker.detect.precision import Precision, eight_bit_file, faster, has_whol
 from tracker.detect.regions import RegionDetector
 from tracker.detect.tiles import TiledDetector
 from tracker.detect.yolo_detector import no_features
+from tracker.embedded import check_embedded, embedded_networks, segmentation_file, weights_folder
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.extras import explain_missing, has_torch
 from tracker.overlay import Overlay, OverlayConfig
@@ -44,12 +43,9 @@ __all__ = [
     "Built",
     "Settings",
     "annotation_sink",
-    "check_embedded",
     "check_formats",
     "classes_of_tracks",
     "default_device",
-    "embedded_networks",
-    "embedded_segmenters",
     "floor_of",
     "load_settings",
     "make_detection_pipeline",
@@ -61,9 +57,7 @@ __all__ = [
     "make_track_classes",
     "make_track_classifier",
     "reid_network",
-    "segmentation_file",
     "settled_precision",
-    "trainable_file",
     "usable_cores",
 ]
 
@@ -128,37 +122,6 @@ def _check_sections(tree: Mapping[str, Any], where: str) -> None:
     for key in tree.keys() - {section.name for section in fields(Settings)}:
         if home := homes.get(key):
             raise ConfigError(f"{where}: {key} is a setting of {home}; write {home}.{key}, or put it below {home}")
-
-
-def embedded_networks() -> dict[str, Path]:
-    """The networks that come with the program, by name: the ONNX file of each."""
-    return {path.stem: path for path in sorted(_weights_folder().glob("*.onnx"))}
-
-
-def _weights_folder() -> Path:
-    packages = Path(__file__).parent
-    installed, checkout = packages / "weights", packages.parent / "weights"
-    return installed if installed.is_dir() else checkout
-
-
-def trainable_file(name: str) -> Path:
-    """The .safetensors of an embedded network, by its name; any other text is a path."""
-    networks = embedded_networks()
-    return check_embedded(networks[name].with_suffix(".safetensors")) if name in networks else typed_path(name)
-
-
-def check_embedded(path: Path) -> Path:
-    """The file itself; CheckpointError where it is not the one that weights/manifest.toml names by its SHA-256."""
-    manifest = tomllib.loads(path.with_name("manifest.toml").read_text(encoding="utf-8"))
-    expected = manifest.get("sha256", {}).get(path.name)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise CheckpointError(
-            f"{path}: not the network that came with the program (SHA-256 {found[:12]}, the manifest says "
-            f"{str(expected)[:12]}). Install the program again, or give another network with --model."
-        )
-    return path
 
 
 def default_device() -> str:
@@ -301,26 +264,7 @@ def reid_network(tracker: TrackerConfig) -> Path:
     """The re-identification network that these settings name, or the one that comes with the program."""
     if tracker.reid_model:
         return typed_path(tracker.reid_model)
-    return check_embedded(_weights_folder() / "reid" / "sightline-reid.onnx")
-
-
-def embedded_segmenters() -> dict[str, Path]:
-    """The networks that come with the program and label every pixel, by name: the ONNX file of each."""
-    return {path.stem: path for path in sorted((_weights_folder() / "semantic").glob("*.onnx"))}
-
-
-def segmentation_file(name: str) -> Path:
-    """The file of an embedded segmentation network, by its name; any other text is a path.
-
-    Raises CheckpointError for what is neither.
-    """
-    networks = embedded_segmenters()
-    if name in networks:
-        return check_embedded(networks[name])
-    path = typed_path(name)
-    if not path.suffix:
-        raise CheckpointError(f"{name}: no such segmentation network or file; {nearest(name, networks)}")
-    return path
+    return check_embedded(weights_folder() / "reid" / "sightline-reid.onnx")
 
 
 def make_labeller(config: SemanticConfig, *, threads: int, device: str = "cpu") -> PixelLabeller | None:

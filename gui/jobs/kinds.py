@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tracker.cli import COMMANDS
+from tracker.embedded import embedded_networks
 from tracker.errors import ConfigError
-from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.factory import DEFAULT_NETWORK
 from tracker.paths import typed_path
 
 __all__ = ["JobKind", "Question", "arguments_of", "job_kinds", "results_of"]

@@ -24,8 +24,8 @@ from gui.engine.live_network import Engine
 from gui.settings.networks import confidence_of
 from tracker.config import DetectorConfig, SemanticConfig, field_docs
 from tracker.config.coco_classes import CLASS_GROUPS
+from tracker.embedded import embedded_networks, embedded_segmenters
 from tracker.errors import ConfigError
-from tracker.factory import embedded_networks, embedded_segmenters
 from tracker.overlay import OverlayConfig
 from tracker.track.presets import PRESETS
 

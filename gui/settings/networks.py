@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError
-from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.factory import DEFAULT_NETWORK
 from tracker.nets.kinds import kind_of, read_metadata
 
 __all__ = ["NetworkFacts", "confidence_of", "list_networks", "read_facts"]

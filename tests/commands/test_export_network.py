@@ -11,7 +11,8 @@ from tests.nets.test_export_detector import lively
 from tests.train.shapes import write_shapes
 from tracker.cli import main
 from tracker.config import DetectorConfig
-from tracker.factory import embedded_networks, make_detector
+from tracker.embedded import embedded_networks
+from tracker.factory import make_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.train.data.detection import load_data

@@ -14,8 +14,9 @@ from torch.nn import functional
 from tracker.commands.demo_clip import frames
 from tracker.config import DetectorConfig
 from tracker.detect.pooled_embedding import STRIPES, describe
+from tracker.embedded import embedded_networks
 from tracker.errors import ConfigError
-from tracker.factory import embedded_networks, make_detector
+from tracker.factory import make_detector
 from tracker.geometry import iou
 from tracker.types import Image
 

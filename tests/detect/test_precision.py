@@ -21,8 +21,9 @@ from tracker.annotate.run import annotate_recording
 from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.detect import precision
+from tracker.embedded import embedded_networks
 from tracker.errors import ConfigError
-from tracker.factory import Settings, embedded_networks, make_detector, settled_precision
+from tracker.factory import Settings, make_detector, settled_precision
 
 
 @pytest.fixture

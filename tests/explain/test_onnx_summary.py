@@ -9,10 +9,10 @@ import torch
 from onnx import TensorProto, helper, save
 
 from tests.light_install import run_without
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError, ConfigError
 from tracker.explain.layer_summary import summarise
 from tracker.explain.onnx_summary import summarise_onnx
-from tracker.factory import embedded_networks
 from tracker.nets.named_network import open_network
 
 NANO = embedded_networks()["sightline-nano"]

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.light_install import run_without
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError
-from tracker.factory import embedded_networks
 from tracker.nets.kinds import KINDS, USES, network_kind, read_metadata, wrong_kind
 from tracker.nets.onnx_file import read_onnx, with_outputs
 

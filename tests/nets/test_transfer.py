@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tracker.embedded import trainable_file
 from tracker.errors import CheckpointError, ConfigError
-from tracker.factory import trainable_file
 from tracker.nets.backbones import make_backbone
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.classifier import Classifier, ClassifierConfig

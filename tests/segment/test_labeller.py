@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError
-from tracker.factory import embedded_networks
 from tracker.nets.export_segmentation import export_segmentation
 from tracker.nets.saved import save_network
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation

@@ -9,8 +9,8 @@ from numpy import ndarray
 
 from tests.train.running import run_training
 from tracker.commands import train_classifier as classifier_command
+from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
-from tracker.factory import trainable_file
 from tracker.nets.classifier import ClassifierConfig, classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import LabelledImages

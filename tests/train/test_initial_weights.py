@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.train.shapes import write_shapes
+from tracker.embedded import trainable_file
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
-from tracker.factory import trainable_file
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.export_detector import export_onnx
 from tracker.nets.model_card import ModelCard

@@ -10,8 +10,8 @@ import torch
 
 from tests.train.running import run_training
 from tracker.commands import train_segmentation as segmentation_command
+from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
-from tracker.factory import trainable_file
 from tracker.nets.saved import save_network
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet, load_segmentation
 from tracker.segment.labeller import PixelLabeller

@@ -13,15 +13,9 @@ from tracker.annotate.export import export_suffix
 from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.precision import eight_bit_file
+from tracker.embedded import embedded_networks, segmentation_file
 from tracker.errors import FormatError, SinkError
-from tracker.factory import (
-    DEFAULT_NETWORK,
-    Settings,
-    embedded_networks,
-    reid_network,
-    segmentation_file,
-    settled_precision,
-)
+from tracker.factory import DEFAULT_NETWORK, Settings, reid_network, settled_precision
 from tracker.paths import typed_path
 from tracker.store import Recording
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from tracker.commands.export_other_kinds import export_other_kind
 from tracker.config import DetectorConfig
+from tracker.embedded import embedded_networks
 from tracker.errors import CheckpointError, ConfigError
-from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.factory import DEFAULT_NETWORK
 from tracker.types import Image
 
 __all__ = ["add_parsers", "find_weights"]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.commands.outputs import own_folder
+from tracker.embedded import embedded_networks
 from tracker.errors import ConfigError
 from tracker.explain.layer_drawing import draw_layers
 from tracker.explain.layer_table import FORMULA, Summary
 from tracker.extras import explain_missing
-from tracker.factory import DEFAULT_NETWORK, embedded_networks
+from tracker.factory import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from tracker.nets.named_network import AnyNetwork

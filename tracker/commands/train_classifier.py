@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
+from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
-from tracker.factory import trainable_file
 from tracker.nets.classifier import classify, load_classifier
 from tracker.train.classifier import ClassifierTraining, train_classifier
 from tracker.train.data.classification import AugmentImages, load_labelled_images

@@ -11,7 +11,7 @@ from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
-from tracker.factory import trainable_file
+from tracker.embedded import trainable_file
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
 from tracker.train.run_folder import training_into

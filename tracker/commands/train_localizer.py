@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
-from tracker.factory import trainable_file
+from tracker.embedded import trainable_file
 from tracker.nets.localizer import load_localizer
 from tracker.train.data.detection import load_data
 from tracker.train.data.region_crops import cut_regions

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
+from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
-from tracker.factory import trainable_file
 from tracker.nets.segmenter import load_segmentation
 from tracker.train.data.classification import AugmentImages
 from tracker.train.data.segmentation import load_pixel_labels

@@ -9,7 +9,7 @@ import pytest
 from gui.settings.networks import read_facts
 from tests.gui.conftest import App
 from tests.test_classify import LABELS, write_classifier
-from tracker.factory import embedded_networks
+from tracker.embedded import embedded_networks
 
 
 def test_a_light_install_knows_a_network_and_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
