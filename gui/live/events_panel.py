@@ -52,6 +52,7 @@ class EventsPanel(QWidget):
         self._tabs = QTabWidget()
         self._tabs.setTabBarAutoHide(True)
         self._tabs.setDocumentMode(True)
+        self._tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # of one tab the bar is hidden, and the Tab key ends in it
         self._tabs.addTab(now, self.tr("&Now"))
         layout.addWidget(self._tabs, 1)
 
@@ -60,6 +61,7 @@ class EventsPanel(QWidget):
         self.kept.use_store(store)
         if self._tabs.count() == 1:
             self._tabs.addTab(self.kept, self.tr("&Kept"))
+            self._tabs.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def add(self, notice: Notice) -> None:
         """Put a live event on top."""

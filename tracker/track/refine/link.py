@@ -106,7 +106,7 @@ def link_fragments(
     Each fragment has at most one before and one after it; the choice has the largest sum of odds above the limit.
 
     One object walks right at 20 px a second, is gone for a second at x = 40, and comes back at x = 60; another one
-    stands far away. The first two fragments are taken for one object, which is as likely as not and so above the limit:
+    stands far away. The first two fragments, of 60 rows each, are four times as likely one object as two:
 
     >>> fragments = Fragments(
     ...     start=np.array([0.0, 3.0, 3.0]),
@@ -116,12 +116,13 @@ def link_fragments(
     ...     first_speed=np.array([[20.0, 0], [20.0, 0], [0.0, 0]]),
     ...     last_speed=np.array([[20.0, 0], [20.0, 0], [0.0, 0]]),
     ...     class_ids=np.zeros(3, np.int32),
+    ...     counts=np.array([60, 60, 60]),
     ...     embeddings=None,
     ...     following=np.full(3, -1),
     ... )
     >>> before, after, log_odds = link_fragments(fragments, LinkConfig())
     >>> before.tolist(), after.tolist(), log_odds.round(1).tolist()
-    ([0], [1], [0.0])
+    ([0], [1], [1.4])
     """
     likely = []
     for before, after in _candidates(fragments, config):
