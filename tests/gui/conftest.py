@@ -81,6 +81,11 @@ class App:
         self.bot.waitExposed(window)
         return window
 
+    def activate(self, window: Window) -> None:
+        """Have the window get the keys, as a user's does who types."""
+        window.activateWindow()
+        self.until(window.isActiveWindow)
+
     def until(self, condition: Callable[[], object]) -> None:
         self.bot.waitUntil(lambda: bool(condition()), timeout=WAIT_MS)
 

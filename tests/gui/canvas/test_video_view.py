@@ -133,7 +133,7 @@ def test_a_click_that_trembles_corrects_nothing_and_one_more_takes_the_track_bel
 
 def test_delete_at_a_line_removes_the_line_and_not_the_selected_track(finished: App, clip: Path) -> None:
     window = finished.start()
-    window.activateWindow()
+    finished.activate(window)
     page = window.recordings
     recording = finished.open_finished(window, clip)
     with_line(finished, window)
@@ -154,7 +154,7 @@ def test_delete_at_a_line_removes_the_line_and_not_the_selected_track(finished: 
 
 def test_escape_gives_up_what_is_being_drawn_before_it_unselects(finished: App, clip: Path) -> None:
     window = finished.start()
-    window.activateWindow()
+    finished.activate(window)
     page = window.recordings
     recording = finished.open_finished(window, clip)
     recording.select(page.tracks.shown[:1])

@@ -137,8 +137,7 @@ def test_tab_goes_through_the_live_grid_and_chooses_the_tile_it_comes_to(app: Ap
 
 def test_no_key_that_plays_can_close_a_source_by_accident(app: App) -> None:
     window = start(app)
-    window.activateWindow()
-    app.until(window.isActiveWindow)
+    app.activate(window)
     window.start._address.setFocus()
     window.watch("north")
     focused = QApplication.focusWidget()
@@ -172,9 +171,11 @@ def test_tab_goes_through_each_dialog_as_one_reads(finished: App, clip: Path) ->
 def test_a_focused_button_is_pressed_by_space_all_the_same(finished: App, clip: Path) -> None:
     window = finished.start()
     recording = finished.open_finished(window, clip)
-    window.activateWindow()
+    finished.activate(window)
     button = next(one for one in window.recordings.transport.findChildren(QAbstractButton) if "Loop" in one.toolTip())
+    finished.until(button.isEnabled)
     button.setFocus(Qt.FocusReason.TabFocusReason)
+    finished.until(button.hasFocus)
     marks: list[str] = []
     recording.said.connect(marks.append)
     QTest.keyClick(button, Qt.Key.Key_Space)
