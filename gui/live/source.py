@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tracker.protocols import FrameSource
-from tracker.types import Frame, LinkStatus, SourceInfo
+from tracker.types import Frame
+from tracker.video.wrapped_source import WrappedSource
 
 __all__ = ["WatchedSource"]
 
@@ -18,7 +19,7 @@ LATEST_S = 1.0
 """A file that is played later than this no longer tries to catch up."""
 
 
-class WatchedSource(FrameSource):
+class WatchedSource(WrappedSource):
     """The frames of any source as live input, and when they were read.
 
     A recorded one is played at its own pace, and from its start again with `loop`; index and time go on. `size` is that
@@ -28,35 +29,18 @@ class WatchedSource(FrameSource):
     live = True
 
     def __init__(self, source: FrameSource, *, loop: bool = False, size: tuple[int, int] | None = None) -> None:
-        self._source = source
+        super().__init__(source)
         self._loop = loop
         self._paced = not source.live
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._read_at: OrderedDict[int, float] = OrderedDict()
         self._last_read: float | None = None
-        self.name = source.name
-        self.info: SourceInfo = source.info
         if size is not None:
             self.info = replace(source.info, width=size[0], height=size[1])
         self.damage = source.damage
         self.rounds = 0
         """Times a looped file has started over."""
-
-    @property
-    def reconnects(self) -> int:
-        """How often the source was lost and came back."""
-        return self._source.reconnects
-
-    @property
-    def dropped(self) -> int:
-        """Frames left out because decoding fell behind."""
-        return self._source.dropped
-
-    @property
-    def link(self) -> LinkStatus | None:
-        """Where the connection stands; None for what has none."""
-        return self._source.link
 
     @property
     def recorded(self) -> bool:
@@ -99,7 +83,7 @@ class WatchedSource(FrameSource):
     def close(self) -> None:
         """Let go of the source."""
         self._stop.set()
-        self._source.close()
+        super().close()
 
     def _note(self, frame: Frame) -> None:
         now = time.monotonic()

@@ -35,9 +35,9 @@ def test_a_camera_that_comes_back_with_another_size_and_codec_keeps_its_first_si
     assert {frame.image.shape for frame in frames} == {(96, 160, 3)}
     assert source.reconnects == 1
     assert (np.diff([frame.time for frame in frames]) > 0).all()
-    told = [record.getMessage() for record in caplog.records if "pixels now" in record.getMessage()]
-    assert len(told) == 1
-    assert f"{source.name}: its images have 320 x 192 pixels now; they are scaled to 160 x 96" in told[0]
+    said = [record.getMessage() for record in caplog.records if "pixels now" in record.getMessage()]
+    assert len(said) == 1
+    assert f"{source.name}: its images have 320 x 192 pixels now; they are scaled to 160 x 96" in said[0]
 
 
 def test_a_file_that_changes_its_size_gives_frames_of_the_first(

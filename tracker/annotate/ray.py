@@ -161,20 +161,20 @@ def _annotate(
 ) -> FileReport | TrackerError:
     """One recording, on whichever machine this runs; an error that all recordings would meet is given back."""
 
-    voice = PipeLogHandler(mailbox.leave.remote)
+    handler = PipeLogHandler(mailbox.leave.remote)
 
     def report(stage: str, done: int, total: int | None) -> None:
-        voice.send(WorkerProgress(slot, job.name, stage, done, total))
+        handler.send(WorkerProgress(slot, job.name, stage, done, total))
 
     chunks = _Chunks(job.source, request.settings, width=width, on_gpus=on_gpus, frames=chunk_frames)
     own = logging.getLogger("tracker")
-    own.addHandler(voice)
+    own.addHandler(handler)
     try:
         return attempt(job, request, report, read=chunks.read)
     except TrackerError as error:
         return error
     finally:
-        own.removeHandler(voice)
+        own.removeHandler(handler)
 
 
 class _Chunks:

@@ -235,12 +235,12 @@ def _cause(code: int | None) -> str:
 def _work(pipe: Connection, request: AnnotateRequest, log_level: int) -> None:
     """A worker's main: jobs come in through the pipe, what is being done and became of them goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one who asked decides
-    voice = PipeLogHandler(pipe.send)
-    logging.basicConfig(level=log_level, handlers=[voice], format="%(message)s")
+    handler = PipeLogHandler(pipe.send)
+    logging.basicConfig(level=log_level, handlers=[handler], format="%(message)s")
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def report(stage: str, done: int, total: int | None) -> None:
-        voice.send((stage, done, total))
+        handler.send((stage, done, total))
 
     while True:
         try:
@@ -248,9 +248,9 @@ def _work(pipe: Connection, request: AnnotateRequest, log_level: int) -> None:
         except EOFError:
             return
         try:
-            voice.send(attempt(job, request, report))
+            handler.send(attempt(job, request, report))
         except TrackerError as error:
-            voice.send(error)
+            handler.send(error)
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import cv2
 
 from tracker.protocols import FrameSource
-from tracker.types import Clock, Frame, Image, LinkStatus
+from tracker.types import Frame, Image
+from tracker.video.wrapped_source import WrappedSource
 
 __all__ = ["OneSize", "SizeFitter"]
 
@@ -43,49 +44,20 @@ class SizeFitter:
         return fitted
 
 
-class OneSize(FrameSource):
+class OneSize(WrappedSource):
     """A live source whose frames all have the size of its first."""
 
     live = True
 
     def __init__(self, source: FrameSource) -> None:
-        self._source = source
+        super().__init__(source)
         self._fit = SizeFitter(source.name)
-        self.name, self.info = source.name, source.info
 
     @property
     def damage(self) -> int:  # type: ignore[override]
         """Places where decoding failed."""
         return self._source.damage
 
-    @property
-    def link(self) -> LinkStatus | None:
-        """Where the connection stands."""
-        return self._source.link
-
-    @property
-    def reconnects(self) -> int:
-        """How often the source was lost and came back."""
-        return self._source.reconnects
-
-    @property
-    def dropped(self) -> int:
-        """Frames left out because decoding fell behind."""
-        return self._source.dropped
-
-    @property
-    def decoder(self) -> str:
-        """What decodes by now."""
-        return self._source.decoder
-
-    @property
-    def clock(self) -> Clock:
-        """Where times come from by now."""
-        return self._source.clock
-
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._source:
             yield replace(frame, image=self._fit(frame.image))
-
-    def close(self) -> None:
-        self._source.close()
