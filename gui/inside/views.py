@@ -106,7 +106,7 @@ class ProposalsQuestion:
         network: Any = opened.network
         all_of_them = find_proposals(network, opened.card, image).above(self.conf)
         kept = all_of_them.suppressed(self.iou) if self.suppress else all_of_them
-        canvas = draw_grid(image, self.stride, opened.card.input_size) if self.stride else image
+        canvas = draw_grid(image, self.stride, opened.card.scaled_size) if self.stride else image
         by_stride = ", ".join(f"{int((kept.strides == stride).sum())} at {stride}" for stride in opened.card.strides)
         words = f"{len(all_of_them)} boxes above {self.conf:.2f}, {len(kept)} shown; by stride: {by_stride}"
         return Shown(draw_proposals(canvas, kept, anchors=self.anchors), words)

@@ -110,7 +110,7 @@ def test_masks_equal_the_networks_own_reading_in_torch() -> None:
     boxes = np.array(
         [[8, 8, 60, 90], [0, 0, 160, 96], [100.5, 20.25, 130, 31], [3, 70, 40, 96], [150, 40, 160, 44]], np.float32
     )
-    masks = cut_masks(prototypes, coefficients, boxes, width=WIDTH)
+    masks = cut_masks(prototypes, coefficients, boxes, width=WIDTH, height=HEIGHT)
     size = masks.shape[1]
     points = box_points(torch.from_numpy(boxes), size)
     logits = read_masks(torch.from_numpy(prototypes), torch.from_numpy(coefficients), points)

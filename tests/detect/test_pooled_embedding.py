@@ -31,7 +31,7 @@ def feature_map(seed: int = 0, channels: int = 6) -> np.ndarray:
 
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 5), st.just(4)), elements=COORDINATES))
 def test_vectors_are_finite_and_of_unit_length_whatever_the_boxes(boxes: np.ndarray) -> None:
-    vectors = describe(feature_map(), boxes, width=WIDTH)
+    vectors = describe(feature_map(), boxes, width=WIDTH, height=HEIGHT)
     assert vectors.shape == (len(boxes), 6 * STRIPES)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -50,7 +50,7 @@ def test_points_are_read_as_torch_reads_them() -> None:
     values = functional.grid_sample(maps, where, padding_mode="border", align_corners=False)
     stripes = values.unflatten(2, (STRIPES, 2)).mean(dim=(3, 4)).transpose(1, 2).flatten(1)
     expected = functional.normalize(stripes, dim=1).numpy()
-    np.testing.assert_allclose(describe(features, boxes, width=WIDTH), expected, atol=1e-5)
+    np.testing.assert_allclose(describe(features, boxes, width=WIDTH, height=HEIGHT), expected, atol=1e-5)
 
 
 def test_the_same_look_elsewhere_is_the_same_and_another_is_not() -> None:
@@ -59,14 +59,14 @@ def test_the_same_look_elsewhere_is_the_same_and_another_is_not() -> None:
     features[:, 2:14, 3:8] = features[:, 7:19, 20:25] = patch
     features[:, 4:16, 30:35] = other
     boxes = np.array([[12, 8, 32, 56], [80, 28, 100, 76], [120, 16, 140, 64]], np.float32)
-    one, again, third = describe(features, boxes, width=WIDTH)
+    one, again, third = describe(features, boxes, width=WIDTH, height=HEIGHT)
     assert one @ again > 0.999
     assert one @ third < 0.7
 
 
 def test_an_image_of_one_colour_is_like_nothing() -> None:
     flat = np.full((3, 24, 40), 7, np.float32)
-    assert not describe(flat, np.array([[10, 10, 40, 60]], np.float32), width=WIDTH).any()
+    assert not describe(flat, np.array([[10, 10, 40, 60]], np.float32), width=WIDTH, height=HEIGHT).any()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,16 @@ import torch
 from onnx import numpy_helper
 
 from tracker.config import DetectorConfig
+from tracker.detect.decode import AnchorLayout, cut_masks
+from tracker.detect.decode_torch import find_objects
+from tracker.detect.engines.exported import open_engine
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
+from tracker.detect.mask_parts import without_specks_and_holes
+from tracker.geometry import Letterbox, clip
 from tracker.nets.distances import DistanceHead
-from tracker.nets.export_detector import export_onnx
-from tracker.nets.model_card import ModelCard
+from tracker.nets.export_detector import export_onnx, export_openvino, export_torchscript
+from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.yolo import YoloNet
 
@@ -91,6 +97,58 @@ def test_onnx_and_torch_detect_the_same(tmp_path: Path, make: Callable[[], YoloN
     assert box_apart[rows, twins].max() <= 0.5
     assert score_apart[rows, twins].max() <= 1e-3
     assert np.abs(ours.masks.astype(int) - theirs.masks[twins]).max() <= 16
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torchscript", "xml"])
+def test_every_export_scales_its_input_as_torch_does(tmp_path: Path, kind: str) -> None:
+    network, card = lively(), replace(CARD, input_scale=0.8)
+    path = tmp_path / f"a.{kind}"
+    if kind == "torchscript":
+        export_torchscript(path, network, card)
+    else:
+        export_onnx(tmp_path / "a.onnx", network, card)
+    if kind == "xml":
+        pytest.importorskip("openvino")
+        export_openvino(path, tmp_path / "a.onnx", card)
+    engine, rng = open_engine(path), np.random.default_rng(0)
+    assert engine.card.input_scale == 0.8
+    own = TorchDetector((network, card), DetectorConfig(device="cpu"))
+    for height, width in ((64, 96), (256, 416), (160, 160)):
+        canvases = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+        ours, theirs = own.run_arrays(canvases), engine.run(canvases)
+        assert ours.levels[0].shape[3:] == (scaled_side(height, 0.8) // 8, scaled_side(width, 0.8) // 8)
+        for mine, other in zip((*ours.levels, ours.prototypes), (*theirs.levels, theirs.prototypes), strict=True):
+            np.testing.assert_allclose(mine, other, atol=2e-3, rtol=1e-3)
+
+
+def test_a_network_that_scales_its_input_finds_what_it_finds_on_the_smaller_canvas() -> None:
+    network = lively()
+    image = np.random.default_rng(1).integers(0, 256, (200, 400, 3), dtype=np.uint8)
+    config = DetectorConfig(device="cpu", iou=1.0, max_det=10_000, imgsz=320)
+    scaling = TorchDetector((network, replace(CARD, input_scale=0.8)), config)
+    # 320 x 160 is scaled to 256 x 128: the same canvas, made by hand.
+    letterbox = Letterbox.fit(400, 200, 320)
+    canvas = torch.from_numpy(letterbox.apply(image)).permute(2, 0, 1)[None].float()
+    smaller = torch.nn.functional.interpolate(canvas, size=(128, 256), mode="bilinear") / 255
+    with torch.inference_mode():
+        raw = network(smaller)
+    layout = AnchorLayout(CARD.strides, CARD.anchors, 2, 4)
+    (expected,) = find_objects(raw, layout, conf=CARD.confidence, iou=1.0, max_det=10_000, further=CARD.confidence)
+    (found,) = scaling.detect([image])
+    assert len(found) == len(expected.boxes) > 10
+    assert found.masks is not None
+    boxes = clip(expected.boxes * np.float32(400 / 256), 400, 200)
+    apart = np.abs(found.boxes[:, None] - boxes[None]).max(axis=2)
+    apart += 1e3 * (np.abs(found.scores[:, None] - expected.scores[None]) > 1e-3)
+    assert apart.min(axis=1).max() < 1e-2
+    twins = apart.argmin(axis=1)
+    assert (found.class_ids == expected.class_ids[twins]).mean() > 0.99  # all but ties of two classes
+    on_canvas = boxes[twins] * np.float32(256 / 400)
+    coefficients = expected.coefficients[twins]
+    masks = without_specks_and_holes(
+        cut_masks(raw.prototypes[0].numpy(), coefficients, on_canvas, width=256, height=128)
+    )
+    assert np.abs(found.masks.astype(int) - masks).mean() < 1
 
 
 def test_half_precision_rounds_neither_biases_nor_the_first_layers(tmp_path: Path) -> None:

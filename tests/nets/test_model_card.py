@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.nets.test_checkpoint import CARD, small
 from tracker.errors import CheckpointError
 from tracker.nets.checkpoint import load_detector, save_detector
-from tracker.nets.model_card import ModelCard
+from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.weight_files import read_weights
 
 HERE = Path("model.onnx")
@@ -19,6 +22,21 @@ HERE = Path("model.onnx")
 
 def test_a_card_comes_back_as_it_was() -> None:
     assert ModelCard.from_metadata(CARD.to_metadata(), HERE) == CARD
+    scaled = replace(CARD, input_scale=0.8)
+    assert ModelCard.from_metadata(scaled.to_metadata(), HERE) == scaled
+
+
+def test_a_file_from_before_networks_scaled_their_input_scales_nothing() -> None:
+    older = {name: value for name, value in CARD.to_metadata().items() if name != "input_scale"}
+    assert ModelCard.from_metadata(older, HERE).input_scale == 1
+
+
+@given(st.integers(1, 64), st.integers(50, 100))
+def test_a_scaled_side_is_the_nearest_multiple_of_32(cells: int, hundredths: int) -> None:
+    scaled = scaled_side(32 * cells, hundredths / 100)
+    assert scaled % 32 == 0
+    assert abs(scaled - 32 * cells * hundredths / 100) <= 16
+    assert 32 <= scaled <= 32 * cells
 
 
 @pytest.mark.parametrize(
@@ -43,6 +61,11 @@ def test_a_card_comes_back_as_it_was() -> None:
         ("anchors", [[[1, 1]], [[1, 1]], [[1, float("inf")]]]),
         ("anchors", [[[1, 1]], [[1, 1], [2, 2]], [[1, 1]]]),
         ("coefficients", 10**12),
+        ("input_scale", 0.2),
+        ("input_scale", 1.5),
+        ("input_scale", 0.8001),
+        ("input_scale", float("nan")),
+        ("input_scale", "0.8"),
         ("training", "none"),
     ],
 )

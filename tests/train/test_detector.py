@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 from tracker.evaluate.detection import evaluate_detector
+from tracker.factory import make_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
-from tracker.nets.yolo import YoloNet, is_mask_part
+from tracker.nets.yolo import RawMaps, YoloNet, is_mask_part
 from tracker.train import detector as loop
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
@@ -35,6 +37,7 @@ from tracker.train.detector_config import TrainConfig
 from tracker.train.distil import ask_teachers, known_truth
 from tracker.train.run_folder import RunFolder
 from tracker.train.teacher import Teacher
+from tracker.train.truth_batch import TruthTensors
 from tracker.types import Detections
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +87,29 @@ def spoil_from(step: int, monkeypatch: pytest.MonkeyPatch, *, steps: int) -> Non
         return sums._replace(box=sums.box * float("nan")) if step <= next(count) < step + steps else sums
 
     monkeypatch.setattr(loop, "yolo_loss", loss)
+
+
+def test_a_network_that_scales_its_input_learns_from_what_it_will_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = loop.yolo_loss, []
+
+    def loss(raw: RawMaps, truths: Sequence[TruthTensors], *arguments: Any, **options: Any) -> Any:
+        seen.append((raw.levels[0].shape[-1], max(float(each.boxes.max()) for each in truths)))
+        return whole(raw, truths, *arguments, **options)
+
+    monkeypatch.setattr(loop, "yolo_loss", loss)
+    best = train_detector(small(tmp_path, epochs=1, sizes=(128,), input_size=128, input_scale=0.5))
+    assert [cells for cells, _ in seen] == [64 // 8] * len(seen)
+    assert all(8 < edge <= 64 for _, edge in seen)
+    _, card = load_detector(best)
+    assert (card.input_size, card.input_scale, card.scaled_size) == (128, 0.5, 64)
+    assert max(side for level in card.anchors for pair in level for side in pair) <= 64
+    image = np.zeros((128, 128, 3), np.uint8)
+    kinds = (DetectorConfig(model=str(best.with_suffix(suffix)), device="cpu") for suffix in (".safetensors", ".onnx"))
+    for detector in (make_detector(config, threads=1) for config in kinds):
+        assert detector.input_scale == 0.5  # type: ignore[attr-defined]
+        detector.detect([image])
 
 
 @pytest.mark.parametrize(
@@ -232,6 +258,8 @@ def test_a_run_without_validation_or_progress_says_so(tmp_path: Path, caplog: py
     [
         ({"input_size": 100}, "multiples of 32, found 100; try 96"),
         ({"sizes": (64, 40)}, "multiples of 32, found 40"),
+        ({"input_scale": 0.3}, "input_scale must be 0, or from 0.5 to 1, found 0.3"),
+        ({"input_scale": 0.777}, "input_scale must be in hundredths, found 0.777"),
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"threads": 0}, "threads must be 1 or more"),
         ({"freeze": 4}, "freeze must be from 0 to the 3 epochs, found 4"),

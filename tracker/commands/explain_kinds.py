@@ -102,12 +102,12 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
     if not lines:
         lines.append("nothing was found in the image; try a lower --conf")
     if options.layer is None:
-        for stride, maps in feature_maps(network, image, size=card.input_size).items():
+        for stride, maps in feature_maps(network, image, size=card.scaled_size).items():
             write_image(options.out / f"features-stride-{stride}.png", draw_maps(maps))
     else:
         canvas = DetectionObjective.of(network, card, image, _whole(image)).canvas
         _write_layer(network, canvas, options)
-    return [*lines, *_write_rest(network, options, (1, 3, card.input_size, card.input_size))]
+    return [*lines, *_write_rest(network, options, (1, 3, card.scaled_size, card.scaled_size))]
 
 
 def _detection_sheet(image: Image, parts: Sequence[tuple[str, Evidence]]) -> Image:

@@ -17,6 +17,7 @@ from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU, chances_left
 from tracker.detect.mask_parts import without_specks_and_holes
 from tracker.detect.pooled_embedding import describe
 from tracker.geometry import Letterbox, clip, cxcywh_to_xyxy, nms
+from tracker.nets.model_card import scaled_side
 from tracker.types import Detections
 
 __all__ = [
@@ -48,7 +49,7 @@ class AnchorLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Decoded boxes above the threshold in pixels of the letterboxed canvas."""
+    """Decoded boxes above the threshold, in pixels of the letterboxed canvas as the network scaled it."""
 
     boxes: Float32[ndarray, "n 4"]
     scores: Float32[ndarray, " n"]
@@ -190,6 +191,7 @@ def to_detections(
     found: Candidates,
     letterbox: Letterbox,
     *,
+    input_scale: float = 1.0,
     image_width: int,
     image_height: int,
     prototypes: Float32[ndarray, "c ph pw"] | None = None,
@@ -197,15 +199,21 @@ def to_detections(
 ) -> Detections:
     """The objects in pixels of the original image, clipped to it.
 
-    With masks where there are prototypes, and with what they look like where there are features.
+    With masks where there are prototypes, and with what they look like where there are features. Both are read by
+    shares of the canvas, so only the boxes have to be taken back from a network with an `input_scale` of its own.
     """
-    boxes = clip(letterbox.to_image(found.boxes), image_width, image_height)
+    width, height = letterbox.width, letterbox.height
+    across, down = width / scaled_side(width, input_scale), height / scaled_side(height, input_scale)
+    boxes = found.boxes * np.array([across, down, across, down], np.float32)
+    boxes = clip(letterbox.to_image(boxes), image_width, image_height)
     on_canvas = letterbox.to_canvas(boxes)
     masks = embeddings = None
     if prototypes is not None:
-        masks = without_specks_and_holes(cut_masks(prototypes, found.coefficients, on_canvas, width=letterbox.width))
+        masks = without_specks_and_holes(
+            cut_masks(prototypes, found.coefficients, on_canvas, width=width, height=height)
+        )
     if features is not None:
-        embeddings = describe(features, on_canvas, width=letterbox.width)
+        embeddings = describe(features, on_canvas, width=width, height=height)
     return Detections(boxes, found.scores, found.class_ids, masks, embeddings)
 
 
@@ -215,16 +223,18 @@ def cut_masks(
     boxes: Float32[ndarray, "n 4"],
     *,
     width: int,
+    height: int,
 ) -> UInt8[ndarray, "n m m"]:
     """Each object's coverage stretched over its box, m at least the largest box's extent in prototype cells.
 
-    `boxes` are in canvas pixels, `width` is the canvas width. Only the cells under a box are combined.
+    `boxes` are in pixels of a canvas of `width` x `height`, which the prototypes cover. Only the cells under a box are
+    combined.
     Source: Bolya et al., YOLACT, ICCV 2019, eq. 1.
     """
-    scale = prototypes.shape[2] / width
     rows, columns = prototypes.shape[1:]
+    across, down = columns / width, rows / height
     usable = np.isfinite(boxes).all(axis=1)
-    cells = np.where(usable[:, None], boxes, 0) * scale
+    cells = np.where(usable[:, None], boxes, 0) * np.array([across, down, across, down], np.float32)
     x1, y1, x2, y2 = cells.T
     extent = float(np.maximum(x2 - x1, y2 - y1).max(initial=0))
     size = int(np.clip(-(-extent // 16) * 16, 32, max(rows, columns)))

@@ -25,9 +25,9 @@ FLAT = 1e-6
 
 
 def describe(
-    features: Float32[ndarray, "c fh fw"], boxes: Float32[ndarray, "n 4"], *, width: int
+    features: Float32[ndarray, "c fh fw"], boxes: Float32[ndarray, "n 4"], *, width: int, height: int
 ) -> Float32[ndarray, "n d"]:
-    """A unit vector for each box, given in pixels of the canvas that is `width` wide: the c channels of each stripe.
+    """A unit vector for each box, given in pixels of a canvas of `width` x `height`: the c channels of each stripe.
 
     The vector is 0, which is like nothing at all, where the image shows nothing but one colour.
     """
@@ -35,7 +35,8 @@ def describe(
     sampled = features[:, ::SAMPLED, ::SAMPLED].reshape(channels, -1).astype(np.float64)
     mean, deviation = sampled.mean(axis=1), sampled.std(axis=1)
     spread = np.where(deviation > FLAT, deviation, np.inf)
-    x1, y1, x2, y2 = (np.clip(np.nan_to_num(boxes), -FAR, FAR) * np.float32(columns / width)).T
+    cells_per_pixel = np.array([columns / width, rows / height] * 2, np.float32)
+    x1, y1, x2, y2 = (np.clip(np.nan_to_num(boxes), -FAR, FAR) * cells_per_pixel).T
     across = x1[:, None] + (x2 - x1)[:, None] * _centres(COLUMNS)
     down = y1[:, None] + (y2 - y1)[:, None] * _centres(STRIPES * ROWS)
     column, share_x = _between(np.repeat(across, STRIPES, axis=0), columns)

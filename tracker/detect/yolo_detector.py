@@ -70,10 +70,12 @@ class CanvasDetector(ABC):
     conf: float
     imgsz: int
     """Longer side of the canvas in pixels, where the network takes more than one size."""
+    input_scale: float = 1.0
+    """By which the network itself scales a canvas."""
 
     @abstractmethod
     def find(self, canvases: UInt8[ndarray, "b h w 3"]) -> Finds:
-        """The objects of letterboxed canvases of one size, in canvas pixels."""
+        """The objects of letterboxed canvases of one size, in pixels of the canvas as the network scaled it."""
 
     def letterbox(self, image: Image, size: int) -> Letterbox:
         """How an image comes onto its canvas."""
@@ -95,6 +97,7 @@ class CanvasDetector(ABC):
                 found[row] = to_detections(
                     finds.candidates[place],
                     letterboxes[row],
+                    input_scale=self.input_scale,
                     image_width=width,
                     image_height=height,
                     prototypes=None if finds.prototypes is None else finds.prototypes[place],
@@ -130,6 +133,7 @@ class RawDetector(CanvasDetector):
         self._iou = card.iou if config.iou is None else config.iou
         self._max_det = config.max_det
         self.imgsz = config.imgsz or card.input_size
+        self.input_scale = card.input_scale
         self._classes = choose_classes(config.classes, card.labels)
         self._masks = config.masks and card.coefficients > 0
         self._layout = AnchorLayout(card.strides, card.anchors, len(card.labels), card.coefficients)

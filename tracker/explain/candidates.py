@@ -60,7 +60,7 @@ class Proposals:
 @torch.inference_mode()
 def find_proposals(network: YoloNet, card: ModelCard, image: Image) -> Proposals:
     """What the network proposes for an image with a score of 0.02 or more, at most 2000."""
-    letterbox = Letterbox.fit(image.shape[1], image.shape[0], card.input_size)
+    letterbox = Letterbox.fit(image.shape[1], image.shape[0], card.scaled_size)
     canvas = torch.from_numpy(letterbox.apply(image)).permute(2, 0, 1)[None].float() / 255
     levels = network.eval()(canvas).levels
     grid = lay_grid([(level.shape[3], level.shape[4]) for level in levels], card.anchors, card.strides)

@@ -133,7 +133,7 @@ class DetectionObjective:
                 f"everything; there are {', '.join(quantities_of(network))}"
             )
         height, width = image.shape[:2]
-        letterbox = Letterbox.fit(width, height, card.input_size)
+        letterbox = Letterbox.fit(width, height, card.scaled_size)
         canvas = torch.from_numpy(letterbox.apply(image)).permute(2, 0, 1)[None].float() / 255  # (1, 3, h, w)
         wanted = letterbox.to_canvas(np.asarray(box, np.float32)[None])[0]
         return cls._choose(network.eval(), canvas, card, letterbox, (width, height), wanted, quantity)

@@ -48,7 +48,7 @@ def open_network(path: Path) -> OpenedNetwork:
     kind = network_kind(path)
     if kind == "detector":
         network, card = load_detector(path)
-        return _opened(kind, network, lambda image: _letterboxed(image, card.input_size), card.input_size, card)
+        return _opened(kind, network, lambda image: _letterboxed(image, card.scaled_size), card.scaled_size, card)
     if kind == "classifier":
         classifier, description = load_classifier(path)
         size, channels = int(description["image_size"]), classifier.config.in_channels

@@ -16,16 +16,25 @@ from tracker.errors import CheckpointError
 from tracker.nets.model_card import ModelCard, parse_description
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.weight_files import read_weights, write_atomically
-from tracker.nets.yolo import YoloNet
+from tracker.nets.yolo import YoloNet, unrounded
 
 __all__ = ["build_for", "load_detector", "save_detector"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def save_detector(path: Path, network: YoloNet, card: ModelCard) -> None:
-    """Write weights and card to one safetensors file, atomically."""
+def save_detector(path: Path, network: YoloNet, card: ModelCard, *, half: bool = False) -> None:
+    """Write weights and card to one safetensors file, atomically.
+
+    `half` keeps convolutions in half precision, all but those that an export in half precision does not round either.
+    """
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    if half:
+        whole = {id(part) for part in unrounded(network)}
+        rounded = [
+            name for name, part in network.named_modules() if isinstance(part, nn.Conv2d) and id(part) not in whole
+        ]
+        weights |= {f"{name}.weight": weights[f"{name}.weight"].half() for name in rounded}
     metadata = {**card.to_metadata(), "network": json.dumps(asdict(network.config))}
     write_atomically(path, lambda temporary: save_file(weights, temporary, metadata))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from jaxtyping import Float32
@@ -29,6 +29,7 @@ __all__ = [
     "fold_batch_norm",
     "pool_to",
     "reads_beyond",
+    "small_convolutions",
     "store_half",
 ]
 
@@ -237,6 +238,13 @@ class HalfStored(nn.Module):
         return functional.conv2d(
             x, conv.weight.float(), conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
         )
+
+
+def small_convolutions(body: nn.Module, *, most: float) -> list[nn.Conv2d]:
+    """The convolutions of `body` with the fewest weights, `most` weights together; they lie where images come in."""
+    found = sorted((each for each in body.modules() if isinstance(each, nn.Conv2d)), key=lambda c: c.weight.numel())
+    counts = accumulate(each.weight.numel() for each in found)
+    return [each for each, together in zip(found, counts, strict=True) if together <= most]
 
 
 def store_half(network: nn.Module, *, keep: Collection[nn.Module]) -> None:

@@ -12,7 +12,15 @@ from typing import Any
 from tracker.errors import CheckpointError
 from tracker.nets.kinds import wrong_kind
 
-__all__ = ["FORMAT", "LONGEST_LABEL", "MOST_LABELS", "ModelCard", "parse_description"]
+__all__ = [
+    "FORMAT",
+    "LEAST_INPUT_SCALE",
+    "LONGEST_LABEL",
+    "MOST_LABELS",
+    "ModelCard",
+    "parse_description",
+    "scaled_side",
+]
 
 FORMAT = "sightline-yolo/1"
 
@@ -21,6 +29,9 @@ MOST_LABELS, LONGEST_LABEL = 10_000, 200
 MOST_LEVELS, MOST_ANCHORS, LARGEST_STRIDE = 8, 32, 1024
 LARGEST_SIDE = 16_384
 MOST_COEFFICIENTS = 1024
+LEAST_INPUT_SCALE = 0.5
+COARSEST = 32
+"""Sides of a canvas are multiples of this, before and after the network scales it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class ModelCard:
     """Mask coefficients per box."""
     input_size: int = 416
     """The longest side the network was tuned for."""
+    input_scale: float = 1.0
+    """The first thing the network does with a canvas is to scale it by this, in hundredths (`scaled_side`)."""
     confidence: float = 0.5
     """Default score threshold, chosen on the validation split."""
     iou: float = 0.45
@@ -45,6 +58,11 @@ class ModelCard:
     """Start, data and recipe."""
     accuracy: Mapping[str, float] = field(default_factory=dict)
     """Measured on the validation split."""
+
+    @property
+    def scaled_size(self) -> int:
+        """The side of `input_size` once the network has scaled it."""
+        return scaled_side(self.input_size, self.input_scale)
 
     def to_metadata(self) -> dict[str, str]:
         """Text values only, as both file formats want them."""
@@ -61,7 +79,7 @@ class ModelCard:
         for item in fields(cls):
             if item.name in metadata:
                 values[item.name] = parse_description(metadata[item.name], item.name, path)
-            elif item.name not in ("training", "accuracy"):  # which the oldest exports lack
+            elif item.name not in ("training", "accuracy", "input_scale"):  # which older exports lack
                 raise CheckpointError(f"{path}: its description lacks {item.name!r}. Export the model again.")
         try:
             values["labels"] = tuple(str(label) for label in _list(values["labels"], "labels"))
@@ -72,8 +90,9 @@ class ModelCard:
             values["strides"] = tuple(_whole(stride, "strides") for stride in _list(values["strides"], "strides"))
             for name in ("coefficients", "input_size"):
                 values[name] = _whole(values[name], name)
-            for name in ("confidence", "iou"):
-                values[name] = _number(values[name], name)
+            for name in ("confidence", "iou", "input_scale"):
+                if name in values:
+                    values[name] = _number(values[name], name)
             card = cls(**values)
             card._check()
         except (TypeError, ValueError, OverflowError) as error:
@@ -95,6 +114,8 @@ class ModelCard:
             raise ValueError(f"coefficients: expected 0 to {MOST_COEFFICIENTS}, found {self.coefficients}")
         if not 32 <= self.input_size <= LARGEST_SIDE or self.input_size % 32:
             raise ValueError(f"input_size: expected a multiple of 32 up to {LARGEST_SIDE}, found {self.input_size}")
+        if not LEAST_INPUT_SCALE <= self.input_scale <= 1 or self.input_scale != round(self.input_scale, 2):
+            raise ValueError(f"input_scale: expected {LEAST_INPUT_SCALE} to 1 in hundredths, found {self.input_scale}")
         for name in ("confidence", "iou"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):
@@ -102,6 +123,18 @@ class ModelCard:
         for name in ("training", "accuracy"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name}: expected a table")
+
+
+def scaled_side(side: int, input_scale: float) -> int:
+    """The side of a canvas after scaling: the multiple of 32 next to `side * input_scale`, at least 32.
+
+    In whole numbers, so that tracing an export records it for every size.
+
+    >>> [scaled_side(side, 0.8) for side in (32, 256, 416, 640)]
+    [32, 192, 320, 512]
+    """
+    hundredths = round(100 * input_scale)
+    return side if hundredths == 100 else (side * hundredths + 50 * COARSEST) // (100 * COARSEST) * COARSEST
 
 
 def parse_description(text: str, name: str, path: Path) -> Any:

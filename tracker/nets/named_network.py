@@ -112,7 +112,7 @@ def open_network(path: Path) -> AnyNetwork:
     kind = network_kind(path)
     if kind == "detector":
         detector, card = load_detector(path)
-        return AnyNetwork(detector, 3, card.input_size, card.input_size, kind)
+        return AnyNetwork(detector, 3, card.scaled_size, card.scaled_size, kind)
     if kind == "classifier":
         classifier, description = load_classifier(path)
         side = int(description["image_size"])

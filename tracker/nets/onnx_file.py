@@ -17,7 +17,7 @@ from tracker.errors import CheckpointError
 __all__ = ["OnnxFile", "OnnxNode", "read_onnx", "with_outputs"]
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-INT64, INT32, FLOAT = 7, 6, 1
+INT64, INT32, FLOAT, DOUBLE = 7, 6, 1, 11
 SMALL = 4096
 """Constants of more bytes are weights, whose values nobody asks for."""
 Value = int | bytes
@@ -179,13 +179,14 @@ def _tensor(content: bytes) -> tuple[str, tuple[int, ...], list[Any] | None, int
     shape = tuple(_whole_numbers(fields.get(1, [])))
     kind = _signed(fields.get(2, [0])[0])
     raw = b"".join(_bytes(each) for each in fields.get(9, []))
-    letter = {INT64: "q", INT32: "i", FLOAT: "f"}.get(kind)
+    letter = {INT64: "q", INT32: "i", FLOAT: "f", DOUBLE: "d"}.get(kind)
     values: list[Any] | None = None
     if letter is not None and len(content) <= SMALL:
         if raw:
             values = [value for (value,) in struct.iter_unpack(f"<{letter}", raw)]
-        elif kind == FLOAT:
-            values = [value for (value,) in struct.iter_unpack("<f", b"".join(map(_bytes, fields.get(4, []))))]
+        elif kind in (FLOAT, DOUBLE):
+            packed = b"".join(map(_bytes, fields.get(4 if kind == FLOAT else 10, [])))
+            values = [value for (value,) in struct.iter_unpack(f"<{letter}", packed)]
         else:
             values = _whole_numbers(fields.get(7 if kind == INT64 else 5, []))
     return _text(fields.get(8)), shape, values, kind

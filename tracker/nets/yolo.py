@@ -21,7 +21,10 @@ in pixels of the network's input (metadata `anchors`, one list of k pairs per le
     mask logit at a point = sum over m of coefficient * prototype, the prototypes read bilinearly there
                             (pixel centres: prototype cell (u, v) covers image pixels 4u..4u+4, 4v..4v+4)
 
-The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multiple of 32. Pad with 114.
+The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multiple of 32. Pad with 114. Where the
+metadata have an `input_scale` below 1, the file scales its input to the nearest multiples of 32 first: H, W and the
+pixels above are those of the scaled canvas. `YoloNet` itself never scales: training and explanation give it the
+smaller canvas at once.
 """
 
 from __future__ import annotations
@@ -29,19 +32,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tracker.errors import ConfigError
 from tracker.nets.backbones import make_backbone
 from tracker.nets.distances import DistanceHead, FullPrototypes, FusedPrototypes, Levels, SplitNeck
-from tracker.nets.layers import RARE, ConvNormAct, CrossStage, Normalize, spatial_conv
+from tracker.nets.layers import RARE, ConvNormAct, CrossStage, Normalize, small_convolutions, spatial_conv
+from tracker.nets.model_card import scaled_side
 from tracker.nets.network_config import NetworkConfig
 
-__all__ = ["RawMaps", "YoloNet", "is_mask_part"]
+__all__ = ["RawMaps", "YoloNet", "is_mask_part", "scale_input", "unrounded"]
 
 STRIDES = (8, 16, 32)
+KEPT_SHARE = 0.02
+"""Of the weights, which are not rounded where the others are kept in half precision."""
 
 
 class RawMaps(NamedTuple):
@@ -53,6 +59,13 @@ class RawMaps(NamedTuple):
     """(b, m, H / 4, W / 4)."""
     features: Tensor
     """(b, d, H / 4, W / 4): the backbone's finest map, by which objects can be told apart."""
+
+
+def scale_input(pixels: Float[Tensor, "b 3 h w"], input_scale: float) -> Float[Tensor, "b 3 i j"]:
+    """The canvases as a network with that `input_scale` sees them, read bilinearly (pixel centres)."""
+    height, width = pixels.shape[-2:]
+    size = (scaled_side(height, input_scale), scaled_side(width, input_scale))
+    return pixels if input_scale == 1 else functional.interpolate(pixels, size=size, mode="bilinear")
 
 
 def is_mask_part(name: str) -> bool:
@@ -190,3 +203,9 @@ class YoloNet(nn.Module):
         if embedding is None:
             embedding = maps[STRIDES[0]] if fine is None else fine
         return RawMaps(raw, self.prototypes(levels, fine), embedding)
+
+
+def unrounded(network: YoloNet) -> list[nn.Conv2d]:
+    """The convolutions that stay in single precision where the others are kept in half."""
+    weights = sum(part.weight.numel() for part in network.modules() if isinstance(part, nn.Conv2d))
+    return small_convolutions(network.backbone, most=KEPT_SHARE * weights)

@@ -22,7 +22,7 @@ from tracker.errors import TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import save_detector
 from tracker.nets.export_detector import clone
-from tracker.nets.yolo import YoloNet
+from tracker.nets.yolo import YoloNet, scale_input
 from tracker.train.aligned import aligned_loss
 from tracker.train.data.batches import Batch, shown, to_device
 from tracker.train.detector_config import TrainConfig
@@ -91,7 +91,9 @@ def training_step(run: DetectorRun, batch: Batch) -> None:
         draw_batch(run.folder.path / f"batch-{step}.png", *shown(batch))
 
     # Forward: this process' images, and the sums of their losses.
-    images, truths = to_device(batch, run.device)  # (b, 3, h, w), 0..1
+    canvases, truths = to_device(batch, run.device)  # (b, 3, h, w), 0..1
+    images = scale_input(canvases, run.card.input_scale)
+    truths = [each.scaled(images.shape[-1] / canvases.shape[-1]) for each in truths]
     with torch.autocast(run.device.type, torch.bfloat16, enabled=config.mixed_precision):
         raw = network(images.contiguous(memory_format=torch.channels_last))  # levels (b, a (5 + c + m), h / s, w / s)
     loss = yolo_loss if network.config.head == "offsets" else aligned_loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tracker.nets.model_card import LEAST_INPUT_SCALE
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.distil import DistillConfig
 from tracker.train.losses import LossConfig
@@ -63,6 +64,8 @@ class TrainConfig:
     """Input sizes trained at, each batch taking one at random; none given takes `input_size`."""
     input_size: int = 416
     """Size the network is trained at (`sizes` gives others), evaluated at and shipped for, a multiple of 32."""
+    input_scale: float = 0.0
+    """The network scales each canvas by this first, 0.5 to 1, which costs less time; 0 keeps the start's, or 1."""
     precision: float = 0.0
     """Share of finds that must be right at the default threshold, which else is that of the best F1."""
     learning_rate: float = 1e-3
@@ -127,6 +130,10 @@ class TrainConfig:
         for name in NOT_BELOW_ZERO:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        if self.input_scale and not LEAST_INPUT_SCALE <= self.input_scale <= 1:
+            raise ValueError(f"input_scale must be 0, or from {LEAST_INPUT_SCALE} to 1, found {self.input_scale}")
+        if self.input_scale != round(self.input_scale, 2):
+            raise ValueError(f"input_scale must be in hundredths, found {self.input_scale}")
         for name in ("precision", "final_factor", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
@@ -137,5 +144,5 @@ class TrainConfig:
 
     @property
     def training_sizes(self) -> tuple[int, ...]:
-        """The sizes of training images."""
+        """The sizes of the canvases that training images stand for."""
         return self.sizes or (self.input_size,)

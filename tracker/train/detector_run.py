@@ -19,7 +19,7 @@ from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.nets.anchors import AnchorGrid, lay_grid
-from tracker.nets.model_card import ModelCard
+from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.train.data.augment import TrainingSample
 from tracker.train.data.augment_gpu import DeviceData
@@ -70,7 +70,7 @@ class DetectorRun:
     """Those of them that are evaluated during training (`evaluate_images`)."""
     card: ModelCard
     grids: dict[int, AnchorGrid]
-    """The anchors of each training size."""
+    """The anchors of each training size, as the network scales it."""
     samples: list[TrainingSample]
     on_device: DeviceData | None
     """The same on the device, with `data_on_device`."""
@@ -171,6 +171,7 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
         norm=config.norm,
         residual=config.residual,
         input_size=config.input_size,
+        input_scale=config.input_scale,
     )
     network, card, fresh = change_masks(
         initial,
@@ -222,7 +223,7 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
     set_norm_momentum(network, steps=steps_per_epoch * config.epochs)
     grids = {
         size: lay_grid([(size // s, size // s) for s in card.strides], card.anchors, card.strides, device)
-        for size in config.training_sizes
+        for size in (scaled_side(size, card.input_scale) for size in config.training_sizes)
     }
     return DetectorRun(
         config=config,

@@ -19,7 +19,7 @@ from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import load_detector
-from tracker.nets.model_card import ModelCard
+from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
@@ -53,6 +53,7 @@ def start_network(
     backbone: str = "cspdarknet_nano",
     pretrained: str = "",
     input_size: int = 416,
+    input_scale: float = 0.0,
     norm: bool = True,
     residual: bool = True,
 ) -> InitialNetwork:
@@ -60,8 +61,27 @@ def start_network(
 
     `weights` is a .safetensors detector of ours or a YOLOX nano .onnx; without it the network is fresh, its backbone
     filled with `pretrained` (torchvision's or timm's) where given, its anchors found in the training boxes, with batch
-    norm and residual links or without.
+    norm and residual links or without. An `input_scale` of 0 leaves that of `weights`.
     """
+    side = scaled_side(input_size, input_scale or 1.0)
+    network, card, fresh = _start(
+        train, weights, backbone, pretrained, input_size=input_size, side=side, norm=norm, residual=residual
+    )
+    return InitialNetwork(network, replace(card, input_scale=input_scale or card.input_scale), fresh)
+
+
+def _start(
+    train: DataSet,
+    weights: str,
+    backbone: str,
+    pretrained: str,
+    *,
+    input_size: int,
+    side: int,
+    norm: bool,
+    residual: bool,
+) -> InitialNetwork:
+    """The same, anchors of a fresh network found at `side` pixels."""
     if weights and not (norm and residual):
         raise ConfigError("norm and residual are of a fresh network; --start has its own: leave them out, or --start")
     if weights and pretrained:
@@ -86,7 +106,8 @@ def start_network(
             log.info("%s: classes known already: %s", weights, ", ".join(known) or "none")
             answers = "classes" if network.config.head == "offsets" else "cv3.2"
             fresh = [f"heads.{level}.{answers}" for level in range(len(network.strides))]
-            return InitialNetwork(network, _card(train, network, card.anchors, input_size), fresh)
+            changed = _card(train, network, card.anchors, input_size)
+            return InitialNetwork(network, replace(changed, input_scale=card.input_scale), fresh)
         return InitialNetwork(network, replace(card, input_size=input_size), [])
     source = read_backbone(Path(pretrained)) if pretrained else None
     backbone_norm = source is None or not source.folded
@@ -95,7 +116,7 @@ def start_network(
     if source is not None:
         log.info("%s", fill_backbone(network.backbone, source, name=backbone))
     return InitialNetwork(
-        network, _card(train, network, fit_anchors(train, input_size, len(network.strides)), input_size), []
+        network, _card(train, network, fit_anchors(train, side, len(network.strides)), input_size), []
     )
 
 

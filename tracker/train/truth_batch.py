@@ -15,7 +15,7 @@ __all__ = ["TruthBatch", "TruthTensors", "covered_by", "hashed_uniform", "paired
 
 
 class TruthTensors(NamedTuple):
-    """augment.Truth on the device."""
+    """augment.Truth on the device; places in pixels of the image, masks stretched over `full_boxes`."""
 
     boxes: Float32[Tensor, "n 4"]
     full_boxes: Float32[Tensor, "n 4"]
@@ -26,6 +26,11 @@ class TruthTensors(NamedTuple):
     has_mask: Tensor
     ignored: Float32[Tensor, "r 4"]
     unlabelled: Float32[Tensor, " c"]
+
+    def scaled(self, factor: float) -> TruthTensors:
+        """The same of an image `factor` times as large."""
+        places = {name: getattr(self, name) * factor for name in ("boxes", "full_boxes", "ignored")}
+        return self if factor == 1 else self._replace(**places)
 
 
 class TruthBatch(NamedTuple):

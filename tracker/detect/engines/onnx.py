@@ -36,6 +36,7 @@ class _Model:
     """None for YOLOX's own output."""
     fixed: tuple[int, int] | None
     """Height and width of an input that takes one size only."""
+    input_scale: float = 1.0
 
 
 class OnnxDetector(CanvasDetector):
@@ -67,6 +68,7 @@ class OnnxDetector(CanvasDetector):
         self.imgsz = size if model.fixed is None else 0
         if model.fixed is not None and size != max(model.fixed):
             raise ConfigError(f"{path}: takes images of {max(model.fixed)} only; use --imgsz {max(model.fixed)}")
+        self.input_scale = model.input_scale
         self._input = self._session.get_inputs()[0].name
         outputs = [output.name for output in self._session.get_outputs()]
         if embed and "features" not in outputs:
@@ -144,4 +146,12 @@ def _describe_own(path: Path, metadata: dict[str, str]) -> _Model:
     layout = AnchorLayout(
         strides=card.strides, anchors=card.anchors, classes=len(card.labels), coefficients=card.coefficients
     )
-    return _Model(card.labels, imgsz=card.input_size, conf=card.confidence, iou=card.iou, layout=layout, fixed=None)
+    return _Model(
+        card.labels,
+        imgsz=card.input_size,
+        conf=card.confidence,
+        iou=card.iou,
+        layout=layout,
+        fixed=None,
+        input_scale=card.input_scale,
+    )

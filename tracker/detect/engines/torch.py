@@ -15,7 +15,7 @@ from tracker.detect.yolo_detector import Finds, RawArrays, RawDetector
 from tracker.errors import ConfigError
 from tracker.nets.checkpoint import load_detector
 from tracker.nets.model_card import ModelCard
-from tracker.nets.yolo import RawMaps, YoloNet
+from tracker.nets.yolo import RawMaps, YoloNet, scale_input
 
 __all__ = ["TorchDetector", "find_device"]
 
@@ -46,7 +46,7 @@ class TorchDetector(RawDetector):
     def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawMaps:
         """The raw maps of letterboxed canvases of one size."""
         pixels = torch.from_numpy(canvases).to(self._device).permute(0, 3, 1, 2)
-        maps: RawMaps = self._network(pixels.to(self._dtype).div_(255))
+        maps: RawMaps = self._network(scale_input(pixels.to(self._dtype).div_(255), self.input_scale))
         return maps
 
     def run_arrays(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawArrays:
