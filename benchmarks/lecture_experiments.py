@@ -57,7 +57,7 @@ class Trial:
     augment: bool = False
     """Each training image moved by up to 2 pixels at random."""
     start: str = ""
-    """'detector': the backbone of sightline-nano with its weights in place of the small network; 'fresh': without."""
+    """'detector': the backbone of sightline-anchors with its weights in place of the small network; 'fresh': bare."""
     freeze: bool = False
     """Keep that backbone still."""
     body_factor: float = 1.0
@@ -252,7 +252,7 @@ def train_trial(
 
 def _transferred(trial: Trial) -> nn.Module:
     """A classifier on the backbone of the embedded detector."""
-    start = read_backbone(ROOT / "weights" / "sightline-nano.safetensors")
+    start = read_backbone(ROOT / "weights" / "sightline-anchors.safetensors")
     config = ClassifierConfig(backbone=start.name, classes=len(SHAPES), head="pooled", norm=not start.folded)
     network = Classifier(config)
     if trial.start == "detector":

@@ -121,7 +121,7 @@ def draw_pooling() -> Image:
 
 def draw_receptive_field() -> Image:
     """How strongly each pixel moves one cell in the middle of three maps of the embedded detector."""
-    network, _ = load_detector(ROOT / "weights" / "sightline-nano.safetensors")
+    network, _ = load_detector(ROOT / "weights" / "sightline-anchors.safetensors")
     image = street()[:352, 100:452]
     canvas = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     tiles = []
@@ -197,12 +197,12 @@ def draw_sliding() -> Image:
 
 def draw_two_ways() -> Image:
     """Crops that R-CNN would classify one by one, and the grid that YOLO answers at once."""
-    network, card = load_detector(ROOT / "weights" / "sightline-nano.safetensors")
+    network, card = load_detector(ROOT / "weights" / "sightline-anchors.safetensors")
     image = street()
     some = find_proposals(network, card, image).above(0.1)
     every = some[np.arange(0, len(some), max(1, len(some) // 40))]
     kept = some.above(0.4).suppressed(0.45)
-    grid = draw_grid(image, 16, card.input_size)
+    grid = draw_grid(image, 16, card.scaled_size)
     tiles = [
         captioned(_half(draw_proposals(image, every)), f"{len(every)} regions, each cropped and classified"),
         captioned(_half(draw_proposals(grid, kept)), "one pass: the cells of stride 16 and their boxes"),
@@ -212,7 +212,7 @@ def draw_two_ways() -> Image:
 
 def draw_suppression() -> Image:
     """All boxes above 0.25, and what suppression at an overlap of 0.45 leaves."""
-    network, card = load_detector(ROOT / "weights" / "sightline-nano.safetensors")
+    network, card = load_detector(ROOT / "weights" / "sightline-anchors.safetensors")
     image = street()
     found = find_proposals(network, card, image).above(0.25)
     kept = found.suppressed(0.45)
@@ -225,7 +225,7 @@ def draw_suppression() -> Image:
 
 def draw_evidence() -> Image:
     """Where the evidence for one person lies, for score, class, objectness and box."""
-    network, card = load_detector(ROOT / "weights" / "sightline-nano.safetensors")
+    network, card = load_detector(ROOT / "weights" / "sightline-anchors.safetensors")
     image = street()
     found = find_proposals(network, card, image).above(0.4).suppressed(0.45)
     person = found[np.flatnonzero(found.class_ids == card.labels.index("person"))]

@@ -23,7 +23,7 @@ from tracker.train.data.segmentation import IGNORED, load_pixel_labels
 WEIGHTS = Path(__file__).parents[1] / "weights"
 MANIFEST = tomllib.loads((WEIGHTS / "manifest.toml").read_text())
 NETWORKS = MANIFEST["networks"]
-LARGEST = {"sightline-nano": 6_000_000, "sightline-small": 12_000_000}
+LARGEST = {"sightline-anchors": 3_000_000, "sightline-nano": 6_000_000, "sightline-small": 12_000_000}
 
 
 def test_the_manifest_names_every_network_and_the_default_is_one_of_them() -> None:

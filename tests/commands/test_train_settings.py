@@ -132,7 +132,7 @@ def test_the_training_s_ignored_labels_are_passed_over_when_it_is_judged(
             "images of 24 x 24 are smaller than what this network's convolutions",
         ),
         (
-            ["--pretrained", "sightline-nano", "--backbone", "resnet18"],
+            ["--pretrained", "sightline-anchors", "--backbone", "resnet18"],
             "holds a backbone cspdarknet_nano, not resnet18",
         ),
         (["--backbone", "lenet5"], "a U-Net needs a backbone with maps at strides 4, 8"),

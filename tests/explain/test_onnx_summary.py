@@ -15,12 +15,12 @@ from tracker.explain.layer_summary import summarise
 from tracker.explain.onnx_summary import summarise_onnx
 from tracker.nets.named_network import open_network
 
-NANO = embedded_networks()["sightline-nano"]
+ANCHORS = embedded_networks()["sightline-anchors"]
 
 
 def test_it_counts_what_torch_counts() -> None:
-    ours = summarise_onnx(NANO)
-    theirs = summarise(open_network(NANO.with_suffix(".safetensors")).network, torch.zeros(1, 3, 416, 416))
+    ours = summarise_onnx(ANCHORS)
+    theirs = summarise(open_network(ANCHORS.with_suffix(".safetensors")).network, torch.zeros(1, 3, 416, 416))
     assert (ours.parameters, ours.multiply_adds, ours.size) == (theirs.parameters, theirs.multiply_adds, (416, 416))
     slid = [[layer for layer in one.layers if layer.window] for one in (ours, theirs)]
     convolutions = [[layer for layer in layers if "pool" not in layer.kind.lower()] for layers in slid]
@@ -44,10 +44,10 @@ def test_published_files_have_their_published_parameters(shared: Path) -> None:
 
 
 def test_the_size_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
-    small = summarise_onnx(NANO, height=64, width=96)
+    small = summarise_onnx(ANCHORS, height=64, width=96)
     assert small.size == (64, 96)
     with pytest.raises(ConfigError, match="does not run on an image"):
-        summarise_onnx(NANO, height=50, width=70)
+        summarise_onnx(ANCHORS, height=50, width=70)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])],
         "one",
@@ -73,7 +73,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_a_light_install_summarises_onnx_and_says_what_the_rest_needs() -> None:
     code = (
         "from tracker.cli import main\n"
-        f"print(main(['summary', {str(NANO)!r}, '--imgsz', '64']), main(['summary', 'vgg16']))"
+        f"print(main(['summary', {str(ANCHORS)!r}, '--imgsz', '64']), main(['summary', 'vgg16']))"
     )
     ran = run_without(("torch", "torchvision", "onnx", "safetensors"), code)
     assert ran.stdout.strip().endswith("0 2")

@@ -25,8 +25,9 @@ def test_the_embedded_networks_say_what_they_are() -> None:
     assert set(USES) == set(KINDS.values())
 
 
-def test_the_graph_is_the_one_that_onnx_reads() -> None:
-    path = WEIGHTS / "sightline-nano.onnx"
+@pytest.mark.parametrize("name", ["sightline-anchors", "sightline-nano"])
+def test_the_graph_is_the_one_that_onnx_reads(name: str) -> None:
+    path = WEIGHTS / f"{name}.onnx"
     ours, theirs = read_onnx(path), onnx.load(path)
     assert [node.kind for node in ours.nodes] == [node.op_type for node in theirs.graph.node]
     assert [node.outputs for node in ours.nodes] == [tuple(node.output) for node in theirs.graph.node]

@@ -17,7 +17,11 @@ from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
 from tracker.nets.transfer import fill_backbone, read_backbone
 from tracker.nets.yolo import YoloNet
 
-EMBEDDED = {"sightline-nano": "cspdarknet_nano", "sightline-small": "yolo26_nano"}
+EMBEDDED = {
+    "sightline-anchors": "cspdarknet_nano",
+    "sightline-nano": "yolo26_nano",
+    "sightline-small": "yolo26_nano",
+}
 
 
 @pytest.mark.parametrize(("name", "backbone"), EMBEDDED.items())
@@ -79,7 +83,7 @@ def test_a_backbone_for_grey_images_answers_as_for_grey_rgb(tmp_path: Path) -> N
 
 
 def test_another_backbone_than_the_file_holds_is_refused_with_the_right_name() -> None:
-    start = read_backbone(trainable_file("sightline-nano"))
+    start = read_backbone(trainable_file("sightline-anchors"))
     with pytest.raises(CheckpointError, match=r"holds a backbone cspdarknet_nano, not resnet18\. Give --backbone csp"):
         fill_backbone(make_backbone("resnet18"), start, name="resnet18")
 

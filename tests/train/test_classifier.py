@@ -145,7 +145,7 @@ def test_the_embedded_detector_starts_a_classifier_of_grey_images(tmp_path: Path
     lines: list[str] = []
     config = ClassifierTraining(
         network=ClassifierConfig(backbone="cspdarknet_nano"),
-        pretrained=trainable_file("sightline-nano"),
+        pretrained=trainable_file("sightline-anchors"),
         batch=32,
         fit=FitConfig(epochs=1, learning_rate=1e-6, device="cpu"),
     )

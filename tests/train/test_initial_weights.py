@@ -48,6 +48,8 @@ def test_a_network_for_other_classes_keeps_all_but_the_answers_for_them(
     assert card.labels == ("disc", "box")
     assert card.anchors == ANCHORS
     assert card.input_size == 320
+    assert card.input_scale == 1
+    assert start_network(shapes, weights=str(path), input_scale=0.8).card.input_scale == 0.8
     assert fresh == ["heads.0.classes", "heads.1.classes", "heads.2.classes"]
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
@@ -86,7 +88,7 @@ def test_a_fresh_network_takes_the_body_of_an_embedded_one(
     shapes: DataSet, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level("INFO", "tracker")
-    path = trainable_file("sightline-nano")
+    path = trainable_file("sightline-anchors")
     network, card, _ = start_network(shapes, backbone="cspdarknet_nano", pretrained=str(path))
     assert "tensors of the backbone cspdarknet_nano taken, batch norm folded in" in caplog.text
     known, _ = load_detector(path)

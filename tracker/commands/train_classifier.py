@@ -50,7 +50,7 @@ def add_parser(train_subparsers: Any) -> None:
     parser.add_argument("--backbone", metavar="NAME", help="lenet5, resnet18, ..., timm:NAME (default resnet18)")
     parser.add_argument("--head", choices=("paper", "pooled"), help="dense layers (default paper)")
     parser.add_argument("--dropout", type=float, help="before the last dense layer (default 0)")
-    text = "start of the backbone: sightline-nano or another network of ours, or torchvision's or timm's weights"
+    text = "start of the backbone: sightline-anchors or another network of ours, or torchvision's or timm's weights"
     parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     text = "side in pixels (default: the .npz's own, 224 for folders)"
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help=text)

@@ -40,7 +40,7 @@ def add_parser(train_subparsers: Any) -> None:
     text = "cspdarknet_nano, resnet18, ..., timm:NAME (default cspdarknet_nano)"
     parser.add_argument("--backbone", metavar="NAME", help=text)
     parser.add_argument("--dropout", type=float, help="before the two heads (default 0)")
-    text = "start of the backbone: sightline-nano or another network of ours, or torchvision's or timm's weights"
+    text = "start of the backbone: sightline-anchors or another network of ours, or torchvision's or timm's weights"
     parser.add_argument("--pretrained", type=trainable_file, metavar="FILE", help=text)
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="images are stretched to this (default 96)")
     text = "distance of the box's edges: smooth_l1 or mse (default smooth_l1)"
