@@ -17,21 +17,27 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window or run a command; the process's exit code."""
+    from tracker.ending import leave
+
     try:
         code = _main(sys.argv[1:] if arguments is None else arguments)
-    except KeyboardInterrupt:  # while the program was still being loaded
+    except KeyboardInterrupt:  # between what is loaded and what provides for an end
         print("sightline: interrupted", file=sys.stderr)
         return 130
     if arguments is None and code:
-        from tracker.ending import leave
-
         leave(code)
     return code
 
 
 def _main(arguments: Sequence[str]) -> int:
-    from tracker import cli
-    from tracker.errors import ConfigError
+    from tracker.ending import EndAtOnce
+
+    loading = EndAtOnce()
+    try:
+        from tracker import cli
+        from tracker.errors import ConfigError
+    finally:
+        loading.release()
 
     if all(argument not in cli.COMMANDS and _names_a_source(argument) for argument in arguments):
         try:
@@ -50,12 +56,16 @@ def _names_a_source(argument: str) -> bool:
 
 
 def _open_app(paths: Sequence[str]) -> int:
+    from tracker.ending import EndAtOnce
     from tracker.errors import ConfigError
 
+    loading = EndAtOnce()
     try:
         from gui.app import main as open_app
     except ImportError as error:
         raise ConfigError(_missing(error)) from error
+    finally:
+        loading.release()
     return open_app(paths)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 __all__ = [
+    "AGAIN_S",
     "EndAtOnce",
     "HeldSignals",
     "Terminated",
@@ -24,6 +27,11 @@ __all__ = [
 ]
 
 
+AGAIN_S = 1.0
+"""Seconds within which a second Ctrl-C is the first one again: `timeout -s INT` sends it to a process and to its group,
+and what starts a program for others passes on what the terminal has sent it already."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, as a service manager sends it."""
 
@@ -31,8 +39,10 @@ class Terminated(KeyboardInterrupt):
 def end_on_sigterm() -> None:
     """From now on SIGTERM raises Terminated in the main thread; a second one while it finishes is passed over.
 
-    That either signal came is noted too, for `raise_if_told_to_end`.
+    A second Ctrl-C is passed over for `AGAIN_S`; later it is somebody who does not want to wait, and breaks off what is
+    being finished. That either signal came is noted too, for `raise_if_told_to_end`.
     """
+    interrupted_at = -math.inf
 
     def end(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -40,6 +50,10 @@ def end_on_sigterm() -> None:
         raise Terminated
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted_at
+        if time.monotonic() - interrupted_at < AGAIN_S:
+            return
+        interrupted_at = time.monotonic()
         _noted.append(KeyboardInterrupt)
         raise KeyboardInterrupt
 

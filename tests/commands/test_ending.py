@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.video.synthetic import write_clip
 from tracker import cli
-from tracker.ending import HeldSignals, Terminated, end_on_sigterm
+from tracker.ending import AGAIN_S, HeldSignals, Terminated, end_on_sigterm
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,20 @@ def test_where_none_came_nothing_is_raised(handlers: None) -> None:
     held = HeldSignals()
     held.release()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_ctrl_c_is_the_first_one_again_until_a_second_has_passed(
+    handlers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`timeout -s INT` sends two at once: the second one broke off what the first one finished."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    now += AGAIN_S
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
@@ -133,6 +148,34 @@ def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (130, "sightline: interrupted\n")
+
+
+@pytest.mark.parametrize("module", ["tracker.cli", "gui.app"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_in_a_callback_while_the_program_is_loaded_ends_it(
+    module: str, number: signal.Signals, code: int
+) -> None:
+    """A training went on for ever, its Ctrl-C dropped with the lock of a module that was being imported."""
+    arguments = ["main.py"] if module == "gui.app" else ["main.py", "--version"]
+    script = f"""
+        import runpy, signal, sys, weakref
+        class Thing: pass
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == {module!r}:
+                    thing = Thing()
+                    watched = weakref.ref(thing, lambda _: signal.raise_signal({int(number)}))
+                    del thing
+                    raise SystemExit("not ended")
+        sys.meta_path.insert(0, Interrupting())
+        sys.path.insert(0, {str(ROOT)!r})
+        sys.argv = {arguments!r}
+        runpy.run_path({str(ROOT / "main.py")!r}, run_name="__main__")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr in ("sightline: interrupted\n", "sightline: told to end\n")
 
 
 @pytest.mark.parametrize("code", [130, 143])
