@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.test_runner import until
-from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera
+from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera, segment
 from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, LinkState, LinkStatus
 from tracker.video import StreamSource
@@ -93,6 +93,18 @@ def test_segments_come_back_after_a_cut_without_damage() -> None:
         source, frames = read_over_a_cut(camera, after=40, away_s=2.0, until=120)
         assert (source.reconnects, source.damage) == (1, 0)
     assert (np.diff([frame.time for frame in frames]) > 0).all()
+
+
+def test_segments_arrive_at_the_pace_at_which_they_were_taken() -> None:
+    """A segment comes at once: of each second a run, which takes the newest frame, saw one or two of 25."""
+    segment(0, 25)  # encoded once for all: a busy machine takes seconds for it
+    with HlsCamera(25) as camera:
+        until(lambda: time.monotonic() - camera.began > 4)
+        source = StreamSource(camera.address)
+        frames = list(islice(source, 50))
+        source.close()
+    times, arrivals = np.array([(frame.time, frame.arrival) for frame in frames]).T
+    assert arrivals[-1] - arrivals[0] > 0.5 * (times[-1] - times[0])
 
 
 def test_silence_is_a_stall_that_ends_with_the_next_frame() -> None:

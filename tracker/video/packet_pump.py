@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from tracker.video.hardware import Accelerator
+from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.stream_options import has_clock, is_broadcast, options_of
 
 __all__ = ["PacketPump"]
@@ -30,8 +31,9 @@ class PacketPump:
     """One connection: opened and read in the background, its packets taken in the foreground.
 
     Packets that wait longer than a second for a slow decoder make room, if the stream is live: decoding goes on at
-    the newest key frame, and `dropped` counts what lay before it. The thread ends by itself within the time limits
-    after `stop`, and closes the connection.
+    the newest key frame, and `dropped` counts what lay before it. A live stream of segments, which arrive whole, is
+    read at its own pace; its packets arrive when they are due. The thread ends by itself within the time limits after
+    `stop`, and closes the connection.
     """
 
     def __init__(
@@ -118,8 +120,11 @@ class PacketPump:
         self.live = self.live or container.duration is None
         self.opened_at = time.monotonic()
         self._opened.set()
+        pacing = Pacing() if self.live and container.format.name.startswith(SEGMENTED_FORMATS) else None
         try:
             for packet in container.demux(container.streams.video):
+                if pacing is not None:
+                    self._wait_until_due(packet, pacing)
                 if packet.size and not self._put(packet):
                     break
         except (av.FFmpegError, OSError) as error:
@@ -141,6 +146,11 @@ class PacketPump:
             options.pop("probesize")
             container = av.open(self._address, options=options, timeout=timeout, hwaccel=accelerated)
         return container
+
+    def _wait_until_due(self, packet: Packet[VideoStream], pacing: Pacing) -> None:
+        if packet.dts is not None and packet.time_base is not None:
+            now = time.monotonic()
+            self._stop.wait(pacing.due(float(packet.dts * packet.time_base), now) - now)
 
     def _put(self, packet: Packet[VideoStream]) -> bool:
         arrival = time.monotonic()

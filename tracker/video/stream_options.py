@@ -11,6 +11,9 @@ NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 BRIEF = {"fpsprobesize": "0", "analyzeduration": "500000"}
 """The frame rate is not waited for: times come from stamps, or from the frames' arrival."""
 
+NEWEST_SEGMENT = "-1"
+"""Of a live list FFmpeg would begin with the third from the end, and stay so far behind."""
+
 
 def is_broadcast(address: str) -> bool:
     """Whether the address's protocol is one of live streams only."""
@@ -26,7 +29,7 @@ def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:
     """Options for opening the address: bounded in time, and nothing but the video asked for."""
     scheme = address.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        return BRIEF | {"reconnect": "1", "reconnect_delay_max": "2"}
+        return BRIEF | {"reconnect": "1", "reconnect_delay_max": "2", "live_start_index": NEWEST_SEGMENT}
     if scheme in ("rtsp", "rtsps"):
         return BRIEF | {"probesize": "4096", "rtsp_transport": rtsp_transport, "allowed_media_types": "video"}
     if scheme == "tcp":
