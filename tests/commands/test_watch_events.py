@@ -112,5 +112,5 @@ def test_every_alert_is_tried_out(cameras: Path, capsys: pytest.CaptureFixture[s
     hook.close()
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("/hook: delivered")
-    assert second.startswith("http://127.0.0.1:9/: not delivered (")
+    assert second.startswith("http://127.0.0.1:9/: not delivered (Connection refused)")
     assert json.loads(hook.bodies[0])["kind"] == "test"

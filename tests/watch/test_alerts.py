@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -26,6 +28,7 @@ from tracker.watch.alerts import (
     deliver,
     message_of,
     signature_of,
+    why_not_delivered,
     why_silent,
     with_known_classes,
 )
@@ -38,15 +41,21 @@ MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/s
 class Hook:
     """A webhook that may be down, and answers 500 at times."""
 
-    def __init__(self, *, failures: int = 0) -> None:
+    def __init__(self, *, failures: int = 0, moved: bool = False) -> None:
         self.bodies: list[bytes] = []
         self.signatures: list[str | None] = []
         self.failures = failures
+        self.asked_elsewhere = 0
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if moved:
+                    self.send_response(301)
+                    self.send_header("Location", "/elsewhere")
+                    self.end_headers()
+                    return
                 if owner.failures > 0:
                     owner.failures -= 1
                     self.send_error(500)
@@ -54,6 +63,11 @@ class Hook:
                 owner.bodies.append(body)
                 owner.signatures.append(self.headers["X-Sightline-Signature"])
                 self.send_response(204)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                owner.asked_elsewhere += 1
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -107,6 +121,41 @@ def test_every_event_arrives_once_and_in_order_over_an_outage(tmp_path: Path, mo
     assert hook.signatures == [signature_of(body, "key") for body in hook.bodies]
     hook.close()
     store.close()
+
+
+def test_an_address_that_has_moved_is_no_delivery(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The new one was asked without the event, and its answer taken for a delivery."""
+    hook = Hook(moved=True)
+    store = EventStore(tmp_path / "events.sqlite")
+    store.add(EVENT, ["a"])
+    sender = AlertSender("a", AlertConfig(webhook=hook.address), store, pause_s=0.05)
+    sender.start()
+    until(lambda: sender.failing or store.waiting() == 0)
+    sender.stop()
+    assert store.waiting() == 1
+    assert hook.asked_elsewhere == 0
+    [told] = caplog.messages
+    assert told.endswith(
+        "(it answers 301 Moved Permanently; give the address that it names as the new one); it is tried again"
+    )
+    hook.close()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (HTTPError("http://a/?key=s3cret", 500, "s3cret", Message(), None), "it answers 500 Internal Server Error"),
+        (URLError(ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
+        (URLError(TimeoutError()), "no answer in 10 s"),
+        (subprocess.CalledProcessError(3, ["notify", "s3cret"]), "exit code 3"),
+        (FileNotFoundError(2, "No such file or directory"), "No such file or directory"),
+        (OSError("not authorised"), "not authorised"),
+        (ValueError("s3cret"), "ValueError"),
+    ],
+)
+def test_why_an_alert_did_not_arrive_is_said_without_secrets(error: Exception, told: str) -> None:
+    assert why_not_delivered(error) == told
 
 
 def test_what_nobody_answers_waits_for_the_next_start(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tracker.config import nearest
 from tracker.errors import ConfigError, SinkError, why_unwritable
 from tracker.video.address import redact
-from tracker.watch.alerts import deliver
+from tracker.watch.alerts import deliver, why_not_delivered
 from tracker.watch.camera_set import EVENT_KINDS, CameraSet
 from tracker.watch.event_store import Column, EventSearch, EventStore, StoredEvent
 from tracker.watch.set_records import EVENTS_FILE
@@ -126,7 +126,7 @@ def _test_alerts(cameras: CameraSet) -> int:
             sys.stdout.write(f"{target}: delivered\n")
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             failed += 1
-            sys.stdout.write(f"{target}: not delivered ({error})\n")
+            sys.stdout.write(f"{target}: not delivered ({why_not_delivered(error)})\n")
     return 1 if failed else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import logging
 import os
@@ -25,7 +26,17 @@ from tracker.video.address import redact
 from tracker.watch.camera_set import STATES, AlertConfig, CameraConfig, in_span
 from tracker.watch.event_store import EventStore, StoredEvent
 
-__all__ = ["AlertGate", "AlertSender", "message_of", "signature_of", "target_of", "why_silent", "with_known_classes"]
+__all__ = [
+    "AlertGate",
+    "AlertSender",
+    "deliver",
+    "message_of",
+    "signature_of",
+    "target_of",
+    "why_not_delivered",
+    "why_silent",
+    "with_known_classes",
+]
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +158,7 @@ class AlertSender:
                 self.failing, pause_s = False, self._first_pause_s
             except (OSError, ValueError, subprocess.SubprocessError, TrackerError) as error:
                 if not self.failing:
-                    where, why = target_of(self._alert), type(error).__name__
+                    where, why = target_of(self._alert), why_not_delivered(error)
                     log.warning("alert %s: not delivered (%s); it is tried again", where, why)
                 self.failing = True
                 self._stop.wait(pause_s)
@@ -193,7 +204,7 @@ def deliver(alert: AlertConfig, event: StoredEvent) -> None:
         if secret := os.environ.get(SECRET_VARIABLE):
             headers["X-Sightline-Signature"] = signature_of(body, secret)
         request = urllib.request.Request(alert.webhook, body, headers, method="POST")
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with urllib.request.build_opener(_WithoutRedirects).open(request, timeout=TIMEOUT_S) as answer:
             answer.read(1024)
         return
     if alert.mqtt:
@@ -202,6 +213,30 @@ def deliver(alert: AlertConfig, event: StoredEvent) -> None:
     values = {key: str(value) for key, value in message_of(event).items()}
     command = [_filled(part, values) for part in alert.command]
     subprocess.run(command, timeout=TIMEOUT_S, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+class _WithoutRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect for an error: the library would ask there with GET, without the event, and call it delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def why_not_delivered(error: Exception) -> str:
+    """Why `deliver` failed, in words without the address or what was sent."""
+    if isinstance(error, urllib.error.HTTPError):
+        phrase = http.client.responses.get(error.code, "")
+        moved = "; give the address that it names as the new one" if 300 <= error.code < 400 else ""
+        return f"it answers {error.code} {phrase}".rstrip() + moved
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    if isinstance(error, TimeoutError | subprocess.TimeoutExpired):
+        return f"no answer in {TIMEOUT_S:.0f} s"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"exit code {error.returncode}"
+    if isinstance(error, OSError | TrackerError):
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return type(error).__name__
 
 
 def _publish(address: str, body: str) -> None:
