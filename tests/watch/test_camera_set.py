@@ -57,6 +57,13 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + '[[alert]]\nmqtt = "mqtt://h:99999/x"\n', "expected a port from 1 to 65535"),
         (CAMERA + '[[alert]]\ncommand = [" "]\n', "begins with the name of a program"),
         (CAMERA + "roi = [[0, 0], [9, 9]]\n", "roi needs three or more corners"),
+        (
+            CAMERA.replace("[[camera]]", "[camera]"),
+            r"a list of tables; write \[\[camera\]\] in place of",
+        ),
+        (CAMERA.replace("rtsp://host/x", ""), "camera gate: its address is empty"),
+        (CAMERA + '[[camera]]\nname = "yard"\nadress = "x"\n', r"camera 2 \(yard\): unknown setting 'adress'"),
+        (CAMERA + '[[camera]]\nadress = "x"\n', "camera 2: unknown setting 'adress'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.annotate.tiny import write_network
-from tests.video.cameras import MjpegCamera
+from tests.video.cameras import GuardedCamera, MjpegCamera
 from tests.watch.test_alerts import until
 from tests.world import FakeSource, ScriptedDetector, World
 from tracker.analytics import Rules, ZoneRule
@@ -29,6 +29,7 @@ from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
 from tracker.video import FileSource
 from tracker.watch.camera_set import CameraConfig, CameraSet
+from tracker.watch.camera_watch import open_camera
 from tracker.watch.event_store import EventSearch
 from tracker.watch.set_watch import SetWatch
 
@@ -171,6 +172,59 @@ def test_a_camera_that_fails_is_begun_anew_while_others_go_on(tmp_path: Path) ->
     assert [event.name for event in watch.store.search(EventSearch(camera="bad", kind="lost"))][:1] == [
         "unforeseen RuntimeError: the source broke"
     ]
+
+
+def test_why_a_camera_cannot_be_watched_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is not there, or a password that nobody gave, was told at the end of the program alone."""
+    opened: list[str] = []
+
+    def open_counted(camera: CameraConfig) -> FrameSource:
+        opened.append(camera.name)
+        return open_camera(camera)
+
+    cameras = CameraSet(
+        (
+            CameraConfig("gone", str(tmp_path / "gone.mp4"), record="never"),
+            CameraConfig("shut", "rtsp://127.0.0.1:9/x", user="me", record="never"),
+        ),
+        tmp_path,
+    )
+    watch = SetWatch(cameras, Settings(), detector=SharedDetector(ScriptedDetector()), open_source=open_counted)
+    watch.start()
+    until(lambda: opened.count("gone") >= 2)
+    until(lambda: {reading.link for reading in watch.readings()} == {"refused"})
+    assert watch.stop()
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    gone = [line for line in told if line.startswith("camera gone:")]
+    shut = [line for line in told if line.startswith("camera shut:")]
+    assert len(gone) == len(shut) == 1
+    assert "no such file or folder" in gone[0]
+    assert gone[0].endswith("; it is tried again.")
+    assert "SIGHTLINE_PASSWORD_SHUT" in shut[0]
+
+
+def test_a_password_changed_while_a_camera_is_watched_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_PASSWORD_GATE", "first")
+    with GuardedCamera(10) as camera:
+        cameras = CameraSet((CameraConfig("gate", camera.address, user="me", record="never"),), tmp_path)
+        watch = SetWatch(cameras, Settings(), detector=SharedDetector(ScriptedDetector()))
+
+        def link() -> str:
+            return watch.readings()[0].link
+
+        watch.start()
+        until(lambda: link() == "live")
+        camera.down()
+        camera.password = "second"
+        camera.up()
+        until(lambda: [line for line in caplog.messages if "401" in line and line.endswith("Tried again every 30 s.")])
+        monkeypatch.setenv("SIGHTLINE_PASSWORD_GATE", "second")
+        until(lambda: link() == "live")
+        assert watch.stop()
+    assert "camera gate: it has another password now and is opened anew" in caplog.messages
+    assert not [line for line in caplog.messages if "first" in line or "second" in line]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's here")

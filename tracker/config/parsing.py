@@ -114,13 +114,25 @@ def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
 def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Mapping) and dataclasses.is_dataclass(arguments[0]):
+        key = where.rpartition(": ")[2]
+        raise ConfigError(f"{where}: expected a list of tables; write [[{key}]] in place of [{key}]")
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}: expected a list, found {value!r}")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_convert(arguments[0], item, where) for item in value)
+        places = [_place(where, item, number, len(value)) for number, item in enumerate(value, start=1)]
+        return tuple(_convert(arguments[0], item, place) for item, place in zip(value, places, strict=True))
     if len(arguments) != len(value):
         raise ConfigError(f"{where}: expected {len(arguments)} values, found {len(value)}")
     return tuple(_convert(hint, item, where) for hint, item in zip(arguments, value, strict=True))
+
+
+def _place(where: str, item: Any, number: int, count: int) -> str:
+    """Which table of several it is, by its number and what it is called."""
+    if count == 1 or not isinstance(item, Mapping):
+        return where
+    name = item.get("name")
+    return f"{where} {number} ({name})" if isinstance(name, str) and name else f"{where} {number}"
 
 
 def _type_name(hint: Any) -> str:

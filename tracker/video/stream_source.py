@@ -179,13 +179,16 @@ class StreamSource(ReconnectingSource):
         self._drop_connection()
         if self._arrivals is not None:
             self._arrivals.note_gap()
-        pause_s = 0.0
+        pause_s, denied = 0.0, False
         while self._backoff.wait(self._stop, at_least_s=pause_s):
             try:
                 self._connection = self._connect()
             except SourceError as error:
                 log.debug("%s", error)
                 pause_s = error.retry_s if isinstance(error, UnreachableError) else 0.0
+                if pause_s and not denied:
+                    denied = True
+                    log.warning("%s Tried again every %.0f s.", error, pause_s)
                 continue
             self._backoff.reset()
             self._watchdog.frame_arrived()

@@ -109,6 +109,8 @@ class CameraConfig:
     def __post_init__(self) -> None:
         if not self.name or safe_name(self.name) != self.name:
             raise ValueError(f"camera {self.name!r}: a name has letters, digits, blanks, dots and hyphens")
+        if not self.address.strip():
+            raise ValueError(f"camera {self.name}: its address is empty; give an address, a camera's number or a file")
         if is_address(self.address) and urlsplit(self.address).password:
             shown, variable = redact(self.address), password_variable(self.name)
             raise ValueError(f"camera {self.name}: {shown}: leave the password out; set {variable}")

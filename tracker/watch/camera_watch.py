@@ -15,15 +15,16 @@ from tracker.analytics import Analytics
 from tracker.detect.classes import choose_classes
 from tracker.detect.regions import RegionDetector
 from tracker.detect.shared_detector import SharedDetector
-from tracker.errors import TrackerError
+from tracker.errors import ConfigError, TrackerError
 from tracker.factory import Settings, make_embedder
 from tracker.pipeline import Pipeline
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
 from tracker.track.engine import TrackingEngine
-from tracker.types import Detections, FrameResult, Image
+from tracker.types import Detections, FrameResult, Image, LinkState
 from tracker.video import open_source, wait_for_source
 from tracker.video.backoff import Backoff
+from tracker.video.stream_source import is_denied
 from tracker.watch.camera_records import CameraRecords, KeepEvent, refuse_unknown_classes
 from tracker.watch.camera_set import CameraConfig, address_of
 
@@ -32,6 +33,8 @@ __all__ = ["CameraReading", "CameraWatch"]
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
+PASSWORD_LOOK_S = 5.0
+"""Between looks for another password while the camera refuses the one it was given."""
 STOP_S = 3.0
 OpenSource = Callable[[CameraConfig], FrameSource]
 
@@ -80,6 +83,10 @@ class CameraWatch:
         self._size: tuple[int, int] = (0, 0)
         self._resized: tuple[int, int] | None = None
         """The size of images that no longer fit the run; the next one is made for it, whatever the source names."""
+        self._address: str | None = None
+        """Where the camera was last opened, with the password of then."""
+        self._signs_in_anew = False
+        self._reported = ""
         self._thread = threading.Thread(target=self._run, name=f"sightline-watch-{camera.name}", daemon=True)
 
     def start(self) -> None:
@@ -115,6 +122,7 @@ class CameraWatch:
                     return
                 backoff.reset()
             except TrackerError as error:
+                self._report(str(error))
                 self._records.note("refused" if self._runner is None else "lost", str(error))
             except Exception as error:
                 log.exception("camera %s", self.camera.name)
@@ -122,9 +130,19 @@ class CameraWatch:
             if not backoff.wait(self._stop):
                 return
 
+    def _report(self, problem: str) -> None:
+        """Say once what is tried again and again."""
+        if problem != self._reported and not self._stop.is_set():
+            log.warning("camera %s: %s; it is tried again.", self.camera.name, problem.rstrip("."))
+        self._reported = problem
+
+    def _open(self) -> FrameSource:
+        self._address = address_of(self.camera)
+        return self._open_source(self.camera)
+
     def _run_once(self) -> None:
         source = wait_for_source(
-            lambda: self._open_source(self.camera),
+            self._open,
             stop=self._stop,
             on_refusal=lambda reason: self._records.note("refused", reason),
         )
@@ -144,23 +162,45 @@ class CameraWatch:
             pipeline = Pipeline(
                 self._detector, TrackingEngine(tracker), embed=make_embedder(self._settings), analyse=analytics
             )
-            runner = self._runner = Runner(source, pipeline, sinks, on_result=self._took)
+            runner = self._runner = Runner(
+                source,
+                pipeline,
+                sinks,
+                most_failures=self._settings.source.most_failures,
+                on_result=self._took,
+            )
         except BaseException:
             source.close()
             raise
         runner.start()
+        look_at = 0.0
         while True:
             progress = runner.wait(timeout_s=POLL_S)
             self._records.note(progress.link or "live", "")
-            if self._stop.is_set():
+            link = source.link
+            denied = link is not None and link.state is not LinkState.LIVE and is_denied(link.reason)
+            if denied and time.monotonic() > look_at:
+                look_at = time.monotonic() + PASSWORD_LOOK_S
+                self._signs_in_anew = self._has_another_password()
+            if self._stop.is_set() or self._signs_in_anew:
                 runner.stop()
             if not runner.running:
                 break
         runner.wait(timeout_s=STOP_S)
         self._note_end()
 
+    def _has_another_password(self) -> bool:
+        """Whether the keyring has another one by now than the camera was opened with."""
+        try:
+            return address_of(self.camera) != self._address
+        except ConfigError:  # taken out of it
+            return False
+
     def _note_end(self) -> None:
-        if self._resized is not None:
+        if self._signs_in_anew:
+            self._signs_in_anew = False
+            log.warning("camera %s: it has another password now and is opened anew", self.camera.name)
+        elif self._resized is not None:
             text = "camera %s: its images have %d x %d pixels now; it is begun anew, rules and region fitted into them"
             log.warning(text, self.camera.name, *self._resized)
         else:
@@ -169,6 +209,7 @@ class CameraWatch:
     def _took(self, result: FrameResult) -> None:
         """On the runner's thread, after the frame has been recorded."""
         self._last_done = time.monotonic()
+        self._reported = ""
         height, width = result.frame.image.shape[:2]
         if (width, height) != self._size and self._runner is not None:
             self._resized = width, height
