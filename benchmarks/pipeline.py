@@ -108,7 +108,7 @@ def _whole_rate(clip: Path, settings: Settings, folder: Path) -> float:
     source = open_source(str(clip))
     built = make_pipeline(settings, live=False, draw=True)
     outputs = Outputs(folder / "clip.mp4", {"mot": folder / "clip.txt", "jsonl": folder / "clip.jsonl"})
-    runner = make_runner(source, built, open_sinks(source, outputs), batch=settings.detector.batch)
+    runner = make_runner(source, built, open_sinks(source, outputs), settings)
     started = time.perf_counter()
     return runner.run().frames / (time.perf_counter() - started)
 

@@ -96,6 +96,19 @@ def test_a_live_run_ends_when_the_detector_keeps_failing() -> None:
         make(FakeSource(live=True), Broken(), sink).run()
     assert sink.discarded
 
+    source = FakeSource(World(seconds=2), live=True)
+    progress = Runner(source, Pipeline(Broken(), NoTracker()), [], most_failures=source.world.count).run()
+    assert (progress.frames, progress.failed + progress.dropped) == (0, source.world.count)
+
+
+@pytest.mark.parametrize("stage", ["detector", "sink"])
+def test_the_frame_that_ended_a_run_is_known(stage: str) -> None:
+    detector = ScriptedDetector(fails_at=30 if stage == "detector" else None)
+    runner = make(FakeSource(), detector, Collector(fails_at=30 if stage == "sink" else None), batch=1)
+    with pytest.raises(RuntimeError):
+        runner.run()
+    assert runner.failed_at == 30
+
 
 class HeldDetector(ScriptedDetector):
     """Begins with each frame when it is asked, and ends with it when `go_on` is released."""

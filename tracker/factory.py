@@ -420,6 +420,13 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_runner(source: FrameSource, built: Built, sinks: Sequence[Sink], *, batch: int) -> Runner:
+def make_runner(source: FrameSource, built: Built, sinks: Sequence[Sink], settings: Settings) -> Runner:
     """Threads for one source through a built pipeline."""
-    return Runner(source, built.pipeline, sinks, batch=batch, workers=built.workers)
+    return Runner(
+        source,
+        built.pipeline,
+        sinks,
+        batch=settings.detector.batch,
+        workers=built.workers,
+        most_failures=settings.source.most_failures,
+    )

@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from tracker.config import SourceConfig
 from tracker.pipeline import Pipeline, StageDetections
 from tracker.protocols import FrameSource, Sink
 from tracker.types import Frame, FrameResult, Image
@@ -24,7 +25,7 @@ __all__ = ["Channel", "Closed", "Progress", "Runner"]
 
 log = logging.getLogger(__name__)
 
-MOST_FAILURES = 10
+MOST_FAILURES = SourceConfig().most_failures
 
 Item = TypeVar("Item")
 
@@ -170,6 +171,8 @@ class Runner:
         self._rejected = 0
         self._latency_s = 0.0
         self._failed = 0
+        self.failed_at: int | None = None
+        """Index of the frame whose detection or writing ended the run."""
         self._stopped: Future[None] = Future()
         self._recent: deque[float] = deque(maxlen=600)
         self._started_at = 0.0
@@ -337,6 +340,7 @@ class Runner:
                 if error is not None:
                     failures += 1
                     if failures > self._most_failures:
+                        self.failed_at = pending.frame.index
                         raise error
                     self._pass_over(pending.frame, error, failures)
                     continue
@@ -363,8 +367,12 @@ class Runner:
                     result = self._results.get()
                 except Closed:
                     break
-                for sink in self._sinks:
-                    sink.write(result)
+                try:
+                    for sink in self._sinks:
+                        sink.write(result)
+                except Exception:
+                    self.failed_at = result.frame.index
+                    raise
                 if self._on_result is not None:
                     self._on_result(result)
                 with self._lock:

@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
         video=folder / "annotated.mp4", annotations={"mot": folder / "tracks.txt", "jsonl": folder / "tracks.jsonl"}
     )
     tally, preview = Tally(built.pipeline.labels), _Preview(folder / "preview.png")
-    runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], batch=settings.detector.batch)
+    runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], settings)
     ended = track_source(runner, source, settings)
     sys.stdout.write(table(ended.progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
     if ended.interrupt is not None:

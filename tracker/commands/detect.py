@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
         sinks: list[Sink] = [rows]
         if options.draw is not None:
             sinks.append(_DrawnImages(own_folder(options.draw), frame_names(source)))
-        runner = make_runner(source, built, sinks, batch=settings.detector.batch)
+        runner = make_runner(source, built, sinks, settings)
     except BaseException:
         source.close()
         raise

@@ -64,7 +64,7 @@ DETECTOR = (
 )
 SECTIONS = {
     "detector": (DetectorConfig, DETECTOR),
-    "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel")),
+    "source": (SourceConfig, ("vid_stride", "wait", "rtsp_transport", "hwaccel", "most_failures")),
     "semantic": (SemanticConfig, ("semantic",)),
     "tracker": (None, ("tracker", "appearance", "reid_model")),
     "overlay": (OverlayConfig, ("trails", "counts")),
@@ -164,6 +164,7 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--wait", action=argparse.BooleanOptionalAction, default=None, help=docs["wait"])
     group.add_argument("--rtsp-transport", choices=("tcp", "udp"), help=docs["rtsp_transport"])
     group.add_argument("--hwaccel", choices=get_args(HardwareChoice), help=docs["hwaccel"])
+    group.add_argument("--most-failures", type=int, metavar="N", help=docs["most_failures"])
 
 
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:

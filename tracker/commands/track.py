@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
         tally = Tally(built.pipeline.labels)
         counting = _counting_sinks(options, settings, built.pipeline.analyse, folder / f"{stem}-events.csv")
         sinks = [*open_sinks(source, outputs), *counting, tally]
-        runner = make_runner(source, built, sinks, batch=settings.detector.batch)
+        runner = make_runner(source, built, sinks, settings)
     except BaseException:
         source.close()
         for sink in sinks:
@@ -178,7 +178,8 @@ def _with_what_is_kept(error: Exception, runner: Runner, source: FrameSource, ou
     frames = runner.progress().frames
     known = isinstance(error, TrackerError)
     log.debug("%s: the run ended", source.name, exc_info=error)
-    words = str(error) if known else f"{source.name}: frame {frames}: unforeseen {type(error).__name__}: {error}."
+    at = frames if runner.failed_at is None else runner.failed_at
+    words = str(error) if known else f"{source.name}: frame {at}: unforeseen {type(error).__name__}: {error}."
     partial = [path.with_name(path.name + PARTIAL) for path in outputs.files]
     kept = [str(path) for path in (*outputs.files, *partial) if path.is_file() and path.stat().st_size]
     if frames and kept:

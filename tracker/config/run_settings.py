@@ -75,10 +75,15 @@ class SourceConfig:
     """What carries an RTSP stream: tcp loses nothing, udp is for cameras that offer nothing else."""
     hwaccel: HardwareChoice = "none"
     """Device that decodes video: auto takes the first that is there; software decodes what it cannot."""
+    most_failures: int = 10
+    """Frames of a camera or stream on end that the network may fail on and that are passed over; one more ends the run,
+    as the first one does with a file."""
 
     def __post_init__(self) -> None:
         if self.vid_stride < 1:
             raise ValueError(f"vid_stride must be 1 or more, found {self.vid_stride}")
+        if self.most_failures < 0:
+            raise ValueError(f"most_failures must be 0 or more, found {self.most_failures}")
 
 
 @dataclass(frozen=True, slots=True)
