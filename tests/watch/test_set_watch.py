@@ -165,8 +165,7 @@ def test_a_camera_that_fails_is_begun_anew_while_others_go_on(tmp_path: Path) ->
     watch = SetWatch(cameras, Settings(), detector=detector, open_source=open_some)
     watch.start()
     until(lambda: opened.count("bad") >= 2)
-    readings = {reading.name: reading for reading in watch.readings()}
-    assert readings["good"].link == "live"
+    until(lambda: {reading.name: reading for reading in watch.readings()}["good"].link == "live")
     assert not watch.health()[0]
     assert watch.stop()
     assert [event.name for event in watch.store.search(EventSearch(camera="bad", kind="lost"))][:1] == [
