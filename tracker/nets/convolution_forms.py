@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
-from scipy.linalg import toeplitz
 
 __all__ = ["Cost", "convolve_by_fft", "cost", "split_separable", "toeplitz_matrix"]
 
@@ -43,8 +42,9 @@ def toeplitz_matrix(kernel: Shaped[ndarray, "u v"], image: tuple[int, int]) -> F
     so blocks repeat along diagonals as entries do inside them. `image` is (height, width); m = (h + u - 1)(w + v - 1).
     """
     (height, width), (tall, wide) = image, kernel.shape
-    nothing = np.zeros((width + wide - 1, width))
-    blocks = [toeplitz(np.r_[row, np.zeros(width - 1)], np.r_[row[0], np.zeros(width - 1)]) for row in kernel]
+    tall_block = width + wide - 1
+    nothing = np.zeros((tall_block, width))
+    blocks = [sum((value * np.eye(tall_block, width, -k) for k, value in enumerate(row)), nothing) for row in kernel]
     rows = [
         [blocks[below - above] if 0 <= below - above < tall else nothing for above in range(height)]
         for below in range(height + tall - 1)

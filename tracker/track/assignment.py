@@ -1,8 +1,7 @@
 """Who could be who: overlapping pairs without the full matrix, similarities of pairs, and the best assignment.
 
 Everything works on sparse candidate pairs (rows, cols, value). A pair that competes with no other is taken as it
-is; only what is ambiguous goes to scipy, so the cost grows with the crowding, not with the square of the objects.
-scipy takes half a second to import and is imported when it is first needed: a window opens without it.
+is; only what is ambiguous goes to the solver, so the cost grows with the crowding, not with the square of the objects.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from tracker.track.augmenting_paths import best_matching
 from tracker.track.jit import compiled
 
 __all__ = ["Pairs", "Similarity", "assign", "assign_then_reject", "compare", "overlapping", "similarity"]
@@ -27,8 +27,6 @@ IOU, GIOU, HEIGHT_IOU = range(3)
 
 DENSE_LIMIT = 4096
 """Up to this many combinations all pairs are compared at once; above, boxes are swept along x."""
-SOLVE_WHOLE_LIMIT = 48
-"""Up to this many competing tracks one dense problem is solved; above, a sparse one."""
 
 
 @compiled
@@ -147,8 +145,8 @@ def assign(rows: ndarray, cols: ndarray, gains: Float64[ndarray, " k"]) -> Pairs
     rows, cols, competing_rows, competing_cols, gains = _uncontested(rows, cols, gains)
     if len(competing_rows) == 0:
         return rows, cols
-    solved_rows, solved_cols = _solve(competing_rows, competing_cols, gains)
-    return np.concatenate([rows, solved_rows]), np.concatenate([cols, solved_cols])
+    chosen = best_matching(competing_rows, competing_cols, gains)
+    return np.concatenate([rows, competing_rows[chosen]]), np.concatenate([cols, competing_cols[chosen]])
 
 
 @compiled
@@ -162,71 +160,6 @@ def _uncontested(
     uncontested &= np.bincount(cols)[cols] == 1
     alone, others = uncontested.nonzero()[0], (~uncontested).nonzero()[0]
     return rows[alone], cols[alone], rows[others], cols[others], gains[others]
-
-
-def _solve(rows: ndarray, cols: ndarray, gains: ndarray) -> Pairs:
-    from scipy.optimize import linear_sum_assignment
-
-    row_names, row_places = np.unique(rows, return_inverse=True)
-    col_names, col_places = np.unique(cols, return_inverse=True)
-    if len(row_names) > SOLVE_WHOLE_LIMIT:
-        chosen = _solve_sparse(row_places, col_places, gains, (len(row_names), len(col_names)))
-        return rows[chosen], cols[chosen]
-    table = np.zeros((len(row_names), len(col_names)))
-    table[row_places, col_places] = gains
-    i, j = linear_sum_assignment(table, maximize=True)
-    kept = table[i, j] > 0
-    return row_names[i[kept]], col_names[j[kept]]
-
-
-def _solve_sparse(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
-    """Indices of the chosen pairs, found without the full table.
-
-    Each row may also take a column of its own that gains nothing, so that a full matching of the rows always exists.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-
-    winners = _clear_winners(rows, cols, gains, shape)
-    taken_rows, taken_cols = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
-    taken_rows[rows[winners]] = True
-    taken_cols[cols[winners]] = True
-    left = np.flatnonzero(~(taken_rows[rows] | taken_cols[cols]))
-    if len(left) == 0:
-        return winners
-    row_names, i = np.unique(rows[left], return_inverse=True)
-    col_names, j = np.unique(cols[left], return_inverse=True)
-    own = np.arange(len(row_names))
-    most = gains[left].max() + 1
-    costs = np.concatenate([most - gains[left], np.full(len(own), most)])
-    places = np.concatenate([i, own]), np.concatenate([j, len(col_names) + own])
-    table = coo_array((costs, places), shape=(len(own), len(col_names) + len(own))).tocsr()
-    chosen_rows, chosen_cols = min_weight_full_bipartite_matching(table)
-    real = chosen_cols < len(col_names)
-    key = i * len(col_names) + j
-    order = key.argsort()
-    wanted = chosen_rows[real].astype(np.int64) * len(col_names) + chosen_cols[real]
-    return np.concatenate([winners, left[order[np.searchsorted(key, wanted, sorter=order)]]])
-
-
-def _clear_winners(rows: ndarray, cols: ndarray, gains: ndarray, shape: tuple[int, int]) -> Int64[ndarray, " k"]:
-    """Pairs that gain more than the next best of their row and of their column together: every optimum has them."""
-    best_of_row, next_of_row = _best_two(rows, gains, shape[0])
-    best_of_col, next_of_col = _best_two(cols, gains, shape[1])
-    best = (gains == best_of_row[rows]) & (gains == best_of_col[cols])
-    return np.flatnonzero(best & (gains > next_of_row[rows] + next_of_col[cols]))
-
-
-def _best_two(names: ndarray, gains: ndarray, count: int) -> tuple[ndarray, ndarray]:
-    """The largest and second largest gain of each name, 0 where there is none."""
-    best, second = np.zeros(count), np.zeros(count)
-    order = np.lexsort((gains, names))
-    ranked, value = names[order], gains[order]
-    last = np.append(ranked[1:] != ranked[:-1], True)
-    best[ranked[last]] = value[last]
-    runner_up = np.append(last[1:] & ~last[:-1], False)
-    second[ranked[runner_up]] = value[runner_up]
-    return best, second
 
 
 def assign_then_reject(
