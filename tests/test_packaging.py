@@ -56,6 +56,7 @@ def test_a_light_install_tracks_annotates_reports_and_converts(clip: Path, netwo
         (("export", "auto", "--to", "onnx"), "train"),
         (("explain", "a.png"), "train"),
         (("evaluate", "detector", "--data", "a.yaml"), "train"),
+        (("evaluate", "tracking", "--gt", "truth", "--results", "results"), "train"),
         (("track", "clip.mp4", "--model", "net.safetensors"), "train"),
         (("track", "clip.mp4", "--appearance", "reid", "--reid-model", "a.pt"), "train"),
         (("track", "clip.mp4", "--model", "net.pt"), "ultralytics"),
@@ -70,6 +71,10 @@ def test_what_needs_more_says_the_line_to_type(
     (tmp_path / "clip.mp4").symlink_to(clip)
     for name in ("net.safetensors", "net.pt", "a.pt", "a.png"):
         (tmp_path / name).touch()
+    (tmp_path / "truth" / "street" / "gt").mkdir(parents=True)
+    (tmp_path / "truth" / "street" / "gt" / "gt.txt").write_text("1,1,10,10,20,20,1,1,1\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "street.txt").write_text("1,1,10,10,20,20,1,-1,-1,-1\n")
     done = bare(*arguments, folder=tmp_path)
     assert done.returncode == 2
     assert f'pip install "sightline[{extra}]"' in done.stderr

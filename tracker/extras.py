@@ -20,6 +20,7 @@ EXTRA_OF = {
     "torch": "train",
     "torchvision": "train",
     "safetensors": "train",
+    "scipy": "train",
     "onnx": "train",
     "matplotlib": "train",
     "pycocotools": "train",

@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
-from scipy.optimize import linear_sum_assignment
 
 from tracker.errors import FormatError
 from tracker.evaluate.benchmark_rules import KITTI_REGION, Rules, counted_rows
@@ -146,6 +145,17 @@ def prepare(ground_truth: MotRows, result: MotRows, length: int | None, *, rules
     return Overlaps(truth_ids, track_ids, similarities, truth_count, track_count)
 
 
+def _assign_all(scores: Float64[ndarray, "n m"]) -> tuple[Int64[ndarray, " k"], Int64[ndarray, " k"]]:
+    """Row and column of the pairs whose scores sum to the most, min(n, m) of them; by SciPy, as ties fall as it says.
+
+    SciPy comes with the extra `train`; tracking itself goes without.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows, cols = linear_sum_assignment(scores, maximize=True)
+    return rows, cols
+
+
 def _kept(
     similarity: Float64[ndarray, "g t"],
     classes: Int64[ndarray, " all"],
@@ -159,7 +169,7 @@ def _kept(
     unmatched = np.ones(len(boxes), bool)
     if similarity.size:
         scores = np.where(similarity < 0.5 - EPSILON, 0.0, similarity)
-        rows, cols = linear_sum_assignment(scores, maximize=True)
+        rows, cols = _assign_all(scores)
         matched = scores[rows, cols] > EPSILON
         rows, cols = rows[matched], cols[matched]
         distractors = KITTI_DISTRACTORS if rules == "kitti" else MOT_DISTRACTORS
@@ -255,9 +265,7 @@ def _hota(
         overlaps.truth_ids, overlaps.track_ids, overlaps.similarity, strict=True
     ):
         if similarity.size:
-            rows, cols = linear_sum_assignment(
-                alignment[ground_truth[:, None], tracks[None, :]] * similarity, maximize=True
-            )
+            rows, cols = _assign_all(alignment[ground_truth[:, None], tracks[None, :]] * similarity)
             matched_truth.append(ground_truth[rows])
             matched_tracks.append(tracks[cols])
             matched_overlap.append(similarity[rows, cols])
@@ -291,7 +299,7 @@ def _clear(overlaps: Overlaps) -> tuple[int, int, int, int, float, int, int, int
             continue
         continuing = tracks[None, :] == previous_track[ground_truth][:, None]
         scores = np.where(similarity < 0.5 - EPSILON, 0.0, 1000 * continuing + similarity)
-        rows, cols = linear_sum_assignment(scores, maximize=True)
+        rows, cols = _assign_all(scores)
         good = scores[rows, cols] > EPSILON
         rows, cols = rows[good], cols[good]
         found, by = ground_truth[rows], tracks[cols]
@@ -324,7 +332,7 @@ def _identity(
         together[ground_truth[rows], seen[cols]] += 1
     # Leaving an object and a track unpaired costs both lengths, pairing them costs both less twice what they share:
     # so the best naming maximises what is shared.
-    rows, cols = linear_sum_assignment(together, maximize=True)
+    rows, cols = _assign_all(together)
     shared = int(together[rows, cols].sum())
     return shared, truths - shared, tracks - shared
 
