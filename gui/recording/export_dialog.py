@@ -34,6 +34,7 @@ from tracker.annotate.report.html_page import write_report
 from tracker.errors import SinkError
 from tracker.factory import Settings
 from tracker.formats import FORMATS
+from tracker.formats.label_maps import LABEL_MAP_FORMATS
 from tracker.paths import typed_path
 from tracker.store import Recording
 
@@ -79,7 +80,10 @@ def _path_of(job: RecordingJob, name: str, folder: Path, images: ImageOptions | 
 
 
 class ExportDialog(QDialog):
-    """Chooses formats and a folder. Closed while it writes, it goes on and reports the end by `said`."""
+    """Chooses formats and a folder. Closed while it writes, it goes on and reports the end by `said`.
+
+    `label_maps` says whether the recording has a label per pixel, for the formats that write those.
+    """
 
     said = pyqtSignal(str)
     train = pyqtSignal(str)
@@ -92,6 +96,8 @@ class ExportDialog(QDialog):
         background: Background,
         preferences: Preferences,
         parent: QWidget | None = None,
+        *,
+        label_maps: bool = False,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Export {0}").format(job.source.name))
@@ -103,6 +109,7 @@ class ExportDialog(QDialog):
         self._boxes: dict[str, QCheckBox] = {}
         grid = QGridLayout()
         titles = {name: entry.title for name, entry in FORMATS.items()}
+        titles |= {name: entry.title for name, entry in LABEL_MAP_FORMATS.items()}
         titles |= {VIDEO: self.tr("Annotated video"), REPORT: self.tr("Report as one HTML page")}
         for number, (name, title) in enumerate(titles.items()):
             box = self._boxes[name] = QCheckBox(title)
@@ -110,11 +117,12 @@ class ExportDialog(QDialog):
             box.toggled.connect(self._refresh)
             grid.addWidget(box, number // 2, number % 2)
         if settings.overlay.blur_classes:
-            self._boxes[VIDEO].setChecked(False)
-            self._boxes[VIDEO].setEnabled(False)
-            self._boxes[VIDEO].setToolTip(
-                self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
-            )
+            reason = self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
+            self._leave_out(VIDEO, reason)
+        if not label_maps:
+            reason = self.tr("No pixels are labelled here. Choose a network for it in the settings and annotate again.")
+            for name in LABEL_MAP_FORMATS:
+                self._leave_out(name, reason)
         self._images = QCheckBox(self.tr("With the i&mages, as a data set to train on (COCO, YOLO, VOC)"))
         self._images.setChecked(preferences.flag("export/images"))
         self._images.toggled.connect(self._refresh)
@@ -179,6 +187,12 @@ class ExportDialog(QDialog):
         order_buttons(self._buttons)
         self.resize(520, 340)
         self._refresh()
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        """Offer a format no more, and say why."""
+        self._boxes[name].setChecked(False)
+        self._boxes[name].setEnabled(False)
+        self._boxes[name].setToolTip(reason)
 
     @property
     def words(self) -> str:

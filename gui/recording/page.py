@@ -267,7 +267,10 @@ class RecordingPage(QWidget):
         settings = self._engine.settings
         hidden = with_hidden(settings.overlay, recording.counts.shapes, recording.overview.size)
         settings = replace(settings, overlay=hidden)
-        dialog = ExportDialog(recording.job, settings, self._background, self._preferences, self)
+        dialog = ExportDialog(
+            recording.job, settings, self._background, self._preferences, self,
+            label_maps=bool(recording.overview.semantic_labels),
+        )  # fmt: skip
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.said.connect(self.said)
         dialog.train.connect(self.train)

@@ -49,6 +49,8 @@ class Overview:
     """Track and frame of each box that a person set."""
     ended: bool = False
     """Whether it is complete because somebody finished it before the video's end."""
+    semantic_labels: tuple[str, ...] = ()
+    """Labels of pixels; empty where no pixels were labelled."""
 
     def agrees_with(self, times: Float64[ndarray, " n"]) -> bool:
         """Whether the last frame is where a player says, who goes by what the file promises; true while unknown."""
@@ -86,6 +88,7 @@ def read_overview(path: Path) -> Overview | None:
             tuple(recording.edits()),
             tuple(recording.keyframes()),
             bool(recording.note("ended")),
+            recording.semantic_labels,
         )
 
 

@@ -142,13 +142,13 @@ def test_what_cannot_be_written_is_refused(exported: Path, tmp_path: Path, capsy
     assert "has no label per pixel to write as panoptic; annotate with --semantic gives them" in capsys.readouterr().err
     assert main([*command, "--images"]) == 2
     assert "--images: not for the formats panoptic, segmentationmask" in capsys.readouterr().err
-    write = LABEL_MAP_FORMATS["segmentationmask"]
+    write = LABEL_MAP_FORMATS["segmentationmask"].write
     for name in ("a:b", "background"):
         with pytest.raises(FormatError, match="has no place for it"):
             write(tmp_path / "new", [name], no_frames())
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError):
-        LABEL_MAP_FORMATS["panoptic"](tmp_path / "file" / "in", LABELS, no_frames())
+        LABEL_MAP_FORMATS["panoptic"].write(tmp_path / "file" / "in", LABELS, no_frames())
 
 
 SCRIPT = """

@@ -107,7 +107,7 @@ def _write_label_maps(recording: Recording, name: str, path: Path) -> None:
         )
     with recording.snapshot():
         _write_folder(
-            recording, name, path, lambda new: LABEL_MAP_FORMATS[name](new, labels, labelled_frames(recording))
+            recording, name, path, lambda new: LABEL_MAP_FORMATS[name].write(new, labels, labelled_frames(recording))
         )
 
 

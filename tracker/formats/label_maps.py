@@ -141,6 +141,16 @@ def _write_png(path: Path, pixels: Image) -> None:
         raise SinkError(f"{path}: cannot be written: {error.strerror}. Free space or choose another folder.") from error
 
 
-Write = Callable[[Path, Sequence[str], Iterator[LabelledFrame]], None]
-LABEL_MAP_FORMATS: dict[str, Write] = {"panoptic": write_panoptic, "segmentationmask": write_segmentation_masks}
-"""The writers into a new folder, by the name of the format; of recordings that have a label per pixel."""
+class LabelMapFormat(NamedTuple):
+    """A format of recordings that have a label per pixel."""
+
+    title: str
+    write: Callable[[Path, Sequence[str], Iterator[LabelledFrame]], None]
+    """Writes into a new folder."""
+
+
+LABEL_MAP_FORMATS = {
+    "panoptic": LabelMapFormat("COCO panoptic, a label per pixel", write_panoptic),
+    "segmentationmask": LabelMapFormat("CVAT segmentation mask, a label per pixel", write_segmentation_masks),
+}
+"""By the name that the command line calls them."""
