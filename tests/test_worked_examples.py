@@ -23,11 +23,14 @@ def test_what_matches_boxes_tracks_or_names_has_a_worked_example() -> None:
     wanted = {
         "tracker.geometry": ["iou", "nms"],
         "tracker.track.assignment": ["overlapping", "assign", "assign_then_reject"],
-        "tracker.track.association": ["usable"],
+        "tracker.detect.tiles": ["join_windows"],
+        "tracker.track.association": ["usable", "associate"],
+        "tracker.track.augmenting_paths": ["best_matching"],
         "tracker.track.refine.link": ["link_fragments"],
+        "tracker.train.aligned": ["align"],
         "tracker.train.assign": ["assign"],
         "tracker.train.teacher": ["fuse_views"],
-        "tracker.evaluate.matching": ["pair", "mostly_inside"],
+        "tracker.evaluate.matching": ["match_finds", "pair", "mostly_inside"],
         "tracker.nets.suppress": ["nms"],
         "tracker.formats.core.frame_matching": ["_numbers", "_unique"],
     }

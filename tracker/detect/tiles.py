@@ -157,6 +157,18 @@ def join_windows(
     """One detection per object of those of several windows, in pixels of the image, best score first.
 
     From the score `further` on, an object is given under other classes too.
+
+    The second window has whole what the first one cuts off, so the piece goes, surer as it is. Where both cut it, the
+    pieces become one box with the better of their scores.
+
+    >>> person = np.zeros(1, np.int32)
+    >>> piece = Detections(np.array([[80, 10, 100, 40]], np.float32), np.array([0.75], np.float32), person)
+    >>> other = Detections(np.array([[70, 10, 120, 40]], np.float32), np.array([0.5], np.float32), person)
+    >>> for other_is_cut in (False, True):
+    ...     joined = join_windows([piece, other], [np.array([True]), np.array([other_is_cut])])
+    ...     print(joined.boxes.tolist(), joined.scores.tolist())
+    [[70.0, 10.0, 120.0, 40.0]] [0.5]
+    [[70.0, 10.0, 120.0, 40.0]] [0.75]
     """
     every, torn = _concatenate(found), np.concatenate(list(cut))
     whole = every[~torn]

@@ -62,7 +62,21 @@ class OperatingPoint:
 def match_finds(
     samples: Sequence[Sample], found: Sequence[Detections], class_count: int, *, overlap: float = 0.5
 ) -> Matches:
-    """Pair finds with objects of their own class; finds in ignored regions and of unlabelled classes do not count."""
+    """Pair finds with objects of their own class; finds in ignored regions and of unlabelled classes do not count.
+
+    One object and a crowd at its right: the first detection is right, the second one too many, the third lies in the
+    crowd and does not count.
+
+    >>> from pathlib import Path
+    >>> truth = np.array([[0, 0, 10, 10]], np.float32), np.zeros(1, np.int64)
+    >>> crowd = np.array([[50, 0, 90, 40]], np.float32)
+    >>> sample = Sample(Path("a.jpg"), 100, 100, *truth, polygons=(None,), labelled=(0,), ignored=crowd)
+    >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [60, 0, 70, 10]], np.float32)
+    >>> found = Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int32))
+    >>> matches = match_finds([sample], [found], class_count=1)
+    >>> matches.right.tolist(), matches.objects.tolist()
+    ([True, False], [1])
+    """
     images, class_ids, scores, right = [], [], [], []
     objects = np.zeros(class_count, np.int64)
     for number, (sample, own) in enumerate(zip(samples, found, strict=True)):

@@ -135,6 +135,20 @@ def associate(
     """Match predicted tracks with a frame's detections, stage by stage.
 
     The cascade ends before tracks last seen earlier than `seen_since`; `elapsed` are the seconds since the last frame.
+
+    The tracker calls this once a frame. Here the second frame gives the two people in the other order, and is sure of
+    the second alone: the stage of high scores takes that one, the stage of low scores finds the first again.
+
+    >>> from tracker.track.presets import make_tracker
+    >>> from tracker.types import Detections
+    >>> tracker = make_tracker("bytetrack", {})
+    >>> first, second, person = [0, 0, 10, 20], [50, 0, 60, 20], np.zeros(2, np.int32)
+    >>> for time, boxes, scores in ((0.0, [first, second], [0.9, 0.9]), (0.04, [second, first], [0.9, 0.3])):
+    ...     found = Detections(np.array(boxes, np.float32), np.array(scores, np.float32), person)
+    ...     tracks = tracker.update(found, time)
+    ...     print(tracks.ids.tolist(), tracks.detection_rows.tolist())
+    [1, 2] [0, 1]
+    [1, 2] [1, 0]
     """
     frame = _Frame(len(table), len(found.scores))
     if not frame.shape[0] or not frame.shape[1]:

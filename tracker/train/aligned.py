@@ -48,7 +48,23 @@ class Winners(NamedTuple):
 def align(
     boxes: Float32[Tensor, "b n 4"], classes: Float32[Tensor, "b n c"], grid: AnchorGrid, truth: TruthBatch
 ) -> Winners:
-    """The best aligned cell of each object; one that several objects want goes to the one it overlaps most."""
+    """The best aligned cell of each object; one that several objects want goes to the one it overlaps most.
+
+    Four cells side by side all give the object's box but the last; the third is surest of the class. The last is surer
+    still, but its box is too large: 0.3^6 weighs more than the square root of its score.
+
+    >>> from tracker.nets.anchors import lay_grid
+    >>> grid = lay_grid([(1, 4)], (((8.0, 8.0),),), (8,))
+    >>> boxes = torch.tensor([[0.0, 0, 32, 8]] * 3 + [[0.0, 0, 50, 18]])[None]  # (1, 4, 4)
+    >>> classes = torch.tensor([-2.0, -1, 1, 4])[None, :, None]  # (1, 4, 1)
+    >>> one, none = torch.ones(1, 1), torch.empty(0, 4)
+    >>> truth = TruthTensors(
+    ...     boxes[0, :1], boxes[0, :1], one, one, one[0], one, one[0].bool(), none, torch.zeros(1)
+    ... )
+    >>> won = align(boxes, classes, grid, TruthBatch.of([truth]))
+    >>> won.objects.tolist(), won.cells.tolist(), won.ious.tolist()
+    ([0], [2], [1.0])
+    """
     # Candidates: cells whose centre lies inside the object, which counts as 16 px at least.
     x, y = (grid.columns + 0.5) * grid.strides, (grid.rows + 0.5) * grid.strides
     x1, y1, x2, y2 = (edge[..., None] for edge in truth.boxes.unbind(-1))  # (b, g, 1)
