@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -35,8 +34,7 @@ LoadDetector = Callable[[Settings], Detector]
 def load_detector(settings: Settings) -> Detector:
     """The detector of the settings with all cores for each frame."""
     warm_up(settings.tracker)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return live_detector(settings.detector, settings.tracker, threads=cores)
+    return live_detector(settings.detector, settings.tracker, threads=usable_cores())
 
 
 class Engine(QObject):

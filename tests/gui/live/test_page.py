@@ -388,6 +388,27 @@ def test_a_set_is_there_again_until_it_is_closed(app: App, tmp_path: Path) -> No
     assert "no longer there" in bar.currentMessage()
 
 
+def answer_passwords(monkeypatch: pytest.MonkeyPatch, *answers: str, keep: bool = False) -> list[PasswordDialog]:
+    """Answer each question for a password, an empty answer being Cancel; the dialogs that asked, as they come."""
+    asked: list[PasswordDialog] = []
+
+    def answer(dialog: PasswordDialog) -> int:
+        text = answers[len(asked)]
+        asked.append(dialog)
+        dialog._edit.setText(text)
+        dialog._keep.setChecked(keep)
+        return int(QDialog.DialogCode.Accepted if text else QDialog.DialogCode.Rejected)
+
+    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    return asked
+
+
+def write_cameras(path: Path, addresses: dict[str, str], more: str = "") -> None:
+    """A set of cameras of the user `me`, with more lines for each."""
+    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://{}"\nuser = "me"\n{}\n'
+    path.write_text("".join(camera.format(name, address, more) for name, address in addresses.items()))
+
+
 def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
     app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,20 +425,9 @@ def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
     keyring.errors = ModuleType("errors")  # type: ignore[attr-defined]
     keyring.errors.KeyringError = RuntimeError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "keyring", keyring)
-    answers = iter(["s3cret", ""])
-    asked: list[PasswordDialog] = []
-
-    def answer(dialog: PasswordDialog) -> int:
-        asked.append(dialog)
-        text = next(answers)
-        dialog._edit.setText(text)
-        dialog._keep.setChecked(True)
-        return int(QDialog.DialogCode.Accepted if text else QDialog.DialogCode.Rejected)
-
-    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    asked = answer_passwords(monkeypatch, "s3cret", "", keep=True)
     path = tmp_path / "cameras.toml"
-    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://{}"\nuser = "me"\n'
-    path.write_text(camera.format("gate", "host/a") + camera.format("yard", "other/b"))
+    write_cameras(path, {"gate": "host/a", "yard": "other/b"})
     window = start(app, open_source=open_camera)
     window.open(str(path))
     app.until(lambda: opened)
@@ -431,15 +441,15 @@ def test_a_password_is_asked_for_once_and_kept_where_it_is_wanted(
     window.preferences.store.sync()
     assert "s3cret" not in (app.folder / "settings.ini").read_text()
     app.close(window)
-    path.write_text(camera.format("gate", "host/a"))
+    write_cameras(path, {"gate": "host/a"})
     window = start(app, open_source=open_camera)
     window.sets.restore()
     app.until(lambda: len(opened) == 2)
     assert len(asked) == 2
-    path.write_text(camera.format("gate", "elsewhere/a"))  # a set of somebody else, with a camera of that name
-    monkeypatch.setattr(PasswordDialog, "exec", lambda dialog: asked.append(dialog) or QDialog.DialogCode.Rejected)
+    write_cameras(path, {"gate": "elsewhere/a"})  # a set of somebody else, with a camera of that name
+    asked = answer_passwords(monkeypatch, "")
     window.open(str(path))
-    assert len(asked) == 3
+    assert len(asked) == 1
     assert all("elsewhere" not in address for address in opened)
 
 
@@ -456,24 +466,15 @@ def test_a_password_that_is_refused_is_forgotten_and_asked_for_again(
         return FakeCamera("camera")
 
     monkeypatch.setitem(sys.modules, "keyring", None)
-    answers = iter(["wrong", "", "right"])
-    texts: list[str] = []
-
-    def answer(dialog: PasswordDialog) -> int:
-        text = next(answers)
-        texts.append(dialog.findChildren(QLabel)[0].text())
-        dialog._edit.setText(text)
-        return int(QDialog.DialogCode.Accepted if text else QDialog.DialogCode.Rejected)
-
-    monkeypatch.setattr(PasswordDialog, "exec", answer)
+    asked = answer_passwords(monkeypatch, "wrong", "", "right")
     path = tmp_path / "cameras.toml"
-    camera = '[[camera]]\nname = "{}"\naddress = "rtsp://host/{}"\nuser = "me"\nrecord = "never"\n'
-    path.write_text(camera.format("gate", "a") + camera.format("yard", "b"))
+    write_cameras(path, {"gate": "host/a", "yard": "host/b"}, 'record = "never"')
     window = start(app, open_source=open_camera)
     window.open(str(path))
     gate, yard = window.live.sessions
-    app.until(lambda: len(texts) == 3 and not window.sets._denied)
+    app.until(lambda: len(asked) == 3 and not window.sets._denied)
     app.until(lambda: SessionState.LIVE in (gate.state, yard.state))
+    texts = [dialog.findChildren(QLabel)[0].text() for dialog in asked]
     assert "asks me for a password" in texts[0]
     assert "refused the password of me" in texts[1]
     assert sum(":wrong@" in address for address in tried) == 2  # once each, and not again
@@ -481,7 +482,7 @@ def test_a_password_that_is_refused_is_forgotten_and_asked_for_again(
     assert "401" in left_out.session.message
     left_out._retry.click()
     app.until(lambda: gate.state is yard.state is SessionState.LIVE)
-    assert len(texts) == 3
+    assert len(asked) == 3
 
 
 def test_events_are_told_by_sound_and_notice_within_limits(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
