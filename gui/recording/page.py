@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QHideEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication, QLabel, QMessageBox, QSplitter, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from gui.canvas.heat_layer import HeatLayer
 from gui.canvas.hit_testing import Box, Shape
@@ -19,6 +19,7 @@ from gui.qt.commands import Commands
 from gui.qt.keyboard import let_space_press, order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
 from gui.recording.annotation import job_of
+from gui.recording.annotation_commands import AnnotationCommands
 from gui.recording.corrections_panel import CorrectionsPanel
 from gui.recording.edit_commands import Corrections
 from gui.recording.export_dialog import ExportDialog
@@ -37,7 +38,6 @@ from tracker.annotate.replay import replay_stored
 from tracker.errors import DamagedStoreError, TrackerError
 from tracker.paths import typed_path
 from tracker.protocols import Explain
-from tracker.store import restore_copy, set_aside
 from tracker.types import Detections, Image
 
 __all__ = ["RecordingPage"]
@@ -81,9 +81,13 @@ class RecordingPage(QWidget):
         self.corrections = Corrections(self, commands, lambda: self._recording)
         self.playback = Playback(self, commands, lambda: self._recording)
         self.inspection = Inspection(engine, background, self._replay, self)
+        self.repair_bar = RepairBar()
+        self.annotation = AnnotationCommands(self, lambda: self._recording, self.repair_bar)
+        self.annotation.said.connect(self.said)
+        self.annotation.restored.connect(self.open)
         self.tools = RecordingTools(
             self, commands, self.view, self.inspection, lambda: self._recording, export=self.export,
-            annotate_again=self.annotate_again, annotate_range=self.annotate_range,
+            annotate_again=self.annotation.annotate_again, annotate_range=self.annotation.annotate_range,
             leave_full_screen=self.full_screen.emit, show_heat=self._show_heat,
         )  # fmt: skip
         self.view.explain = self.tools.explain
@@ -93,9 +97,6 @@ class RecordingPage(QWidget):
         self._problem.setWordWrap(True)
         self._problem.setContentsMargins(10, 4, 10, 4)
         self._problem.hide()
-        self.repair_bar = RepairBar()
-        self.repair_bar.again.connect(self._annotate_damaged_again)
-        self.repair_bar.copy_chosen.connect(self._restore)
         self.transport = Transport([commands[f"recording.{name}"] for name in self.playback.buttons])
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
@@ -211,16 +212,6 @@ class RecordingPage(QWidget):
             self._recording.player.play(on=False)
             self._recording.player.seek_time(seconds)
 
-    def annotate_again(self) -> None:
-        """Begin the annotation anew with the settings of now; ask where corrections would be lost."""
-        recording = self._recording
-        if recording is None:
-            return
-        overview = recording.overview
-        if overview is not None and overview.can_undo and not self._may_overwrite():
-            return
-        recording.annotate_again()
-
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Make frames again."""
         super().showEvent(event)
@@ -250,8 +241,8 @@ class RecordingPage(QWidget):
         self.timeline.clicked_track.connect(self._clicked)
         self.tracks.chosen.connect(self._select)
         self.tracks.activated.connect(self._go_to_track)
-        self.transport.held.connect(self._hold)
-        self.transport.finished.connect(self._finish_here)
+        self.transport.held.connect(self.annotation.hold_or_go_on)
+        self.transport.finished.connect(self.annotation.finish_here)
         self.playback.full_screen.connect(self.full_screen)
         self.opened.connect(self.playback.begin)
 
@@ -459,62 +450,3 @@ class RecordingPage(QWidget):
         if first is not None:
             recording.player.play(on=False)
             recording.player.seek(first)
-
-    def _hold(self) -> None:
-        recording = self._recording
-        if recording is None:
-            return
-        if recording.annotating:
-            recording.stop_annotation()
-        else:
-            recording.go_on()
-
-    def _finish_here(self) -> None:
-        if self._recording is not None:
-            self._recording.finish_here()
-
-    def annotate_range(self) -> None:
-        """Annotate only from the in mark to the out mark; ask where corrections would be lost."""
-        recording = self._recording
-        span = recording.player.loop_range if recording is not None else None
-        if recording is None or span is None:
-            self.said.emit(self.tr("Mark the first frame of the range with Shift+I and the last with Shift+O first."))
-            return
-        overview = recording.overview
-        if overview is None or not overview.can_undo or self._may_overwrite():
-            recording.annotate_again(*span)
-
-    def _annotate_damaged_again(self, store: Path) -> None:
-        recording = self._recording
-        self.repair_bar.hide()
-        if recording is not None and recording.store == store:
-            recording.repair()
-            return
-        try:  # without the store nothing says which video it was of
-            aside = set_aside(store)
-        except TrackerError as error:
-            self.said.emit(str(error))
-            return
-        self.said.emit(self.tr("{0} is kept as {1}; open its video to annotate it again").format(store, aside.name))
-
-    def _restore(self, store: Path, copy: Path) -> None:
-        recording = self._recording
-        self.repair_bar.hide()
-        if recording is not None and recording.store == store:
-            recording.restore(copy)
-            return
-        try:
-            restore_copy(store, copy)
-        except TrackerError as error:
-            self.repair_bar.show_damage(str(error), store)
-            return
-        self.open(store)
-
-    def _may_overwrite(self) -> bool:
-        box = QMessageBox(self)
-        box.setWindowTitle("Sightline")
-        box.setText(self.tr("This recording holds corrections made by hand."))
-        box.setInformativeText(self.tr("Annotating again loses them."))
-        box.setStandardButtons(QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(QMessageBox.StandardButton.Cancel)  # a stray Enter loses nothing
-        return box.exec() == QMessageBox.StandardButton.Discard

@@ -212,7 +212,7 @@ def test_enter_alone_never_loses_or_replaces_anything(app: App, monkeypatch: pyt
 
     monkeypatch.setattr(QMessageBox, "exec", press_enter)
     window = app.start()
-    assert not window.recordings._may_overwrite()
+    assert not window.recordings.annotation._may_overwrite()
     assert len(asked) == 1
     monkeypatch.setattr(type(window.jobs), "busy", True)
     assert not window._may_close()
