@@ -202,7 +202,7 @@ class StartPage(QWidget):
             if Path(spec).exists():
                 self.play.emit(spec)
             elif Path(spec).suffix or len(Path(spec).parts) > 1:
-                self._tell(self.tr("{0} is no longer there.").format(spec))
+                self._report(self.tr("{0} is no longer there.").format(spec))
             else:
                 self.watch.emit(spec, False)
             return
@@ -214,13 +214,13 @@ class StartPage(QWidget):
         if not spec:
             return
         if not is_address(spec):
-            self._tell(self.tr("Give an address such as rtsp://user:password@host/stream."))
+            self._report(self.tr("Give an address such as rtsp://user:password@host/stream."))
             return
         self._hint.hide()
         self.watch.emit(spec, False)
         self._address.setText(redact(spec))
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._hint.setText(text)
         self._hint.show()
 

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
     """Run one command and return its exit code.
 
     0 all went well; 2 it could not be done, with one line on stderr; 3 done, but the input was damaged;
-    130 interrupted, 143 told to end by SIGTERM; 141 the reader of its output went away, as `| head` does. `show` opens
+    130 interrupted, 143 terminated by SIGTERM; 141 the reader of its output went away, as `| head` does. `show` opens
     the live window where there is one.
     """
     try:
@@ -117,13 +117,13 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         code = interrupted_code(interrupt)
-        print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
+        print("sightline: interrupted" if code == 130 else "sightline: terminated", file=sys.stderr)
         return code
     except ImportError as error:
         signalled = interrupt_behind(error)
         if signalled is not None:
             code = interrupted_code(signalled)
-            print("sightline: interrupted" if code == 130 else "sightline: told to end", file=sys.stderr)
+            print("sightline: interrupted" if code == 130 else "sightline: terminated", file=sys.stderr)
             return code
         advice = how_to_install(error) if isinstance(error, ModuleNotFoundError) else ""
         if not advice:

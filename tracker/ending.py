@@ -1,4 +1,4 @@
-"""Being told to end: Ctrl-C and SIGTERM reach the program as one kind of exception, which lets it finish its work."""
+"""Ctrl-C and SIGTERM reach the program as one kind of exception, which lets it finish its work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "interrupt_behind",
     "interrupted_code",
     "leave",
-    "raise_if_told_to_end",
+    "raise_if_interrupted",
 ]
 
 
@@ -40,7 +40,7 @@ def end_on_sigterm() -> None:
     """From now on SIGTERM raises Terminated in the main thread; a second one while it finishes is passed over.
 
     A second Ctrl-C is passed over for `AGAIN_S`; later it is somebody who does not want to wait, and breaks off what is
-    being finished. That either signal came is noted too, for `raise_if_told_to_end`.
+    being finished. That either signal came is noted too, for `raise_if_interrupted`.
     """
     interrupted_at = -math.inf
 
@@ -64,7 +64,7 @@ def end_on_sigterm() -> None:
             signal.signal(signal.SIGINT, interrupt)
 
 
-def raise_if_told_to_end() -> None:
+def raise_if_interrupted() -> None:
     """Raise what a signal raised before, for loops in which the main thread waits; does nothing in other threads.
 
     An exception that comes in a callback of a library is dropped there.
@@ -87,7 +87,7 @@ class EndAtOnce:
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            for number, code, text in ((signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")):
+            for number, code, text in ((signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")):
                 before = signal.getsignal(number)
                 if before not in (signal.SIG_IGN, None):  # as under nohup
                     self._handlers[number] = before
@@ -148,7 +148,7 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now, for who was told to end, or could not go on, and has finished its outputs.
+    """End the process now, for who was interrupted or terminated, or could not go on, and has finished its outputs.
 
     What is registered for the end is done; only the taking apart of the interpreter is left out, which takes a process
     with torch half a second, and two on a busy machine.

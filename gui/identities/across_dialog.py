@@ -173,7 +173,7 @@ class AcrossDialog(QDialog):
         self._state.setText(words)
         for button in (*self._buttons.values(), self._again):
             button.setEnabled(False)
-        self._background.run(work, self._show, self._tell, lane=LANE, owner=self, saves=True)
+        self._background.run(work, self._show, self._report, lane=LANE, owner=self, saves=True)
 
     def _show(self, found: _Found) -> None:
         self._found = found
@@ -206,7 +206,7 @@ class AcrossDialog(QDialog):
         self._again.setEnabled(True)
         self._offer()
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         self._state.setText(str(error))
         self._again.setEnabled(True)
         self._offer()

@@ -43,7 +43,7 @@ def with_privacy(config: OverlayConfig, camera: CameraConfig | None) -> OverlayC
 
 def description_of(camera: CameraConfig) -> str:
     """The camera's own settings, a line each."""
-    told = {
+    values = {
         "record": ", ".join(filter(None, (camera.record, camera.schedule))),
         "classes": ", ".join(camera.classes),
         "roi": " ".join(f"{x:g},{y:g}" for x, y in camera.roi),
@@ -52,4 +52,4 @@ def description_of(camera: CameraConfig) -> str:
         "rtsp_transport": camera.rtsp_transport if camera.rtsp_transport != "tcp" else "",
         "hwaccel": camera.hwaccel if camera.hwaccel != "none" else "",
     }
-    return "\n".join(f"{name}: {value}" for name, value in told.items() if value)
+    return "\n".join(f"{name}: {value}" for name, value in values.items() if value)

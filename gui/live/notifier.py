@@ -40,7 +40,7 @@ class Notifier(QObject):
 
     def notify(self, notice: Notice) -> None:
         """Tell of an event."""
-        self._tell(notice.source, describe_event(notice.event, notice.label))
+        self._notify(notice.source, describe_event(notice.event, notice.label))
 
     def test(self) -> None:
         """Tell of nothing, past all limits, by every way that is switched on; say so where none is."""
@@ -48,7 +48,7 @@ class Notifier(QObject):
             self.said.emit(self.tr("Neither sound nor notice is switched on"))
             return
         self._sounded = self._shown = float("-inf")
-        self._tell(self.tr("Test"), self.tr("This is what an event is told like"))
+        self._notify(self.tr("Test"), self.tr("This is what the notice of an event looks like"))
         ways = []
         if self._preferences.flag(SOUND):
             ways.append(self.tr("a sound"))
@@ -61,7 +61,7 @@ class Notifier(QObject):
         if self._tray is not None:
             self._tray.hide()
 
-    def _tell(self, title: str, text: str) -> None:
+    def _notify(self, title: str, text: str) -> None:
         now = self._clock()
         if self._preferences.flag(SOUND) and now - self._sounded >= SOUND_EVERY_S:
             self._sounded = now

@@ -268,16 +268,16 @@ class ExportDialog(QDialog):
         self._open.show()
         self._data = next((data for path in paths if (data := path / "data.yaml").is_file()), None)
         self.train_button.setVisible(self._data is not None)
-        self._tell(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
+        self._report(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
 
     def _train_on_it(self) -> None:
         self.train.emit(str(self._data))
         self.reject()
 
     def _failed(self, error: Exception) -> None:
-        self._tell(str(error), wrong=True)
+        self._report(str(error), wrong=True)
 
-    def _tell(self, text: str, *, wrong: bool) -> None:
+    def _report(self, text: str, *, wrong: bool) -> None:
         self._busy.hide()
         self._refresh()
         self._words.setProperty("role", "wrong" if wrong else "")

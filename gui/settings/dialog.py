@@ -53,7 +53,7 @@ class SettingsDialog(QDialog):
         if self._engine.tree != self._applied:
             self._applied = self._engine.tree
             self.form.load(self._applied)
-        self._tell(self._engine.problem, wrong=True)
+        self._report(self._engine.problem, wrong=True)
 
     def _apply(self) -> None:
         self._applied = self.form.tree()
@@ -62,9 +62,9 @@ class SettingsDialog(QDialog):
         except ConfigError as error:
             key, _, why = str(error).partition(": ")
             marked = self.form.mark(key, why)
-            self._tell("" if marked else str(error), wrong=True)
+            self._report("" if marked else str(error), wrong=True)
             return
-        self._tell(self._engine.problem, wrong=True)
+        self._report(self._engine.problem, wrong=True)
 
     def _load(self) -> None:
         kinds = self.tr("Settings (*.toml *.yaml *.yml)")
@@ -76,7 +76,7 @@ class SettingsDialog(QDialog):
             tree = {name: value for name, value in read.items() if name not in ABOUT_THE_RUN}
             self._engine.replace_all(tree)
         except ConfigError as error:
-            self._tell(str(error), wrong=True)
+            self._report(str(error), wrong=True)
             return
         self.form.load(tree)
 
@@ -87,11 +87,11 @@ class SettingsDialog(QDialog):
         try:
             Path(path).write_text(to_toml(self._engine.settings), encoding="utf-8")
         except OSError as error:
-            self._tell(self.tr("{0} cannot be written: {1}").format(path, error.strerror), wrong=True)
+            self._report(self.tr("{0} cannot be written: {1}").format(path, error.strerror), wrong=True)
             return
-        self._tell(self.tr("Saved {0}").format(path), wrong=False)
+        self._report(self.tr("Saved {0}").format(path), wrong=False)
 
-    def _tell(self, text: str, *, wrong: bool) -> None:
+    def _report(self, text: str, *, wrong: bool) -> None:
         self._words.setText(text)
         self._words.setProperty("role", "wrong" if wrong else "quiet")
         style = self._words.style()

@@ -210,7 +210,7 @@ class ConfigForm(QWidget):
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._tell)
+        self._settle.timeout.connect(self._report)
         docs = field_docs(Settings)
         for name, section in typing.get_type_hints(Settings).items():
             if dataclasses.is_dataclass(section) and isinstance(section, type):
@@ -322,7 +322,7 @@ class ConfigForm(QWidget):
                 self._forms[section].setRowVisible(field, shown)
             self._tabs.setTabVisible(number, any_shown)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._problem.setText("")
         if self._marked is not None:
             self._marked.mark("")

@@ -74,7 +74,7 @@ def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
 
     monkeypatch.setattr(cli, "_run", load)
     assert cli.main(["track"]) == 143
-    assert capsys.readouterr().err == "sightline: told to end\n"
+    assert capsys.readouterr().err == "sightline: terminated\n"
 
     def fail(*_: object) -> int:
         raise ImportError("libfoo.so: no such file")
@@ -131,7 +131,7 @@ def test_a_signal_that_comes_in_a_callback_while_a_command_is_loaded_ends_it(num
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stderr
-    assert done.stderr in ("sightline: interrupted\n", "sightline: told to end\n")
+    assert done.stderr in ("sightline: interrupted\n", "sightline: terminated\n")
 
 
 def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
@@ -175,11 +175,11 @@ def test_a_signal_that_comes_in_a_callback_while_the_program_is_loaded_ends_it(
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stderr
-    assert done.stderr in ("sightline: interrupted\n", "sightline: told to end\n")
+    assert done.stderr in ("sightline: interrupted\n", "sightline: terminated\n")
 
 
 @pytest.mark.parametrize("code", [130, 143])
-def test_who_was_told_to_end_waits_for_nothing_but_what_is_registered(code: int) -> None:
+def test_who_was_interrupted_waits_for_nothing_but_what_is_registered(code: int) -> None:
     script = f"""
         import atexit, sys, threading
         sys.path.insert(0, {str(ROOT)!r})

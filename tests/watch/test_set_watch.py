@@ -227,7 +227,7 @@ def test_a_password_changed_while_a_camera_is_watched_is_taken(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's here")
-def test_the_command_watches_until_it_is_told_to_end(tmp_path: Path) -> None:
+def test_the_command_watches_until_it_is_terminated(tmp_path: Path) -> None:
     network = write_network(tmp_path / "tiny.onnx")
     with MjpegCamera(10) as camera:
         (tmp_path / "cameras.toml").write_text(

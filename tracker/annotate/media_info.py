@@ -91,7 +91,7 @@ def look_at(path: Path | str) -> Footage:
 
 
 def recorded_source(recording: Recording, video: Path | None) -> Path:
-    """The video or folder of images that was recorded, where it was or where it is told to be now.
+    """The video or folder of images that was recorded, where it was, or where it is said to be now.
 
     Raises SourceError where there is none, or another one.
     """

@@ -26,7 +26,7 @@ from tracker.annotate.recount import make_analytics, recount, recount_all
 from tracker.annotate.refine_recording import RefinedRows
 from tracker.annotate.render import render_video
 from tracker.annotate.sink import CheckpointingPipeline, RecordingSink, last_events
-from tracker.ending import raise_if_told_to_end
+from tracker.ending import raise_if_interrupted
 from tracker.errors import FormatError, SinkError, SourceError
 from tracker.factory import Built, make_pipeline
 from tracker.formats import FORMATS
@@ -107,7 +107,7 @@ class RecordingRun:
         try:
             while True:
                 progress = runner.wait(timeout_s=REPORT_EVERY_S)
-                raise_if_told_to_end()
+                raise_if_interrupted()
                 report("reading", before + progress.frames, total)
                 if not runner.running:
                     runner.wait()

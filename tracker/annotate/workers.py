@@ -18,7 +18,7 @@ from typing import Any
 from tracker.annotate.plan import AnnotateRequest, Progressing
 from tracker.annotate.recordings import RecordingJob, legible
 from tracker.annotate.run import FileReport, Reading, annotate_recording
-from tracker.ending import HeldSignals, raise_if_told_to_end
+from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.errors import CheckpointError, ConfigError, TrackerError
 
 __all__ = [
@@ -153,7 +153,7 @@ class _WorkerPool:
             self._send_next(worker)
         while busy := [worker for worker in self._workers if worker.row is not None]:
             ready = wait([item for worker in busy for item in (worker.pipe, worker.process.sentinel)], PATIENCE_S)
-            raise_if_told_to_end()
+            raise_if_interrupted()
             if not ready:
                 yield 0, None
             for worker in busy:

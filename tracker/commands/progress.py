@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from tracker.ending import HeldSignals, raise_if_told_to_end
+from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
 
@@ -50,7 +50,7 @@ def follow_run(
                 held.release()
             while True:
                 progress = runner.wait(timeout_s=INTERVAL_S)
-                raise_if_told_to_end()
+                raise_if_interrupted()
                 if shown is not None:
                     shown.update(progress)
                 if not runner.running:

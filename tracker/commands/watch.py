@@ -20,7 +20,7 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.watch_events import add_event_options, answer
-from tracker.ending import HeldSignals, raise_if_told_to_end
+from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.errors import ConfigError
 from tracker.heap import give_back_large_blocks
 from tracker.watch import camera_set
@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         reported = 0.0
         while watch.running:
             time.sleep(GLANCE_S)
-            raise_if_told_to_end()
+            raise_if_interrupted()
             if settings.output.progress == "json" and time.monotonic() - reported > REPORT_EVERY_S:
                 reported = time.monotonic()
                 sys.stdout.write(json.dumps({"time": round(time.time(), 3), **watch.health()[1]}) + "\n")

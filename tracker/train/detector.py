@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.engines.torch import TorchDetector
-from tracker.ending import raise_if_told_to_end
+from tracker.ending import raise_if_interrupted
 from tracker.errors import TrackerError
 from tracker.evaluate.detection import evaluate_detector
 from tracker.nets.checkpoint import save_detector
@@ -60,7 +60,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
         while run.goes_on:
             run.choose_learning_parts()
             for batch in run.batches():
-                raise_if_told_to_end()
+                raise_if_interrupted()
                 training_step(run, batch)
                 evaluate_if_due(run)
                 if run.finished:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tracker.detect.engines.torch import find_device
-from tracker.ending import raise_if_told_to_end
+from tracker.ending import raise_if_interrupted
 from tracker.errors import ConfigError, TrackerError
 from tracker.train.ema import ModelEma
 from tracker.train.run_folder import Progress, RunFolder
@@ -161,7 +161,7 @@ def _fit(
         network.train()
         _freeze(network, frozen=progress.epoch < config.freeze)
         for batch in task.batches(progress.epoch):
-            raise_if_told_to_end()
+            raise_if_interrupted()
             passed = _passed(progress, task.steps, total, config)
             set_learning_rate(optimizer, _rate(passed, config))
             with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):

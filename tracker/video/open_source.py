@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from numpy import ndarray
 
 from tracker.config import HardwareChoice
-from tracker.ending import raise_if_told_to_end
+from tracker.ending import raise_if_interrupted
 from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
@@ -96,7 +96,7 @@ def wait_for_source(
     """
     stop, backoff, reported = stop or Event(), Backoff(), ""
     while True:
-        raise_if_told_to_end()
+        raise_if_interrupted()
         try:
             source = open_it()
         except UnreachableError as error:

@@ -88,7 +88,7 @@ class Watchdog:
         since = before.since if state is before.state else self._clock()
         self._status = LinkStatus(state, since, reason, before.attempts + 1, before.returns)
         if (state, reason) != (before.state, before.reason):
-            self._tell()
+            self._report()
 
     def cut(self, reason: str) -> None:
         """The connection ended, or was given up after a stall."""
@@ -120,9 +120,9 @@ class Watchdog:
     def _enter(self, state: LinkState, reason: str = "", returns: int | None = None) -> None:
         before = self._status
         self._status = LinkStatus(state, self._clock(), reason, 0, before.returns if returns is None else returns)
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._listen is not None:
             self._listen(self._status)
 

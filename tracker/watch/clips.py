@@ -33,7 +33,7 @@ AFTER_S = 5.0
 LONGEST_CLIP_S = 60.0
 JPEG_QUALITY = 90
 SOUND_S = 2.0
-"""A recording of that length is not cut off by what ended the one before: further failures are told again."""
+"""A recording of that length is not cut off by what ended the one before: further failures are reported again."""
 
 
 def privacy_only(config: OverlayConfig) -> OverlayConfig:
@@ -76,7 +76,7 @@ class Recorder(Sink):
         self.wanted: tuple[bool, bool] | None = None
         """What is being recorded: the drawn video, the plain one; None while nothing is."""
         self._reported = False
-        """Whether the last failure was told, and no recording has gone on since."""
+        """Whether the last failure was reported, and no recording has gone on since."""
 
     @property
     def recording(self) -> bool:

@@ -1,4 +1,4 @@
-"""Events on their way into the store: while it cannot be written they wait, in order, and are told of once."""
+"""Events on their way into the store: while it cannot be written they wait, in order, and are reported once."""
 
 from __future__ import annotations
 

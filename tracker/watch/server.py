@@ -1,4 +1,4 @@
-"""Health and numbers over HTTP, for service managers and Prometheus; on this machine only unless told otherwise."""
+"""Health and numbers over HTTP, for service managers and Prometheus; on this machine only, unless set otherwise."""
 
 from __future__ import annotations
 
