@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -42,6 +44,56 @@ def test_a_folder_and_a_tar_hold_the_same(folder: Path, tmp_path: Path) -> None:
 
 def test_a_label_without_a_class_is_refused_with_its_file(folder: Path) -> None:
     with pytest.raises(FormatError, match=r"train/labels/0\.png has label 11, there are 3 classes"):
+        load_pixel_labels(folder, "train", classes=3, size=(12, 16))
+
+
+def write_palette_png(path: Path, numbers: np.ndarray, palette: list[tuple[int, int, int]]) -> None:
+    """As Pascal VOC, CVAT and Pillow write class numbers."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    height, width = numbers.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in numbers.astype(np.uint8))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
+        + chunk(b"PLTE", bytes(value for colour in palette for value in colour))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_numbers_are_read_at_any_depth_from_a_palette_and_from_grey_saved_as_colours(folder: Path) -> None:
+    path = folder / "train/labels/0.png"
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert label is not None
+    wanted = load_pixel_labels(folder, "train", classes=3, size=(24, 32), ignore=[11]).labels[0]
+    palette = [(128, 0, 0), (0, 128, 0), (128, 128, 0), *[(0, 0, 0)] * 8, (7, 7, 7)]
+    for write in (
+        lambda: cv2.imwrite(str(path), label.astype(np.uint16)),
+        lambda: cv2.imwrite(str(path), np.repeat(label[..., None], 3, axis=2)),
+        lambda: write_palette_png(path, label, palette),
+    ):
+        write()
+        read = load_pixel_labels(folder, "train", classes=3, size=(24, 32), ignore=[11]).labels[0]
+        assert np.array_equal(read, wanted)
+    few = np.where(label == 2, 0, label % 2)
+    cv2.imwrite(str(path), few, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    read = load_pixel_labels(folder, "train", classes=3, size=(24, 32), ignore=[11]).labels[0]
+    assert np.array_equal(read, few)
+
+
+def test_a_number_beyond_a_byte_is_named_whole(folder: Path) -> None:
+    cv2.imwrite(str(folder / "train/labels/0.png"), np.full((24, 32), 900, np.uint16))
+    with pytest.raises(FormatError, match=r"train/labels/0\.png has label 900, there are 3 classes"):
+        load_pixel_labels(folder, "train", classes=3, size=(12, 16))
+
+
+def test_a_label_image_in_colours_is_refused(folder: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 3, (24, 32, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / "train/labels/0.png"), colours)
+    with pytest.raises(FormatError, match=r"train/labels/0\.png is in colours; expected a grey value"):
         load_pixel_labels(folder, "train", classes=3, size=(12, 16))
 
 

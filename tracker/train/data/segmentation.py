@@ -1,7 +1,7 @@
 """Images with a label per pixel: `train/images`, `train/labels`, `val/images`, `val/labels` in a folder or a .tar.
 
-A label image is a PNG of the image's size with the class number as its grey value; 255 and the numbers said to be
-ignored count neither for nor against.
+A label image is a PNG of the image's size with the class number as its grey value, or the number of its palette's
+colour; 255 and the numbers said to be ignored count neither for nor against.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.nn import functional
 from tracker.errors import FormatError
 from tracker.image_file import decode_image
 from tracker.train.data.classification import AugmentImages, change_colours, random_grid
+from tracker.train.data.label_image import decode_label_image
 
 __all__ = ["IGNORED", "PixelLabels", "augment_pixels", "load_pixel_labels"]
 
@@ -65,7 +66,10 @@ def load_pixel_labels(
     for name in sorted(name for name in files if _is_in(name, part, "images")):
         partner = places.get(PurePosixPath(name).stem)
         image = decode_image(files[name]()).pixels
-        label = None if partner is None else _decode_labels(files[partner]())
+        try:
+            label = None if partner is None else decode_label_image(files[partner]())
+        except ValueError as error:
+            raise FormatError(f"{path}: {partner} {error}; write the class numbers") from error
         if image is None or label is None or image.shape[:2] != label.shape:
             fault = "cannot be decoded" if image is None else "has no label image of its size"
             if image is not None and label is not None:
@@ -79,13 +83,13 @@ def load_pixel_labels(
             raise FormatError(
                 f"{path}: {partner} has label {strange[0]}, there are {classes} classes. Name it, or ignore it."
             )
-        label[np.isin(label, ignored)] = IGNORED
+        label = np.where(np.isin(label, ignored), IGNORED, label).astype(np.uint8)
         height, width = size
         images.append(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).transpose(2, 0, 1))
         labels.append(cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST))
     if not images:
         raise FormatError(f"{path}: no pairs found; expected {part}/images/NAME.jpg with {part}/labels/NAME.png")
-    return PixelLabels(np.stack(images), np.stack(labels).astype(np.uint8), tuple(skipped))
+    return PixelLabels(np.stack(images), np.stack(labels), tuple(skipped))
 
 
 def augment_pixels(
@@ -135,7 +139,8 @@ def _open(path: Path) -> dict[str, Callable[[], bytes]]:
             contents = {member.name: archive.extractfile(member) for member in members}
             return {name: _keep(file.read()) for name, file in contents.items() if file is not None}
     except (OSError, tarfile.TarError) as error:
-        raise FormatError(f"{path}: expected a folder or a .tar with train/images, ... ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) else "no tar archive"
+        raise FormatError(f"{path}: expected a folder or a .tar with train/images, ... ({reason})") from error
 
 
 def _keep(content: bytes) -> Callable[[], bytes]:
@@ -144,7 +149,3 @@ def _keep(content: bytes) -> Callable[[], bytes]:
 
 def _is_in(name: str, part: str, kind: str) -> bool:
     return PurePosixPath(name).parts[-3:-1] == (part, kind)
-
-
-def _decode_labels(content: bytes) -> ndarray | None:
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content else None
