@@ -138,7 +138,7 @@ def test_a_network_that_comes_with_the_program_is_exported_into_this_folder(
         (["--tune-confidence"], "needs labelled images"),
         (["--to", "torchscript", "--int8", "--data", "x.yaml"], "TorchScript takes --half"),
         (["--to", "openvino", "--out", "x"], "--out x: a file for openvino ends in .xml"),
-        (["--out", "x.xml"], "--out x.xml: a file for onnx ends in .onnx"),
+        (["--out", "x.xml"], "--out x.xml: a file for onnx ends in .onnx; add --to openvino"),
     ],
 )
 def test_what_cannot_be_exported_is_said(

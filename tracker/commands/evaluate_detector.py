@@ -78,9 +78,7 @@ def add_parser(kinds: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     importlib.import_module("pycocotools.cocoeval")  # missed now rather than after a thousand images
-    splits, check = load_data(options.data)
-    if check.counts and not options.json:
-        sys.stdout.write(f"left out of the data:\n{check.report()}\n")
+    splits, _ = load_data(options.data)
     split = options.split or ("all" if options.data.suffix == ".json" else "val")
     if split not in (*splits, "all"):
         raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")

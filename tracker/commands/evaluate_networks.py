@@ -140,7 +140,7 @@ def _run_segmentation(options: argparse.Namespace) -> int:
         _write_json(images=len(data), **figures, pixel_accuracy=score.pixel_accuracy, iou=rows)
         return 0
     longest = max(map(len, names))
-    lines = [f"{name:{longest}}  IoU {iou:.3f}" for name, iou in rows.items()]
+    lines = [f"{name:{longest}}  IoU {'-' if math.isnan(iou) else f'{iou:.3f}'}" for name, iou in rows.items()]
     _write_lines(
         *lines,
         f"{len(data)} images: mean IoU {score.mean_iou:.3f}, class-average accuracy {score.mean_accuracy:.3f}, "

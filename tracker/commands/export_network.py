@@ -157,7 +157,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.tune_confidence and options.data is None:
         raise ConfigError("--tune-confidence: needs labelled images; add --data FILE")
     if options.out is not None and options.out.suffix != SUFFIXES[options.to]:
-        raise ConfigError(f"--out {options.out}: a file for {options.to} ends in {SUFFIXES[options.to]}")
+        other = next((f"; add --to {to}" for to, suffix in SUFFIXES.items() if suffix == options.out.suffix), "")
+        raise ConfigError(f"--out {options.out}: a file for {options.to} ends in {SUFFIXES[options.to]}{other}")
 
 
 def find_weights(model: str) -> Path:
@@ -166,7 +167,8 @@ def find_weights(model: str) -> Path:
     name = DEFAULT_NETWORK if model == "auto" else model
     path = networks[name].with_suffix(".safetensors") if name in networks else Path(model)
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: expected a .safetensors file that `train detector` made")
+        known = ", ".join(networks)
+        raise CheckpointError(f"{path}: expected a .safetensors file that `train` made, or one of auto, {known}")
     return path
 
 

@@ -145,8 +145,6 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
     """
     # Data: labels checked, teachers only where a folder leaves something to them.
     splits, check = load_data(config.data, keep_images=True)
-    if check.counts:
-        log.warning("%s: data check\n%s", config.data, check.report())
     train, validation = splits["train"], splits.get("val")
     teachers = useful_teachers(config, train, teachers)
     if not teachers and not any(len(sample.boxes) for sample in train.samples):

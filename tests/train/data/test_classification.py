@@ -105,6 +105,7 @@ def test_a_class_without_an_image_is_reported(folder: Path, caplog: pytest.LogCa
         ({"images": np.zeros((2, 4, 4), np.uint8)}, "expected arrays 'images' and 'labels', found images"),
         ({"images": np.zeros((2, 4, 4)), "labels": np.zeros(2, int)}, "expected images uint8"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(3, int)}, "expected 2 whole-number labels"),
+        ({"images": np.zeros((0, 4, 4), np.uint8), "labels": np.zeros(0, int)}, "holds no image"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, -1])}, "labels run from -1 to 0"),
     ],
 )

@@ -41,7 +41,7 @@ def test_boxes_and_polygons_become_pixels(tmp_path: Path) -> None:
     assert not check.counts
 
 
-def test_whatever_cannot_be_used_is_counted_and_left_out(tmp_path: Path) -> None:
+def test_whatever_cannot_be_used_is_counted_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, "a", "0 0.5 0.5 0.5 0.5\n7 0.5 0.5 0.1 0.1\n0 2.5 2.5 0.1 0.1\ncat 1 2 3 4\n0 0.5 0.5\n")
     write(tmp_path, "b", "1 0.9 0.5 0.5 0.5\n", shade=9)
     (tmp_path / "images" / "c.png").write_bytes(b"no image")
@@ -49,6 +49,8 @@ def test_whatever_cannot_be_used_is_counted_and_left_out(tmp_path: Path) -> None
     splits, check = load_data(describe(tmp_path, train="list.txt"))
     assert len(splits["train"].samples) == 2
     assert len(splits["train"].samples[0].boxes) == 1
+    assert "left out of the data" in caplog.text
+    assert "1 x row with a wrong class number, skipped" in caplog.text
     assert check.counts == {
         "row with a wrong class number, skipped": 1,
         "empty box or box outside the image, skipped": 1,

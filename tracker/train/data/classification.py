@@ -189,7 +189,9 @@ def _load_npz(path: Path, size: int | None, names: Sequence[str] | None, channel
         raise FormatError(
             f"{path}: expected images uint8 (n, h, w) or (n, h, w, 3), found {images.dtype} {images.shape}"
         )
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or len(labels) == 0:
+    if not len(images):
+        raise FormatError(f"{path}: holds no image")
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise FormatError(f"{path}: expected {len(images)} whole-number labels, found {labels.dtype} {labels.shape}")
     classes = tuple(names or known or (str(number) for number in range(int(labels.max()) + 1)))
     own = tuple(known or classes)

@@ -18,6 +18,7 @@ text file where "images" in the path is "labels". A COCO JSON file may also stan
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,8 @@ from tracker.train.data.labels import DataCheck, Entry, Row, read_coco, read_row
 
 __all__ = ["MASK_SIZE", "DataCheck", "draw_box_masks", "load_data", "set_aside"]
 
+log = logging.getLogger(__name__)
+
 MASK_SIZE = 64
 """Cells per side of a mask stretched over its object's box."""
 SAMPLES = 2
@@ -52,7 +55,8 @@ def set_aside(name: str, share: float) -> bool:
 def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataSet], DataCheck]:
     """The splits a data.yaml (or one COCO JSON file) describes, with whatever cannot be used left out and counted.
 
-    Refused outright: a description that makes no sense, and a split in which nothing is left.
+    One warning says what was left out. Refused outright: a description that makes no sense, and a split in which
+    nothing is left.
     """
     description = read_description(path)
     labels, names = description.labels, (*description.labels, *description.groups)
@@ -83,6 +87,8 @@ def load_data(path: Path, *, keep_images: bool = False) -> tuple[dict[str, DataS
         if not samples:
             raise ConfigError(f"{path}: no usable image in {split!r}.\n{check.report()}")
         result[split] = DataSet(tuple(samples), labels, names, description.groups)
+    if check.counts:
+        log.warning("%s: left out of the data:\n%s", path, check.report())
     return result, check
 
 
