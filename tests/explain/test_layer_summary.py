@@ -192,3 +192,10 @@ def test_the_drawing_is_an_svg_with_every_shape(name: str) -> None:
     assert texts[0] == "a < b"
     assert " x ".join(map(str, summary.layers[0].shape)) in texts
     assert f"{summary.parameters:,} parameters" in str(texts[1])
+
+
+def test_slabs_of_different_layers_have_different_names() -> None:
+    root = ElementTree.fromstring(draw_layers(summary_of("resnet18"), "resnet18"))
+    names = [element.text for element in root.iter() if element.get("fill") == "#111"]
+    assert "layer2.0.conv1" in names
+    assert len(set(names)) == len(names)

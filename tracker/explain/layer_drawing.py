@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
@@ -12,6 +13,10 @@ __all__ = ["draw_layers"]
 
 MOST = 26
 """With more layers than that, those of one shape and one row are drawn as one slab."""
+LONGEST = 21
+"""Letters of a name that have room between two slabs."""
+ROOM = 112.0
+"""What they take, in the drawing's units."""
 TALLEST, SHORTEST, SLANT = 170.0, 14.0, 0.35
 COLOURS = (
     ("transposed", "#b45f9e"),
@@ -43,7 +48,7 @@ def draw_layers(summary: Summary, title: str) -> str:
         slant = 0.0 if flat else high * SLANT
         parts.append(_slab(layer, x, middle, wide=wide, high=high, slant=slant))
         parts += _label(layer, count, x, middle + TALLEST / 2 + 26)
-        x += max(wide + slant, 98.0) + 12
+        x += max(wide + slant, ROOM) + 12
     width, height = max(x + 20, 320), middle + TALLEST / 2 + 100
     work = counted(2 * summary.multiply_adds)
     words = f"{summary.parameters:,} parameters, {work}FLOPs at {summary.size[1]} x {summary.size[0]}"
@@ -91,8 +96,8 @@ def _slab(layer: Layer, x: float, middle: float, *, wide: float, high: float, sl
 
 def _label(layer: Layer, count: int, x: float, y: float) -> list[str]:
     """What the slab is, line by line."""
-    name = layer.name if layer.name.count(".") < 2 else ".".join(layer.name.split(".")[-2:])
-    words = [name[-18:] if count == 1 else f"{count} layers", layer.kind if count == 1 else f"to {name[-15:]}"]
+    name = _short(layer.name, LONGEST if count == 1 else LONGEST - len("to "))
+    words = [name if count == 1 else f"{count} layers", layer.kind if count == 1 else f"to {name}"]
     words.append(" x ".join(map(str, layer.shape)))
     if layer.window is not None and count == 1:
         words.append(layer.window.text())
@@ -103,6 +108,17 @@ def _label(layer: Layer, count: int, x: float, y: float) -> list[str]:
         f'<text x="{x:.1f}" y="{y + 13 * row:.1f}" font-size="10" fill="{colours[row]}">{escape(text)}</text>'
         for row, text in enumerate(words)
     ]
+
+
+def _short(name: str, most: int) -> str:
+    """As many of the last parts of a layer's name as fit below its slab, as two stages have layers of one name.
+
+    >>> _short("backbone.layer2.0.conv1", 21), _short("/network/backbone/stem/conv/Conv", 21)
+    ('layer2.0.conv1', 'stem/conv/Conv')
+    """
+    while len(name) > most and set(name) & set("./"):
+        name = re.sub(r"^[^./]*[./]", "", name)
+    return name[-most:]
 
 
 def _side(layer: Layer) -> int:
