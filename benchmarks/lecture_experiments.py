@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.page_charts import page_style
 from tracker.commands.demo_data import SHAPES, draw_digits, draw_shapes
 from tracker.nets.classifier import Classifier, ClassifierConfig
 from tracker.nets.transfer import fill_backbone, read_backbone
@@ -297,19 +298,20 @@ def table(results: dict[str, Any]) -> str:
 def draw_curves(path: Path, results: dict[str, list[Curve]]) -> None:
     """Accuracy on the images to judge by after each epoch, one panel per experiment."""
     rows = -(-len(results) // 2)
-    figure = Figure(figsize=(8.5, 2.6 * rows), layout="constrained")
-    panels = figure.subplots(rows, 2).ravel()
-    for panel, (name, curves) in zip(panels, results.items(), strict=False):
-        for curve in curves:
-            panel.plot(range(1, len(curve.accuracy) + 1), curve.accuracy, label=curve.name)
-        panel.set_title(name, fontsize=10)
-        panel.set_ylim(0, 1)
-        panel.set_xlabel("epoch", fontsize=8)
-        panel.legend(fontsize=7, loc="lower right")
-        panel.grid(alpha=0.3)
-    for panel in panels[len(results) :]:
-        panel.set_axis_off()
-    figure.savefig(path, dpi=80)
+    with page_style():
+        figure = Figure(figsize=(8.5, 2.6 * rows), layout="constrained")
+        panels = figure.subplots(rows, 2).ravel()
+        for panel, (name, curves) in zip(panels, results.items(), strict=False):
+            for curve in curves:
+                panel.plot(range(1, len(curve.accuracy) + 1), curve.accuracy, label=curve.name)
+            panel.set_title(name, fontsize=10)
+            panel.set_ylim(0, 1)
+            panel.set_xlabel("epoch", fontsize=8)
+            panel.legend(fontsize=7, loc="best")
+            panel.grid(alpha=0.3)
+        for panel in panels[len(results) :]:
+            panel.set_axis_off()
+        figure.savefig(path, dpi=80)
 
 
 if __name__ == "__main__":

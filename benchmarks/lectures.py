@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from PIL import Image as PixelImage
 
+from benchmarks.page_charts import page_style
 from tracker.commands.demo_clip import frames
 from tracker.commands.demo_data import draw_digits, draw_shapes
 from tracker.explain.candidates import draw_grid, draw_proposals, find_proposals
@@ -253,6 +254,7 @@ def draw_strides() -> Image:
     return sheet(tiles, columns=5)
 
 
+@page_style()
 def draw_kalman() -> Image:
     """A person's measured and filtered centres, hidden between 1.0 and 1.8 s, with the deviation of the prediction."""
     rng = np.random.default_rng(0)
@@ -299,6 +301,7 @@ def filter_centres(times: ndarray, measured: ndarray) -> tuple[ndarray, ndarray]
     return np.array(centres), np.array(deviations)
 
 
+@page_style()
 def draw_networks() -> Image:
     """Parameters against multiply-adds of the networks of the lecture, at 224 x 224 (299 for Xception)."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -390,12 +393,13 @@ def _half(image: Image) -> Image:
 
 
 def _pixels(figure: Figure) -> Image:
+    """The chart as RGBA: it has no ground."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(80)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    return np.array(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+    return np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
