@@ -39,20 +39,13 @@ def _main(arguments: Sequence[str]) -> int:
     finally:
         loading.release()
 
-    if all(argument not in cli.COMMANDS and _names_a_source(argument) for argument in arguments):
+    if all(argument not in cli.COMMANDS and cli.names_source(argument) for argument in arguments):
         try:
             return _open_app(arguments)
         except ConfigError as error:
             print(f"sightline: {error}", file=sys.stderr)
             return 2
     return cli.main(arguments, show=_show)
-
-
-def _names_a_source(argument: str) -> bool:
-    from tracker.paths import exists
-    from tracker.video.address import is_address
-
-    return is_address(argument) or (exists(argument) and not argument.startswith("-"))
 
 
 def _open_app(paths: Sequence[str]) -> int:

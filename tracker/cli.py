@@ -19,10 +19,11 @@ from tracker.config import nearest
 from tracker.ending import EndAtOnce, end_on_sigterm, interrupt_behind, interrupted_code
 from tracker.errors import ConfigError, TrackerError, why_unwritable
 from tracker.extras import how_to_install
+from tracker.paths import exists
 from tracker.runner import Runner
-from tracker.video.address import redact_within
+from tracker.video.address import is_address, redact_within
 
-__all__ = ["Show", "main"]
+__all__ = ["Show", "main", "names_source"]
 
 Show = Callable[[Runner, str], None]
 """Opens a window on a started runner, returns when the window closes or the run ends."""
@@ -148,6 +149,12 @@ def _run(arguments: list[str], show: Show | None) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
+        if names_source(name):
+            stray = next(argument for argument in arguments if not names_source(argument))
+            raise ConfigError(
+                f"{stray}: no existing file and no address; the window opens such alone. For anything else name the "
+                f"command first: track {redact_within(name)} ..."
+            )
         raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
     loading = EndAtOnce()
     try:
@@ -168,6 +175,11 @@ def _run(arguments: list[str], show: Show | None) -> int:
     options.command_modules = list(dict.fromkeys(module for each in COMMANDS.values() for module in each.modules))
     code: int = options.run(options)
     return code
+
+
+def names_source(argument: str) -> bool:
+    """Whether it is something that the window opens: a file or folder that exists, or an address."""
+    return is_address(argument) or (exists(argument) and not argument.startswith("-"))
 
 
 def _meant(name: str) -> str:

@@ -110,6 +110,18 @@ def test_commands_of_other_programs(word: str, answer: str, capsys: pytest.Captu
     assert answer in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("stray", ["--help", "missing.mp4"])
+def test_a_source_beside_what_is_none_is_told_which_of_them_is_wrong(
+    stray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.touch()
+    assert main.main([str(clip), stray]) == 2
+    said = capsys.readouterr().err
+    assert f"sightline: {stray}: no existing file and no address" in said
+    assert f"track {clip} ..." in said
+
+
 def test_the_settings_of_a_run_are_taken_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from tracker.commands.options import settings_from
     from tracker.commands.outputs import write_settings
