@@ -34,6 +34,7 @@ __all__ = ["CameraSets", "PasswordDialog"]
 
 KEY = "live/set"
 LEAST_WIDTH = 360
+"""Pixels of the dialog for a password, so that an address fits on one line."""
 
 
 class CameraSets(QObject):

@@ -19,6 +19,7 @@ from tracker.watch.thumbnails import THUMBNAIL
 __all__ = ["EventsPanel"]
 
 MOST_KEPT = 200
+"""Events in the list; older ones leave it, so that a window open for weeks does not grow."""
 
 
 class EventsPanel(QWidget):

@@ -19,6 +19,7 @@ from tracker.watch.thumbnails import surroundings
 __all__ = ["Notice", "notices_of"]
 
 STILL_WIDTH = 960
+"""Pixels that the image of an event is wide at most: it is kept in memory as long as the event is listed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,9 @@ __all__ = ["Notifier", "NotifierBar"]
 
 SOUND, DESKTOP = "notify/sound", "notify/desktop"
 SOUND_EVERY_S, DESKTOP_EVERY_S = 1.0, 5.0
+"""Least time between two sounds and between two notices; what comes sooner is counted into the next notice."""
 SHOWN_MS = 8000
+"""How long a notice stays, where the desktop asks."""
 
 
 class Notifier(QObject):

@@ -31,7 +31,9 @@ DRAWN: tuple[Tool, ...] = ("line", "zone", "blur", "area")
 """What is drawn on a live frame."""
 
 MOST_SOURCES = 16
+"""A grid of four by four; in smaller tiles nothing can be made out."""
 NUMBERS_MS = 250
+"""Between two updates of rates and ages: faster, the digits cannot be read."""
 
 
 class LivePage(QWidget):

@@ -17,6 +17,7 @@ from tracker.types import Image
 __all__ = ["LiveWindow", "application", "show"]
 
 POLL_MS = 16
+"""As often as a screen of 60 Hz shows anything."""
 
 
 def show(runner: Runner, title: str) -> None:

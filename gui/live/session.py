@@ -38,10 +38,15 @@ from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
 __all__ = ["Session", "SessionState"]
 
 SILENT_S = 2.0
+"""Without a frame for longer than that, the tile says so: cameras of one frame a second are live."""
 NOTE_EVERY_S = 0.25
+"""Between two looks at the link, which cost more than taking a frame."""
 STOP_S = 1.5
+"""What closing waits for threads; files are finished by then, and a camera that hangs does not hold up the window."""
 RETRY_MS = 1000
+"""Least time between two attempts to open, whatever the error asks for."""
 DENIED_RETRY_MS = 300_000
+"""Between two attempts with a password that was refused: cameras lock accounts for less."""
 
 OpenSource = Callable[[str], FrameSource]
 

@@ -32,6 +32,7 @@ from tracker.track.presets import PRESETS
 __all__ = ["LivePanel"]
 
 SETTLE_MS = 150
+"""A slider that rests this long is taken for set; the network is not asked for each step on the way."""
 SWITCHES = ("masks", "trails", "ids", "class_names", "scores", "tentative")
 
 

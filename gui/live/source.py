@@ -15,6 +15,7 @@ from tracker.video.wrapped_source import WrappedSource
 __all__ = ["WatchedSource"]
 
 STAMPS_KEPT = 1024
+"""Frames whose time of reading is remembered, more than can be between reading and showing."""
 LATEST_S = 1.0
 """A file that is played later than this no longer tries to catch up."""
 

@@ -30,7 +30,9 @@ from tracker.watch.thumbnails import THUMBNAIL
 __all__ = ["StoredEvents"]
 
 MOST_LISTED = 300
+"""Events found at once, each with its image; more are found by narrowing the search."""
 REFRESH_MS = 2000
+"""Between two looks into the store for new events while the list is open."""
 DAY_S = 86_400
 COLUMNS: tuple[Column, ...] = ("camera", "kind", "name", "class")
 LANE = "events"

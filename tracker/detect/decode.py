@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MAX_CANDIDATES = 3000
+"""Boxes of the best scores that suppression compares with each other; its time grows with their square."""
 LOGIT_STEPS = 16
 """Mask logits are kept in steps of 1/16 from -8 to 8, where the sigmoid is within 1/255 of its ends."""
 COVERAGE_OF_LOGIT = np.round(255 / (1 + np.exp(-(np.arange(256) - 128) / LOGIT_STEPS))).astype(np.uint8)
