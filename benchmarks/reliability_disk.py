@@ -289,7 +289,7 @@ def _watch_once(folder: Path, fault: MakeFault, after_s: float) -> tuple[str, fl
             began, before = time.time(), set(runs.rglob("*.mp4"))
             lift = _begin_fault(fault, runs, process.pid)
             _until(lambda: any(moment > began for moment, _ in lines))
-            written = max(began, *(path.stat().st_mtime for path in before))
+            written = max(began, *(path.stat().st_mtime for path in before if path.exists()))
             told_s = max(0.0, next(moment for moment, _ in lines if moment > began) - written)
             time.sleep(6.0)  # two tries more
             lift()
