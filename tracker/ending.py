@@ -42,26 +42,32 @@ def end_on_sigterm() -> None:
     A second Ctrl-C is passed over for `AGAIN_S`; later it is somebody who does not want to wait, and breaks off what is
     being finished. That either signal came is noted too, for `raise_if_interrupted`.
     """
-    interrupted_at = -math.inf
 
     def end(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _noted.append(Terminated)
         raise Terminated
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupted_at
-        if time.monotonic() - interrupted_at < AGAIN_S:
-            return
-        interrupted_at = time.monotonic()
-        _noted.append(KeyboardInterrupt)
-        raise KeyboardInterrupt
-
     _noted.clear()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, interrupt)
+        before = signal.getsignal(signal.SIGINT)
+        if before is signal.default_int_handler or isinstance(before, _Interrupt):
+            signal.signal(signal.SIGINT, _Interrupt())  # a run's own: it knows of no Ctrl-C before it
+
+
+class _Interrupt:
+    """Raises KeyboardInterrupt, but for a Ctrl-C that is the one before it again."""
+
+    def __init__(self) -> None:
+        self._came = -math.inf
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - self._came < AGAIN_S:
+            return
+        self._came = time.monotonic()
+        _noted.append(KeyboardInterrupt)
+        raise KeyboardInterrupt
 
 
 def raise_if_interrupted() -> None:

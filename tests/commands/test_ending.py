@@ -62,6 +62,13 @@ def test_a_second_ctrl_c_is_the_first_one_again_until_a_second_has_passed(
         signal.raise_signal(signal.SIGINT)
 
 
+def test_the_next_run_in_a_process_knows_of_no_ctrl_c_before_it(handlers: None) -> None:
+    for _ in range(2):
+        end_on_sigterm()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_a_signal_that_a_library_took_for_its_own_failure_is_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], handlers: None
 ) -> None:
