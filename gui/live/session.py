@@ -40,7 +40,7 @@ __all__ = ["Session", "SessionState"]
 SILENT_S = 2.0
 """Without a frame for longer than that, the tile says so: cameras of one frame a second are live."""
 NOTE_EVERY_S = 0.25
-"""Between two looks at the link, which cost more than taking a frame."""
+"""Between two checks of the link, which cost more than taking a frame."""
 STOP_S = 1.5
 """What closing waits for threads; files are finished by then, and a camera that hangs does not hold up the window."""
 RETRY_MS = 1000

@@ -32,7 +32,7 @@ __all__ = ["StoredEvents"]
 MOST_LISTED = 300
 """Events found at once, each with its image; more are found by narrowing the search."""
 REFRESH_MS = 2000
-"""Between two looks into the store for new events while the list is open."""
+"""Between two searches of the store for new events while the list is open."""
 DAY_S = 86_400
 COLUMNS: tuple[Column, ...] = ("camera", "kind", "name", "class")
 LANE = "events"

@@ -19,7 +19,7 @@ def open_session(path: Path, device: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # What fails is raised; only a CUDA that cannot be loaded is told of here and nowhere else.
+    # What fails is raised; only a CUDA that cannot be loaded is reported here and nowhere else.
     options.log_severity_level = 3 if device.startswith("cuda") else 4
     # Waiting threads that spin would take the cores that decoding and encoding need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

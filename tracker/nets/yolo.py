@@ -23,8 +23,8 @@ in pixels of the network's input (metadata `anchors`, one list of k pairs per le
 
 The exported file's input `images` is uint8 (b, h, w, 3), RGB, h and w any multiple of 32. Pad with 114. Where the
 metadata have an `input_scale` below 1, the file scales its input to the nearest multiples of 32 first: H, W and the
-pixels above are those of the scaled canvas. `YoloNet` itself never scales: training and explanation give it the
-smaller canvas at once.
+pixels above are those of the scaled canvas. `YoloNet` itself never scales: training and the torch engine do it before
+(`scale_input`), explanation letterboxes onto the smaller canvas at once.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 PASSWORD_LOOK_S = 5.0
-"""Between looks for another password while the camera refuses the one it was given."""
+"""Between searches for another password while the camera refuses the one it was given."""
 STOP_S = 3.0
 OpenSource = Callable[[CameraConfig], FrameSource]
 
