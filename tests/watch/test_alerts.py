@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ import pytest
 from tests.watch.test_event_store import EVENT
 from tracker.analytics import Rules, ZoneRule
 from tracker.errors import ConfigError
+from tracker.watch import alerts
 from tracker.watch.alerts import (
     AlertGate,
     AlertSender,
@@ -158,6 +160,105 @@ def test_why_an_alert_did_not_arrive_is_said_without_secrets(error: Exception, t
     assert why_not_delivered(error) == told
 
 
+class Trickle:
+    """A server that is alive and never done: it sends `begin`, then `drop` for as long as somebody listens."""
+
+    def __init__(self, begin: bytes, drop: bytes) -> None:
+        self.asked = 0
+        self._content = begin, drop
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.asked += 1
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        begin, drop = self._content
+        with suppress(OSError), client:
+            client.recv(65536)
+            client.sendall(begin)
+            while drop or client.recv(4096):
+                client.sendall(drop)
+                time.sleep(0.02)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begin", "drop"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"."),
+        ("http", b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ("http", b"HTTP/1.1 ", b""),
+        ("mqtt", b"", b""),
+        ("mqtt", b"\x20\x02\x00\x00", b""),
+        ("mqtt", b"\x20\x02\x00\x00", b"\xd0\x00"),
+    ],
+)
+def test_a_server_that_never_comes_to_an_end_is_given_up_told_and_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    scheme: str,
+    begin: bytes,
+    drop: bytes,
+) -> None:
+    """Each byte began the library's time limit anew; MQTT's waited for ever by itself."""
+    if scheme == "mqtt":
+        pytest.importorskip("paho.mqtt")
+    monkeypatch.setattr(alerts, "TIMEOUT_S", 0.4)
+    server, store = Trickle(begin, drop), EventStore(tmp_path / "events.sqlite")
+    store.add(EVENT, ["a"])
+    address = f"{scheme}://127.0.0.1:{server.port}/hook"
+    sender = AlertSender("a", AlertConfig(**{"webhook" if scheme == "http" else "mqtt": address}), store, pause_s=0.02)  # type: ignore[arg-type]
+    sender.start()
+    until(lambda: server.asked >= 2)
+    sender.stop()
+    assert store.waiting() == 1
+    [told] = caplog.messages
+    assert told.endswith("(no answer in 0.4 s); it is tried again")
+    sender._thread.join(30)
+    assert not sender._thread.is_alive()
+    server.close()
+    store.close()
+
+
+def test_an_event_that_was_accepted_is_not_sent_again_for_a_body_without_end(tmp_path: Path) -> None:
+    server = Trickle(b"HTTP/1.1 200 OK\r\n\r\n", b".")
+    with closing(EventStore(tmp_path / "events.sqlite")) as store:
+        store.add(EVENT, ["a"])
+        sender = AlertSender("a", AlertConfig(webhook=f"http://127.0.0.1:{server.port}/"), store)
+        sender.start()
+        until(lambda: store.waiting() == 0)
+        sender.stop()
+    assert server.asked == 1
+    server.close()
+
+
+def test_an_answer_that_is_no_http_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The error was of a kind that nobody took, and the thread was gone with all later events."""
+    server, store = Trickle(b"220 mail.example ESMTP\r\n", b""), EventStore(tmp_path / "events.sqlite")
+    store.add(EVENT, ["a"])
+    sender = AlertSender("a", AlertConfig(webhook=f"http://127.0.0.1:{server.port}/"), store, pause_s=0.02)
+    sender.start()
+    until(lambda: server.asked >= 2)
+    sender.stop()
+    assert [message.partition("not delivered ")[2] for message in caplog.messages] == [
+        "(what it answers is not HTTP); it is tried again"
+    ]
+    server.close()
+    store.close()
+
+
 def test_what_nobody_answers_waits_for_the_next_start(tmp_path: Path) -> None:
     store = EventStore(tmp_path / "events.sqlite")
     store.add(EVENT, ["a"])
@@ -171,13 +272,13 @@ def test_what_nobody_answers_waits_for_the_next_start(tmp_path: Path) -> None:
 
 def test_filters_quiet_hours_and_limits() -> None:
     now = [0.0]
-    alerts = [
+    several = [
         AlertConfig(webhook="http://a/", at_most_per_minute=2),
         AlertConfig(webhook="http://b/", cameras=("yard",)),
         AlertConfig(webhook="http://c/", kinds=("line",), classes=("person",)),
         AlertConfig(webhook="http://d/", quiet="00:00-23:59"),
     ]
-    gate = AlertGate(alerts, clock=lambda: now[0])
+    gate = AlertGate(several, clock=lambda: now[0])
     names = list(gate.alerts)
     noon = time.mktime((2026, 11, 28, 12, 0, 0, 0, 0, -1))
     event = replace(EVENT, time=noon)

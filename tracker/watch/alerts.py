@@ -12,19 +12,19 @@ import subprocess
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from tracker.detect.classes import choose_classes
 from tracker.errors import TrackerError
 from tracker.video.address import redact
+from tracker.watch.broker import publish
 from tracker.watch.camera_set import STATES, AlertConfig, CameraConfig, in_span
 from tracker.watch.event_store import EventStore, StoredEvent
+from tracker.watch.webhook import post
 
 __all__ = [
     "AlertGate",
@@ -203,23 +203,15 @@ def deliver(alert: AlertConfig, event: StoredEvent) -> None:
         headers = {"Content-Type": "application/json", "X-Sightline-Event": str(event.event)}
         if secret := os.environ.get(SECRET_VARIABLE):
             headers["X-Sightline-Signature"] = signature_of(body, secret)
-        request = urllib.request.Request(alert.webhook, body, headers, method="POST")
-        with urllib.request.build_opener(_WithoutRedirects).open(request, timeout=TIMEOUT_S) as answer:
-            answer.read(1024)
+        post(alert.webhook, body, headers, within_s=TIMEOUT_S)
         return
     if alert.mqtt:
-        _publish(alert.mqtt, json.dumps(message_of(event)))
+        body_text, password = json.dumps(message_of(event)), os.environ.get(MQTT_VARIABLE)
+        publish(alert.mqtt, body_text, password=password, within_s=TIMEOUT_S)
         return
     values = {key: str(value) for key, value in message_of(event).items()}
     command = [_filled(part, values) for part in alert.command]
     subprocess.run(command, timeout=TIMEOUT_S, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-
-class _WithoutRedirects(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for an error: the library would ask there with GET, without the event, and call it delivered."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def why_not_delivered(error: Exception) -> str:
@@ -231,35 +223,12 @@ def why_not_delivered(error: Exception) -> str:
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
         error = error.reason
     if isinstance(error, TimeoutError | subprocess.TimeoutExpired):
-        return f"no answer in {TIMEOUT_S:.0f} s"
+        return f"no answer in {TIMEOUT_S:g} s"
     if isinstance(error, subprocess.CalledProcessError):
         return f"exit code {error.returncode}"
     if isinstance(error, OSError | TrackerError):
         return getattr(error, "strerror", None) or str(error) or type(error).__name__
     return type(error).__name__
-
-
-def _publish(address: str, body: str) -> None:
-    """Hand the message to an MQTT broker and wait until it has it. Raises OSError where it has not."""
-    from paho.mqtt import MQTTException, publish
-
-    logging.getLogger("paho.mqtt").setLevel(logging.CRITICAL)  # it takes the end of every connection for an error
-    parts = urlsplit(address)
-    secure = parts.scheme == "mqtts"
-    login: Any = {"username": parts.username, "password": os.environ.get(MQTT_VARIABLE)} if parts.username else None
-    transport: Any = {} if secure else None
-    try:
-        publish.single(
-            parts.path.strip("/"),
-            body,
-            qos=1,
-            hostname=str(parts.hostname),
-            port=parts.port or (8883 if secure else 1883),
-            auth=login,
-            tls=transport,
-        )
-    except MQTTException as error:
-        raise OSError(str(error)) from error
 
 
 def _filled(part: str, values: dict[str, str]) -> str:
