@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from torch import nn
 
 from tracker.config import DetectorConfig
 from tracker.detect.decode import AnchorLayout, cut_masks
@@ -18,12 +19,16 @@ from tracker.detect.engines.exported import open_engine
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
 from tracker.detect.mask_parts import without_specks_and_holes
+from tracker.embedded import embedded_networks
 from tracker.geometry import Letterbox, clip
+from tracker.nets.checkpoint import load_detector
 from tracker.nets.distances import DistanceHead
-from tracker.nets.export_detector import export_onnx, export_openvino, export_torchscript
+from tracker.nets.export_detector import Deployed, export_onnx, export_openvino, export_torchscript
+from tracker.nets.layers import HalfStored
 from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.network_config import NetworkConfig
-from tracker.nets.yolo import YoloNet
+from tracker.nets.split_stage import AttentionStage, Halves, SplitStage
+from tracker.nets.yolo import YoloNet, unrounded
 
 ANCHORS = (((10.0, 12.0), (20.0, 14.0)), ((30.0, 40.0), (50.0, 30.0)), ((90.0, 100.0), (120.0, 60.0)))
 CARD = ModelCard(("cat", "dog"), ANCHORS, coefficients=4, input_size=128, confidence=0.2, iou=0.5)
@@ -59,6 +64,26 @@ def distances() -> YoloNet:
             head.cv3[-1].bias.fill_(0.5)  # type: ignore[union-attr, operator]
             head.set_anchors(stride, pairs)
     return network.eval()
+
+
+def test_no_map_is_cut_in_a_stage_of_an_exported_network(tmp_path: Path) -> None:
+    network = distances()
+    assert sum(isinstance(part, SplitStage | AttentionStage) for part in network.modules()) > 3
+    for half in (False, True):
+        export_onnx(tmp_path / "a.onnx", network, CARD, half=half)
+        cuts = [node for node in onnx.load(tmp_path / "a.onnx").graph.node if node.op_type == "Split"]
+        assert len(cuts) == 2, "of the queries, keys and values of two attention blocks"
+    assert all(not isinstance(stage.cv1, Halves) for stage in network.modules() if isinstance(stage, SplitStage))
+
+
+def test_the_same_weights_are_rounded_in_two_halves_as_in_one() -> None:
+    whole = load_detector(embedded_networks()["sightline-nano"].with_suffix(".safetensors"))[0]
+    kept = unrounded(whole)
+    cut = {stage.cv1.conv for stage in whole.modules() if isinstance(stage, SplitStage)}
+    assert cut & set(kept), "the first stage's"
+    rounded = sum(part.weight.numel() for part in whole.modules() if isinstance(part, nn.Conv2d) and part not in kept)
+    deployed = Deployed(whole, half=True)
+    assert sum(part.conv.weight.numel() for part in deployed.modules() if isinstance(part, HalfStored)) == rounded
 
 
 @pytest.mark.parametrize("make", [lively, distances])

@@ -73,6 +73,9 @@ def test_another_kind_is_reported_with_what_it_is_for() -> None:
     assert "expected a detector, found a classifier, which is for `classify`" in str(error)
     assert "the file does not say what it is" in str(wrong_kind(Path("a"), "segmenter", ""))
     assert "`train segmentation`" in str(wrong_kind(Path("a"), "segmenter", "other"))
+    assert "'sightline-yolo/9', of a newer Sightline. Update" in str(
+        wrong_kind(Path("a"), "detector", "sightline-yolo/9")
+    )
 
 
 def test_neither_torch_nor_onnx_is_needed() -> None:

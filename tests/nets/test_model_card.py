@@ -26,6 +26,13 @@ def test_a_card_comes_back_as_it_was() -> None:
     assert ModelCard.from_metadata(scaled.to_metadata(), HERE) == scaled
 
 
+def test_programs_that_know_of_no_scaling_refuse_a_network_that_scales() -> None:
+    metadata = replace(CARD, input_scale=0.8).to_metadata()
+    assert CARD.to_metadata()["format"] == "sightline-yolo/1" != metadata["format"]
+    with pytest.raises(CheckpointError, match="lacks 'input_scale'"):
+        ModelCard.from_metadata({name: value for name, value in metadata.items() if name != "input_scale"}, HERE)
+
+
 def test_a_file_from_before_networks_scaled_their_input_scales_nothing() -> None:
     older = {name: value for name, value in CARD.to_metadata().items() if name != "input_scale"}
     assert ModelCard.from_metadata(older, HERE).input_scale == 1

@@ -19,6 +19,7 @@ from tracker.extras import import_openvino
 from tracker.nets.layers import Normalize, fold_batch_norm, store_half
 from tracker.nets.model_card import ModelCard
 from tracker.nets.onnx_export import write_onnx
+from tracker.nets.split_stage import separate_halves
 from tracker.nets.weight_files import write_atomically
 from tracker.nets.yolo import YoloNet, scale_input, unrounded
 
@@ -51,8 +52,10 @@ class Deployed(nn.Module):
                 network.normalize.std.mul_(255.0)
             else:
                 first.weight.div_(255.0)
+        kept = unrounded(network)
+        halves = separate_halves(network)
         if half:
-            store_half(network, keep=unrounded(network))
+            store_half(network, keep=[*kept, *(each for conv in kept for each in halves.get(conv, ()))])
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
         pixels = scale_input(images.permute(0, 3, 1, 2).float(), self.input_scale)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tracker.nets.layers import fold_batch_norm
 from tracker.nets.onnx_export import write_onnx
+from tracker.nets.split_stage import separate_halves
 
 __all__ = ["export_kind"]
 
@@ -33,11 +34,13 @@ class _Deployed(nn.Module):
 def export_kind(
     path: Path, network: nn.Module, *, kind: str, description: Mapping[str, Any], size: tuple[int, int], channels: int
 ) -> None:
-    """Write a network in evaluation mode as ONNX with free batch size; `network` gets its batch norm folded.
+    """Write a network in evaluation mode as ONNX with free batch size; `network` is changed (batch norm folded).
 
     `kind` is the format's, such as "classifier"; `size` is (height, width).
     """
-    deployed = _Deployed(fold_batch_norm(network.eval())).eval()
+    fold_batch_norm(network.eval())
+    separate_halves(network)
+    deployed = _Deployed(network).eval()
     sample = torch.zeros((1, *size, channels), dtype=torch.uint8)
     with torch.no_grad():
         outputs = len(deployed(sample))

@@ -14,6 +14,7 @@ from torch import nn
 from tracker.nets.layers import fold_batch_norm, store_half
 from tracker.nets.onnx_export import write_onnx
 from tracker.nets.segmenter import SegmentationNet, deployed
+from tracker.nets.split_stage import separate_halves
 
 __all__ = ["export_segmentation"]
 
@@ -31,9 +32,11 @@ def export_segmentation(
     """
     copy = deepcopy(network).eval().cpu()
     fold_batch_norm(copy)
+    convolutions = [part for part in copy.modules() if isinstance(part, nn.Conv2d)]
+    kept = convolutions[: len(convolutions) // 4]
+    halves = separate_halves(copy)
     if half:
-        convolutions = [part for part in copy.modules() if isinstance(part, nn.Conv2d)]
-        store_half(copy, keep=convolutions[: len(convolutions) // 4])
+        store_half(copy, keep=[*kept, *(each for conv in kept for each in halves.get(conv, ()))])
     layout = network.layout
     depth = layout["valid_depth"]
     side = 14 * 2**depth - 4 if depth else SIDE  # what valid levels take and leave something of

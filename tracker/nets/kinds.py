@@ -15,6 +15,7 @@ __all__ = ["KINDS", "USES", "kind_of", "network_kind", "read_metadata", "wrong_k
 
 KINDS = {
     "sightline-yolo/1": "detector",
+    "sightline-yolo/2": "detector",
     "sightline-classifier/1": "classifier",
     "sightline-segmentation/1": "segmenter",
     "sightline-localizer/1": "localizer",
@@ -72,6 +73,8 @@ def wrong_kind(path: Path, wanted: str, found: str) -> CheckpointError:
     kind = KINDS.get(found, "")
     if not kind:
         said = f"its format is {found[:80]!r}" if found else "the file does not say what it is"
+        if any(found.startswith(known.partition("/")[0] + "/") for known in KINDS):
+            return CheckpointError(f"{path}: expected a {wanted}; {said}, of a newer Sightline. Update the program.")
         command = {"segmenter": "segmentation", "re-identification network": "reid"}.get(wanted, wanted)
         return CheckpointError(f"{path}: expected a {wanted}; {said}. Give a file that `train {command}` made.")
     uses = ", ".join(f"`{use}`" for use in USES[kind])

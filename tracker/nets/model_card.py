@@ -13,7 +13,7 @@ from tracker.errors import CheckpointError
 from tracker.nets.kinds import wrong_kind
 
 __all__ = [
-    "FORMAT",
+    "FORMATS",
     "LEAST_INPUT_SCALE",
     "LONGEST_LABEL",
     "MOST_LABELS",
@@ -22,7 +22,9 @@ __all__ = [
     "scaled_side",
 ]
 
-FORMAT = "sightline-yolo/1"
+FORMATS = ("sightline-yolo/1", "sightline-yolo/2")
+"""The second is that of networks which scale their input: programs that know the first alone, and would place such
+boxes wrongly, refuse it."""
 
 MOST_TEXT = 4_000_000
 MOST_LABELS, LONGEST_LABEL = 10_000, 200
@@ -67,19 +69,22 @@ class ModelCard:
     def to_metadata(self) -> dict[str, str]:
         """Text values only, as both file formats want them."""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(self).items()}
-        return {"format": FORMAT, **texts}
+        return {"format": FORMATS[self.input_scale != 1], **texts}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> ModelCard:
         """The card a file carries; CheckpointError when it is not one of ours, lacks something or makes no sense."""
         found = metadata.get("format")
-        if found != FORMAT:
+        if found not in FORMATS:
             raise wrong_kind(path, "detector", found or "")
+        optional = ["training", "accuracy"]
+        if found == FORMATS[0]:
+            optional.append("input_scale")  # which exports lack that are older than it
         values: dict[str, Any] = {}
         for item in fields(cls):
             if item.name in metadata:
                 values[item.name] = parse_description(metadata[item.name], item.name, path)
-            elif item.name not in ("training", "accuracy", "input_scale"):  # which older exports lack
+            elif item.name not in optional:
                 raise CheckpointError(f"{path}: its description lacks {item.name!r}. Export the model again.")
         try:
             values["labels"] = tuple(str(label) for label in _list(values["labels"], "labels"))

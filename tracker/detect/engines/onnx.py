@@ -17,7 +17,8 @@ from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, deco
 from tracker.detect.yolo_detector import CanvasDetector, Finds, no_features
 from tracker.errors import CheckpointError, ConfigError
 from tracker.geometry import Letterbox
-from tracker.nets.model_card import FORMAT, ModelCard
+from tracker.nets.kinds import wrong_kind
+from tracker.nets.model_card import FORMATS, ModelCard
 from tracker.nets.onnx_session import open_session
 from tracker.types import Image
 
@@ -127,17 +128,18 @@ def _metadata(session: Any) -> dict[str, str]:
 def _describe(path: Path, session: Any) -> _Model:
     metadata = _metadata(session)
     shape = session.get_inputs()[0].shape
-    if metadata.get("format") == FORMAT:
+    if metadata.get("format") in FORMATS:
         return _describe_own(path, metadata)
     outputs = session.get_outputs()
     yolox = len(outputs) == 1 and len(outputs[0].shape) == 3 and outputs[0].shape[2] == 5 + len(COCO_LABELS)
     if yolox and all(isinstance(side, int) for side in shape[2:]):
         fixed = (shape[2], shape[3])
         return _Model(COCO_LABELS, imgsz=max(fixed), conf=0.3, iou=0.45, layout=None, fixed=fixed)
-    found = metadata.get("format", f"outputs {[output.shape for output in outputs]}")
+    if "format" in metadata:
+        raise wrong_kind(path, "detector", metadata["format"])
     raise CheckpointError(
-        f"{path}: not a Sightline network (expected format {FORMAT}, found {found}). Export it with "
-        "the command export, or pass the ultralytics .pt file."
+        f"{path}: not a Sightline network (expected format {' or '.join(FORMATS)}, found outputs "
+        f"{[output.shape for output in outputs]}). Export it with the command export, or pass the ultralytics .pt file."
     )
 
 
