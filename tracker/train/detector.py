@@ -29,6 +29,7 @@ from tracker.train.detector_config import TrainConfig
 from tracker.train.detector_run import DetectorRun, set_up
 from tracker.train.finalize import finish_detector
 from tracker.train.losses import LossSums, yolo_loss
+from tracker.train.mixed_precision import mixed_precision
 from tracker.train.plots import draw_batch, draw_curves
 from tracker.train.run_folder import RunFolder, clean_mean
 from tracker.train.schedule import set_learning_rate
@@ -94,7 +95,7 @@ def training_step(run: DetectorRun, batch: Batch) -> None:
     canvases, truths = to_device(batch, run.device)  # (b, 3, h, w), 0..1
     images = scale_input(canvases, run.card.input_scale)
     truths = [each.scaled(images.shape[-1] / canvases.shape[-1]) for each in truths]
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=config.mixed_precision):
+    with mixed_precision(run.device, wanted=config.mixed_precision):
         raw = network(images.contiguous(memory_format=torch.channels_last))  # levels (b, a (5 + c + m), h / s, w / s)
     loss = yolo_loss if network.config.head == "offsets" else aligned_loss
     grid = run.grids[images.shape[-1]]

@@ -103,7 +103,7 @@ class TrainConfig:
     device: str = "auto"
     """cpu, cuda or auto."""
     mixed_precision: bool = True
-    """bfloat16 where the network multiplies."""
+    """bfloat16 where the network multiplies, on devices that are faster so."""
     resume: bool = False
     """Go on from `last` in `out`."""
     data_on_device: bool = False

@@ -21,6 +21,7 @@ from tracker.detect.engines.torch import find_device
 from tracker.ending import raise_if_interrupted
 from tracker.errors import ConfigError, TrackerError
 from tracker.train.ema import ModelEma
+from tracker.train.mixed_precision import mixed_precision
 from tracker.train.run_folder import Progress, RunFolder
 from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
 from tracker.train.seeds import seed_of
@@ -64,7 +65,7 @@ class FitConfig:
     device: str = "auto"
     """cpu, cuda or auto."""
     mixed_precision: bool = False
-    """bfloat16 where the network multiplies."""
+    """bfloat16 where the network multiplies, on devices that are faster so."""
     resume: bool = False
     """Go on from the last state in the output folder."""
 
@@ -164,7 +165,7 @@ def _fit(
             raise_if_interrupted()
             passed = _passed(progress, task.steps, total, config)
             set_learning_rate(optimizer, _rate(passed, config))
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
+            with mixed_precision(device, wanted=config.mixed_precision):
                 losses = _losses(task, network, batch)
                 loss = torch.stack([part.float() for part in losses.values()]).sum()
             optimizer.zero_grad(set_to_none=True)
