@@ -38,6 +38,7 @@ from tracker.train.data.detection import load_data
 from tracker.train.distil import DistillConfig, known_truth
 from tracker.train.ema import ModelEma
 from tracker.train.losses import LossConfig, masks_of_batch
+from tracker.train.mixed_precision import mixed_precision
 from tracker.train.schedule import learning_rate_factor
 from tracker.train.teacher import FusionConfig, Teacher, observe
 from tracker.train.truth_batch import TruthBatch, TruthTensors
@@ -50,7 +51,7 @@ VARIED = AugmentConfig(mosaic=0.15, copy_paste=0.0, zoom=1.7, colour=0.4)
 LOSSES = LossConfig(mask=1.0, mask_grid=36, mask_edge=3.0, masks_per_image=16)
 TEACHING = DistillConfig(believe=0.4, doubt=0.3, overlap=0.8)
 PHOTOS = "coco-people"
-TAUGHT = (PHOTOS, "coco-masks")
+TAUGHT = (PHOTOS, "coco-masks", "vehicles-openimages")
 """Sets whose missing masks the teacher gives."""
 SETS = (*TAUGHT, "pennfudan", "street-polygons")
 EVERY_S = {"judged": 480.0, "kept": 120.0}
@@ -68,7 +69,7 @@ class HalfDetector(TorchDetector):
     """Runs in bfloat16, where the processor multiplies faster so."""
 
     def run_network(self, canvases: UInt8[ndarray, "b h w 3"]) -> RawMaps:
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(torch.device("cpu"), wanted=True):
             maps = super().run_network(canvases)
         return RawMaps(tuple(level.float() for level in maps.levels), maps.prototypes.float(), maps.features.float())
 
@@ -307,7 +308,7 @@ def frozen(network: YoloNet, images: Tensor, grid: AnchorGrid) -> tuple[list[Ten
 
     The maps are those at strides 4, 8, 16 and 32, and where the heads have a branch for boxes that of each stride.
     """
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision(torch.device("cpu"), wanted=True):
         found, _ = network.backbone.maps_and_embedding(network.normalize(images))
         levels = network.neck(*found[1:])
         raw = [head(level) for head, level in zip(network.heads, levels, strict=True)]
@@ -325,8 +326,8 @@ def masks_loss(
 ) -> Tensor:
     """The mean loss of the masks of a batch."""
     prototypes, *coefficients = parts
-    fine, *levels = maps
-    with torch.autocast("cpu", torch.bfloat16):
+    fine, *levels = (each.float() for each in maps)
+    with mixed_precision(torch.device("cpu"), wanted=True):
         masks = prototypes(tuple(levels[:3]), fine)
         answers = [branch(level) for branch, level in zip(coefficients, levels[-3:], strict=True)]
     flat = flatten([answer.unflatten(1, (anchors, -1)).float() for answer in answers])

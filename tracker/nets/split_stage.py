@@ -53,8 +53,7 @@ def in_halves(made: Tensor | tuple[Tensor, Tensor], hidden: int) -> tuple[Tensor
     """What a stage's first convolution made, as the half that goes past its block and the half that goes through."""
     if isinstance(made, tuple):
         return made
-    past, through = made.split((hidden, hidden), dim=1)
-    return past, through
+    return made[:, :hidden], made[:, hidden:]
 
 
 def separate_halves(network: nn.Module) -> dict[nn.Conv2d, tuple[nn.Conv2d, nn.Conv2d]]:
