@@ -45,10 +45,12 @@ ROOT = Path(__file__).parents[1]
 verdicts: list[bool] = []
 
 
-def show(subject: str, what: str, seen: str, *, good: bool) -> None:
-    """One line."""
-    verdicts.append(good)
-    print(f"{'pass' if good else 'FAIL'}  {subject:12}  {what:58}  {seen}", flush=True)
+def show(subject: str, what: str, seen: str, *, good: bool | None) -> None:
+    """One line; of what was left out (None) too, which neither passes nor fails."""
+    if good is not None:
+        verdicts.append(good)
+    word = "left" if good is None else "pass" if good else "FAIL"
+    print(f"{word}  {subject:12}  {what:58}  {seen}", flush=True)
 
 
 class Listener:
