@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -314,6 +315,45 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, small_disk: None) -
     sink.close()
     with pytest.raises(SinkError, match="closed"):
         sink.write(result(noise, 0, 0.0))
+
+
+@contextmanager
+def limited_to(size: int) -> Iterator[None]:
+    """No file may grow beyond that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("frames", [5, 30])
+def test_wherever_the_disk_is_full_it_is_told_and_no_half_file_stays(tmp_path: Path, live: bool, frames: int) -> None:
+    """Of a live recording FFmpeg does not say that the last fragment was not written."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "full.mp4"
+
+    def write(path: Path) -> str:
+        try:
+            sink = VideoSink(path, live=live)
+            for index in range(frames):
+                sink.write(result(numbered_image(index), index, index / 20))
+            sink.close()
+        except SinkError as error:
+            return str(error)
+        return ""
+
+    assert write(whole) == ""
+    size = whole.stat().st_size
+    for limit in {*range(0, size, size // 40), size - 1}:
+        with limited_to(limit):
+            reason = write(path)
+        assert os.strerror(errno.EFBIG) in reason, limit
+        if path.exists():
+            kept = FileSource(path)
+            assert 0 < len(list(kept)) <= frames
+            assert kept.damage == 0, limit
 
 
 def test_no_frame_leaves_no_file(tmp_path: Path) -> None:

@@ -112,3 +112,24 @@ def test_a_recording_is_told_once_and_goes_on(
     videos = sorted(path.stem for path in tmp_path.glob("*.mp4"))
     assert len(videos) == 2
     assert sorted(path.stem for path in tmp_path.glob("*.jsonl")) == videos
+
+
+def test_a_recording_that_cannot_be_finished_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was noted where nobody looked: the last frames of a night were missing without a word."""
+
+    def refuse(sink: VideoSink) -> None:
+        sink.discard()
+        raise sink._refusal(OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(VideoSink, "close", refuse)
+    recording = ContinuousRecording(CameraConfig("gate", "0", record="continuous"), OverlayConfig(), tmp_path)
+    pipeline = Pipeline(ScriptedDetector(World(seconds=1)), None)
+    image = np.zeros((96, 160, 3), np.uint8)
+    [seen] = pipeline.detect([image])
+    recording.write(pipeline.follow(Frame(image, 0, 0.0, "gate"), seen))
+    recording.close()
+    [told] = caplog.messages
+    assert told.startswith("recording gate ended")
+    assert "No space left on device" in told

@@ -10,6 +10,7 @@ one repeated column or row, right or below, because 4:2:0 video is even.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections import deque
@@ -31,6 +32,7 @@ from tracker.errors import SinkError, why_unwritable
 from tracker.protocols import Sink
 from tracker.types import FrameResult, Image
 from tracker.video.audio_copy import AudioCopy
+from tracker.video.fragments import cut_to_whole, missing_bytes
 
 __all__ = ["VideoSink"]
 
@@ -118,6 +120,7 @@ class VideoSink(Sink):
                     for packet in self._audio.rest(float((self._last_ticks or 0) * self._time_base)):
                         self._container.mux(packet)
                 self._container.close()
+                self._raise_if_cut()
             else:
                 self.path.unlink(missing_ok=True)
         except (av.FFmpegError, OSError) as error:
@@ -211,8 +214,25 @@ class VideoSink(Sink):
             except (av.FFmpegError, OSError) as error:
                 log.debug("%s: closing after a failure: %s", self.path, error)
 
+    def _raise_if_cut(self) -> None:
+        """Raise the OSError that FFmpeg keeps to itself where it cannot write the last fragment of a live recording."""
+        missing = missing_bytes(self.path) if self._live and not self._matroska else 0
+        if not missing:
+            return
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("ab") as file:
+                file.write(bytes(missing))
+        finally:
+            os.truncate(self.path, size)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))  # by now there is room, and the frames are lost
+
     def _remove_unless_playable(self) -> None:
-        """Delete a file that was cut off before its first frame was whole: nobody can use it."""
+        """Delete a file that was cut off before its first frame was whole: nobody can use it. Of others the half
+        fragment at their end goes."""
+        if not self._matroska:
+            with contextlib.suppress(OSError):
+                cut_to_whole(self.path)
         try:
             with av.open(str(self.path.absolute())) as container:
                 next(container.decode(video=0))

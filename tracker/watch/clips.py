@@ -119,7 +119,7 @@ class Recorder(Sink):
                 try:
                     sink.close()
                 except TrackerError as error:
-                    self.problem = str(error)
+                    self._note(error)
             self.files = [file for file in self.files if file.exists()]  # where no frame came there is no video
             if all(file.suffix == ".jsonl" for file in self.files):
                 for file in self.files:
@@ -141,11 +141,7 @@ class Recorder(Sink):
                 if self._rows is not None:
                     self._rows.write(moved)
             except TrackerError as error:
-                self.problem = str(error)
-                log.log(
-                    logging.DEBUG if self._reported else logging.WARNING, "recording %s ended: %s", self._name, error
-                )
-                self._reported = True
+                self._note(error)
                 self.stop()
                 return
             if self._reported and self.seconds >= SOUND_S:
@@ -158,6 +154,11 @@ class Recorder(Sink):
     def discard(self) -> None:
         """The video so far stays: whoever records wants what there was."""
         self.stop()
+
+    def _note(self, error: TrackerError) -> None:
+        self.problem = str(error)
+        log.log(logging.DEBUG if self._reported else logging.WARNING, "recording %s ended: %s", self._name, error)
+        self._reported = True
 
     def _open_video(self, path: Path, *, drawn: bool) -> None:
         self._videos.append((VideoSink(path, rate=self._rate, live=True), drawn))
