@@ -25,8 +25,8 @@ __all__ = ["quantize_onnx"]
 
 log = logging.getLogger(__name__)
 
-ANSWERS = ("/heads.", "/prototypes/")
-"""Parts of the names of convolutions that are not quantised."""
+AFTER_BACKBONE = ("/neck/", "/heads.", "/prototypes/")
+"""Parts of the names of convolutions behind it; the last two, which answer, are not quantised."""
 
 
 def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h w 3"]]) -> None:
@@ -51,8 +51,8 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
 
     model = onnx.load(source)
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    backbone = [name for name in convolutions if "/backbone/" in name]
-    answers = [name for name in convolutions if any(part in name for part in ANSWERS)]
+    backbone = [name for name in convolutions if not any(part in name for part in AFTER_BACKBONE)]
+    answers = [name for name in convolutions if any(part in name for part in AFTER_BACKBONE[1:])]
     floats = [*backbone[: len(backbone) // 2], *answers]
     with TemporaryDirectory() as folder:
         quantized = Path(folder) / "quantized.onnx"
