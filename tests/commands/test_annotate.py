@@ -114,6 +114,8 @@ def test_again_all_finished_files_are_skipped_and_reported_so(
     captured = capfd.readouterr()
     output = [json.loads(line) for line in captured.out.splitlines()]
     ends = {row["file"]: row["status"] for row in output if "status" in row}
+    assert (output[-1]["done"], output[-1]["files_left"], output[-1]["failed"]) == (True, 0, 2)
+    assert not any(row["done"] for row in output[:-1])
     assert ends["a b.mp4"] == ends["süb .. dir/-x.mp4"] == "skipped"
     assert ends["bad.mp4"] == "failed"
     assert [line.split(":")[1].strip() for line in captured.err.splitlines()] == ["bad.mp4", "süb .. dir/empty.mkv"]

@@ -264,3 +264,27 @@ def test_the_command_watches_until_it_is_terminated(tmp_path: Path) -> None:
     assert "gate:" in output
     (video,) = (tmp_path / "recordings" / "gate").glob("*.mp4")
     assert len(list(FileSource(video))) > 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's here")
+def test_every_line_is_json_where_that_is_asked_for_and_the_last_is_the_end(tmp_path: Path) -> None:
+    network = write_network(tmp_path / "tiny.onnx")
+    with MjpegCamera(10) as camera:
+        (tmp_path / "cameras.toml").write_text(f'[[camera]]\nname = "gate"\naddress = "{camera.address}"\n')
+        command = [sys.executable, str(ROOT / "main.py"), "watch", str(tmp_path / "cameras.toml")]
+        command += ["--listen", "127.0.0.1:0", "--model", str(network), "--progress", "json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        assert first["port"] > 0
+        rows = []
+        for line in process.stdout:
+            rows.append(json.loads(line))
+            if rows[-1]["cameras"]["gate"]["frames"] > 3:
+                break
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    rows += [json.loads(line) for line in output.splitlines()]
+    assert [row["done"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["cameras"]["gate"]["frames"] >= rows[-2]["cameras"]["gate"]["frames"]

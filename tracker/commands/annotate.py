@@ -108,8 +108,8 @@ def _run(options: argparse.Namespace) -> int:
         with logging_redirect_tqdm():
             reports = _annotate(jobs, request, options, listen)
     except KeyboardInterrupt:
-        display.close()
         if request.settings.output.progress != "json":
+            display.close()
             sys.stdout.write(summary_table(ended, time.perf_counter() - started) + "\n" if ended else "")
             left = len(jobs) - len(ended)
             sys.stdout.write(f"{left} of {len(jobs)} recordings are left; the same command goes on where it stopped\n")
@@ -220,20 +220,28 @@ class _JsonLines:
     """One object a line, for programs."""
 
     def __init__(self, jobs: Sequence[RecordingJob]) -> None:
-        self._left = len(jobs)
+        self._files = self._left = len(jobs)
+        self._failed = 0
 
     def hear(self, message: WorkerProgress | FileReport | None) -> None:
         if message is None:
             return
         if isinstance(message, FileReport):
             self._left -= 1
+            self._failed += message.status == "failed"
             row = {"file": message.name, "status": message.status, "note": message.note, "frames": message.frames}
             row["files_left"] = self._left
         else:
             row = {"file": message.name, "worker": message.worker, "stage": message.stage, "frames": message.done}
             row["total"] = message.total
-        sys.stdout.write(json.dumps({"time": round(time.time(), 3), **row}, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        self._print(row)
 
     def close(self) -> None:
-        """Every line is whole already."""
+        """The last line: how many recordings there are, are left and failed, also after Ctrl-C."""
+        self._print({"files": self._files, "files_left": self._left, "failed": self._failed}, done=True)
+
+    @staticmethod
+    def _print(row: dict[str, Any], *, done: bool = False) -> None:
+        line = {"time": round(time.time(), 3), **row, "done": done}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()

@@ -64,6 +64,10 @@ def follow_run(
             runner.stop()
             runner.wait(timeout_s=FINISH_S)
             raise
+        except Exception:
+            if shown is not None:  # the last reading is from before what ended the run
+                shown.update(runner.progress())
+            raise
         if shown is not None:
             shown.update(progress)
         return Ended(progress, interrupt)

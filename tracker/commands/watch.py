@@ -62,10 +62,10 @@ def _run(options: argparse.Namespace) -> int:
     give_back_large_blocks(few_heaps=True)
     watch = SetWatch(cameras, settings)
     server = None
+    as_json = settings.output.progress == "json"
     if options.listen is not None:
         server = StatusServer(*_host_and_port(options.listen), watch.health, watch.metrics)
-        sys.stdout.write(f"health and metrics: port {server.port}\n")
-        sys.stdout.flush()
+        _tell(json.dumps({"port": server.port}) if as_json else f"health and metrics: port {server.port}")
     held = HeldSignals()
     watch.start()
     try:
@@ -74,17 +74,28 @@ def _run(options: argparse.Namespace) -> int:
         while watch.running:
             time.sleep(GLANCE_S)
             raise_if_interrupted()
-            if settings.output.progress == "json" and time.monotonic() - reported > REPORT_EVERY_S:
+            if as_json and time.monotonic() - reported > REPORT_EVERY_S:
                 reported = time.monotonic()
-                sys.stdout.write(json.dumps({"time": round(time.time(), 3), **watch.health()[1]}) + "\n")
-                sys.stdout.flush()
+                _tell(_reading(watch, done=False))
     finally:
         watch.stop()
         if server is not None:
             server.close()
-        sys.stdout.write(_summary(watch) + "\n")
-        sys.stdout.flush()
+        _tell(_reading(watch, done=True) if as_json else _summary(watch))
     return 0
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _reading(watch: SetWatch, *, done: bool) -> str:
+    """How the cameras stand, with the frames of each, as one line of JSON."""
+    tree = watch.health()[1]
+    for reading in watch.readings():
+        tree["cameras"][reading.name]["frames"] = reading.progress.frames if reading.progress is not None else 0
+    return json.dumps({"time": round(time.time(), 3), **tree, "done": done})
 
 
 def _summary(watch: SetWatch) -> str:
