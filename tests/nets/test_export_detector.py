@@ -72,8 +72,11 @@ def test_no_map_is_cut_in_a_stage_of_an_exported_network(tmp_path: Path) -> None
     assert sum(isinstance(part, SplitStage | AttentionStage) for part in network.modules()) > 3
     for half in (False, True):
         export_onnx(tmp_path / "a.onnx", network, CARD, half=half)
-        cuts = [node for node in onnx.load(tmp_path / "a.onnx").graph.node if node.op_type == "Split"]
-        assert len(cuts) == 2, "of the queries, keys and values of two attention blocks"
+        nodes = onnx.load(tmp_path / "a.onnx").graph.node
+        assert sum(node.op_type == "Split" for node in nodes) == 2, "the queries, keys and values of two attentions"
+        doubled = [node for node in nodes if node.op_type == "Resize" and "/neck/" in node.name]
+        assert len(doubled) == 4, "halves of two stages, behind their convolution"
+        assert all("/cv1/" in node.name for node in doubled)
     assert all(not isinstance(stage.cv1, Halves) for stage in network.modules() if isinstance(stage, SplitStage))
 
 

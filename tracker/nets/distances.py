@@ -47,16 +47,16 @@ class SplitNeck(nn.Module):
         norm, newer = config.norm, config.neck == "yolo26"
         block = csp_block if newer else plain_bottleneck
         last = attention_bottleneck if newer else csp_block
-        self.down4 = SplitStage(deep + middle, w4, w4 // 2, block, norm=norm)
-        self.down3 = SplitStage(w4 + shallow, w3, w3 // 2, block, norm=norm)
+        self.down4 = SplitStage(deep + middle, w4, w4 // 2, block, norm=norm, coarse=deep)
+        self.down3 = SplitStage(w4 + shallow, w3, w3 // 2, block, norm=norm, coarse=w4)
         self.step3 = ConvNormAct(w3, w3, 3, stride=2, norm=norm)
         self.up4 = SplitStage(w3 + w4, w4, w4 // 2, block, norm=norm)
         self.step4 = ConvNormAct(w4, w4, 3, stride=2, norm=norm)
         self.up5 = SplitStage(w4 + deep, w5, w5 // 2, last, norm=norm)
 
     def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        waist = self.down4(torch.cat((functional.interpolate(deep, scale_factor=2.0), middle), dim=1))
-        p3 = self.down3(torch.cat((functional.interpolate(waist, scale_factor=2.0), shallow), dim=1))
+        waist = self.down4(deep, middle)
+        p3 = self.down3(waist, shallow)
         p4 = self.up4(torch.cat((self.step3(p3), waist), dim=1))
         p5 = self.up5(torch.cat((self.step4(p4), deep), dim=1))
         return p3, p4, p5
