@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache, lru_cache
+from itertools import islice
 
 import av
 import cv2
@@ -160,6 +161,29 @@ class MjpegCamera(Camera):
             data = jpeg(number)
             head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
             client.sendall(head + data + b"\r\n")
+
+
+class FalseLengths(MjpegCamera):
+    """One whose images are longer or shorter than it says."""
+
+    def __init__(self, rate: float = 10, *, off: int) -> None:
+        self.off = off
+        super().__init__(rate)
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        client.recv(4096)
+        client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
+        for number in self.frames(closing):
+            data = jpeg(number)
+            head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(data) + self.off)
+            client.sendall(head + data + b"\r\n")
+
+
+class BriefCamera(MjpegCamera):
+    """One that ends every connection after three frames."""
+
+    def frames(self, closing: threading.Event) -> Iterator[int]:
+        return islice(super().frames(closing), 3)
 
 
 class GuardedCamera(MjpegCamera):

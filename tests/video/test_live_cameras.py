@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 
 from tests.test_runner import until
-from tests.video.cameras import Camera, HlsCamera, MjpegCamera, RawCamera, RtspCamera, segment
+from tests.video.cameras import (
+    BriefCamera,
+    Camera,
+    FalseLengths,
+    HlsCamera,
+    MjpegCamera,
+    RawCamera,
+    ReplacedCamera,
+    RtspCamera,
+    segment,
+)
+from tests.video.synthetic import read_number
 from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, LinkState, LinkStatus
 from tracker.video import StreamSource
@@ -105,6 +116,50 @@ def test_segments_arrive_at_the_pace_at_which_they_were_taken() -> None:
         source.close()
     times, arrivals = np.array([(frame.time, frame.arrival) for frame in frames]).T
     assert arrivals[-1] - arrivals[0] > 0.5 * (times[-1] - times[0])
+
+
+@pytest.mark.parametrize("off", [-5, 5, 50_000])
+def test_images_that_are_not_as_long_as_they_say_are_read_all_the_same(
+    off: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a camera broke off after each of its images, for ever."""
+    with FalseLengths(20, off=off) as camera:
+        source = StreamSource(camera.address)
+        numbers = [read_number(frame.image) for frame in islice(source, 30)]
+        source.close()
+    assert source.reconnects == 1
+    assert np.diff(numbers[2:]).tolist() == [1] * 27
+    assert sum("not as long as it says" in line for line in caplog.messages) == 1
+
+
+def test_a_camera_of_false_lengths_may_be_replaced_by_one_of_another_codec() -> None:
+    with FalseLengths(20, off=5) as camera, ReplacedCamera(10, start=False) as other:
+        source = StreamSource(camera.address)
+        sizes = []
+        for frame in source:
+            sizes.append(frame.image.shape)
+            if len(sizes) == 10:
+                camera.down()
+                other.port, other.replaced = camera.port, True
+                other.up()
+            if frame.image.shape != sizes[0]:
+                break
+        source.close()
+    assert sizes[-1][:2] == (192, 320)
+
+
+def test_a_stream_that_breaks_off_after_each_return_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that gives one image at a time was two lines a second, for months."""
+    with BriefCamera(50) as camera:
+        source = StreamSource(camera.address, backoff=Backoff(0.01, 0.01))
+        for _ in source:
+            if source.reconnects == 9:
+                break
+        source.close()
+    told = [line.partition("/video.mjpg ")[2] for line in caplog.messages]
+    assert len([line for line in told if line.startswith("broke off")]) == 3
+    assert len([line for line in told if line.startswith("is back")]) == 3
+    assert told[-1] == "breaks off soon after each return; that is reported once it lasts."
 
 
 def test_silence_is_a_stall_that_ends_with_the_next_frame() -> None:

@@ -23,6 +23,8 @@ MOST_WAITING = 256
 MOST_BEHIND_S = 1.0
 GLANCE_S = 0.1
 READ_TIMEOUT_S = 10.0
+MULTIPART = "mpjpeg"
+"""FFmpeg's name for JPEG images over HTTP, each with a head of its own."""
 
 Arrived: TypeAlias = "tuple[Packet[VideoStream], float]"
 
@@ -43,6 +45,7 @@ class PacketPump:
         open_timeout_s: float,
         rtsp_transport: str = "tcp",
         hardware: Accelerator | None = None,
+        by_images: bool = False,
     ):
         self.failure: str | None = None
         """Why opening or reading ended, without the address; None while it goes on or after a proper end."""
@@ -55,6 +58,10 @@ class PacketPump:
         self._open_timeout_s = open_timeout_s
         self._rtsp_transport = rtsp_transport
         self._hardware = hardware
+        self._by_images = by_images
+        """Whether JPEG images are told apart by where they begin, whatever is sent about their lengths."""
+        self.false_lengths = False
+        """Whether it broke off because its JPEG images are not as long as it said."""
         self._address = address
         self._opened = Event()
         self._stop = Event()
@@ -129,6 +136,7 @@ class PacketPump:
                     break
         except (av.FFmpegError, OSError) as error:
             self.failure = _reason(error)
+            self.false_lengths = container.format.name == MULTIPART and isinstance(error, av.InvalidDataError)
         with self._changed:
             self._at_end = True
             self._changed.notify_all()
@@ -140,7 +148,8 @@ class PacketPump:
         timeout = (self._open_timeout_s / 2, READ_TIMEOUT_S)
         options = options_of(self._address, rtsp_transport=self._rtsp_transport)
         accelerated = None if self._hardware is None else self._hardware.settings
-        container = av.open(self._address, options=options, timeout=timeout, hwaccel=accelerated)
+        named = "mjpeg" if self._by_images else None
+        container = av.open(self._address, format=named, options=options, timeout=timeout, hwaccel=accelerated)
         if "probesize" in options and has_clock(container) and not container.streams.video:
             container.close()
             options.pop("probesize")

@@ -33,6 +33,9 @@ OPENING_BURST_S = 0.02
 DENIED = ("401", "403")
 DENIED_PAUSE_S = 30.0
 """Between tries with a password that was refused: cameras lock accounts that knock too often."""
+SHORT_RETURN_S = 5.0
+MOST_SHORT_RETURNS = 3
+"""Of a stream that breaks off again within 5 s so many returns are reported, and once that it goes on like that."""
 NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
 
 
@@ -73,6 +76,9 @@ class StreamSource(ReconnectingSource):
         self._stop = Event()
         self._rgb = RgbConverter()
         self._past_damage = self._past_dropped = 0
+        self._by_images = False
+        self._back_at: float | None = None
+        self._short_returns = 0
         self._hardware = accelerator(hwaccel, self.name)
         self._decoder = SOFTWARE
         self._connection: _Connection | None = self._connect()
@@ -115,6 +121,7 @@ class StreamSource(ReconnectingSource):
                         self._arrivals, self._clock = ArrivalClock(arrival, stamp + shift), "arrival"
                 joined = True
                 self._watchdog.frame_arrived()
+                self._report_if_it_lasts()
                 if self._arrivals is None and self.live and watch.deceives(stamp, arrival):
                     log.warning("%s only counts its frames; the time is now that of their arrival.", self.name)
                     self._arrivals, self._clock = ArrivalClock(arrival, stamp + shift), "arrival"
@@ -140,6 +147,7 @@ class StreamSource(ReconnectingSource):
             open_timeout_s=self._open_timeout_s,
             rtsp_transport=self._rtsp_transport,
             hardware=self._hardware,
+            by_images=self._by_images,
         )
         try:
             connection = _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
@@ -149,6 +157,7 @@ class StreamSource(ReconnectingSource):
                 log.warning("%s: %s gives no frame; it is decoded in software.", self.name, self._hardware.device)
                 self._hardware = None
                 return self._connect()
+            self._by_images = self._by_images and pump.container is None  # perhaps it is no JPEG any more
             self._watchdog.refused(str(failure))
             refused = f"{self.name}: {failure}. "
             if any(words in str(failure) for words in NEVER_WILL):
@@ -174,7 +183,13 @@ class StreamSource(ReconnectingSource):
             log.warning("%s broke off: %s.", self.name, why)
             self.damage += 1
             return False
-        log.warning("%s broke off: %s; trying to come back.", self.name, why)
+        self._count_short_returns()
+        self._report("%s broke off: %s; trying to come back.", self.name, why)
+        if self._short_returns == MOST_SHORT_RETURNS:
+            log.warning("%s breaks off soon after each return; that is reported once it lasts.", self.name)
+        if self._connection is not None and self._connection.pump.false_lengths and not self._by_images:
+            self._by_images = True
+            log.warning("%s: its images are not as long as it says; from now on their own begin counts.", self.name)
         self._watchdog.cut(why)
         self._drop_connection()
         if self._arrivals is not None:
@@ -192,9 +207,25 @@ class StreamSource(ReconnectingSource):
                 continue
             self._backoff.reset()
             self._watchdog.frame_arrived()
-            log.warning("%s is back after %.1f s.", self.name, self._watchdog.away_s)
+            self._report("%s is back after %.1f s.", self.name, self._watchdog.away_s)
+            self._back_at = time.monotonic()
             return True
         return False
+
+    def _count_short_returns(self) -> None:
+        """How often in a row it has broken off again at once."""
+        lasted = self._back_at is None or time.monotonic() - self._back_at > SHORT_RETURN_S
+        self._short_returns = 0 if lasted else self._short_returns + 1
+
+    def _report(self, words: str, *values: object) -> None:
+        """Tell the user, but for what goes on like that for months."""
+        log.log(logging.DEBUG if self._short_returns >= MOST_SHORT_RETURNS else logging.WARNING, words, *values)
+
+    def _report_if_it_lasts(self) -> None:
+        lasts = self._back_at is not None and time.monotonic() - self._back_at > SHORT_RETURN_S
+        if lasts and self._short_returns >= MOST_SHORT_RETURNS:
+            self._short_returns = 0
+            log.warning("%s is back, and stays.", self.name)
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
