@@ -28,6 +28,16 @@ def test_jitter_leaves_span_and_steps(rate: float) -> None:
     assert np.median(steps) == pytest.approx(1 / rate, rel=0.05)
 
 
+@pytest.mark.parametrize("rate", [1, 5, 12.5, 30])
+def test_no_frame_is_off_by_more_than_the_jitter(rate: float) -> None:
+    """An interval that was estimated too small left the clock 0.1 s behind where no frame is later than 0.04 s."""
+    taken = np.arange(max(60, round(12 * rate))) / rate
+    for seed in range(60):
+        arrivals = np.maximum.accumulate(taken + np.random.default_rng(seed).uniform(0, 0.04, len(taken)))
+        found = times(arrivals) + arrivals[0]
+        assert np.abs(found - taken).max() < 0.042
+
+
 def test_a_burst_after_a_delay_keeps_its_steps() -> None:
     taken = np.arange(100) / 10
     arrivals = taken.copy()
