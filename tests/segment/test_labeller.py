@@ -94,6 +94,14 @@ def test_a_detector_is_refused_where_a_segmenter_is_needed() -> None:
         PixelLabeller(Path("x.pt"))
 
 
+def test_more_classes_than_a_byte_has_numbers_are_refused(tmp_path: Path) -> None:
+    network, description = load_segmentation(saved(tmp_path / "n.safetensors", NETWORKS["unet"]))
+    described = {**description, "labels": [f"class {number}" for number in range(256)]}
+    export_segmentation(tmp_path / "n.onnx", network, described)
+    with pytest.raises(CheckpointError, match=r"n\.onnx: 256 classes"):
+        PixelLabeller(tmp_path / "n.onnx")
+
+
 def test_the_onnx_path_imports_no_torch(tmp_path: Path) -> None:
     network, description = load_segmentation(saved(tmp_path / "n.safetensors", NETWORKS["unet"]))
     export_segmentation(tmp_path / "n.onnx", network, description)

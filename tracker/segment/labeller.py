@@ -21,6 +21,8 @@ from tracker.types import Image
 __all__ = ["SEGMENTATION_FORMAT", "PixelLabeller"]
 
 SEGMENTATION_FORMAT = "sightline-segmentation/1"
+MOST_CLASSES = 255
+"""Labels are bytes, and the last byte says that a pixel has none."""
 """What the metadata of a file of ours says."""
 
 Score: TypeAlias = Callable[[UInt8[ndarray, "h w 3"]], Float32[ndarray, "k i j"]]
@@ -112,6 +114,9 @@ def _described(description: Any, score: Score, engine: str, path: Path) -> _Engi
     try:
         height, width = (int(side) for side in description["image_size"])
         labels = tuple(str(label) for label in description["labels"])
-        return _Engine(score, labels, (height, width), ScoreLayout.of(description), engine)
+        layout = ScoreLayout.of(description)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its description is missing or damaged ({error}). Export it again.") from error
+    if len(labels) > MOST_CLASSES:
+        raise CheckpointError(f"{path}: {len(labels)} classes; a label image, of bytes, holds {MOST_CLASSES}")
+    return _Engine(score, labels, (height, width), layout, engine)

@@ -47,6 +47,12 @@ def test_a_label_without_a_class_is_refused_with_its_file(folder: Path) -> None:
         load_pixel_labels(folder, "train", classes=3, size=(12, 16))
 
 
+def test_more_classes_than_a_byte_has_numbers_are_refused(folder: Path) -> None:
+    assert len(load_pixel_labels(folder, "train", classes=255, size=(12, 16)))
+    with pytest.raises(FormatError, match="256 classes; there may be 255"):
+        load_pixel_labels(folder, "train", classes=256, size=(12, 16))
+
+
 def write_palette_png(path: Path, numbers: np.ndarray, palette: list[tuple[int, int, int]]) -> None:
     """As Pascal VOC, CVAT and Pillow write class numbers."""
 

@@ -57,8 +57,10 @@ def load_pixel_labels(
     """The split `part` ("train" or "val"), images and labels scaled to `size` (height, width).
 
     Pairs that cannot be decoded, differ in size or lack a label image are listed and skipped. Raises FormatError when
-    nothing is left, or when a label is neither below `classes` nor ignored.
+    nothing is left, for more than 255 classes, or when a label is neither below `classes` nor ignored.
     """
+    if classes > IGNORED:
+        raise FormatError(f"{path}: {classes} classes; there may be {IGNORED}, numbered from 0, as labels are bytes")
     files = _open(path)
     ignored = sorted({*ignore, IGNORED})
     images, labels, skipped = [], [], []
