@@ -17,6 +17,7 @@ from tracker.track.refine.fragments import cut_tracks
 from tracker.track.refine.link import Fragments, LinkConfig, link_fragments
 from tracker.track.refine.refinement import RefineConfig, refine
 from tracker.track.refine.track_evidence import FillEvidence
+from tracker.types import Detections
 
 RATE = 25.0
 
@@ -164,13 +165,38 @@ def test_what_the_tracker_did_not_report_is_added_only_where_worth_a_new_track()
     assert set(refine(reported, slow).observations.tracks.tolist()) == {1, 7}
 
 
-@pytest.mark.parametrize(("score", "first"), [(0.95, 10), (0.3, 13)])
+@pytest.mark.parametrize(("score", "first"), [(0.98, 10), (0.3, 13)])
 def test_rows_before_a_track_was_reported_are_added_only_to_tracks_likely_real(score: float, first: int) -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 18), 900, 500)]
     seen = weak(rows, track=7, score=score)
     seen = replace(seen, confirmed=(seen.tracks == 1) | (seen.frames >= 13))
     refined = refine(seen, TIMES).observations
     assert refined.frames[refined.tracks == 7].min() == first
+
+
+@pytest.mark.parametrize(("early", "first"), [((0.9, 0.9), 10), ((0.3, 0.9), 11), ((0.3, 0.3), 12), ((0.9, 0.3), 10)])
+def test_rows_before_a_track_was_reported_are_each_believed_by_their_own_score(
+    early: tuple[float, float], first: int
+) -> None:
+    """A track that is surely real may have begun on something else."""
+    seen = observed([*walk(1, range(60), 0, 0), *walk(7, range(10, 60), 900, 500)])
+    of_seven = np.flatnonzero(seen.tracks == 7)
+    scores = seen.scores.copy()
+    scores[of_seven[:2]] = early
+    seen = replace(seen, scores=scores, confirmed=(seen.tracks == 1) | (seen.frames >= 12))
+    refined = refine(seen, TIMES).observations
+    assert refined.frames[refined.tracks == 7].tolist() == list(range(first, 60))
+
+
+def test_a_detector_that_is_never_quite_sure_is_believed_by_its_own_measure() -> None:
+    """0.6 is much for one whose best scores are 0.7, and little for one that gives 0.99."""
+    for usual, first in ((0.7, 10), (0.99, 12)):
+        seen = observed([*walk(1, range(60), 0, 0), *walk(7, range(10, 60), 900, 500)])
+        early = (seen.tracks == 7) & (seen.frames < 12)
+        confirmed = (seen.tracks == 1) | (seen.frames >= 12)
+        seen = replace(seen, scores=np.where(early, 0.6, usual), confirmed=confirmed)
+        refined = refine(seen, TIMES).observations
+        assert refined.frames[refined.tracks == 7].min() == first
 
 
 def test_a_row_is_filled_in_by_what_stands_in_front_and_how_near_the_side_is() -> None:
@@ -288,8 +314,28 @@ def scores(problem: Problem) -> tuple[TrackingScores, TrackingScores]:
     return evaluate(problem, config), evaluate_sequence(prepared)
 
 
+def backwards(problem: Problem) -> Problem:
+    """The sequence from its last frame to its first."""
+    truth = problem.ground_truth
+    frames = problem.length + 1 - truth.frames
+    order = frames.argsort(kind="stable")
+    columns = truth.ids[order], truth.boxes[order], truth.scores[order], truth.class_ids[order], truth.columns
+    unseen = problem.length - len(problem.frames)
+    padded = [*problem.frames, *(Detections.empty() for _ in range(unseen))]
+    return replace(problem, frames=padded[::-1], ground_truth=MotRows(frames[order], *columns))
+
+
+@pytest.mark.slow
 @pytest.mark.shared
-@pytest.mark.parametrize(("group", "hota", "idf1"), [("MOT15", 3, 3.5), ("MOT17", 3, 3.5), ("KITTI-Car", 1.5, 1)])
+@pytest.mark.parametrize("group", ["MOT15", "MOT17", "KITTI-Car"])
+def test_refinement_takes_nothing_from_sequences_played_backwards(group: str, mot: Path) -> None:
+    for before, after in [scores(backwards(problem)) for problem in load_problems(mot / group)]:
+        for name in ("hota", "mota", "idf1"):
+            assert 100 * getattr(after, name) >= 100 * getattr(before, name) - 0.3
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("group", "hota", "idf1"), [("MOT15", 3, 3), ("MOT17", 3, 3.5), ("KITTI-Car", 1.5, 1)])
 def test_refinement_pays_on_real_sequences(group: str, hota: float, idf1: float, mot: Path) -> None:
     pairs = [scores(problem) for problem in load_problems(mot / group)]
     online, refined = (combine(part) for part in zip(*pairs, strict=True))

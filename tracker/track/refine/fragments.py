@@ -13,11 +13,16 @@ from numpy import ndarray
 
 from tracker.observations import Observations
 from tracker.track.refine.link import Fragments, end_of
+from tracker.track.refine.track_evidence import certainty
 
 __all__ = ["CutTracks", "cut_tracks"]
 
 COLUMNS = 20
 """Numbers kept of a fragment."""
+SURE_SHARE = 0.95
+"""This share of the rows is less sure than those that show how sure a detector can be."""
+SURE_STEP, SURE_STEPS = 0.05, 200
+"""Certainties are counted in so many steps of that width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +40,8 @@ class CutTracks:
     ends: Fragments
     sides: tuple[float, float]
     """The leftmost and the rightmost edge of any box: where the image ends, as far as anything shows."""
+    surest: float
+    """How sure the detector was of the rows it was surest of, one in twenty; see `certainty`."""
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -72,6 +79,7 @@ class CutTracks:
             self.scores[keep],
             ends,
             self.sides,
+            self.surest,
         )
 
 
@@ -125,12 +133,15 @@ def cut_tracks(
     """
     cuts, embeddings = array("d"), []
     left, right = np.inf, -np.inf
+    sure = np.zeros(SURE_STEPS, np.int64)
     going: _Fragment | None = None
     for rows in blocks:
         if not len(rows):
             continue
         when = times[rows.frames]
         left, right = min(left, float(rows.boxes[:, 0].min())), max(right, float(rows.boxes[:, 2].max()))
+        steps = (certainty(rows.scores) / SURE_STEP).astype(np.int64)
+        sure += np.bincount(np.minimum(steps, SURE_STEPS - 1), minlength=SURE_STEPS)
         begins = np.ones(len(rows), bool)
         begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s)
         if going is not None:
@@ -149,10 +160,13 @@ def cut_tracks(
         cuts.extend(going.finish(span_s))
         embeddings.append(going.embed_rows)
     described = [embed_rows for embed_rows in embeddings if embed_rows is not None]
-    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right))
+    surest = SURE_STEP * (1 + int(sure.cumsum().searchsorted(SURE_SHARE * sure.sum())))
+    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right), surest)
 
 
-def _table(columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: tuple[float, float]) -> CutTracks:
+def _table(
+    columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: tuple[float, float], surest: float
+) -> CutTracks:
     tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
     scores, start, end = columns[:, 5:8].T
     goes_on = np.zeros(len(columns), bool)
@@ -173,4 +187,4 @@ def _table(columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: 
         embeddings=described,
         following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
     )
-    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides)
+    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides, surest)

@@ -20,7 +20,7 @@ from tracker.observations import Observations, Origin
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
-from tracker.track.refine.track_evidence import FillEvidence, TrackEvidence
+from tracker.track.refine.track_evidence import EarlyEvidence, FillEvidence, TrackEvidence
 from tracker.track.refine.tracked_rows import RowsInMemory, TrackedRows
 
 __all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
@@ -62,8 +62,10 @@ class RefineConfig:
     track_log_odds: float = 2.0
     """What the tracker did not report is added only where likelier real than this, links included, and where its rows
     are expected to be worth more than the change of identity that a new track may be."""
-    early_log_odds: float = 1.6
-    """The rows of a track before the tracker reported it are added only where it is likelier real than this."""
+    early: EarlyEvidence = field(default_factory=EarlyEvidence)
+    """How likely rows before the tracker reported their track are on its object."""
+    early_log_odds: float = 0.6
+    """Such rows are added only where likelier right than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class Refinement:
         keep, weak, odds = _unlikely(cuts, names, reported[0], interval, config, least=least, worth_a_switch=True)
         self._drops = drops + weak
         self._sides = cuts.sides
-        firsts = np.where(odds < config.early_log_odds, _first_reported(cuts, *reported), cuts.first_frames)
+        firsts = _believed_from(rows, cuts, odds, _first_reported(cuts, *reported), config)
         keep &= firsts <= cuts.last_frames
         self._spans = Spans(names[keep], cuts.tracks[keep], firsts[keep], cuts.last_frames[keep], odds[keep])
         kept = set(names[keep].tolist())
@@ -245,4 +247,27 @@ def _first_reported(
     if not len(reported):
         return cuts.first_frames
     firsts: ndarray = np.maximum(np.where(reported[place] == cuts.tracks, frames[place], 0), cuts.first_frames)
+    return firsts
+
+
+def _believed_from(
+    rows: TrackedRows,
+    cuts: CutTracks,
+    odds: Float64[ndarray, " n"],
+    reported: Int64[ndarray, " n"],
+    config: RefineConfig,
+) -> Int64[ndarray, " n"]:
+    """The frame each fragment is taken from: of the rows before `reported`, those at its end that are likely right.
+
+    The choice has the largest sum of odds above the limit; `odds` are those that each fragment's track is real.
+    """
+    firsts = reported.copy()
+    for place in np.flatnonzero(cuts.first_frames < reported).tolist():
+        last = min(int(cuts.last_frames[place]), int(reported[place]) - 1)
+        early = rows.of(int(cuts.tracks[place]), int(cuts.first_frames[place]), last)
+        worth = config.early.log_odds(early.scores, float(odds[place]), cuts.surest) - config.early_log_odds
+        sums = worth[::-1].cumsum()[::-1]
+        best = int(sums.argmax())
+        if sums[best] >= 0:
+            firsts[place] = early.frames[best]
     return firsts

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-__all__ = ["FillEvidence", "TrackEvidence"]
+__all__ = ["EarlyEvidence", "FillEvidence", "TrackEvidence", "certainty"]
 
 
 SHORTEST_S, LONGEST_S = 1 / 240, 3600.0
@@ -17,6 +17,8 @@ SHARP = 0.01
 """Standard deviations below this fraction of a size are all the same: no box is better known."""
 INSIDE_LIMITS, TRACK_LIMITS = (-1.0, 2.0), (-1.0, 5.0)
 """Where distances from the sides, and log-odds of tracks, end to speak: the sequences fitted to have few beyond."""
+SUREST = 1e-4
+"""Scores nearer to 1 than this are all as sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,41 @@ class FillEvidence:
             + self.track_weight * np.clip(track_log_odds, *TRACK_LIMITS)
         )
         return odds
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyEvidence:
+    """Log-odds that a row from before its track was confirmed is on the track's own object: a logistic regression.
+
+    Fitted to the same sequences, played forwards and backwards, at full, half and third frame rate. Such rows are each
+    to be believed by their own score: a long track may have begun on something else.
+    """
+
+    base: float = -1.26
+    """Log-odds of a row that scores 0, of a track that is as likely real as not."""
+    score_weight: float = 2.5
+    """For how sure the detector was, as a share of how sure it is where it is surest."""
+    most_sure: float = 6.0
+    """Surer than this no detector needs to be: a score of 0.9975."""
+    track_weight: float = 0.2
+    """For the log-odds that the track is real, -1 to 5."""
+
+    def log_odds(self, scores: Float64[ndarray, " n"], track_log_odds: float, surest: float) -> Float64[ndarray, " n"]:
+        """Of rows of such scores, of one track; `surest` is the detector's own height of certainty."""
+        share = certainty(scores) / min(surest, self.most_sure)
+        of_track = self.track_weight * np.clip(track_log_odds, *TRACK_LIMITS)
+        odds: ndarray = self.base + self.score_weight * share + of_track
+        return odds
+
+
+def certainty(scores: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
+    """How sure scores are: the logarithm of 1 / (1 - score).
+
+    >>> certainty(np.array([0.0, 0.5, 0.9, 0.99])).round(1).tolist()
+    [0.0, 0.7, 2.3, 4.6]
+    """
+    sure: ndarray = -np.log(np.clip(1 - scores, SUREST, 1.0))
+    return sure
 
 
 def _ranks(counts: Int64[ndarray, " n"], scores: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
