@@ -45,6 +45,7 @@ def _commands(folder: Path, address: str) -> dict[str, list[str]]:
 
 def signals(show: Show, *, full: bool) -> None:
     """Each command, each signal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs behind it ignores Ctrl-C, children too
     count = 100 if full else 4
     generator = random.Random(4)
     with MjpegCamera(20) as camera, tempfile.TemporaryDirectory() as text:

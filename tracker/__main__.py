@@ -17,9 +17,9 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window or run a command; the process's exit code."""
-    from tracker.ending import leave
-
     try:
+        from tracker.ending import leave
+
         code = _main(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # between what is loaded and what provides for an end
         print("sightline: interrupted", file=sys.stderr)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import tracker
 from tests.video.synthetic import write_clip
+from tracker import __main__ as program
 from tracker import cli
 from tracker.ending import AGAIN_S, HeldSignals, Terminated, end_on_sigterm
 
@@ -232,3 +234,25 @@ def test_no_empty_output_is_left_wherever_the_signal_comes(
     left = list((tmp_path / "run").iterdir())
     assert [path.name for path in left if path.suffix == ".partial"] == []
     assert [path.name for path in left if path.suffix == ".mp4" and not path.stat().st_size] == []
+
+
+class Interrupting:
+    """Finds nothing, and is interrupted while it looks for that module."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == self._name:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["tracker.ending", "tracker.cli"])
+def test_ctrl_c_while_the_program_loads_its_first_modules_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(tracker, name.partition(".")[2])
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(name), *sys.meta_path])
+    assert program.main(["track"]) == 130
+    assert capsys.readouterr().err == "sightline: interrupted\n"
