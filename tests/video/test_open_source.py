@@ -120,3 +120,11 @@ def test_a_file_named_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pyt
     write_clip(tmp_path / "clip.mp4", frames=3).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert len(list(open_source(name))) == 3
+
+
+@pytest.mark.parametrize("spec", ["htp://me:s3cret@gate/live", "rstp://me:s3cret@gate/live?token=s3cret"])
+def test_a_misspelt_protocol_is_told_without_the_password(spec: str) -> None:
+    """It was taken for a file's name, which is shown whole."""
+    with pytest.raises(SourceError, match=r"//gate/live.*: no protocol of that name; expected rtsp,") as told:
+        open_source(spec)
+    assert "s3cret" not in str(told.value)

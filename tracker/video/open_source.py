@@ -18,7 +18,7 @@ from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
 from tracker.protocols import FrameSource
-from tracker.video.address import is_address
+from tracker.video.address import SCHEMES, is_address, redact
 from tracker.video.array_source import ArraySource
 from tracker.video.backoff import Backoff
 from tracker.video.camera_source import CameraSource
@@ -31,6 +31,7 @@ __all__ = ["open_source", "wait_for_source"]
 log = logging.getLogger(__name__)
 
 FILE_SCHEME = "file://"
+WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CAMERA_DEVICE = re.compile(r"/dev/video(\d+)")
 """What Linux calls the camera of that index."""
 
@@ -60,6 +61,8 @@ def open_source(
         return StreamSource(
             text, vid_stride=vid_stride, threads=threads, rtsp_transport=rtsp_transport, hwaccel=hwaccel
         )
+    if WITH_SCHEME.match(text) and not text.startswith(FILE_SCHEME) and not exists(text):
+        raise SourceError(f"{redact(text)}: no protocol of that name; expected {', '.join(SCHEMES)} or file.")
     path = typed_path(unquote(text.removeprefix(FILE_SCHEME)) if text.startswith(FILE_SCHEME) else text)
     if not text:
         raise SourceError("no source given. Name a file, a folder, a camera or an address.")
