@@ -271,3 +271,13 @@ def test_a_full_disk_fails_in_one_line_and_the_same_command_goes_on(
     assert "File too large. Raise the limit of file sizes" in done.stderr
     assert run(*common) == 0
     assert left_in(tmp_path / "broken") == left_of_long(whole)
+
+
+def test_an_address_with_a_misspelt_protocol_fails_without_its_password(
+    tmp_path: Path, archive: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("rstp://me:s3cret@gate/live", "--out", out, "--model", archive / "tiny.onnx") == 2
+    said = "".join(capfd.readouterr())
+    assert "rstp://gate/live" in said
+    assert "s3cret" not in said + (out / "summary.json").read_text(encoding="utf-8")

@@ -78,6 +78,9 @@ def test_addresses_within_a_message_are_redacted_also_as_paths() -> None:
             "rtsp://host/x: no such file; try 'rtsp://host/x'."
         )
     assert redact_within("/a/b.mp4: no such file") == "/a/b.mp4: no such file"
+    assert redact_within("'rstp://me:s3cret@gate/live' is no file") == "'rstp://gate/live' is no file"
+    assert redact_within("/home/x/htp:/me:s3cret@gate/live: no") == "/home/x/htp://gate/live: no"
+    assert redact_within("C:/videos/a@b.mp4") == "C:/videos/a@b.mp4"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tracker.annotate.recordings import RecordingJob, legible
 from tracker.annotate.run import FileReport, Reading, annotate_recording
 from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.errors import CheckpointError, ConfigError, TrackerError
+from tracker.video.address import redact_within
 
 __all__ = [
     "Listener",
@@ -98,7 +99,7 @@ def attempt(
 
 def failure(job: RecordingJob, reason: str) -> FileReport:
     """The report of a recording that could not be annotated."""
-    return FileReport(job.name, "failed", legible(" ".join(reason.split())))
+    return FileReport(job.name, "failed", redact_within(legible(" ".join(reason.split()))))
 
 
 class PipeLogHandler(logging.Handler):

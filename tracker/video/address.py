@@ -23,7 +23,8 @@ _JWT = r"[\w-]+\.[\w-]{10,}\.[\w-]{10,}"
 _TOKEN = re.compile(rf"(?<=/)(?:{_KEY}|{_JWT})(?=[/?]|$)")
 _STREAM_KEY = re.compile(r"^([^/?]*/[^/?]+)/(?![^?]*\.[a-z0-9]{2,4}(?:\?|$))[^?*]{9,}")
 """In RTMP what stands behind the application's name is the key of a stream; not where it is short, or names a file."""
-_WITHIN = re.compile(rf"\b({'|'.join(SCHEMES)}):/+\S+", re.IGNORECASE)
+_WITHIN = re.compile(rf"\b(?:(?:{'|'.join(SCHEMES)}):/+\S+|[a-z][a-z0-9+.-]+:/+[^\s@]*@\S+)", re.IGNORECASE)
+"""An address of a known protocol, or of any where a user stands in it: the protocol may be misspelt."""
 STARS = "***"
 
 
