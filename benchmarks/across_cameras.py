@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import tarfile
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
+from tests.archives import unpack
 from tracker.annotate.appearance import describe_tracks
 from tracker.annotate.identities import Identities, Member, Track, find_identities
 from tracker.annotate.recordings import fingerprint
@@ -164,8 +164,7 @@ def _main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for archive in ("mot", "reference"):
-            with tarfile.open(options.shared / "tracking" / f"{archive}.tar.xz") as packed:
-                packed.extractall(folder / archive, filter="data")
+            unpack(options.shared / "tracking" / f"{archive}.tar.xz", folder / archive)
         truth = read_rows(next(folder.rglob("PETS09-S2L1/gt/gt.txt")))
         for split, rule in SPLITS.items():
             tracks, owners = vtest_tracks(options.shared, truth, rule, folder)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import tarfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
+
+from tests.archives import unpack
 
 COCO_NUMBERS = {0: 0, 1: 1, 2: 2, 3: 3, 4: 5, 5: 7, 6: 80}
 """From the numbers of the sets (person, bicycle, car, motorcycle, bus, truck, some vehicle) to COCO's and one group."""
@@ -40,8 +41,7 @@ def main() -> None:
     if not archives:
         parser.error(f"{options.source}: no .tar files there; give the folder that holds coco-people.tar")
     for archive in (*archives, *options.source.glob(RELABELLED)):
-        with tarfile.open(archive) as content:
-            content.extractall(options.out, filter="data")
+        unpack(archive, options.out)
     lists: dict[str, list[str]] = defaultdict(list)
     for folder in sorted(path.parent for path in options.out.glob("*/images")):
         renumber(folder)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.archives import unpack
 from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.coco import read as read_coco
@@ -451,8 +451,7 @@ def test_kitti_mots_frames_from_zero_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_real_benchmark_files_are_read_and_survive(shared: Path, tmp_path: Path) -> None:
-    with tarfile.open(shared / "data" / "tracking" / "mot.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(shared / "data" / "tracking" / "mot.tar.xz", tmp_path)
     truths = sorted(tmp_path.rglob("gt/gt.txt"))
     assert len(truths) >= 19
     for truth in truths:

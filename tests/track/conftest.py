@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
-
-def unpack(archive: Path, folder: Path) -> Path:
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
+from tests.archives import unpack
 
 
 @pytest.fixture(scope="session")

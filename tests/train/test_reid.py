@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tests.archives import unpack
 from tests.train.data.test_identity_crops import walk  # noqa: F401 (a fixture)
 from tests.train.running import run_training
 from tracker.commands import train_reid as reid_command
@@ -166,10 +166,8 @@ def test_the_command_cuts_crops_along_tracks_and_trains(
 
 @pytest.mark.shared
 def test_a_published_network_finds_people_of_a_real_video_again(shared: Path, tmp_path: Path) -> None:
-    with tarfile.open(shared / "data/tracking/mot.tar.xz") as archive:
-        for member in archive.getmembers():
-            if "PETS09-S2L1/gt/gt.txt" in member.name or member.name.endswith("PETS09-S2L1/seqinfo.ini"):
-                archive.extract(member, tmp_path, filter="data")
+    wanted = ("PETS09-S2L1/gt/gt.txt", "PETS09-S2L1/seqinfo.ini")
+    unpack(shared / "data/tracking/mot.tar.xz", tmp_path, lambda name: name.endswith(wanted))
     (ground_truth,) = tmp_path.rglob("gt.txt")
     crops = cut_crops(shared / "data/video/vtest.avi", ground_truth, size=(256, 128), every=25)
     assert len(set(crops.ids.tolist())) > 15

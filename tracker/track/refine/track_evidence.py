@@ -121,7 +121,7 @@ def certainty(scores: Float64[ndarray, " n"]) -> Float64[ndarray, " n"]:
     >>> certainty(np.array([0.0, 0.5, 0.9, 0.99])).round(1).tolist()
     [0.0, 0.7, 2.3, 4.6]
     """
-    sure: ndarray = -np.log(np.clip(1 - scores, SUREST, 1.0))
+    sure: ndarray = 0.0 - np.log(np.clip(1 - scores, SUREST, 1.0))
     return sure
 
 
