@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import torch
 
 import main
 from tests.annotate.test_run import annotate, request
+from tests.file_limits import files_up_to
 from tracker.errors import SinkError
 from tracker.nets.checkpoint import save_detector
 from tracker.nets.model_card import ModelCard
@@ -20,19 +20,6 @@ from tracker.nets.weight_files import write_atomically
 from tracker.nets.yolo import YoloNet
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits on file sizes are Unix's")
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """No file may grow beyond that many bytes."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="module")

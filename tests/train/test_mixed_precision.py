@@ -38,6 +38,6 @@ def test_the_trial_draws_nothing_and_leaves_no_gradient() -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
     with torch.no_grad():
-        assert is_faster_in_bfloat16(CPU) in (True, False)
+        is_faster_in_bfloat16(CPU)
         assert not torch.is_grad_enabled()
     assert torch.equal(torch.rand(3), expected)

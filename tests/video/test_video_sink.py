@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.file_limits import files_up_to
 from tests.video.synthetic import irregular_ticks, numbered_image, read_number, write_clip
 from tracker.errors import SinkError
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
@@ -317,17 +317,6 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, small_disk: None) -
         sink.write(result(noise, 0, 0.0))
 
 
-@contextmanager
-def limited_to(size: int) -> Iterator[None]:
-    """No file may grow beyond that."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("frames", [5, 30])
 def test_wherever_the_disk_is_full_it_is_told_and_no_half_file_stays(tmp_path: Path, live: bool, frames: int) -> None:
@@ -347,7 +336,7 @@ def test_wherever_the_disk_is_full_it_is_told_and_no_half_file_stays(tmp_path: P
     assert write(whole) == ""
     size = whole.stat().st_size
     for limit in {*range(0, size, size // 40), size - 1}:
-        with limited_to(limit):
+        with files_up_to(limit):
             reason = write(path)
         assert os.strerror(errno.EFBIG) in reason, limit
         if path.exists():

@@ -78,36 +78,33 @@ def _shut(connection: socket.socket) -> None:
         return  # it is closed already
 
 
+def _watched(kind: type[http.client.HTTPConnection], deadline: _Deadline) -> type[http.client.HTTPConnection]:
+    """Such connections, which the deadline cuts."""
+
+    class Connection(kind):  # type: ignore[misc, valid-type]
+        def connect(self) -> None:
+            super().connect()
+            deadline.watch(self.sock)
+
+    return Connection
+
+
 class _Http(urllib.request.HTTPHandler):
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__()
-        self._deadline = deadline
+        self._connection = _watched(http.client.HTTPConnection, deadline)
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        deadline = self._deadline
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                deadline.watch(self.sock)
-
-        return self.do_open(Connection, req)
+        return self.do_open(self._connection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__()
-        self._deadline = deadline
+        self._connection = _watched(http.client.HTTPSConnection, deadline)
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        deadline = self._deadline
-
-        class Connection(http.client.HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                deadline.watch(self.sock)
-
-        return self.do_open(Connection, req)
+        return self.do_open(self._connection, req)
 
 
 class _WithoutRedirects(urllib.request.HTTPRedirectHandler):

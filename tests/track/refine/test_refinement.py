@@ -335,7 +335,7 @@ def test_refinement_takes_nothing_from_sequences_played_backwards(group: str, mo
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("group", "hota", "idf1"), [("MOT15", 3, 3), ("MOT17", 3, 3.5), ("KITTI-Car", 1.5, 1)])
+@pytest.mark.parametrize(("group", "hota", "idf1"), [("MOT15", 3, 3.3), ("MOT17", 3, 3.5), ("KITTI-Car", 1.5, 1)])
 def test_refinement_pays_on_real_sequences(group: str, hota: float, idf1: float, mot: Path) -> None:
     pairs = [scores(problem) for problem in load_problems(mot / group)]
     online, refined = (combine(part) for part in zip(*pairs, strict=True))
