@@ -55,6 +55,33 @@ def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: in
     assert bool((won.ious > 0).all())
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(2, 12))
+def test_several_cells_answer_for_an_object_the_best_first_and_none_for_two(seed: int, count: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 40, (count, 2))
+    boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(6, 24, (count, 2))), axis=1)).float()
+    grid = grid_of()
+    offsets = torch.from_numpy(rng.normal(0, 0.4, (len(grid.columns), 4))).float()  # type: ignore[attr-defined]
+    classes = torch.from_numpy(rng.normal(0, 1, (len(offsets), 2))).float()
+    truth = TruthBatch.of([truth_of(boxes)])
+    one, several = (
+        align(decode(offsets, grid)[None], classes[None], grid, truth, answers=answers)  # type: ignore[arg-type]
+        for answers in (1, k)
+    )
+    assert len(set(several.cells.tolist())) == len(several.cells)
+    assert set(several.objects.tolist()) == set(one.objects.tolist())
+    for number in set(several.objects.tolist()):
+        own = several.objects == number
+        assert 1 <= int(own.sum()) <= k
+        assert several.cells[own][0] == one.cells[one.objects == number]
+        shares = several.share[own]
+        assert shares[0] == 1.0
+        assert bool((shares[1:] <= shares[:-1]).all())
+        assert bool((shares > 0).all())
+        assert several.reached[own].tolist() == pytest.approx([float(several.ious[own].max())] * int(own.sum()))
+
+
 def test_the_cell_that_fits_and_is_sure_answers() -> None:
     grid = grid_of()
     boxes = torch.zeros(len(grid.columns), 4)  # type: ignore[attr-defined]

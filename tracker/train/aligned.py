@@ -1,8 +1,9 @@
-"""Losses of a network whose classes say everything: one cell answers for each object, all others stay silent.
+"""Losses of a network whose classes say everything: the cells that answer for an object, all others stay silent.
 
 Task alignment (Feng et al., TOOD, 2021): the cells whose class score and overlap are both high compete for an object,
-metric = score^0.5 IoU^6, and the class target of the winner is the overlap it reaches. One winner per object (as in
-YOLO26, after Wang et al., YOLOv10, 2024), so that a network that was trained so starts in agreement with its loss.
+metric = score^0.5 IoU^6, and the class target of the best is the overlap it reaches, those of others less by how much
+less aligned they are. One winner per object (as in YOLO26, after Wang et al., YOLOv10, 2024) needs no suppression;
+several (TOOD, YOLO11) teach more of each object, and suppression picks among them.
 Where we differ: the class target is never above how certain the object is, such as the score of the teacher that found
 it, so that what is doubted is learned as doubted.
 """
@@ -25,7 +26,7 @@ from tracker.train.truth_batch import TruthBatch, TruthTensors, covered_by, pair
 __all__ = ["Winners", "align", "aligned_loss"]
 
 COMPETING = 7
-"""Cells of an object that are considered."""
+"""Cells of an object that are considered, or as many as may answer for it where these are more."""
 OVERLAP_POWER = 6
 """TOOD's beta; its alpha is 0.5, hence the square root of the score."""
 LEAST_METRIC = 1e-9
@@ -42,13 +43,22 @@ class Winners(NamedTuple):
     objects: Int64[Tensor, " p"]
     """Of that image."""
     ious: Float32[Tensor, " p"]
+    reached: Float32[Tensor, " p"]
+    """The largest overlap that a winner of the same object has."""
+    share: Float32[Tensor, " p"]
+    """How well aligned the cell is beside the object's best, 0..1: the best has 1."""
 
 
 @torch.no_grad()
 def align(
-    boxes: Float32[Tensor, "b n 4"], classes: Float32[Tensor, "b n c"], grid: AnchorGrid, truth: TruthBatch
+    boxes: Float32[Tensor, "b n 4"],
+    classes: Float32[Tensor, "b n c"],
+    grid: AnchorGrid,
+    truth: TruthBatch,
+    *,
+    answers: int = 1,
 ) -> Winners:
-    """The best aligned cell of each object; one that several objects want goes to the one it overlaps most.
+    """The `answers` best aligned cells of each object; one that several objects want goes to that it overlaps most.
 
     Four cells side by side all give the object's box but the last; the third is surest of the class. The last is surer
     still, but its box is too large: 0.3^6 weighs more than the square root of its score.
@@ -64,6 +74,9 @@ def align(
     >>> won = align(boxes, classes, grid, TruthBatch.of([truth]))
     >>> won.objects.tolist(), won.cells.tolist(), won.ious.tolist()
     ([0], [2], [1.0])
+    >>> several = align(boxes, classes, grid, TruthBatch.of([truth]), answers=3)
+    >>> several.cells.tolist(), [round(value, 2) for value in several.share.tolist()]
+    ([2, 1, 0], [1.0, 0.61, 0.4])
     """
     # Candidates: cells whose centre lies inside the object, which counts as 16 px at least.
     x, y = (grid.columns + 0.5) * grid.strides, (grid.rows + 0.5) * grid.strides
@@ -78,15 +91,18 @@ def align(
     score = _class_scores(classes, truth, image, thing, cell)
     metric = torch.zeros_like(iou)
     metric[image, thing, cell] = score.sqrt() * iou[image, thing, cell] ** OVERLAP_POWER
-    best = metric.topk(min(COMPETING, metric.shape[2]), dim=2)
+    best = metric.topk(min(max(COMPETING, answers), metric.shape[2]), dim=2)
     wanted = torch.zeros_like(inside).scatter_(2, best.indices, best.values > LEAST_METRIC)
     # A cell that several objects want goes to the one it overlaps most; each object takes its best of what is left.
     owner = (iou * wanted).argmax(dim=1)  # (b, n)
     wanted &= owner[:, None] == torch.arange(wanted.shape[1], device=boxes.device)[None, :, None]
-    value, column = (metric * wanted).max(dim=2)  # (b, g)
-    images, objects = (value > 0).nonzero(as_tuple=True)
-    cells = column[images, objects]
-    return Winners(images, cells, objects, iou[images, objects, cells])
+    value, column = (metric * wanted).topk(min(answers, metric.shape[2]), dim=2)  # (b, g, k), the best first
+    images, objects, place = (value > 0).nonzero(as_tuple=True)
+    cells = column[images, objects, place]
+    overlaps = iou.gather(2, column) * (value > 0)
+    share = value[images, objects, place] / value[images, objects, 0]
+    reached = overlaps.amax(dim=2)[images, objects]
+    return Winners(images, cells, objects, iou[images, objects, cells], reached, share)
 
 
 def _class_scores(
@@ -116,8 +132,8 @@ def aligned_loss(
     flat = flatten([level.float() for level in raw.levels])  # (b, n, 5 + c + m)
     offsets, _, classes, coefficients = torch.split(flat, [4, 1, class_count, flat.shape[-1] - 5 - class_count], dim=-1)
     boxes = decode(torch.cat((offsets[..., :2], offsets[..., 2:].clamp(max=LARGEST_LOG_SIZE)), dim=-1), grid)
-    won = align(boxes.detach(), classes.detach(), grid, truth)
-    reached = torch.minimum(truth.weights[won.images, won.objects], won.ious)
+    won = align(boxes.detach(), classes.detach(), grid, truth, answers=config.answers)
+    reached = torch.minimum(truth.weights[won.images, won.objects], won.reached) * won.share
     target = torch.zeros_like(classes)
     target[won.images, won.cells] = truth.classes[won.images, won.objects] * reached[:, None]  # (p, c)
     silent = ~covered_by(truth.ignored, boxes.detach())

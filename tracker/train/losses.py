@@ -55,6 +55,8 @@ class LossConfig:
     """How much more points next to an outline count."""
     masks_per_image: int = 32
     """At most this many positive anchors of an image have their mask compared."""
+    answers: int = 1
+    """Cells that answer for an object where classes say everything; several are picked from by suppression."""
 
 
 class LossSums(NamedTuple):
