@@ -202,6 +202,47 @@ class GuardedCamera(MjpegCamera):
         client.sendall(head.encode())
 
 
+class FloodingServer(Camera):
+    """Answers each request with what `answers` has for its path, or else its only answer; that of `floods` never ends.
+
+    `sent` counts the bytes of the flood.
+    """
+
+    def __init__(self, scheme: str, path: str, answers: dict[str, bytes], floods: str, flood: bytes) -> None:
+        self.scheme, self.path = scheme, path
+        self._answers, self._floods = answers, floods
+        self._flood = flood * (2**16 // len(flood) + 1)
+        self.sent = 0
+        super().__init__()
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        request = client.recv(4096).decode("latin1")
+        if not request:
+            return
+        asked = request.split(" ")[1] if self.scheme == "http" else self._floods
+        client.sendall(self._answers[asked])
+        while asked == self._floods and not closing.is_set():
+            client.sendall(self._flood)
+            self.sent += len(self._flood)
+
+
+class RefusingServer(Camera):
+    """Answers every request with the same few bytes; `again` keeps the connection for the next request."""
+
+    path = "/stream"
+
+    def __init__(self, scheme: str, answer: bytes, *, again: bool = False) -> None:
+        self.scheme, self._answer, self._again = scheme, answer, again
+        super().__init__()
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        while request := client.recv(4096).decode("latin1"):
+            number = request.partition("CSeq: ")[2].partition("\r")[0]
+            client.sendall(self._answer.replace(b"NUMBER", number.encode()))
+            if not self._again:
+                return
+
+
 class RawCamera(Camera):
     """Bare H.264 over TCP; every client begins at a key frame, numbered 0."""
 

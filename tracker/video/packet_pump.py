@@ -15,11 +15,13 @@ from av.video.stream import VideoStream
 
 from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
+from tracker.video.read_guard import ReadGuard
 from tracker.video.stream_options import has_clock, is_broadcast, options_of
 
 __all__ = ["PacketPump"]
 
 MOST_WAITING = 256
+MOST_WAITING_BYTES = 2**26
 MOST_BEHIND_S = 1.0
 GLANCE_S = 0.1
 READ_TIMEOUT_S = 10.0
@@ -34,8 +36,8 @@ class PacketPump:
 
     Packets that wait longer than a second for a slow decoder make room, if the stream is live: decoding goes on at
     the newest key frame, and `dropped` counts what lay before it. A live stream of segments, which arrive whole, is
-    read at its own pace; its packets arrive when they are due. The thread ends by itself within the time limits after
-    `stop`, and closes the connection.
+    read at its own pace; its packets arrive when they are due. A server that floods is left, as `ReadGuard` says. The
+    thread ends by itself soon after `stop`, and closes the connection.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class PacketPump:
         self._opened = Event()
         self._stop = Event()
         self._changed = Condition()
+        self._guard = ReadGuard(self._stop)
         self._waiting: deque[Arrived] = deque()
+        self._waiting_bytes = 0
         self._at_end = False
         self._wants_key = False
         self._thread = Thread(target=self._run, name="stream reader", daemon=True)
@@ -76,6 +80,11 @@ class PacketPump:
     def waiting(self) -> int:
         """Packets that have arrived and not been taken."""
         return len(self._waiting)
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread has not ended yet."""
+        return self._thread.is_alive()
 
     def wait_until_open(self) -> bool:
         """Whether a connection came about; False after a failure or when the time limit passed.
@@ -100,7 +109,7 @@ class PacketPump:
                     self._changed.wait(GLANCE_S)
                 if not self._waiting and self._at_end:
                     return
-                packet, self.arrival = self._waiting.popleft() if self._waiting else (None, self.arrival)
+                packet, self.arrival = self._take() if self._waiting else (None, self.arrival)
                 self._changed.notify_all()
             if packet is not None:
                 arrived()
@@ -111,16 +120,17 @@ class PacketPump:
                 return
 
     def stop(self) -> None:
-        """Let the thread end. The container and its packets must not be used any more."""
+        """Let the thread end, whatever it waits for. The container and its packets must not be used any more."""
         self._stop.set()
 
     def _run(self) -> None:
         began = time.monotonic()
+        self._guard.begin()
         try:
             container = self._open()
         except (av.FFmpegError, OSError, ValueError) as error:
             late = time.monotonic() - began > 0.9 * self._open_timeout_s / 2
-            self.failure = "no answer in time" if late else _reason(error)
+            self.failure = self._guard.failure or ("no answer in time" if late else _reason(error))
             self._opened.set()
             return
         self.container = container
@@ -130,13 +140,17 @@ class PacketPump:
         pacing = Pacing() if self.live and container.format.name.startswith(SEGMENTED_FORMATS) else None
         try:
             for packet in container.demux(container.streams.video):
+                if self._guard.failure:  # what was read of it until then
+                    break
+                self._guard.begin()
                 if pacing is not None:
                     self._wait_until_due(packet, pacing)
                 if packet.size and not self._put(packet):
                     break
         except (av.FFmpegError, OSError) as error:
-            self.failure = _reason(error)
+            self.failure = self._guard.failure or _reason(error)
             self.false_lengths = container.format.name == MULTIPART and isinstance(error, av.InvalidDataError)
+        self.failure = self.failure or self._guard.failure
         with self._changed:
             self._at_end = True
             self._changed.notify_all()
@@ -167,7 +181,7 @@ class PacketPump:
             while not self._stop.is_set():
                 if self.live and self._waiting and time.monotonic() - self._waiting[0][1] > MOST_BEHIND_S:
                     self._skip_to_newest_key(packet)
-                if len(self._waiting) < MOST_WAITING:
+                if not self._waiting or self._has_room(packet):
                     break
                 self._changed.wait(GLANCE_S)
             else:
@@ -177,8 +191,17 @@ class PacketPump:
                 return True
             self._wants_key = False
             self._waiting.append((packet, arrival))
+            self._waiting_bytes += packet.size
             self._changed.notify_all()
         return True
+
+    def _has_room(self, packet: Packet[VideoStream]) -> bool:
+        return len(self._waiting) < MOST_WAITING and self._waiting_bytes + packet.size <= MOST_WAITING_BYTES
+
+    def _take(self) -> Arrived:
+        packet, arrival = self._waiting.popleft()
+        self._waiting_bytes -= packet.size
+        return packet, arrival
 
     def _skip_to_newest_key(self, arriving: Packet[VideoStream]) -> None:
         """Let go of what waits before the newest key frame, or of all until the next one where none waits."""
@@ -186,7 +209,7 @@ class PacketPump:
         gone = len(self._waiting) if arriving.is_keyframe or not places or not places[-1] else places[-1]
         self._wants_key = gone == len(self._waiting)
         for _ in range(gone):
-            self._waiting.popleft()
+            self._take()
         self.dropped += gone
 
 
