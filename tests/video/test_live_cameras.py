@@ -26,7 +26,7 @@ from tests.video.cameras import (
 from tests.video.synthetic import read_number
 from tracker.errors import SourceError, UnreachableError
 from tracker.types import Frame, LinkState, LinkStatus
-from tracker.video import StreamSource
+from tracker.video import StreamSource, stream_source
 from tracker.video.backoff import Backoff
 from tracker.video.watchdog import FIRST_PATIENCE_S
 
@@ -212,3 +212,26 @@ def test_a_decoder_that_falls_behind_goes_on_at_the_newest_key_frame() -> None:
         assert source.reconnects == 0
     assert np.median(ages[30:]) < 2  # it would be 3.6 s behind
     assert source.dropped > 30
+
+
+def test_why_a_lost_stream_stays_away_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream_source, "STILL_AWAY_S", 0.3)
+    with MjpegCamera(20) as camera:
+        source = StreamSource(camera.address, backoff=Backoff(0.05, 0.1))
+        frames = iter(source)
+        next(frames)
+        reader = threading.Thread(target=lambda: [None for _ in frames])
+        reader.start()
+        camera.down()
+        until(lambda: source.link.attempts > 8)
+        camera.up()
+        until(lambda: source.reconnects == 1)
+        source.close()
+        reader.join()
+    told = [line for line in caplog.messages if "Connection refused" in line]
+    assert len(told) == 1
+    assert told[0].endswith(
+        "Nothing listens at that port: check it, and that the camera or server runs. Tried again until it is back."
+    )

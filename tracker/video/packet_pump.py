@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.read_guard import ReadGuard
+from tracker.video.refusal import NO_ANSWER, Refusal, refusal_of
 from tracker.video.stream_options import has_clock, is_broadcast, options_of
 
 __all__ = ["PacketPump"]
@@ -51,6 +52,8 @@ class PacketPump:
     ):
         self.failure: str | None = None
         """Why opening or reading ended, without the address; None while it goes on or after a proper end."""
+        self.refusal: Refusal | None = None
+        """What `failure` means where it did not open."""
         self.container: InputContainer | None = None
         self.live = is_broadcast(address)
         self.dropped = 0
@@ -92,6 +95,7 @@ class PacketPump:
         One that broke off since is one that came about: what it sent before is still to be taken.
         """
         if not self._opened.wait(self._open_timeout_s):
+            self.refusal = NO_ANSWER
             self.failure = f"no answer within {self._open_timeout_s:g} s"
             return False
         return self.container is not None
@@ -130,7 +134,9 @@ class PacketPump:
             container = self._open()
         except (av.FFmpegError, OSError, ValueError) as error:
             late = time.monotonic() - began > 0.9 * self._open_timeout_s / 2
-            self.failure = self._guard.failure or ("no answer in time" if late else _reason(error))
+            flood = self._guard.failure
+            self.refusal = Refusal(flood) if flood else NO_ANSWER if late else refusal_of(error, self._address)
+            self.failure = self.refusal.reason
             self._opened.set()
             return
         self.container = container
@@ -216,5 +222,5 @@ class PacketPump:
 def _reason(error: Exception) -> str:
     """What went wrong, without the address that FFmpeg puts beside it."""
     if isinstance(error, av.error.ExitError):
-        return "no answer in time"
+        return NO_ANSWER.reason
     return getattr(error, "strerror", None) or type(error).__name__

@@ -21,6 +21,7 @@ from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
 from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
 from tracker.video.packet_pump import PacketPump
 from tracker.video.pixels import RgbConverter, orientation
+from tracker.video.refusal import Refusal
 from tracker.video.stream_options import has_clock
 from tracker.video.watchdog import STALL_S, ReconnectingSource, Watchdog
 
@@ -30,13 +31,14 @@ log = logging.getLogger(__name__)
 
 CLOCKLESS_TIME_BASE = Fraction(1, 90000)
 OPENING_BURST_S = 0.02
-DENIED = ("401", "403")
+DENIED = ("401 Unauthorized", "403 Forbidden")
 DENIED_PAUSE_S = 30.0
 """Between tries with a password that was refused: cameras lock accounts that knock too often."""
 SHORT_RETURN_S = 5.0
 MOST_SHORT_RETURNS = 3
 """Of a stream that breaks off again within 5 s so many returns are reported, and once that it goes on like that."""
-NEVER_WILL = ("Protocol not found", "Option not found", "Invalid argument")
+STILL_AWAY_S = 5.0
+"""A stream that is back sooner is not asked why it stayed away."""
 
 
 class StreamSource(ReconnectingSource):
@@ -159,12 +161,12 @@ class StreamSource(ReconnectingSource):
                 return self._connect()
             self._by_images = self._by_images and pump.container is None  # perhaps it is no JPEG any more
             self._watchdog.refused(str(failure))
-            refused = f"{self.name}: {failure}. "
-            if any(words in str(failure) for words in NEVER_WILL):
-                raise SourceError(refused + "Check the spelling of the address.") from None
+            message = f"{self.name}: {failure}. {failure.refusal.advice}"
+            if failure.refusal.never:
+                raise SourceError(message) from None
             denied = is_denied(str(failure))
             raise UnreachableError(
-                refused + "Check the address, user and password, and that the server runs and can be reached.",
+                message,
                 retry_s=DENIED_PAUSE_S if denied else 0.0,
                 denied=denied,
             ) from None
@@ -194,16 +196,17 @@ class StreamSource(ReconnectingSource):
         self._drop_connection()
         if self._arrivals is not None:
             self._arrivals.note_gap()
-        pause_s, denied = 0.0, False
+        pause_s, reported = 0.0, set[str]()
         while self._backoff.wait(self._stop, at_least_s=pause_s):
             try:
                 self._connection = self._connect()
             except SourceError as error:
                 log.debug("%s", error)
                 pause_s = error.retry_s if isinstance(error, UnreachableError) else 0.0
-                if pause_s and not denied:
-                    denied = True
-                    log.warning("%s Tried again every %.0f s.", error, pause_s)
+                if str(error) not in reported and (pause_s or self._watchdog.away_s > STILL_AWAY_S):
+                    reported.add(str(error))
+                    again = f"every {pause_s:.0f} s" if pause_s else "until it is back"
+                    log.warning("%s Tried again %s.", error, again)
                 continue
             self._backoff.reset()
             self._watchdog.frame_arrived()
@@ -243,6 +246,10 @@ def is_denied(reason: str) -> bool:
 class _NoFrameError(Exception):
     """A connection that gave no frame; the message says why, without the address."""
 
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal or Refusal(message)
+
 
 class _Connection:
     """A stream that stands: its pump, its decoder, and its first frame."""
@@ -253,7 +260,7 @@ class _Connection:
         self._stop = stop
         self._deadline: float | None = time.monotonic() + patience_s
         if not pump.wait_until_open() or pump.container is None:
-            raise _NoFrameError(f"it does not open ({pump.failure})")
+            raise _NoFrameError(f"it does not open ({pump.failure})", pump.refusal)
         container = pump.container
         if not container.streams.video:
             raise _NoFrameError("there is no video in it")
