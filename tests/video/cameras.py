@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import cycle, islice
 
 import av
 import cv2
@@ -241,6 +241,22 @@ class RefusingServer(Camera):
             client.sendall(self._answer.replace(b"NUMBER", number.encode()))
             if not self._again:
                 return
+
+
+class TricklingServer(Camera):
+    """Answers every request with `answer`, and then goes on with `drops` byte by byte."""
+
+    def __init__(self, scheme: str, path: str, answer: bytes, drops: bytes) -> None:
+        self.scheme, self.path, self._answer, self._drops = scheme, path, answer, drops
+        super().__init__()
+
+    def serve(self, client: socket.socket, closing: threading.Event) -> None:
+        if client.recv(4096):
+            client.sendall(self._answer)
+            for byte in cycle(self._drops):
+                if closing.wait(0.01):
+                    return
+                client.sendall(bytes([byte]))
 
 
 class RawCamera(Camera):

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.video.cameras import RefusingServer
+from tests.video.cameras import RefusingServer, TricklingServer
 from tracker.errors import SourceError, UnreachableError
 from tracker.video import StreamSource
 from tracker.video.refusal import NO_ANSWER
@@ -28,6 +28,7 @@ def rtsp(status: str, more: str = "") -> bytes:
     return f"RTSP/1.0 {status}\r\nCSeq: NUMBER\r\n{more}\r\n".encode()
 
 
+LIST = b"HTTP/1.0 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 REALM = 'WWW-Authenticate: Basic realm="camera"\r\n'
 
 
@@ -78,6 +79,34 @@ def test_where_nothing_listens_the_port_is_to_be_checked(scheme: str) -> None:
 def test_what_a_server_refuses_with_is_told_with_what_to_try(scheme: str, answer: bytes, said: str) -> None:
     with RefusingServer(scheme, answer, again=scheme == "rtsp" and bool(b"CSeq" in answer)) as server:
         assert refusal_from(server.address).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "path", "answer", "drops"),
+    [
+        ("http", "/video", b"HTTP/1.0 200 OK\r\n", b"X-Slow: .\r\n"),
+        ("http", "/list.m3u8", LIST, b"#EXTINF:1.0,\n0.ts\n"),
+        ("https", "/video", b"\x16\x03\x03\x40\x00", b"."),
+        ("rtsp", "/stream", b"RTSP/1.0 200 OK\r\n", b"X-Slow: .\r\n"),
+    ],
+)
+def test_an_answer_that_comes_byte_by_byte_is_waited_for_no_longer_than_others(
+    scheme: str, path: str, answer: bytes, drops: bytes
+) -> None:
+    with (
+        TricklingServer(scheme, path, answer, drops) as server,
+        pytest.raises(UnreachableError, match=r"no answer (in time|within)"),
+    ):
+        StreamSource(server.address, open_timeout_s=2.0)
+
+
+def test_a_proxy_that_answers_byte_by_byte_is_waited_for_no_longer_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with TricklingServer("http", "", b"HTTP/1.0 200 OK\r\n", b"X-Slow: .\r\n") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with pytest.raises(UnreachableError, match=r"no answer (in time|within)"):
+            StreamSource("https://camera.invalid/video", open_timeout_s=2.0)
+        assert proxy.clients == 1
 
 
 def test_an_address_that_nobody_can_mean_is_not_tried_again() -> None:

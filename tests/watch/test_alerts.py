@@ -160,6 +160,10 @@ def test_why_an_alert_did_not_arrive_is_said_without_secrets(error: Exception, t
     assert why_not_delivered(error) == told
 
 
+TLS_HEAD = b"\x16\x03\x03\x40\x00"
+"""An encrypted record of 16 KB begins."""
+
+
 class Trickle:
     """A server that is alive and never done: it sends `begin`, then `drop` for as long as somebody listens."""
 
@@ -199,6 +203,9 @@ class Trickle:
         ("http", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"."),
         ("http", b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
         ("http", b"HTTP/1.1 ", b""),
+        ("https", TLS_HEAD, b"."),
+        ("https by a proxy", b"HTTP/1.1 200 OK\r\n", b"X-Slow: .\r\n"),
+        ("https by a proxy", b"HTTP/1.1 ", b"."),
         ("mqtt", b"", b""),
         ("mqtt", b"\x20\x02\x00\x00", b""),
         ("mqtt", b"\x20\x02\x00\x00", b"\xd0\x00"),
@@ -219,7 +226,12 @@ def test_a_server_that_never_comes_to_an_end_is_given_up_told_and_tried_again(
     server, store = Trickle(begin, drop), EventStore(tmp_path / "events.sqlite")
     store.add(EVENT, ["a"])
     address = f"{scheme}://127.0.0.1:{server.port}/hook"
-    sender = AlertSender("a", AlertConfig(**{"webhook" if scheme == "http" else "mqtt": address}), store, pause_s=0.02)  # type: ignore[arg-type]
+    if scheme.endswith("by a proxy"):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        address = "https://hook.invalid/"
+    target = "mqtt" if scheme == "mqtt" else "webhook"
+    sender = AlertSender("a", AlertConfig(**{target: address}), store, pause_s=0.02)  # type: ignore[arg-type]
     sender.start()
     until(lambda: server.asked >= 2)
     sender.stop()

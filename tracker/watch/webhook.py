@@ -54,15 +54,24 @@ class _Deadline:
         self._timer.daemon = True
         self._timer.start()
 
-    def watch(self, connection: socket.socket) -> None:
-        """This one too."""
+    def connect(self, *arguments: Any) -> socket.socket:
+        """A connection that is cut too, from its first byte on: a proxy answers before anything is asked of the server.
+
+        It is cut by a second descriptor, since what encrypts takes the first one over.
+        """
+        connection = socket.create_connection(*arguments)
         with self._lock:
-            self._sockets.append(connection)
+            self._sockets.append(connection.dup())
             if self.passed:
                 _shut(connection)
+        return connection
 
     def cancel(self) -> None:
         self._timer.cancel()
+        with self._lock:
+            for connection in self._sockets:
+                connection.close()
+            self._sockets.clear()
 
     def _cut(self) -> None:
         with self._lock:
@@ -72,19 +81,17 @@ class _Deadline:
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not SSLSocket's, which first lets go of its state
-    except OSError:
-        return  # it is closed already
+    with suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _watched(kind: type[http.client.HTTPConnection], deadline: _Deadline) -> type[http.client.HTTPConnection]:
     """Such connections, which the deadline cuts."""
 
     class Connection(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            deadline.watch(self.sock)
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._create_connection = deadline.connect  # the library's own place for it
 
     return Connection
 
