@@ -222,7 +222,8 @@ class Session(QObject):
             return
         if time.monotonic() - self._noted_at >= NOTE_EVERY_S:
             self._noted_at = time.monotonic()
-            self._note(self._runner.progress().link or "live")
+            link = self._source.link if self._source is not None else None
+            self._note(*("live", "") if link is None else (str(link.state), link.reason))
             if reason := self._denied_reason():
                 self._runner.stop()
                 self._deny(self.tr("{0}: the password is refused now ({1})").format(self.name, reason))

@@ -288,3 +288,20 @@ def test_every_line_is_json_where_that_is_asked_for_and_the_last_is_the_end(tmp_
     rows += [json.loads(line) for line in output.splitlines()]
     assert [row["done"] for row in rows] == [False] * (len(rows) - 1) + [True]
     assert rows[-1]["cameras"]["gate"]["frames"] >= rows[-2]["cameras"]["gate"]["frames"]
+
+
+def test_why_a_camera_is_away_is_in_its_health_and_its_event(tmp_path: Path) -> None:
+    with MjpegCamera(10) as camera:
+        cameras = CameraSet((CameraConfig("gate", camera.address, record="never"),), tmp_path)
+        watch = SetWatch(cameras, Settings(), detector=SharedDetector(ScriptedDetector()))
+        watch.start()
+        until(lambda: watch.readings()[0].link == "live")
+        assert watch.health()[1]["cameras"]["gate"]["problem"] == ""
+        camera.down()
+        until(lambda: "Connection refused" in watch.health()[1]["cameras"]["gate"]["problem"])
+        camera.up()
+        until(lambda: watch.readings()[0].link == "live")
+        assert watch.health()[1]["cameras"]["gate"]["problem"] == ""
+        [lost] = watch.store.search(EventSearch(kind="lost"))
+        assert lost.name
+        assert watch.stop()

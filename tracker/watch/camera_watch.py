@@ -175,9 +175,9 @@ class CameraWatch:
         runner.start()
         look_at = 0.0
         while True:
-            progress = runner.wait(timeout_s=POLL_S)
-            self._records.note(progress.link or "live", "")
+            runner.wait(timeout_s=POLL_S)
             link = source.link
+            self._records.note(*("live", "") if link is None else (str(link.state), link.reason))
             denied = link is not None and link.state is not LinkState.LIVE and is_denied(link.reason)
             if denied and time.monotonic() > look_at:
                 look_at = time.monotonic() + PASSWORD_LOOK_S
