@@ -27,6 +27,7 @@ def test_what_matches_boxes_tracks_or_names_has_a_worked_example() -> None:
         "tracker.track.association": ["usable", "associate"],
         "tracker.track.augmenting_paths": ["best_matching"],
         "tracker.track.refine.link": ["link_fragments"],
+        "tracker.track.refine.swaps": ["find_swaps"],
         "tracker.train.aligned": ["align"],
         "tracker.train.assign": ["assign"],
         "tracker.train.teacher": ["fuse_views"],

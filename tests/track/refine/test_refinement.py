@@ -88,6 +88,7 @@ def test_links_are_chosen_together_and_not_greedily() -> None:
         counts=np.full(4, 10),
         embeddings=None,
         following=np.full(4, -1),
+        settled=np.zeros(4, bool),
     )
     before, after, _ = link_fragments(fragments, replace(LinkConfig(), min_log_odds=-3.0))
     assert dict(zip(before.tolist(), after.tolist(), strict=True)) == {0: 2, 1: 3}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,13 +12,15 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from tracker.observations import Observations
-from tracker.track.refine.link import Fragments, end_of
+from tracker.track.refine.link import Fragments, centred, end_of
+from tracker.track.refine.swaps import Swap
 from tracker.track.refine.track_evidence import certainty
 
 __all__ = ["CutTracks", "cut_tracks"]
 
 COLUMNS = 20
 """Numbers kept of a fragment."""
+FRAMES_AT_MOST = 2**32
 SURE_SHARE = 0.95
 """This share of the rows is less sure than those that show how sure a detector can be."""
 SURE_STEP, SURE_STEPS = 0.05, 200
@@ -56,9 +58,10 @@ class CutTracks:
         return unique, places, counts.astype(np.int64), means
 
     def only(self, keep: Bool[ndarray, " n"]) -> CutTracks:
-        """The chosen fragments; of a track all or none."""
+        """The chosen fragments; of a track all or none. What followed one that is not chosen follows none."""
         place = keep.cumsum() - 1
         following = self.ends.following[keep]
+        following = np.where((following >= 0) & keep[following], following, -1)
         ends = Fragments(
             self.ends.start[keep],
             self.ends.end[keep],
@@ -70,6 +73,7 @@ class CutTracks:
             self.ends.counts[keep],
             None if self.ends.embeddings is None else self.ends.embeddings[keep],
             np.where(following >= 0, place[following], -1),
+            self.ends.settled[keep] & (following >= 0),
         )
         return CutTracks(
             self.tracks[keep],
@@ -97,8 +101,7 @@ class _Fragment:
 
     def add(self, rows: Observations, times: Float64[ndarray, " k"], span_s: float) -> None:
         """Take its next rows."""
-        x1, y1, x2, y2 = rows.boxes.T
-        shapes = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
+        shapes = centred(rows.boxes)
         if times[0] - self.start <= span_s:
             near = times - self.start <= span_s
             self.head.append((times[near], shapes[near]))
@@ -125,12 +128,19 @@ class _Fragment:
 
 
 def cut_tracks(
-    blocks: Iterable[Observations], times: Float64[ndarray, " f"], *, longest_gap_s: float, span_s: float
+    blocks: Iterable[Observations],
+    times: Float64[ndarray, " f"],
+    *,
+    longest_gap_s: float,
+    span_s: float,
+    swaps: Sequence[Swap] = (),
 ) -> CutTracks:
-    """Tracks cut at gaps that are longer; blocks of rows come ordered by track, then frame.
+    """Tracks cut at gaps that are longer, and where two changed places; blocks of rows come by track, then frame.
 
-    `times` are those of all frames, `span_s` is how much of its ends a fragment's motion is measured on.
+    `times` are those of all frames, `span_s` is how much of its ends a fragment's motion is measured on. What follows a
+    fragment that ends in a swap is the other track's.
     """
+    cut_keys = np.sort([key for swap in swaps for key in _keys(np.array([swap.one, swap.other]), swap.last_frame)])
     cuts, embeddings = array("d"), []
     left, right = np.inf, -np.inf
     sure = np.zeros(SURE_STEPS, np.int64)
@@ -142,10 +152,12 @@ def cut_tracks(
         left, right = min(left, float(rows.boxes[:, 0].min())), max(right, float(rows.boxes[:, 2].max()))
         steps = (certainty(rows.scores) / SURE_STEP).astype(np.int64)
         sure += np.bincount(np.minimum(steps, SURE_STEPS - 1), minlength=SURE_STEPS)
+        swapped = cut_keys.searchsorted(_keys(rows.tracks, rows.frames))
         begins = np.ones(len(rows), bool)
-        begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s)
+        begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s) | (np.diff(swapped) > 0)
         if going is not None:
-            begins[0] = rows.tracks[0] != going.track or when[0] - going.end > longest_gap_s
+            before = cut_keys.searchsorted(_keys(np.array([going.track]), going.last_frame))
+            begins[0] = rows.tracks[0] != going.track or when[0] - going.end > longest_gap_s or swapped[0] > before[0]
         edges = [0, *(np.flatnonzero(begins[1:]) + 1).tolist(), len(rows)]
         for start, stop in pairwise(edges):
             part = rows[np.arange(start, stop)]
@@ -161,16 +173,42 @@ def cut_tracks(
         embeddings.append(going.embed_rows)
     described = [embed_rows for embed_rows in embeddings if embed_rows is not None]
     surest = SURE_STEP * (1 + int(sure.cumsum().searchsorted(SURE_SHARE * sure.sum())))
-    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right), surest)
+    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right), surest, swaps)
+
+
+def _keys(tracks: Int64[ndarray, " n"], frames: Int64[ndarray, " n"] | int) -> Int64[ndarray, " n"]:
+    """One number for each track and frame, in the order of tracks, then frames."""
+    return tracks * FRAMES_AT_MOST + frames
+
+
+def _following(
+    tracks: Int64[ndarray, " n"], first_frames: Int64[ndarray, " n"], swaps: Sequence[Swap]
+) -> tuple[Int64[ndarray, " n"], Bool[ndarray, " n"]]:
+    """The fragment the tracker went on with after each, -1 for none, or the other track's after a swap; and which."""
+    count = len(tracks)
+    following, settled = np.full(count, -1), np.zeros(count, bool)
+    going_on = np.flatnonzero(np.diff(tracks) == 0)
+    following[going_on] = going_on + 1
+    keys = _keys(tracks, first_frames)
+    for swap in swaps:
+        names = np.array([swap.one, swap.other])
+        places = keys.searchsorted(_keys(names, swap.last_frame), side="right") - 1
+        if (places >= 0).all() and (tracks[places] == names).all() and (following[places] >= 0).all():
+            following[places] = following[places[::-1]]
+            settled[places] = True
+    return following, settled
 
 
 def _table(
-    columns: Float64[ndarray, "n 20"], embeddings: list[ndarray], sides: tuple[float, float], surest: float
+    columns: Float64[ndarray, "n 20"],
+    embeddings: list[ndarray],
+    sides: tuple[float, float],
+    surest: float,
+    swaps: Sequence[Swap],
 ) -> CutTracks:
     tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
     scores, start, end = columns[:, 5:8].T
-    goes_on = np.zeros(len(columns), bool)
-    goes_on[:-1] = tracks[1:] == tracks[:-1]
+    following, settled = _following(tracks, first_frames, swaps)
     described = None
     if embeddings:
         described = np.stack(embeddings)
@@ -185,6 +223,7 @@ def _table(
         class_ids=classes.astype(np.int32),
         counts=counts,
         embeddings=described,
-        following=np.where(goes_on, np.arange(1, len(columns) + 1), -1),
+        following=following,
+        settled=settled,
     )
     return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides, surest)

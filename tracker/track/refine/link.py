@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numpy import ndarray
 
 from tracker.track.assignment import assign
 
-__all__ = ["Fragments", "LinkConfig", "end_of", "link_fragments"]
+__all__ = ["Fragments", "LinkConfig", "centred", "end_of", "link_fragments", "pair_log_odds"]
 
 
 PAIRS_AT_ONCE = 32768
@@ -84,6 +84,14 @@ class Fragments:
     embeddings: Float32[ndarray, "n d"] | None
     following: Int64[ndarray, " n"]
     """The fragment the tracker itself went on with, -1 for none."""
+    settled: Bool[ndarray, " n"]
+    """Whether that one follows in any case: two tracks that changed places were put right there."""
+
+
+def centred(boxes: Float64[ndarray, "n 4"]) -> Float64[ndarray, "n 4"]:
+    """Centre, width and height of xyxy boxes."""
+    x1, y1, x2, y2 = boxes.T
+    return np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=1)
 
 
 def end_of(times: Float64[ndarray, " k"], shapes: Float64[ndarray, "k 4"], at: float, span_s: float) -> _End:
@@ -104,6 +112,7 @@ def link_fragments(
     """The links chosen: the fragment before, the one after, and their log-odds.
 
     Each fragment has at most one before and one after it; the choice has the largest sum of odds above the limit.
+    What is settled comes last, with odds without end.
 
     One object walks right at 20 px a second, is gone for a second at x = 40, and comes back at x = 60; another one
     stands far away. The first two fragments, of 60 rows each, are four times as likely one object as two:
@@ -119,14 +128,20 @@ def link_fragments(
     ...     counts=np.array([60, 60, 60]),
     ...     embeddings=None,
     ...     following=np.full(3, -1),
+    ...     settled=np.zeros(3, bool),
     ... )
     >>> before, after, log_odds = link_fragments(fragments, LinkConfig())
     >>> before.tolist(), after.tolist(), log_odds.round(1).tolist()
     ([0], [1], [1.4])
     """
+    settled = np.flatnonzero(fragments.settled)
+    begun = np.zeros(len(fragments.start), bool)
+    begun[fragments.following[settled]] = True
     likely = []
     for before, after in _candidates(fragments, config):
-        odds = _log_odds(fragments, before, after, config)
+        free = ~(fragments.settled[before] | begun[after])
+        before, after = before[free], after[free]
+        odds = pair_log_odds(fragments, before, after, config)
         good = odds > config.min_log_odds
         likely.append((before[good], after[good], odds[good]))
     before, after, odds = (np.concatenate(column) for column in zip(*likely, strict=True))
@@ -134,7 +149,11 @@ def link_fragments(
     chosen_before, chosen_after = assign(before, after, odds - config.min_log_odds)
     table = dict(zip((before * count + after).tolist(), odds.tolist(), strict=True))
     chosen_odds = np.array([table[key] for key in (chosen_before * count + chosen_after).tolist()], np.float64)
-    return chosen_before, chosen_after, chosen_odds
+    return (
+        np.concatenate([chosen_before, settled]),
+        np.concatenate([chosen_after, fragments.following[settled]]),
+        np.concatenate([chosen_odds, np.full(len(settled), np.inf)]),
+    )
 
 
 def _candidates(
@@ -155,9 +174,10 @@ def _candidates(
         yield before[same], after[same]
 
 
-def _log_odds(
+def pair_log_odds(
     fragments: Fragments, before: Int64[ndarray, " k"], after: Int64[ndarray, " k"], config: LinkConfig
 ) -> Float64[ndarray, " k"]:
+    """How likely each pair is one object: the end of the first with the start of the second, 0 is as likely as not."""
     gap = fragments.start[after] - fragments.end[before]
     last, first = fragments.last[before], fragments.first[after]
     reach = (config.steadiness_s * (1 - np.exp(-gap / config.steadiness_s)))[:, None]

@@ -1,5 +1,6 @@
 """Offline refinement of a finished recording: it sees the future, which no online tracker can.
 
+Tracks that met and went on with each other's object are put right, as far as their motion before and after tells.
 Fragments of one object are linked across occlusions: every end of a fragment is compared with every later start by
 motion, size, appearance and the time between, and the links are chosen together as one assignment, so that an early
 greedy choice never takes what a later pair needs more. Then gaps are filled, boxes smoothed (Rauch-Tung-Striebel) and
@@ -20,10 +21,11 @@ from tracker.observations import Observations, Origin
 from tracker.track.refine.fragments import CutTracks, cut_tracks
 from tracker.track.refine.interpolate import Filling, Part, Spans, fill_and_smooth
 from tracker.track.refine.link import LinkConfig, link_fragments
+from tracker.track.refine.swaps import Swap, SwapConfig, find_swaps
 from tracker.track.refine.track_evidence import EarlyEvidence, FillEvidence, TrackEvidence
 from tracker.track.refine.tracked_rows import RowsInMemory, TrackedRows
 
-__all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "refine"]
+__all__ = ["Account", "Drop", "Link", "RefineConfig", "Refined", "Refinement", "Swap", "refine"]
 
 
 CUT_FRAMES = 2.5
@@ -41,6 +43,8 @@ class RefineConfig:
 
     link: LinkConfig = field(default_factory=LinkConfig)
     """When two fragments are one object."""
+    swap: SwapConfig = field(default_factory=SwapConfig)
+    """When two tracks changed places where they met."""
     fill_gap_s: float = 6.0
     """Gaps up to this many seconds may be filled with the boxes the motion implies."""
     fill: FillEvidence = field(default_factory=FillEvidence)
@@ -100,12 +104,14 @@ class Account:
     """Rows whose box was smoothed."""
     cuts: dict[int, int] = field(default_factory=dict)
     """Tracks that were cut off from another, and which: what came after a gap was not the same object."""
+    swaps: tuple[Swap, ...] = ()
+    """Tracks that had gone on with each other's object, put right; ids as the tracker gave them."""
 
     def __str__(self) -> str:
         rows = sum(self.filled.values())
         return (
             f"{len(self.cuts)} cuts, {len(self.links)} links, {rows} rows filled in {len(self.filled)} tracks, "
-            f"{self.smoothed} boxes smoothed, {len(self.drops)} false tracks dropped"
+            f"{self.smoothed} boxes smoothed, {len(self.drops)} false tracks dropped, {len(self.swaps)} swaps undone"
         )
 
 
@@ -142,7 +148,9 @@ class Refinement:
         interval = float(np.median(np.diff(self._times))) if len(times) > 1 else 1.0
         pace = max(interval / SLOWEST_INTERVAL, 1.0)
         longest_gap_s = max(config.split_gap_s, CUT_FRAMES * interval) / pace
-        cuts = cut_tracks(rows.by_track(), self._times / pace, longest_gap_s=longest_gap_s, span_s=config.link.span_s)
+        paced = self._times / pace
+        span_s, swaps = config.link.span_s, find_swaps(rows, paced, config.swap, config.link)
+        cuts = cut_tracks(rows.by_track(), paced, longest_gap_s=longest_gap_s, span_s=span_s, swaps=swaps)
         free = int(cuts.tracks.max(initial=0)) + 1
         reported = rows.reported()
         keep, drops, _ = _unlikely(cuts, cuts.tracks, reported[0], interval, config, least=config.fragment_log_odds)
@@ -150,6 +158,7 @@ class Refinement:
         names, self._links, new = _link(cuts, free, pace, config)
         least = config.track_log_odds
         keep, weak, odds = _unlikely(cuts, names, reported[0], interval, config, least=least, worth_a_switch=True)
+        self._swaps = _done(swaps, cuts)
         self._drops = drops + weak
         self._sides = cuts.sides
         firsts = _believed_from(rows, cuts, odds, _first_reported(cuts, *reported), config)
@@ -163,9 +172,8 @@ class Refinement:
     @property
     def account(self) -> Account:
         """All that was changed; of filled and smoothed rows those that `parts` has given so far."""
-        return Account(
-            tuple(self._links), tuple(self._drops), dict(sorted(self._filled.items())), self._smoothed, self._cuts
-        )
+        filled = dict(sorted(self._filled.items()))
+        return Account(tuple(self._links), tuple(self._drops), filled, self._smoothed, self._cuts, self._swaps)
 
     def parts(self) -> Iterator[Part]:
         """Every track in every frame of its life, smoothed; gaps too long to fill are left open."""
@@ -178,6 +186,13 @@ class Refinement:
             self._filled.update(part.rows.tracks[filled].tolist())
             self._smoothed += int((~filled).sum()) if config.smooth else 0
             yield part
+
+
+def _done(swaps: list[Swap], cuts: CutTracks) -> tuple[Swap, ...]:
+    """The swaps of which both tracks are among the fragments, in the order of time."""
+    settled = set(cuts.tracks[cuts.ends.settled].tolist())
+    done = [swap for swap in swaps if {swap.one, swap.other} <= settled]
+    return tuple(sorted(done, key=lambda swap: (swap.last_frame, swap.one)))
 
 
 def _link(
