@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help=".safetensors to write")
     parser.add_argument("--half", action="store_true", help="keep convolutions in half precision: half the size")
     parser.add_argument("--input-scale", type=float, help="by which the network scales its input (default: TUNED's)")
+    parser.add_argument("--confidence", type=float, help="default threshold (default: TUNED's)")
+    parser.add_argument("--iou", type=float, help="of suppression (default: TUNED's)")
+    parser.add_argument("--voting", type=float, help="width of voting (default: TUNED's)")
     options = parser.parse_args()
     if not 0 <= options.share <= 1:
         parser.error(f"share must be from 0 to 1, found {options.share}")
@@ -46,7 +49,8 @@ def main() -> None:
         start = open_ultralytics(options.start, anchors=card.anchors)[0]
     else:
         start = load_detector(options.start)[0]
-    card = replace(card, input_scale=options.input_scale or card.input_scale)
+    given = {name: getattr(options, name) for name in ("input_scale", "confidence", "iou", "voting")}
+    card = replace(card, **{name: value for name, value in given.items() if value is not None})
     masks = start.config == replace(tuned.config, classes=start.config.classes) and ours
     mixed = mix(start, change_classes(tuned, card.labels, COCO_LABELS), card.labels, options.share, masks=masks)
     save_detector(options.out, mixed, replace(card, labels=COCO_LABELS, accuracy={}), half=options.half)

@@ -25,23 +25,38 @@ def maps(images: int, seed: int) -> RawMaps:
 
 @pytest.mark.parametrize("classes", [None, np.array([1, 4], np.int32)])
 @pytest.mark.parametrize(
-    ("conf", "iou", "most", "further"),
-    [(0.05, 0.45, 300, 1.0), (0.05, 0.45, 300, 0.05), (0.3, 0.9, 10, 0.3), (0.999, 0.5, 300, 1.0)],
+    ("conf", "iou", "most", "further", "voting"),
+    [
+        (0.05, 0.45, 300, 1.0, 0.0),
+        (0.05, 0.45, 300, 0.05, 0.0),
+        (0.3, 0.9, 10, 0.3, 0.0),
+        (0.999, 0.5, 300, 1.0, 0.1),
+        (0.05, 0.3, 300, 1.0, 0.1),
+        (0.05, 0.3, 20, 0.05, 0.1),
+        (0.05, 1.0, 300, 1.0, 0.1),
+    ],
 )
 def test_objects_of_a_batch_are_those_found_image_by_image_in_numpy(
-    conf: float, iou: float, most: int, further: float, classes: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+    conf: float,
+    iou: float,
+    most: int,
+    further: float,
+    voting: float,
+    classes: np.ndarray | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     raw = maps(3, 7)
     raw.levels[1][1, 0, 2, 2, 3] = float("inf")  # a box that is not finite
     raw.levels[1][1, 0, 4:11, 2, 3] = 9.0
     for module in (on_device, postprocess):
         monkeypatch.setattr(module, "MAX_CANDIDATES", 120)
-    found = find_objects(raw, LAYOUT, conf=conf, iou=iou, max_det=most, classes=classes, further=further)
+    options = {"iou": iou, "max_det": most, "further": further, "voting": voting}
+    found = find_objects(raw, LAYOUT, conf=conf, classes=classes, **options)
     assert len(found) == 3
     for image, own in enumerate(found):
         levels = [level[image].numpy() for level in raw.levels]
         decoded = decode_anchors(levels, LAYOUT, conf=conf, classes=classes, further=further)
-        expected = suppress(decoded, iou=iou, max_det=most, further=further)
+        expected = suppress(decoded, **options)
         assert len(own.boxes) == len(expected.boxes)
         np.testing.assert_allclose(own.boxes, expected.boxes, rtol=1e-5, atol=1e-3)
         np.testing.assert_allclose(own.scores, expected.scores, rtol=1e-5)

@@ -112,7 +112,8 @@ def test_what_a_teacher_doubts_is_learned_as_doubted() -> None:
             levels.append(level)
         levels[0][0, 0, 5, 3, 3] = float(np.log(chance / (1 - chance)))
         raw = RawMaps(tuple(levels), torch.zeros(1, 8, SIZE // 4, SIZE // 4), torch.zeros(1, 1, 16, 16))
-        sums = aligned_loss(raw, [truth], grid, LossConfig(), class_count=2, seeds=[0])  # type: ignore[arg-type]
+        one = LossConfig(answers=1)
+        sums = aligned_loss(raw, [truth], grid, one, class_count=2, seeds=[0])  # type: ignore[arg-type]
         assert float(sums.positive) == pytest.approx(0.3)
         losses.append(float(sums.classes))
     assert losses[1] < min(losses[0], losses[2])

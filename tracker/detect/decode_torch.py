@@ -1,6 +1,7 @@
 """From a network's raw maps to the best box of each object, for a whole batch, on the device the maps are on.
 
-The same rules as `decode.decode_anchors` and `decode.suppress`; only what is kept is copied to the CPU.
+The same rules as `decode.decode_anchors` and `decode.suppress`; only what is kept, and what votes for it, is copied to
+the CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from tracker.detect.decode import MAX_CANDIDATES, AnchorLayout, Candidates, one_class_each
+from tracker.detect.decode import MAX_CANDIDATES, AnchorLayout, Candidates, one_class_each, voted
 from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU
 from tracker.nets.anchors import AnchorGrid, decode
 from tracker.nets.suppress import nms
@@ -31,10 +32,12 @@ def find_objects(
     max_det: int,
     classes: Int32[ndarray, " q"] | None = None,
     further: float = 1.0,
+    voting: float = 0.0,
 ) -> list[Candidates]:
     """Per image the boxes whose best wanted class scores at least `conf`, suppressed, best first, at most `max_det`.
 
-    Further classes of an object are given from the score `further` on, as `suppress` does.
+    Further classes of an object are given from the score `further` on, and boxes are the mean of those that they
+    suppressed with `voting`, as `suppress` does.
     """
     images, boxes, scores, class_ids, coefficients = _decode(raw, layout, conf=conf, classes=classes, further=further)
     finite = boxes.isfinite().all(dim=1)
@@ -46,22 +49,31 @@ def find_objects(
     overlap = max(iou, ONE_OBJECT_IOU)
     if further >= LARGEST:
         kept = kept[nms(boxes[kept], scores[kept], images[kept], threshold=overlap)]
+    voters = _on_cpu(usable, boxes, scores, class_ids, coefficients[:, :0]) if voting else None
+    voting_images = images[usable].cpu().numpy()
     rows = torch.cat((kept, (~finite).nonzero()[:, 0]))  # broken ones are kept to be counted by the pipeline
     owners = images[rows].cpu().numpy()
     sound = finite[rows].cpu().numpy()
-    whole = Candidates(
-        boxes[rows].cpu().numpy(),
-        scores[rows].cpu().numpy(),
-        class_ids[rows].int().cpu().numpy(),
-        coefficients[rows].cpu().numpy(),
-    )
+    whole = _on_cpu(rows, boxes, scores, class_ids, coefficients)
     found = []
     for image in range(len(raw.prototypes)):
         chosen, broken = (whole[(owners == image) & kind] for kind in (sound, ~sound))
         if further < LARGEST:
             chosen = one_class_each(chosen, overlap=overlap, further=further)
-        found.append(Candidates.joined([each[np.arange(min(len(each.boxes), max_det))] for each in (chosen, broken)]))
+        chosen, broken = (each[np.arange(min(len(each.boxes), max_det))] for each in (chosen, broken))
+        if voters is not None:
+            chosen = voted(chosen, voters[voting_images == image], iou=iou, width=voting)
+        found.append(Candidates.joined([chosen, broken]))
     return found
+
+
+def _on_cpu(rows: Tensor, boxes: Tensor, scores: Tensor, class_ids: Tensor, coefficients: Tensor) -> Candidates:
+    return Candidates(
+        boxes[rows].cpu().numpy(),
+        scores[rows].cpu().numpy(),
+        class_ids[rows].int().cpu().numpy(),
+        coefficients[rows].cpu().numpy(),
+    )
 
 
 def _decode(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -131,6 +131,7 @@ class RawDetector(CanvasDetector):
         self._floor = self.conf if floor is None else min(self.conf, floor)
         self._further = self.conf if floor is None else 1.0
         self._iou = card.iou if config.iou is None else config.iou
+        self._voting = card.voting
         self._max_det = config.max_det
         self.imgsz = config.imgsz or card.input_size
         self.input_scale = card.input_scale
@@ -148,6 +149,7 @@ class RawDetector(CanvasDetector):
         for place in range(len(canvases)):
             maps = [level[place] for level in raw.levels]
             decoded = decode_anchors(maps, self._layout, conf=self._floor, classes=self._classes, further=self._further)
-            candidates.append(suppress(decoded, iou=self._iou, max_det=self._max_det, further=self._further))
+            options: dict[str, Any] = {"max_det": self._max_det, "further": self._further, "voting": self._voting}
+            candidates.append(suppress(decoded, iou=self._iou, **options))
         prototypes, features = raw.prototypes if self._masks else None, raw.features if self._embed else None
         return Finds(candidates, prototypes, features)

@@ -56,6 +56,9 @@ class ModelCard:
     """Default score threshold, chosen on the validation split."""
     iou: float = 0.45
     """Default NMS threshold."""
+    voting: float = 0.0
+    """Each box becomes the mean of those it suppressed and itself (`decode.voted`), weighed by score and, with this
+    width, by overlap; 0 keeps it as it is, which is right for a network whose objects are answered by one cell."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Start, data and recipe."""
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class ModelCard:
         found = metadata.get("format")
         if found not in FORMATS:
             raise wrong_kind(path, "detector", found or "")
-        optional = ["training", "accuracy"]
+        optional = ["training", "accuracy", "voting"]  # the last is younger than both formats
         if found == FORMATS[0]:
             optional.append("input_scale")  # which exports lack that are older than it
         values: dict[str, Any] = {}
@@ -95,7 +98,7 @@ class ModelCard:
             values["strides"] = tuple(_whole(stride, "strides") for stride in _list(values["strides"], "strides"))
             for name in ("coefficients", "input_size"):
                 values[name] = _whole(values[name], name)
-            for name in ("confidence", "iou", "input_scale"):
+            for name in ("confidence", "iou", "voting", "input_scale"):
                 if name in values:
                     values[name] = _number(values[name], name)
             card = cls(**values)
@@ -121,7 +124,7 @@ class ModelCard:
             raise ValueError(f"input_size: expected a multiple of 32 up to {LARGEST_SIDE}, found {self.input_size}")
         if not LEAST_INPUT_SCALE <= self.input_scale <= 1 or self.input_scale != round(self.input_scale, 2):
             raise ValueError(f"input_scale: expected {LEAST_INPUT_SCALE} to 1 in hundredths, found {self.input_scale}")
-        for name in ("confidence", "iou"):
+        for name in ("confidence", "iou", "voting"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):
                 raise ValueError(f"{name}: expected 0 to 1, found {value}")

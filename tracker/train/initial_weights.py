@@ -129,7 +129,7 @@ def start_from_ultralytics(train: DataSet, path: Path, input_size: int) -> Initi
     if card.labels != train.labels:
         network = change_classes(network, card.labels, train.labels)
         fresh = [*fresh, *(f"heads.{level}.cv3.2" for level in range(len(network.strides)))]
-    card = replace(_card(train, network, card.anchors, input_size), iou=card.iou)
+    card = replace(_card(train, network, card.anchors, input_size), iou=card.iou, voting=card.voting)
     return InitialNetwork(network, card, fresh)
 
 

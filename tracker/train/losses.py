@@ -55,8 +55,9 @@ class LossConfig:
     """How much more points next to an outline count."""
     masks_per_image: int = 32
     """At most this many positive anchors of an image have their mask compared."""
-    answers: int = 1
-    """Cells that answer for an object where classes say everything; several are picked from by suppression."""
+    answers: int = 10
+    """Cells that answer for an object where classes say everything, as in sightline-small; suppression and voting make
+    one box of theirs. 1 as in YOLO26, which needs neither."""
 
 
 class LossSums(NamedTuple):

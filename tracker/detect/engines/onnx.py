@@ -38,6 +38,7 @@ class _Model:
     fixed: tuple[int, int] | None
     """Height and width of an input that takes one size only."""
     input_scale: float = 1.0
+    voting: float = 0.0
 
 
 class OnnxDetector(CanvasDetector):
@@ -101,8 +102,8 @@ class OnnxDetector(CanvasDetector):
             self._decode({name: output[place] for name, output in outputs.items()}, width=width, height=height)
             for place in range(len(canvases))
         ]
-        options: dict[str, Any] = {"iou": self._iou, "max_det": self._max_det, "further": self._further}
-        candidates = [suppress(each, **options) for each in decoded]
+        options: dict[str, Any] = {"max_det": self._max_det, "further": self._further, "voting": self._model.voting}
+        candidates = [suppress(each, iou=self._iou, **options) for each in decoded]
         return Finds(candidates, outputs.get("prototypes"), outputs.get("features"))
 
     def _decode(self, outputs: dict[str, ndarray], *, width: int, height: int) -> Candidates:
@@ -156,4 +157,5 @@ def _describe_own(path: Path, metadata: dict[str, str]) -> _Model:
         layout=layout,
         fixed=None,
         input_scale=card.input_scale,
+        voting=card.voting,
     )

@@ -60,6 +60,7 @@ class TorchDetector(RawDetector):
         """The objects of letterboxed canvases of one size, found on the device."""
         raw = self.run_network(canvases)
         options: dict[str, Any] = {"conf": self._floor, "iou": self._iou, "max_det": self._max_det}
+        options["voting"] = self._voting
         candidates = find_objects(raw, self._layout, classes=self._classes, further=self._further, **options)
         prototypes = _array(raw.prototypes) if self._masks else None
         return Finds(candidates, prototypes, _array(raw.features) if self._embed else None)
