@@ -211,13 +211,36 @@ def test_a_row_is_filled_in_by_what_stands_in_front_and_how_near_the_side_is() -
         seen = observed([*walker, *ends, *others])
         return refine(seen, TIMES, RefineConfig(fill=evidence)).account.filled.get(1, 0)
 
-    hidden = FillEvidence(base=-0.5, blur_weight=0, hidden_weight=1, inside_weight=0, track_weight=0)
+    hidden = FillEvidence(base=-0.5, blur_weight=0, hidden_weight=1, inside_weight=0, track_weight=0, halfway_weight=0)
     assert filled([], hidden) == filled(behind, hidden) == 0
     assert 5 <= filled(front, hidden) <= 12  # x = 400 +- 20 of a box that moves by 2 a frame
-    inside = FillEvidence(base=-1.5, blur_weight=0, hidden_weight=0, inside_weight=1, track_weight=0)
+    inside = FillEvidence(base=-1.5, blur_weight=0, hidden_weight=0, inside_weight=1, track_weight=0, halfway_weight=0)
     assert filled([], inside) == 20
     walker = [*walk(1, range(30), 0, 0, 0.0), *walk(1, range(50, 80), 0, 0, 0.0)]
     assert filled([], inside) == 0
+
+
+def test_rows_halfway_between_others_are_counted_whatever_the_gaps_and_blocks() -> None:
+    """A walk of 20 rows: 18 are halfway. One that jumps by six widths: none. Rows beside a gap do not count."""
+    steady, gone = walk(1, range(20), 0, 0), [*walk(3, range(2), 0, 900), *walk(3, range(3, 5), 0, 900)]
+    jumping = [(frame, 2, 240.0 * (frame % 2), 400.0) for frame in range(11)]
+    rows = observed([*steady, *jumping, *gone])
+    rows = rows[np.lexsort((rows.frames, rows.tracks))]
+    for blocks in ([rows], [rows[np.array([row])] for row in range(len(rows))]):
+        cuts = cut_tracks(blocks, TIMES, longest_gap_s=0.25, span_s=1.0)
+        assert cuts.halfway == pytest.approx((18 + 1) / (18 + 9 + 2))
+
+
+def test_less_is_filled_in_where_objects_do_not_go_straight_from_frame_to_frame() -> None:
+    """One gap of a calm walker, among others who walk as calmly or go to and fro."""
+    walker = [*walk(1, range(30), 300, 0), *walk(1, range(33, 80), 300, 0)]
+
+    def filled(stride: float) -> int:
+        others = [(frame, 5, 1100.0 + stride * (frame % 2), 400.0) for frame in range(80)]
+        return refine(observed([*walker, *others]), TIMES).account.filled.get(1, 0)
+
+    assert filled(1.0) == 3
+    assert filled(60.0) == 0
 
 
 @pytest.mark.parametrize("interval", [1 / 60, 0.1, 0.5, 1.0, 10.0, 600.0])

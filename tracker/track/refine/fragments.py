@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from tracker.observations import Observations
+from tracker.track.assignment import similarity
 from tracker.track.refine.link import Fragments, centred, end_of
 from tracker.track.refine.swaps import Swap
 from tracker.track.refine.track_evidence import certainty
@@ -21,6 +22,7 @@ __all__ = ["CutTracks", "cut_tracks"]
 COLUMNS = 20
 """Numbers kept of a fragment."""
 FRAMES_AT_MOST = 2**32
+HALFWAY_OVERLAP = 0.5
 SURE_SHARE = 0.95
 """This share of the rows is less sure than those that show how sure a detector can be."""
 SURE_STEP, SURE_STEPS = 0.05, 200
@@ -44,6 +46,8 @@ class CutTracks:
     """The leftmost and the rightmost edge of any box: where the image ends, as far as anything shows."""
     surest: float
     """How sure the detector was of the rows it was surest of, one in twenty; see `certainty`."""
+    halfway: float
+    """The share of rows that lie halfway between the rows of the frames before and after, IoU 0.5 or more."""
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -84,6 +88,7 @@ class CutTracks:
             ends,
             self.sides,
             self.surest,
+            self.halfway,
         )
 
 
@@ -144,6 +149,8 @@ def cut_tracks(
     cuts, embeddings = array("d"), []
     left, right = np.inf, -np.inf
     sure = np.zeros(SURE_STEPS, np.int64)
+    halfway, between = 0, 0
+    latest = Observations.empty()
     going: _Fragment | None = None
     for rows in blocks:
         if not len(rows):
@@ -152,6 +159,10 @@ def cut_tracks(
         left, right = min(left, float(rows.boxes[:, 0].min())), max(right, float(rows.boxes[:, 2].max()))
         steps = (certainty(rows.scores) / SURE_STEP).astype(np.int64)
         sure += np.bincount(np.minimum(steps, SURE_STEPS - 1), minlength=SURE_STEPS)
+        latest = Observations.joined([latest, rows])
+        hits = _halfway(latest)
+        halfway, between = halfway + int(hits.sum()), between + len(hits)
+        latest = latest[-2:]
         swapped = cut_keys.searchsorted(_keys(rows.tracks, rows.frames))
         begins = np.ones(len(rows), bool)
         begins[1:] = (np.diff(rows.tracks) != 0) | (np.diff(when) > longest_gap_s) | (np.diff(swapped) > 0)
@@ -173,7 +184,21 @@ def cut_tracks(
         embeddings.append(going.embed_rows)
     described = [embed_rows for embed_rows in embeddings if embed_rows is not None]
     surest = SURE_STEP * (1 + int(sure.cumsum().searchsorted(SURE_SHARE * sure.sum())))
-    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right), surest, swaps)
+    share = (halfway + 1) / (between + 2)
+    return _table(np.array(cuts).reshape(-1, COLUMNS), described, (left, right), surest, swaps, share)
+
+
+def _halfway(rows: Observations) -> Bool[ndarray, " k"]:
+    """Of every row that its track has rows beside, in the frames before and after, whether it lies halfway between.
+
+    Rows come by track, then frame.
+    """
+    middle = 1 + np.flatnonzero((rows.tracks[2:] == rows.tracks[:-2]) & (rows.frames[2:] - rows.frames[:-2] == 2))
+    expected = (rows.boxes[middle - 1] + rows.boxes[middle + 1]) / 2
+    own = np.arange(len(middle))
+    overlap = similarity("iou", expected.T, rows.boxes[middle].T, own, own)
+    hits: ndarray = overlap >= HALFWAY_OVERLAP
+    return hits
 
 
 def _keys(tracks: Int64[ndarray, " n"], frames: Int64[ndarray, " n"] | int) -> Int64[ndarray, " n"]:
@@ -205,6 +230,7 @@ def _table(
     sides: tuple[float, float],
     surest: float,
     swaps: Sequence[Swap],
+    halfway: float,
 ) -> CutTracks:
     tracks, first_frames, last_frames, counts, classes = columns[:, :5].T.astype(np.int64)
     scores, start, end = columns[:, 5:8].T
@@ -226,4 +252,4 @@ def _table(
         following=following,
         settled=settled,
     )
-    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides, surest)
+    return CutTracks(tracks, first_frames, last_frames, counts, scores, ends, sides, surest, halfway)

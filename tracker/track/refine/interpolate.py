@@ -41,6 +41,8 @@ class Filling:
     smooth: bool
     sides: tuple[float, float]
     """Where the image ends on the left and on the right."""
+    halfway: float
+    """How often rows lie halfway between the two beside them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +194,8 @@ def _filled(
         odds = np.array([spans.log_odds[piece.spans.start] for piece in group])[tracks[missing]]
         hidden = _hidden(source, frames[missing], boxes[missing])
         inside = _inside(boxes[missing], filling.sides)
-        likely = filling.evidence.log_odds(smoothed.position_std[missing], hidden, inside, odds) >= 0
+        spread = smoothed.position_std[missing]
+        likely = filling.evidence.log_odds(spread, hidden, inside, odds, filling.halfway) >= 0
         own[missing[~likely]] = False
     frames, tracks, boxes = frames[own], tracks[own], boxes[own]
     sources, seen = smoothed.sources[own], smoothed.detected[own]

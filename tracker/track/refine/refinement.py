@@ -160,7 +160,7 @@ class Refinement:
         keep, weak, odds = _unlikely(cuts, names, reported[0], interval, config, least=least, worth_a_switch=True)
         self._swaps = _done(swaps, cuts)
         self._drops = drops + weak
-        self._sides = cuts.sides
+        self._sides, self._halfway = cuts.sides, cuts.halfway
         firsts = _believed_from(rows, cuts, odds, _first_reported(cuts, *reported), config)
         keep &= firsts <= cuts.last_frames
         self._spans = Spans(names[keep], cuts.tracks[keep], firsts[keep], cuts.last_frames[keep], odds[keep])
@@ -180,7 +180,7 @@ class Refinement:
         self._filled.clear()
         self._smoothed = 0
         config = self._config
-        filling = Filling(config.fill_gap_s, config.fill, config.smooth, self._sides)
+        filling = Filling(config.fill_gap_s, config.fill, config.smooth, self._sides, self._halfway)
         for part in fill_and_smooth(self._rows, self._spans, self._times, filling):
             filled = part.rows.origins == Origin.INTERPOLATED
             self._filled.update(part.rows.tracks[filled].tolist())

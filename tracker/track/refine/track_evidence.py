@@ -71,6 +71,10 @@ class FillEvidence:
     """For the distance from the sides, in box widths, -1 to 2."""
     track_weight: float = 0.57
     """For the log-odds that the track is real, -1 to 5."""
+    halfway_weight: float = 9.6
+    """For how often rows of this recording lie halfway between the two beside them, as far as that is below
+    `usually_halfway`: where objects go otherwise between two frames, what is filled in is beside them."""
+    usually_halfway: float = 0.9
 
     def log_odds(
         self,
@@ -78,14 +82,16 @@ class FillEvidence:
         hidden: Float64[ndarray, " n"],
         inside: Float64[ndarray, " n"],
         track_log_odds: Float64[ndarray, " n"],
+        halfway: float,
     ) -> Float64[ndarray, " n"]:
-        """Of boxes so well known, so far hidden, so far from the sides, of such tracks."""
+        """Of boxes so well known, so far hidden, so far from the sides, of such tracks, in such a recording."""
         odds: ndarray = (
             self.base
             + self.blur_weight * np.log(position_std + SHARP)
             + self.hidden_weight * hidden
             + self.inside_weight * np.clip(inside, *INSIDE_LIMITS)
             + self.track_weight * np.clip(track_log_odds, *TRACK_LIMITS)
+            + self.halfway_weight * min(halfway - self.usually_halfway, 0.0)
         )
         return odds
 
