@@ -159,6 +159,29 @@ def test_a_finished_recording_loses_nothing_and_ends(serve: Callable[..., Server
     assert source.damage == 0
 
 
+def test_a_live_stream_that_passes_a_duration_on_comes_back_when_it_is_cut(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Servers of live FLV tell what the camera's program wrote; it ended like a recording, with exit code 0."""
+    clip = write_clip(tmp_path / "clip.flv", frames=50).read_bytes()
+    server = serve(live(clip, cut=0.5), live(clip))
+    source = open_stream(server.address())
+    assert source.live
+    frames = list(islice(source, 60))
+    source.close()
+    assert source.reconnects == 1
+    assert len(frames) == 60
+
+
+def test_a_recording_without_a_length_ends_where_it_says(serve: Callable[..., Server], tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.flv", frames=50).read_bytes()
+    server = serve(live(clip))
+    assert len(list(open_stream(server.address()))) == 50
+    source = open_stream(serve(recording(clip)).address())
+    assert not source.live
+    assert len(list(source)) == 50
+
+
 def test_joining_in_the_middle_gives_no_damaged_frames(serve: Callable[..., Server], clip: bytes) -> None:
     middle = len(clip) // 188 // 3 * 188 + 188 * 5
     source = open_stream(serve(live(clip[middle:])).address())

@@ -17,7 +17,7 @@ from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.read_guard import ReadGuard
 from tracker.video.refusal import NO_ANSWER, Refusal, refusal_of
-from tracker.video.stream_options import has_clock, is_broadcast, options_of
+from tracker.video.stream_options import has_clock, is_broadcast, is_recorded, options_of
 
 __all__ = ["PacketPump"]
 
@@ -140,7 +140,7 @@ class PacketPump:
             self._opened.set()
             return
         self.container = container
-        self.live = self.live or container.duration is None
+        self.live = self.live or not is_recorded(container)
         self.opened_at = time.monotonic()
         self._opened.set()
         pacing = Pacing() if self.live and container.format.name.startswith(SEGMENTED_FORMATS) else None

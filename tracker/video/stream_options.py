@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from av.container import InputContainer
 
-__all__ = ["has_clock", "is_broadcast", "options_of"]
+__all__ = ["has_clock", "is_broadcast", "is_recorded", "options_of"]
 
 BROADCAST_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp")
 NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
@@ -23,6 +23,14 @@ def is_broadcast(address: str) -> bool:
 def has_clock(container: InputContainer) -> bool:
     """Whether the container's format has time stamps at all."""
     return not container.format.flags & NO_TIMESTAMPS
+
+
+def is_recorded(container: InputContainer) -> bool:
+    """Whether what an address gives has an end.
+
+    A server of live FLV passes on the duration that the camera's program wrote; a recording's length is told beside it.
+    """
+    return container.duration is not None and not ("flv" in container.format.name and container.size < 0)
 
 
 def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:

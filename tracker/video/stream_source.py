@@ -37,6 +37,7 @@ DENIED_PAUSE_S = 30.0
 SHORT_RETURN_S = 5.0
 MOST_SHORT_RETURNS = 3
 """Of a stream that breaks off again within 5 s so many returns are reported, and once that it goes on like that."""
+END_TOLERANCE_S = 0.5
 STILL_AWAY_S = 5.0
 """A stream that is back sooner is not asked why it stayed away."""
 
@@ -178,7 +179,8 @@ class StreamSource(ReconnectingSource):
 
     def _reconnect(self) -> bool:
         """Stand again on a new connection; False when closed, or at the end of a finished recording."""
-        if not self.live and self._connection is not None and self._connection.pump.failure is None:
+        connection = self._connection
+        if connection is not None and (connection.is_finished() if self.live else connection.pump.failure is None):
             return False
         why = (self._connection and self._connection.pump.failure) or "the stream ended"
         if not self.live:
@@ -258,12 +260,14 @@ class _Connection:
         self.pump = pump
         self._watchdog = watchdog
         self._stop = stop
+        self._latest_s = 0.0
         self._deadline: float | None = time.monotonic() + patience_s
         if not pump.wait_until_open() or pump.container is None:
             raise _NoFrameError(f"it does not open ({pump.failure})", pump.refusal)
         container = pump.container
         if not container.streams.video:
             raise _NoFrameError("there is no video in it")
+        self._is_flv = container.format.name == "flv"
         self.stream = container.streams.video[0]
         use_threads(self.stream, threads, live=pump.live)
         self.decoder = StreamDecoder(container, self.stream, resumed=True)
@@ -301,8 +305,14 @@ class _Connection:
         if first is not None:
             yield first[0], float(first[1] * self._time_base), self.first_arrival
         for decoded, ticks in self._frames:
+            self._latest_s = float(ticks * self._time_base)
             if self.pump.arrival >= self._burst_ends:
                 yield decoded, float(ticks * self._time_base), self.pump.arrival
+
+    def is_finished(self) -> bool:
+        """Whether it ended where it said that it would: a recording in FLV, of which the server told no length."""
+        duration_s = self.info.duration_s
+        return self._is_flv and duration_s is not None and abs(self._latest_s - duration_s) < END_TOLERANCE_S
 
     def _gives_up(self) -> str | None:
         """Why nothing more is to be waited for; None while it is, no words where it was called off."""
