@@ -185,12 +185,12 @@ def _open_engine(config: DetectorConfig, *, threads: int, floor: float | None, e
     path = _find_model(config.model, torch=device != "cpu" and has_torch())
     if config.precision == "int8":
         path = eight_bit_file(path, shipped=path in embedded_networks().values())
-        if has_whole_number_products() is False:
-            log.warning(
-                "%s: this processor multiplies no whole numbers natively (VNNI): the float file is faster; leave out "
-                "--precision int8, or say auto",
-                path,
-            )
+    if path.stem.endswith("-int8") and has_whole_number_products() is False:
+        log.warning(
+            "%s: this processor multiplies no whole numbers natively (VNNI): the float file is faster and more exact; "
+            "take that, or say --precision auto",
+            path,
+        )
     if path.suffix == ".onnx":
         if path.is_file() and is_ultralytics_export(path):
             return _ultralytics(path, config, floor, embed=embed)

@@ -27,7 +27,7 @@ from tracker.nets.export_detector import Deployed, export_onnx, export_openvino,
 from tracker.nets.layers import HalfStored
 from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.network_config import NetworkConfig
-from tracker.nets.quantize import AFTER_BACKBONE, quantize_onnx
+from tracker.nets.quantize import quantize_onnx
 from tracker.nets.split_stage import AttentionStage, Halves, SplitStage
 from tracker.nets.yolo import YoloNet, unrounded
 
@@ -209,7 +209,9 @@ def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lively, distances])
-def test_early_and_answering_convolutions_are_not_quantised(tmp_path: Path, make: Callable[[], YoloNet]) -> None:
+def test_the_first_the_answering_and_depthwise_convolutions_are_not_quantised(
+    tmp_path: Path, make: Callable[[], YoloNet]
+) -> None:
     export_onnx(tmp_path / "float.onnx", make(), CARD)
     rng = np.random.default_rng(0)
     quantize_onnx(tmp_path / "float.onnx", tmp_path / "int8.onnx", list(rng.integers(0, 256, (2, 64, 64, 3), np.uint8)))
@@ -217,9 +219,13 @@ def test_early_and_answering_convolutions_are_not_quantised(tmp_path: Path, make
     widened = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
     whole = {node.name for node in nodes if node.op_type == "Conv" and node.input[1] in widened}
     plain = [node.name for node in nodes if node.op_type == "Conv" and node.input[1] not in widened]
-    assert any("/neck/" in name for name in whole)
-    assert all("/heads." not in name and "/prototypes/" not in name for name in whole)
-    early = [name for name in plain if not any(part in name for part in AFTER_BACKBONE)]
-    late = [name for name in whole if not any(part in name for part in AFTER_BACKBONE)]
-    assert "stem" in early[0]
-    assert 0 <= len(late) - len(early) <= 1
+    convolutions = [node for node in onnx.load(tmp_path / "float.onnx").graph.node if node.op_type == "Conv"]
+    depthwise = {node.name for node in convolutions for each in node.attribute if each.name == "group" and each.i > 1}
+    answering = {name for name in plain if name not in depthwise} - {convolutions[0].name}
+    assert len(depthwise) > 2
+    assert not whole & depthwise
+    assert convolutions[0].name in plain
+    assert len(whole) + len(plain) == len(convolutions)
+    assert all("/heads." in name or "/prototypes/" in name for name in answering)
+    assert {name.split("/")[2] for name in answering} == {"heads.0", "heads.1", "heads.2", "prototypes"}
+    assert sum("/prototypes/" in name for name in answering) == 1

@@ -1,10 +1,11 @@
 """Detectors with whole-number convolutions, calibrated on real frames, for ONNX Runtime on CPUs.
 
 Static quantisation (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", 2018): weights per channel, 8-bit activations with ranges measured on frames. Measured layer by layer, the
-loss of accuracy comes from the first layers, where a folded batch norm leaves channels of very different ranges in one
-depthwise convolution, and from the heads, where a box's size is exp of the output. The first half of the backbone's
-convolutions, the heads and the prototypes therefore stay in float.
+Inference", 2018): 8-bit weights per channel, 8-bit activations with ranges measured on frames. What loses accuracy
+stays in float: the first convolution, whose answer every other sees; depthwise ones, whose channels have very different
+ranges once a batch norm is folded in, and which are hardly faster in whole numbers; and those with none behind them,
+which answer: a box's size is exp of what they say. Products of 8 by 8 bits are for processors that add them in 32 bits
+(VNNI, AMX, Arm's dot product): others add pairs of them in 16, which overflow.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from tracker.nets.weight_files import write_atomically
 __all__ = ["quantize_onnx"]
 
 log = logging.getLogger(__name__)
-
-AFTER_BACKBONE = ("/neck/", "/heads.", "/prototypes/")
-"""Parts of the names of convolutions behind it; the last two, which answer, are not quantised."""
 
 
 def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h w 3"]]) -> None:
@@ -50,10 +48,9 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
             return None if canvas is None else {"images": canvas[None]}
 
     model = onnx.load(source)
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    backbone = [name for name in convolutions if not any(part in name for part in AFTER_BACKBONE)]
-    answers = [name for name in convolutions if any(part in name for part in AFTER_BACKBONE[1:])]
-    floats = [*backbone[: len(backbone) // 2], *answers]
+    nodes = list(model.graph.node)
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    floats = {convolutions[0].name, *_last(nodes), *(node.name for node in convolutions if _groups(node) > 1)}
     with TemporaryDirectory() as folder:
         quantized = Path(folder) / "quantized.onnx"
         quantize_static(
@@ -62,9 +59,8 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
             Frames(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=floats,
+            nodes_to_exclude=sorted(floats),
             per_channel=True,
-            reduce_range=True,  # 7-bit weights: processors without VNNI add pairs of products in 16 bits
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
@@ -73,6 +69,23 @@ def quantize_onnx(source: Path, path: Path, canvases: Iterable[UInt8[ndarray, "h
         result = onnx.load(quantized)
     _keep_metadata(model, result)
     write_atomically(path, lambda temporary: onnx.save(result, temporary))
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+
+
+def _last(nodes: list[onnx.NodeProto]) -> list[str]:
+    """The convolutions that no other depends on."""
+    leads_on: set[str] = set()  # values that a convolution depends on
+    last = []
+    for node in reversed(nodes):  # a graph's nodes come after what they depend on
+        before = leads_on.intersection(node.output)
+        if node.op_type == "Conv" and not before:
+            last.append(node.name)
+        if node.op_type == "Conv" or before:
+            leads_on.update(node.input)
+    return last
 
 
 def _keep_metadata(source: onnx.ModelProto, target: onnx.ModelProto) -> None:
