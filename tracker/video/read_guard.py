@@ -2,6 +2,7 @@
 
 Between two reads of a connection FFmpeg asks PyAV whether to go on, and PyAV compares its clock with a time limit. That
 limit is set once a call; so it is the clock that is ours here, and far ahead in a thread whose reading is called off.
+PyAV before 17 keeps a clock of its own, out of reach.
 """
 
 from __future__ import annotations
