@@ -19,7 +19,7 @@ from tracker.nets.distances import DistanceHead
 from tracker.nets.model_card import ModelCard
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.yolo import RawMaps, YoloNet
-from tracker.train.aligned import align, aligned_loss
+from tracker.train.aligned import Winners, align, aligned_loss
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
@@ -40,9 +40,8 @@ def grid_of(size: int = SIZE) -> object:
     return lay_grid([(size // stride, size // stride) for stride in STRIDES], ANCHORS, STRIDES)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 6))
-def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: int) -> None:
+def align_random(seed: int, count: int, *, answers: int = 1) -> Winners:
+    """Who answers for so many random boxes, where cells say random things."""
     rng = np.random.default_rng(seed)
     low = rng.uniform(0, 40, (count, 2))
     boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(6, 24, (count, 2))), axis=1)).float()
@@ -50,7 +49,13 @@ def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: in
     offsets = torch.from_numpy(rng.normal(0, 0.4, (len(grid.columns), 4))).float()  # type: ignore[attr-defined]
     classes = torch.from_numpy(rng.normal(0, 1, (len(offsets), 2))).float()
     truth = TruthBatch.of([truth_of(boxes)])
-    won = align(decode(offsets, grid)[None], classes[None], grid, truth)  # type: ignore[arg-type]
+    return align(decode(offsets, grid)[None], classes[None], grid, truth, answers=answers)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: int) -> None:
+    won = align_random(seed, count)
     assert len(set(won.cells.tolist())) == len(won.cells) == len(set(won.objects.tolist()))
     assert bool((won.ious > 0).all())
 
@@ -58,17 +63,7 @@ def test_one_cell_answers_for_an_object_and_no_cell_for_two(seed: int, count: in
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(2, 12))
 def test_several_cells_answer_for_an_object_the_best_first_and_none_for_two(seed: int, count: int, k: int) -> None:
-    rng = np.random.default_rng(seed)
-    low = rng.uniform(0, 40, (count, 2))
-    boxes = torch.from_numpy(np.concatenate((low, low + rng.uniform(6, 24, (count, 2))), axis=1)).float()
-    grid = grid_of()
-    offsets = torch.from_numpy(rng.normal(0, 0.4, (len(grid.columns), 4))).float()  # type: ignore[attr-defined]
-    classes = torch.from_numpy(rng.normal(0, 1, (len(offsets), 2))).float()
-    truth = TruthBatch.of([truth_of(boxes)])
-    one, several = (
-        align(decode(offsets, grid)[None], classes[None], grid, truth, answers=answers)  # type: ignore[arg-type]
-        for answers in (1, k)
-    )
+    one, several = align_random(seed, count), align_random(seed, count, answers=k)
     assert len(set(several.cells.tolist())) == len(several.cells)
     assert set(several.objects.tolist()) == set(one.objects.tolist())
     for number in set(several.objects.tolist()):
