@@ -1,4 +1,4 @@
-"""The answers in CONTRIBUTING.md: each file is there and defines what is named."""
+"""What CONTRIBUTING.md and the map of the code name: each file is there, and defines what it is said to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (?P<question>[^|]+\?) \| `(?P<file>[^`]+)` \| `(?P<symbol>[^`]+)` \|$", re.MULTILINE)
+FILE = re.compile(r"`(?P<file>(?:tracker|gui|tests|benchmarks|examples|docs|weights|engines|formats)/[\w./]*)[^`]*`")
 ANSWERS = [match.groups() for match in ROW.finditer((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))]
 
 
@@ -38,3 +39,10 @@ def test_the_answer_is_where_it_is_said_to_be(question: str, file: str, symbol: 
         assert isinstance(found, ast.ClassDef)
         tree = found
     assert name in defined(tree), f"{file} no longer defines {symbol}"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    named = {match["file"] for match in FILE.finditer((ROOT / page).read_text(encoding="utf-8"))}
+    homes = (ROOT, ROOT / "tracker", ROOT / "tracker" / "detect")
+    assert [file for file in sorted(named) if not any((home / file).exists() for home in homes)] == []
