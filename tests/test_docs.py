@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
+import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import tracker
+from tests.scripts import load_script
 from tracker.analytics import load_rules
 from tracker.cli import COMMANDS
 from tracker.commands.command_parser import CommandParser
@@ -29,12 +30,7 @@ COMMAND = re.compile(r"python (?:-m tracker|main\.py)((?: (?! )[^\n|]*?)?)(?=$| 
 @pytest.fixture(scope="module")
 def generated() -> ModuleType:
     """The hook that makes parts of pages of the code."""
-    spec = importlib.util.spec_from_file_location("generated", ROOT / "docs" / "generated.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "generated.py")
 
 
 def written_commands() -> Iterator[tuple[str, str]]:

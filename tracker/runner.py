@@ -66,10 +66,7 @@ class Channel(Generic[Item]):
     def get(self) -> Item:
         """The next item, waiting for it. Raises Closed after the last one."""
         with self._changed:
-            while not self._items and not self._finished and not self._cancelled:
-                self._changed.wait()
-            if self._cancelled or not self._items:
-                raise Closed
+            self._await_item()
             item = self._items.popleft()
             self._changed.notify_all()
             return item
@@ -85,10 +82,7 @@ class Channel(Generic[Item]):
     def wait_until_filled(self) -> None:
         """Wait until there is an item to get. Raises Closed after the last one."""
         with self._changed:
-            while not self._items and not self._finished and not self._cancelled:
-                self._changed.wait()
-            if self._cancelled or not self._items:
-                raise Closed
+            self._await_item()
 
     def finish(self) -> None:
         """No more items will be put; those inside are still taken."""
@@ -102,6 +96,13 @@ class Channel(Generic[Item]):
             self._cancelled = True
             self._items.clear()
             self._changed.notify_all()
+
+    def _await_item(self) -> None:
+        """Wait, with the condition held, until there is an item."""
+        while not self._items and not self._finished and not self._cancelled:
+            self._changed.wait()
+        if self._cancelled or not self._items:
+            raise Closed
 
 
 @dataclass(frozen=True, slots=True)

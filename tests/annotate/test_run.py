@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def annotate(video: Path, out: Path, wanted: AnnotateRequest, **more: object) ->
     """One recording as the command would do it."""
     (job,) = find_jobs([video], out, recursive=False)
     return annotate_recording(job, wanted, **more)  # type: ignore[arg-type]
+
+
+def interrupt_behind(done: int, *, stage: str = "") -> Callable[[str, int, int | None], None]:
+    """A progress that interrupts the run behind so many frames, of that stage where one is named."""
+
+    def interrupt(at: str, so_far: int, total: int | None) -> None:
+        if so_far > done and stage in ("", at):
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +195,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, walk: Path,
     wanted = request(network, rules=RULES, refine=refine)
     whole = annotate(walk, tmp_path / "whole", wanted)
 
-    def interrupt(stage: str, done: int, total: int | None) -> None:
-        if done > 200 and stage == "reading":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        annotate(walk, tmp_path / "broken", wanted, progressing=interrupt)
+        annotate(walk, tmp_path / "broken", wanted, progressing=interrupt_behind(200, stage="reading"))
     with Recording(tmp_path / "broken" / "walk.sqlite") as recording:
         assert not recording.complete
         assert recording.last_frame > 200 - 5 * 25
@@ -206,12 +213,8 @@ def test_what_was_corrected_while_it_ran_is_there_at_its_end(
 ) -> None:
     wanted = request(network, rules=RULES, refine=refine)
 
-    def interrupt(stage: str, done: int, total: int | None) -> None:
-        if done > 200 and stage == "reading":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        annotate(walk, tmp_path, wanted, progressing=interrupt)
+        annotate(walk, tmp_path, wanted, progressing=interrupt_behind(200, stage="reading"))
     store = tmp_path / "walk.sqlite"
     with edit_recording(store) as editor:
         last = editor.last_frame  # by the time that passed, so it is known now only who goes on behind it
@@ -244,13 +247,8 @@ def test_damage_is_counted_once_however_often_the_run_is_broken(tmp_path: Path, 
     whole = annotate(video, tmp_path / "whole", wanted)
     assert whole.damage > 0
     for limit in (60, 200, 320):
-
-        def interrupt(stage: str, done: int, total: int | None, limit: int = limit) -> None:
-            if done > limit:
-                raise KeyboardInterrupt
-
         with pytest.raises(KeyboardInterrupt):
-            annotate(video, tmp_path / "broken", wanted, progressing=interrupt)
+            annotate(video, tmp_path / "broken", wanted, progressing=interrupt_behind(limit))
     report = annotate(video, tmp_path / "broken", wanted)
     assert left_in(tmp_path / "broken") == left_in(tmp_path / "whole")
     assert report.damage == whole.damage
@@ -276,12 +274,8 @@ def test_a_folder_of_images_is_resumed_too(tmp_path: Path, clip: Path, network: 
     wanted = request(network, formats="mot,jsonl,coco")
     annotate(folder, tmp_path / "whole", wanted)
 
-    def interrupt(stage: str, done: int, total: int | None) -> None:
-        if done > 100:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        annotate(folder, tmp_path / "broken", wanted, progressing=interrupt)
+        annotate(folder, tmp_path / "broken", wanted, progressing=interrupt_behind(100))
     report = annotate(folder, tmp_path / "broken", wanted)
     assert report.frames == 199
     assert report.damage == 1

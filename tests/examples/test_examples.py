@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from contextlib import closing
@@ -16,6 +15,7 @@ import pytest
 
 import tracker
 from tests.annotate.tiny import COLOURS, HEIGHT, RATE, WIDTH, write_network
+from tests.scripts import load_script
 from tracker.types import Detections, Frame, FrameResult, Tracks
 from tracker.video import VideoSink, open_source
 
@@ -42,12 +42,7 @@ def car_left(index: int) -> int:
 
 def example(name: str) -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FOLDER / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

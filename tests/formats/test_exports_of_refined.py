@@ -31,20 +31,10 @@ def refined() -> Annotations:
     filled = (frames == 2) & (objects.track_ids == 1)
     rows = np.flatnonzero(~((frames == 4) & (objects.track_ids == 1)))
     segmentations = [None if filled[row] else objects.segmentations[row] for row in rows.tolist()]
+    chosen = objects[rows]
     return replace(
         made,
-        objects=replace(
-            objects,
-            frames=objects.frames[rows],
-            track_ids=objects.track_ids[rows],
-            class_ids=objects.class_ids[rows],
-            boxes=objects.boxes[rows] + 0.3,
-            scores=objects.scores[rows],
-            segmentations=tuple(segmentations),
-            occluded=objects.occluded[rows],
-            keyframes=~filled[rows],
-            crowds=objects.crowds[rows],
-        ),
+        objects=replace(chosen, boxes=chosen.boxes + 0.3, segmentations=tuple(segmentations), keyframes=~filled[rows]),
     )
 
 

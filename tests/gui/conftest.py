@@ -18,7 +18,8 @@ from gui.qt.preferences import Preferences
 from gui.recording.annotation import job_of, request_of_settings
 from gui.recording.session import PlayedRecording
 from gui.window import Window
-from tests.annotate.tiny import write_clip, write_network
+from tests.annotate.conftest import network
+from tests.annotate.tiny import write_clip
 from tests.video.synthetic import irregular_ticks
 from tests.video.synthetic import write_clip as write_numbered
 from tracker.annotate.run import annotate_recording
@@ -26,14 +27,10 @@ from tracker.factory import Settings, load_settings
 from tracker.store import Recording
 from tracker.store.rows import to_stored
 
+__all__ = ["network"]
+
 WAIT_MS = 60_000
 """Long, for machines that have other things to do; nothing waits longer than it must."""
-
-
-@pytest.fixture(scope="session")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that sees bright blocks."""
-    return write_network(tmp_path_factory.mktemp("network") / "tiny.onnx")
 
 
 @pytest.fixture(scope="session")

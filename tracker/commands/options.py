@@ -20,6 +20,7 @@ from tracker.config import (
     SourceConfig,
     TrackerConfig,
     assign,
+    assign_tables,
     field_docs,
     parse_assignment,
     read_settings,
@@ -218,12 +219,7 @@ def _from_files(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         if "command" in read:
             tables, where = {}, ""
         where = ", ".join(filter(None, (where, str(options.config))))
-        for section, values in read.items():
-            if isinstance(values, dict):
-                for key, value in values.items():
-                    assign(tables, [section, key], value)
-            elif section not in ABOUT_THE_RUN:
-                tables[section] = values
+        assign_tables(tables, {name: value for name, value in read.items() if name not in ABOUT_THE_RUN})
     if getattr(options, "tracker", None) is not None:
         tables.pop("own_scores", None)
         if tables.pop("tracker", None):
@@ -248,12 +244,7 @@ def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:
         assign(tree, name.split("__"), value)
     tables, files = _from_files(options)
     where = ", ".join(filter(None, (files, "command line")))
-    for section, values in tables.items():
-        if isinstance(values, dict):
-            for key, value in values.items():
-                assign(tree, [section, key], value)
-        else:
-            tree[section] = values
+    assign_tables(tree, tables)
     for section, (_, names) in SECTIONS.items():
         for name in names:
             value = getattr(options, name, None)

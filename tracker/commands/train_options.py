@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tracker.config import assign, build, field_docs, parse_assignment, read_settings, to_mapping
+from tracker.config import assign, assign_tables, build, field_docs, parse_assignment, read_settings, to_mapping
 from tracker.paths import typed_path
 from tracker.train.trainer import FitConfig
 
@@ -57,12 +57,7 @@ def training_settings(options: argparse.Namespace, defaults: Training, keys: Map
     where = "command line"
     if options.config is not None:
         where = f"{options.config}, command line"
-        for section, values in read_settings(options.config).items():
-            if isinstance(values, dict):
-                for key, value in values.items():
-                    assign(tree, [section, key], value)
-            else:
-                tree[section] = values
+        assign_tables(tree, read_settings(options.config))
     for name, key in {**{name: f"fit.{name}" for name in field_docs(FitConfig)}, **keys}.items():
         value = getattr(options, name)
         if value is not None:

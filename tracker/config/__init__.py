@@ -2,6 +2,7 @@
 
 from tracker.config.parsing import (
     assign,
+    assign_tables,
     build,
     field_docs,
     nearest,
@@ -28,6 +29,7 @@ __all__ = [
     "SourceConfig",
     "TrackerConfig",
     "assign",
+    "assign_tables",
     "build",
     "device_name",
     "field_docs",

@@ -24,7 +24,17 @@ import yaml
 from tracker.config.expansion import DEEPEST, MOST_VALUES, is_too_deep, is_too_large
 from tracker.errors import ConfigError, refuse_special
 
-__all__ = ["assign", "build", "field_docs", "nearest", "parse_assignment", "read_settings", "to_mapping", "to_toml"]
+__all__ = [
+    "assign",
+    "assign_tables",
+    "build",
+    "field_docs",
+    "nearest",
+    "parse_assignment",
+    "read_settings",
+    "to_mapping",
+    "to_toml",
+]
 
 YAML_SUFFIXES = (".yaml", ".yml")
 Settings = TypeVar("Settings")
@@ -172,6 +182,16 @@ def assign(tree: dict[str, Any], path: Iterable[str], value: Any) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {'.'.join([*parents, last])}: {parent!r} is a value, not a table of settings")
     tree[last] = value
+
+
+def assign_tables(tree: dict[str, Any], tables: Mapping[str, Any]) -> None:
+    """Put what a settings file says over a tree, one value after the other: what it does not name stays."""
+    for section, values in tables.items():
+        if isinstance(values, dict):
+            for key, value in values.items():
+                assign(tree, [section, key], value)
+        else:
+            tree[section] = values
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def __getitem__(self, rows: Bool[ndarray, " f"] | Int64[ndarray, " k"]) -> Frames:
+        """The chosen rows, in the order of `rows`."""
+        names = tuple(self.names[row] for row in np.arange(len(self))[rows].tolist())
+        return Frames(self.indices[rows], self.times[rows], self.widths[rows], self.heights[rows], names)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
@@ -60,6 +65,21 @@ class Objects:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __getitem__(self, rows: Bool[ndarray, " n"] | Int64[ndarray, " k"]) -> Objects:
+        """The chosen rows, in the order of `rows`; `frames` stay rows of the same Frames."""
+        chosen = np.arange(len(self))[rows].tolist() if self.segmentations else []
+        return Objects(
+            self.frames[rows],
+            self.track_ids[rows],
+            self.class_ids[rows],
+            self.boxes[rows],
+            self.scores[rows],
+            tuple(self.segmentations[row] for row in chosen),
+            self.occluded[rows],
+            self.keyframes[rows],
+            self.crowds[rows],
+        )
 
     @classmethod
     def none(cls) -> Objects:

@@ -128,29 +128,11 @@ def _moved(annotations: Annotations, indices: Sequence[int]) -> Annotations:
     frames, objects = annotations.frames, annotations.objects
     order = np.argsort(indices, kind="stable")
     rank = np.argsort(order, kind="stable")
-    rows = np.argsort(rank[objects.frames], kind="stable")
+    chosen = objects[np.argsort(rank[objects.frames], kind="stable")]
     return replace(
         annotations,
-        frames=replace(
-            frames,
-            indices=np.array(indices, np.int64)[order],
-            times=frames.times[order],
-            widths=frames.widths[order],
-            heights=frames.heights[order],
-            names=tuple(frames.names[row] for row in order.tolist()),
-        ),
-        objects=replace(
-            objects,
-            frames=rank[objects.frames][rows].astype(np.int64),
-            track_ids=objects.track_ids[rows],
-            class_ids=objects.class_ids[rows],
-            boxes=objects.boxes[rows],
-            scores=objects.scores[rows],
-            segmentations=tuple(objects.segmentations[row] for row in rows.tolist()),
-            occluded=objects.occluded[rows],
-            keyframes=objects.keyframes[rows],
-            crowds=objects.crowds[rows],
-        ),
+        frames=replace(frames[order], indices=np.array(indices, np.int64)[order]),
+        objects=replace(chosen, frames=rank[chosen.frames].astype(np.int64)),
     )
 
 

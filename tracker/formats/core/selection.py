@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
-from tracker.formats.core.annotations import Annotations, Frames, Objects
+from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.content import Summary, TrackRow
 
@@ -68,27 +68,6 @@ class SelectedFrames:
 def _select(annotations: Annotations, selected: Bool[ndarray, " f"]) -> Annotations:
     """The annotations of some of their frames."""
     frames, objects = annotations.frames, annotations.objects
-    rows, position = selected[objects.frames], np.cumsum(selected) - 1
-    names = tuple(name for name, keep in zip(frames.names, selected.tolist(), strict=True) if keep)
-    masks = zip(objects.segmentations, rows.tolist(), strict=True) if objects.segmentations else ()
-    return replace(
-        annotations,
-        frames=Frames(
-            indices=frames.indices[selected],
-            times=frames.times[selected],
-            widths=frames.widths[selected],
-            heights=frames.heights[selected],
-            names=names,
-        ),
-        objects=Objects(
-            frames=position[objects.frames[rows]],
-            track_ids=objects.track_ids[rows],
-            class_ids=objects.class_ids[rows],
-            boxes=objects.boxes[rows],
-            scores=objects.scores[rows],
-            segmentations=tuple(mask for mask, keep in masks if keep),
-            occluded=objects.occluded[rows],
-            keyframes=objects.keyframes[rows],
-            crowds=objects.crowds[rows],
-        ),
-    )
+    position = np.cumsum(selected) - 1
+    chosen = objects[selected[objects.frames]]
+    return replace(annotations, frames=frames[selected], objects=replace(chosen, frames=position[chosen.frames]))
