@@ -17,7 +17,7 @@ from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.read_guard import ReadGuard
 from tracker.video.refusal import NO_ANSWER, Refusal, refusal_of
-from tracker.video.stream_options import has_clock, is_broadcast, is_recorded, options_of
+from tracker.video.stream_options import is_broadcast, is_recorded, options_of, without_brief_look
 
 __all__ = ["PacketPump"]
 
@@ -164,17 +164,24 @@ class PacketPump:
         container.close()
 
     def _open(self) -> InputContainer:
-        """The connection. Bare data is looked at briefly, for frames come slowly; a container gets all it needs."""
+        """The connection. It is looked at briefly, for frames come slowly, and once more where that tells nothing."""
         timeout = (self._open_timeout_s / 2, READ_TIMEOUT_S)
         options = options_of(self._address, rtsp_transport=self._rtsp_transport)
         accelerated = None if self._hardware is None else self._hardware.settings
         named = "mjpeg" if self._by_images else None
-        container = av.open(self._address, format=named, options=options, timeout=timeout, hwaccel=accelerated)
-        if "probesize" in options and has_clock(container) and not container.streams.video:
-            container.close()
-            options.pop("probesize")
-            container = av.open(self._address, options=options, timeout=timeout, hwaccel=accelerated)
-        return container
+        while True:
+            try:
+                container = av.open(self._address, format=named, options=options, timeout=timeout, hwaccel=accelerated)
+            except av.InvalidDataError:
+                longer = without_brief_look(options, None)
+                if longer == options:
+                    raise
+            else:
+                longer = without_brief_look(options, container)
+                if longer == options:
+                    return container
+                container.close()
+            options = longer
 
     def _wait_until_due(self, packet: Packet[VideoStream], pacing: Pacing) -> None:
         if packet.dts is not None and packet.time_base is not None:

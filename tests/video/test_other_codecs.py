@@ -1,0 +1,81 @@
+"""Cameras that stream something else after a cut, and bare JPEG images."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tests.video.cameras import Camera, h264
+from tests.video.codecs import CodecCamera
+from tests.video.synthetic import read_number
+from tracker.types import Frame
+from tracker.video import StreamSource
+from tracker.video.backoff import Backoff
+
+
+@contextmanager
+def limited(source: StreamSource, limit_s: float) -> Iterator[Iterator[Frame]]:
+    """Its frames, which end after `limit_s` where they would go on for ever, or none would come."""
+    limit = threading.Timer(limit_s, source.close)
+    limit.start()
+    yield iter(source)
+    limit.cancel()
+    source.close()
+
+
+def shown_over_cuts(camera: CodecCamera, kinds: list[str]) -> dict[int, list[int]]:
+    """The numbers of the frames of a camera that is cut every time that five came, and returns with the next kind."""
+    shown: dict[int, list[int]] = {}
+    source = StreamSource(camera.address, backoff=Backoff(0.01, 0.05))
+    assert source.live
+    with limited(source, 90) as frames:
+        for frame in frames:
+            numbers = shown.setdefault(source.reconnects, [])
+            numbers.append(read_number(frame.image))
+            if len(numbers) == 5:
+                if source.reconnects == len(kinds):
+                    break
+                camera.down()
+                camera.kind = kinds[source.reconnects]
+                camera.up()
+    return shown
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "http"])
+def test_a_camera_may_come_back_with_any_codec(scheme: str) -> None:
+    """Small JPEG images without heads never opened: FFmpeg looked at a megabyte of them before it was sure."""
+    kinds = ["bare JPEG", "bare H.264", "JPEG with heads", "FLV", "bare MPEG-2", "bare JPEG", "Matroska"]
+    kinds += ["MP4 in fragments", "bare JPEG", "H.264 in MPEG-TS", "MPEG-2 in MPEG-TS"]
+    with CodecCamera(scheme, "MPEG-2 in MPEG-TS") as camera:
+        shown = shown_over_cuts(camera, kinds)
+    assert {turn: min(5, len(numbers)) for turn, numbers in shown.items()} == dict.fromkeys(range(12), 5)
+    assert all((np.diff(numbers) > 0).all() for numbers in shown.values())
+
+
+@pytest.mark.parametrize("size", [(160, 96), (640, 384)])
+def test_bare_images_get_the_time_of_their_arrival(size: tuple[int, int]) -> None:
+    """Large ones FFmpeg reads by another demuxer, which numbers them as well."""
+    with CodecCamera("tcp", "bare JPEG", 10, size=size) as camera:
+        source = StreamSource(camera.address)
+        assert source.info.clock == "arrival"
+        source.close()
+
+
+class MiddleCamera(Camera):
+    """Bare H.264 over tcp, joined 40 frames before the next key frame."""
+
+    def serve(self, client: object, closing: threading.Event) -> None:
+        units = h264(25, 100, 50, 640, 384)
+        for number in self.frames(closing):
+            client.sendall(units[(10 + number - int(self.rate)) % 100])  # type: ignore[attr-defined]
+
+
+def test_bare_video_joined_far_from_a_key_frame_is_looked_at_longer() -> None:
+    with MiddleCamera(25) as camera:
+        source = StreamSource(camera.address)
+        assert source.info.width == 640
+        source.close()
