@@ -1,20 +1,37 @@
-"""Cameras that stream something else after a cut, and bare JPEG images."""
+"""Cameras that stream something else after a cut, and streams that do not tell whether they have an end."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.video.cameras import Camera, h264
 from tests.video.codecs import CodecCamera
-from tests.video.synthetic import read_number
+from tests.video.synthetic import read_number, write_clip
+from tests.video.test_stream_source import Answer, Server, live, open_stream, serve
 from tracker.types import Frame
 from tracker.video import StreamSource
 from tracker.video.backoff import Backoff
+
+__all__ = ["serve"]
+
+
+def whole(content: bytes) -> Answer:
+    """Send all of it without a length, as one chunk and the last one: its end is told, unlike that of other answers."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+
+    return answer
 
 
 @contextmanager
@@ -54,6 +71,49 @@ def test_a_camera_may_come_back_with_any_codec(scheme: str) -> None:
         shown = shown_over_cuts(camera, kinds)
     assert {turn: min(5, len(numbers)) for turn, numbers in shown.items()} == dict.fromkeys(range(12), 5)
     assert all((np.diff(numbers) > 0).all() for numbers in shown.values())
+
+
+@pytest.mark.parametrize("kind", ["MP4 in fragments", "Matroska with a duration"])
+def test_a_live_stream_comes_back_whatever_duration_ffmpeg_tells(kind: str) -> None:
+    """They counted as recordings, which end with their first cut."""
+    with CodecCamera("http", kind) as camera:
+        assert sorted(shown_over_cuts(camera, [kind])) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.flv", "fragments.mp4"])
+def test_a_recording_without_a_length_loses_nothing_and_ends(
+    name: str, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"} if name == "fragments.mp4" else {}
+    content = write_clip(tmp_path / name, frames=300, muxer_options=options).read_bytes()
+    source = open_stream(serve(whole(content) if options else live(content)).address())
+    assert not source.live
+    with limited(source, 60) as frames:
+        assert [read_number(frame.image) for frame in frames] == list(range(300))
+    assert (source.reconnects, source.damage) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_a_recording_without_a_length_that_breaks_off_is_damaged(
+    name: str, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    content = write_clip(tmp_path / name, frames=600, muxer_options={"movflags": "faststart"}).read_bytes()
+    source = open_stream(serve(live(content, cut=0.7)).address())
+    with limited(source, 60) as frames:
+        assert 300 < len(list(frames)) < 500
+    assert (source.reconnects, source.damage) == (0, 1)
+
+
+def test_a_recording_that_breaks_off_while_it_is_judged_is_asked_for_again(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    content = write_clip(tmp_path / "clip.mkv", frames=50).read_bytes()
+    server = serve(live(content, cut=0.5), live(content))
+    source = open_stream(server.address())
+    with limited(source, 60) as frames:
+        numbers = [read_number(frame.image) for frame in frames]
+    assert numbers[-50:] == list(range(50))
+    assert source.reconnects == 1
 
 
 @pytest.mark.parametrize("size", [(160, 96), (640, 384)])

@@ -17,7 +17,7 @@ from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.read_guard import ReadGuard
 from tracker.video.refusal import NO_ANSWER, Refusal, refusal_of
-from tracker.video.stream_options import is_broadcast, is_recorded, options_of, without_brief_look
+from tracker.video.stream_options import is_broadcast, is_recorded, names_end, options_of, without_brief_look
 
 __all__ = ["PacketPump"]
 
@@ -26,6 +26,10 @@ MOST_WAITING_BYTES = 2**26
 MOST_BEHIND_S = 1.0
 GLANCE_S = 0.1
 READ_TIMEOUT_S = 10.0
+JUDGED_S = 0.8
+END_TOLERANCE_S = 0.5
+OUTRUNS_S = 10.0
+"""What brings so much of itself within 0.8 s is no live stream: one begins with a few seconds that its server kept."""
 MULTIPART = "mpjpeg"
 """FFmpeg's name for JPEG images over HTTP, each with a head of its own."""
 
@@ -37,7 +41,8 @@ class PacketPump:
 
     Packets that wait longer than a second for a slow decoder make room, if the stream is live: decoding goes on at
     the newest key frame, and `dropped` counts what lay before it. A live stream of segments, which arrive whole, is
-    read at its own pace; its packets arrive when they are due. A server that floods is left, as `ReadGuard` says. The
+    read at its own pace; its packets arrive when they are due. What tells a duration and no length is judged by its
+    pace first, unless the caller knows that it is `live`. A server that floods is left, as `ReadGuard` says. The
     thread ends by itself soon after `stop`, and closes the connection.
     """
 
@@ -49,13 +54,16 @@ class PacketPump:
         rtsp_transport: str = "tcp",
         hardware: Accelerator | None = None,
         by_images: bool = False,
+        live: bool = False,
     ):
         self.failure: str | None = None
         """Why opening or reading ended, without the address; None while it goes on or after a proper end."""
         self.refusal: Refusal | None = None
         """What `failure` means where it did not open."""
         self.container: InputContainer | None = None
-        self.live = is_broadcast(address)
+        self.live = live or is_broadcast(address)
+        self.names_end = False
+        """Whether it is over where it ends at its duration, of a server that told no length."""
         self.dropped = 0
         self.arrival = 0.0
         """When the packet taken last arrived, on the monotonic clock."""
@@ -140,12 +148,17 @@ class PacketPump:
             self._opened.set()
             return
         self.container = container
-        self.live = self.live or not is_recorded(container)
-        self.opened_at = time.monotonic()
-        self._opened.set()
-        pacing = Pacing() if self.live and container.format.name.startswith(SEGMENTED_FORMATS) else None
+        self.names_end = not is_broadcast(self._address) and names_end(container)
+        packets = container.demux(container.streams.video)
         try:
-            for packet in container.demux(container.streams.video):
+            recorded = is_recorded(container)
+            if recorded is None and not self.live:
+                recorded = self._outruns_life(container, packets)
+            self.live = self.live or not recorded
+            self.opened_at = time.monotonic()
+            self._opened.set()
+            pacing = Pacing() if self.live and container.format.name.startswith(SEGMENTED_FORMATS) else None
+            for packet in packets:
                 if self._guard.failure:  # what was read of it until then
                     break
                 self._guard.begin()
@@ -157,9 +170,11 @@ class PacketPump:
             self.failure = self._guard.failure or _reason(error)
             self.false_lengths = container.format.name == MULTIPART and isinstance(error, av.InvalidDataError)
         self.failure = self.failure or self._guard.failure
+        self.live = self.live or not self._opened.is_set()  # broken off while it was judged
         with self._changed:
             self._at_end = True
             self._changed.notify_all()
+        self._opened.set()
         self._stop.wait()
         container.close()
 
@@ -182,6 +197,24 @@ class PacketPump:
                     return container
                 container.close()
             options = longer
+
+    def _outruns_life(self, container: InputContainer, packets: Iterator[Packet[VideoStream]]) -> bool:
+        """Whether it comes much faster than it happened, or all of it has come at once."""
+        began, first, span_s = time.monotonic(), None, 0.0
+        for packet in packets:
+            self._guard.begin()
+            if packet.dts is not None and packet.time_base is not None:
+                seconds = float(packet.dts * packet.time_base)
+                first = seconds if first is None else first
+                span_s = seconds + float((packet.duration or 0) * packet.time_base) - first
+            if packet.size and not self._put(packet):
+                break
+            full = len(self._waiting) == MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES / 2
+            if span_s > OUTRUNS_S or full:  # nobody takes packets yet
+                return True
+            if time.monotonic() - began > JUDGED_S:
+                return False
+        return span_s > (container.duration or 0) / av.time_base - END_TOLERANCE_S
 
     def _wait_until_due(self, packet: Packet[VideoStream], pacing: Pacing) -> None:
         if packet.dts is not None and packet.time_base is not None:

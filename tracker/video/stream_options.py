@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import av
 from av.container import InputContainer
+
+from tracker.video.pacing import SEGMENTED_FORMATS
 
 __all__ = [
     "has_clock",
     "is_broadcast",
     "is_recorded",
+    "names_end",
     "options_of",
     "without_brief_look",
 ]
@@ -25,6 +29,8 @@ MIDDLE_NEEDS_MORE = ("mpegts", "mpeg")
 MISTAKEN = ("h263",)
 """What the middle of other bare video is taken for at a brief look; nobody streams it."""
 
+LONGEST_FRAGMENT_S = 10
+
 NEWEST_SEGMENT = "-1"
 """Of a live list FFmpeg would begin with the third from the end, and stay so far behind."""
 
@@ -39,12 +45,33 @@ def has_clock(container: InputContainer) -> bool:
     return not container.format.flags & NO_TIMESTAMPS and not container.format.name.endswith("_pipe")
 
 
-def is_recorded(container: InputContainer) -> bool:
-    """Whether what an address gives has an end.
+def is_recorded(container: InputContainer) -> bool | None:
+    """Whether what an address gives has an end; None where only the pace at which it comes can tell.
 
-    A server of live FLV passes on the duration that the camera's program wrote; a recording's length is told beside it.
+    A recording's length is told beside its duration, but for some servers. Of live FLV, Matroska and MP4 FFmpeg tells a
+    duration too: what the camera's program passed on, or of MP4 in fragments what has come so far.
     """
-    return container.duration is not None and not ("flv" in container.format.name and container.size < 0)
+    if container.duration is None:
+        return False
+    long = has_sample_table(container) and container.duration > LONGEST_FRAGMENT_S * av.time_base
+    return None if has_no_length(container) and not long else True
+
+
+def has_no_length(container: InputContainer) -> bool:
+    """Whether it comes at one go, of no length that the server would have told; a list of segments does not."""
+    return container.size < 0 and not container.format.name.startswith(SEGMENTED_FORMATS)
+
+
+def names_end(container: InputContainer) -> bool:
+    """Whether the duration of what has no length is that of all of it, if it has an end: not that of some fragments."""
+    fragments = "mp4" in container.format.name.split(",") and not has_sample_table(container)
+    return has_no_length(container) and container.duration is not None and not fragments
+
+
+def has_sample_table(container: InputContainer) -> bool:
+    """Whether an MP4 begins with a list of its frames, of all or of a first fragment."""
+    video = container.streams.video
+    return "mp4" in container.format.name.split(",") and bool(video) and video[0].frames > 0
 
 
 def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:

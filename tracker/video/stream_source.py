@@ -19,7 +19,7 @@ from tracker.video.arrival_clock import ArrivalClock, NominalClockWatch
 from tracker.video.backoff import Backoff
 from tracker.video.decoding import StreamDecoder, frame_rate, use_threads
 from tracker.video.hardware import SOFTWARE, accelerator, decoder_of
-from tracker.video.packet_pump import PacketPump
+from tracker.video.packet_pump import END_TOLERANCE_S, PacketPump
 from tracker.video.pixels import RgbConverter, orientation
 from tracker.video.refusal import Refusal
 from tracker.video.stream_options import has_clock
@@ -37,7 +37,6 @@ DENIED_PAUSE_S = 30.0
 SHORT_RETURN_S = 5.0
 MOST_SHORT_RETURNS = 3
 """Of a stream that breaks off again within 5 s so many returns are reported, and once that it goes on like that."""
-END_TOLERANCE_S = 0.5
 STILL_AWAY_S = 5.0
 """A stream that is back sooner is not asked why it stayed away."""
 
@@ -84,6 +83,7 @@ class StreamSource(ReconnectingSource):
         self._short_returns = 0
         self._hardware = accelerator(hwaccel, self.name)
         self._decoder = SOFTWARE
+        self.live = False  # until the connection tells
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
         self._clock = self.info.clock
@@ -151,6 +151,7 @@ class StreamSource(ReconnectingSource):
             rtsp_transport=self._rtsp_transport,
             hardware=self._hardware,
             by_images=self._by_images,
+            live=self.live,
         )
         try:
             connection = _Connection(pump, self._watchdog, self._stop, self._threads, self._open_timeout_s)
@@ -180,7 +181,7 @@ class StreamSource(ReconnectingSource):
     def _reconnect(self) -> bool:
         """Stand again on a new connection; False when closed, or at the end of a finished recording."""
         connection = self._connection
-        if connection is not None and (connection.is_finished() if self.live else connection.pump.failure is None):
+        if connection is not None and (connection.is_finished() or not (self.live or connection.pump.failure)):
             return False
         why = (self._connection and self._connection.pump.failure) or "the stream ended"
         if not self.live:
@@ -267,7 +268,6 @@ class _Connection:
         container = pump.container
         if not container.streams.video:
             raise _NoFrameError("there is no video in it")
-        self._is_flv = container.format.name == "flv"
         self.stream = container.streams.video[0]
         use_threads(self.stream, threads, live=pump.live)
         self.decoder = StreamDecoder(container, self.stream, resumed=True)
@@ -310,9 +310,9 @@ class _Connection:
                 yield decoded, float(ticks * self._time_base), self.pump.arrival
 
     def is_finished(self) -> bool:
-        """Whether it ended where it said that it would: a recording in FLV, of which the server told no length."""
+        """Whether it ended where it said that it would: without a length FFmpeg takes any end for one too early."""
         duration_s = self.info.duration_s
-        return self._is_flv and duration_s is not None and abs(self._latest_s - duration_s) < END_TOLERANCE_S
+        return self.pump.names_end and duration_s is not None and abs(self._latest_s - duration_s) < END_TOLERANCE_S
 
     def _gives_up(self) -> str | None:
         """Why nothing more is to be waited for; None while it is, no words where it was called off."""
