@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, Int64, UInt8
 from numpy import ndarray
 
 from tracker.detect.further_classes import LARGEST, ONE_OBJECT_IOU, chances_left, weigh_contradicted
@@ -97,19 +97,9 @@ def decode_anchors(
             above = score >= conf
             cells, anchor, row, column = cells[above], anchor[above], row[above], column[above]
             chances = objectness[above, None] * chances[above]
-            tx, ty, tw, th = cells[:, :4].T
             anchor_width, anchor_height = np.asarray(anchors, np.float32)[anchor].T
-            cxcywh = np.stack(
-                [
-                    (column + tx) * stride,
-                    (row + ty) * stride,
-                    anchor_width * np.exp(tw),
-                    anchor_height * np.exp(th),
-                ],
-                axis=1,
-            )
             found = Candidates(
-                cxcywh_to_xyxy(cxcywh).astype(np.float32),
+                _boxes(cells, column, row, stride, anchor_width, anchor_height),
                 score[above].astype(np.float32),
                 best[above],
                 cells[:, 5 + layout.classes :].astype(np.float32),
@@ -142,19 +132,10 @@ def decode_yolox(
     score = output[:, 4] * class_score
     above = np.flatnonzero(score >= conf)
     step = np.concatenate(steps)[above]
-    tx, ty, tw, th = output[above, :4].T
     with np.errstate(over="ignore", invalid="ignore"):
-        cxcywh = np.stack(
-            [
-                (np.concatenate(columns)[above] + tx) * step,
-                (np.concatenate(rows)[above] + ty) * step,
-                np.exp(tw) * step,
-                np.exp(th) * step,
-            ],
-            axis=1,
-        )
+        boxes = _boxes(output[above], np.concatenate(columns)[above], np.concatenate(rows)[above], step, step, step)
     found = Candidates(
-        cxcywh_to_xyxy(cxcywh).astype(np.float32),
+        boxes,
         score[above].astype(np.float32),
         best[above],
         np.empty((len(above), 0), np.float32),
@@ -298,6 +279,22 @@ def _channels(layout: AnchorLayout, classes: Int32[ndarray, " q"] | None) -> sli
         return slice(5, 5 + layout.classes)
     first, last = int(classes[0]), int(classes[-1])
     return slice(5 + first, 6 + last) if last - first + 1 == len(classes) else 5 + classes
+
+
+def _boxes(
+    answers: Float32[ndarray, "n c"],
+    column: Int64[ndarray, " n"],
+    row: Int64[ndarray, " n"],
+    stride: int | Int64[ndarray, " n"],
+    width: ndarray,
+    height: ndarray,
+) -> Float32[ndarray, "n 4"]:
+    """Corners from the first four answers of cells: the centre in cells from the cell's own corner, and how many times
+    as large the box is as `width` and `height`, as a logarithm.
+    """
+    tx, ty, tw, th = answers[:, :4].T
+    cxcywh = np.stack([(column + tx) * stride, (row + ty) * stride, width * np.exp(tw), height * np.exp(th)], axis=1)
+    return cxcywh_to_xyxy(cxcywh).astype(np.float32)
 
 
 def _best_class(
