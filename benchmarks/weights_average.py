@@ -37,7 +37,6 @@ def main() -> None:
     parser.add_argument("--confidence", type=float, help="default threshold (default: TUNED's)")
     parser.add_argument("--iou", type=float, help="of suppression (default: TUNED's)")
     parser.add_argument("--voting", type=float, help="width of voting (default: TUNED's)")
-    parser.add_argument("--keep-masks", action="store_true", help="masks stay TUNED's where START has some too")
     options = parser.parse_args()
     if not 0 <= options.share <= 1:
         parser.error(f"share must be from 0 to 1, found {options.share}")
@@ -52,8 +51,7 @@ def main() -> None:
         start = load_detector(options.start)[0]
     given = {name: getattr(options, name) for name in ("input_scale", "confidence", "iou", "voting")}
     card = replace(card, **{name: value for name, value in given.items() if value is not None})
-    alike = ours and start.config == replace(tuned.config, classes=start.config.classes)
-    masks = alike and not options.keep_masks
+    masks = start.config == replace(tuned.config, classes=start.config.classes) and ours
     mixed = mix(start, change_classes(tuned, card.labels, COCO_LABELS), card.labels, options.share, masks=masks)
     save_detector(options.out, mixed, replace(card, labels=COCO_LABELS, accuracy={}), half=options.half)
     print(options.out)
