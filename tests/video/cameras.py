@@ -157,12 +157,7 @@ class MjpegCamera(Camera):
     """Bytes that an image is shorter than it says."""
 
     def serve(self, client: socket.socket, closing: threading.Event) -> None:
-        client.recv(4096)
-        client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
-        for number in self.frames(closing):
-            data = jpeg(number)
-            head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(data) + self.off)
-            client.sendall(head + data + b"\r\n")
+        send_jpegs(self, client, closing, off=self.off)
 
 
 class FalseLengths(MjpegCamera):
@@ -343,6 +338,16 @@ class HlsCamera(Camera):
         client.sendall(head.encode() + body)
 
 
+def send_jpegs(camera: Camera, client: socket.socket, closing: threading.Event, *, off: int = 0) -> None:
+    """A multipart reply of the camera's images, each `off` bytes shorter than it says."""
+    client.recv(4096)
+    client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
+    for number in camera.frames(closing):
+        data = jpeg(number)
+        head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(data) + off)
+        client.sendall(head + data + b"\r\n")
+
+
 class ReplacedCamera(Camera):
     """Motion JPEG of 160 x 96 over HTTP, or, once `replaced`, H.264 of 320 x 192 at the same address."""
 
@@ -352,7 +357,7 @@ class ReplacedCamera(Camera):
 
     def serve(self, client: socket.socket, closing: threading.Event) -> None:
         if not self.replaced:
-            MjpegCamera.serve(self, client, closing)  # type: ignore[arg-type]
+            send_jpegs(self, client, closing)
             return
         client.recv(4096)
         client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
