@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import socket
 import subprocess
@@ -68,8 +69,9 @@ class _Broker:
         self.got: list[int] = []
         self.port = _free_port()
         self._config = folder / "broker.conf"
+        # As root it would change to a user of its own, which may not write the listener's session into the folder.
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
             f"persistence_location {folder}/\nautosave_interval 1\nmax_queued_messages 0\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
