@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 from PyQt6.QtCore import QTimer
 
@@ -17,6 +16,7 @@ from gui.qt.icons import app_icon
 from gui.qt.preferences import Preferences
 from gui.qt.theme import THEMES, apply_theme
 from gui.window import Window
+from tracker.ending import leave
 from tracker.heap import give_back_large_blocks
 
 __all__ = ["main", "prepare_process"]
@@ -33,8 +33,8 @@ def prepare_process() -> None:
     give_back_large_blocks()
 
 
-def main(paths: Sequence[str] = ()) -> int:
-    """Open the window with these files and addresses; the process's exit code once it is closed."""
+def main(paths: Sequence[str] = ()) -> NoReturn:
+    """Open the window with these files and addresses; the process ends with it."""
     logging.basicConfig(level=logging.WARNING, format="sightline: %(message)s", stream=sys.stderr)
     app = application()
     app.setOrganizationName("Sightline")
@@ -66,20 +66,9 @@ def main(paths: Sequence[str] = ()) -> int:
         sys.excepthook = sys.__excepthook__
     preferences.store.sync()
     code = 128 + signal.SIGTERM if signal.SIGTERM in ended_by else code
-    _leave(code)
-    return code
-
-
-def _leave(code: int) -> None:
-    """End the process at once where a thread is still inside a library, such as one that loads a network.
-
-    The interpreter would stop it amid C++ code, which aborts. What is to be kept has been written by now.
-    """
-    if any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("sightline")):
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    # The interpreter would take the application apart before its window, which crashes now and then, and would stop
+    # threads that are still inside a library amid C++ code. What is to be kept has been written by now.
+    leave(code)
 
 
 def _report(window: Window, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
