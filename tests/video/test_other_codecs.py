@@ -39,9 +39,11 @@ def limited(source: StreamSource, limit_s: float) -> Iterator[Iterator[Frame]]:
     """Its frames, which end after `limit_s` where they would go on for ever, or none would come."""
     limit = threading.Timer(limit_s, source.close)
     limit.start()
-    yield iter(source)
-    limit.cancel()
-    source.close()
+    try:
+        yield iter(source)
+    finally:
+        limit.cancel()
+        source.close()
 
 
 def shown_over_cuts(camera: CodecCamera, kinds: list[str]) -> dict[int, list[int]]:
@@ -64,7 +66,7 @@ def shown_over_cuts(camera: CodecCamera, kinds: list[str]) -> dict[int, list[int
 
 @pytest.mark.parametrize("scheme", ["tcp", "http"])
 def test_a_camera_may_come_back_with_any_codec(scheme: str) -> None:
-    """Small JPEG images without heads never opened: FFmpeg looked at a megabyte of them before it was sure."""
+    """Small JPEG images without heads never opened: FFmpeg probed a megabyte of them before it was sure."""
     kinds = ["bare JPEG", "bare H.264", "JPEG with heads", "FLV", "bare MPEG-2", "bare JPEG", "Matroska"]
     kinds += ["MP4 in fragments", "bare JPEG", "H.264 in MPEG-TS", "MPEG-2 in MPEG-TS"]
     with CodecCamera(scheme, "MPEG-2 in MPEG-TS") as camera:
@@ -134,7 +136,7 @@ class MiddleCamera(Camera):
             client.sendall(units[(10 + number - int(self.rate)) % 100])  # type: ignore[attr-defined]
 
 
-def test_bare_video_joined_far_from_a_key_frame_is_looked_at_longer() -> None:
+def test_bare_video_joined_far_from_a_key_frame_is_probed_longer() -> None:
     with MiddleCamera(25) as camera:
         source = StreamSource(camera.address)
         assert source.info.width == 640

@@ -17,7 +17,7 @@ from tracker.video.hardware import Accelerator
 from tracker.video.pacing import SEGMENTED_FORMATS, Pacing
 from tracker.video.read_guard import ReadGuard
 from tracker.video.refusal import NO_ANSWER, Refusal, refusal_of
-from tracker.video.stream_options import is_broadcast, is_recorded, names_end, options_of, without_brief_look
+from tracker.video.stream_options import is_broadcast, is_recorded, names_end, options_of, with_longer_probe
 
 __all__ = ["PacketPump"]
 
@@ -27,9 +27,11 @@ MOST_BEHIND_S = 1.0
 GLANCE_S = 0.1
 READ_TIMEOUT_S = 10.0
 JUDGED_S = 0.8
-END_TOLERANCE_S = 0.5
+"""How long the pace of what has no length is watched before it counts as live."""
 OUTRUNS_S = 10.0
-"""What brings so much of itself within 0.8 s is no live stream: one begins with a few seconds that its server kept."""
+"""What brings so much of itself within that time is no live stream: that begins with a few seconds its server kept."""
+END_TOLERANCE_S = 0.5
+"""Between the last frame and the duration, of what is over."""
 MULTIPART = "mpjpeg"
 """FFmpeg's name for JPEG images over HTTP, each with a head of its own."""
 
@@ -41,7 +43,7 @@ class PacketPump:
 
     Packets that wait longer than a second for a slow decoder make room, if the stream is live: decoding goes on at
     the newest key frame, and `dropped` counts what lay before it. A live stream of segments, which arrive whole, is
-    read at its own pace; its packets arrive when they are due. What tells a duration and no length is judged by its
+    read at its own pace; its packets arrive when they are due. What has a duration and no length is judged by its
     pace first, unless the caller knows that it is `live`. A server that floods is left, as `ReadGuard` says. The
     thread ends by itself soon after `stop`, and closes the connection.
     """
@@ -63,7 +65,7 @@ class PacketPump:
         self.container: InputContainer | None = None
         self.live = live or is_broadcast(address)
         self.names_end = False
-        """Whether it is over where it ends at its duration, of a server that told no length."""
+        """Whether it is over where it ends at its duration, though the server stated no length."""
         self.dropped = 0
         self.arrival = 0.0
         """When the packet taken last arrived, on the monotonic clock."""
@@ -179,7 +181,7 @@ class PacketPump:
         container.close()
 
     def _open(self) -> InputContainer:
-        """The connection. It is looked at briefly, for frames come slowly, and once more where that tells nothing."""
+        """The connection. Its probe is brief, for frames come slowly, and longer where that recognizes nothing."""
         timeout = (self._open_timeout_s / 2, READ_TIMEOUT_S)
         options = options_of(self._address, rtsp_transport=self._rtsp_transport)
         accelerated = None if self._hardware is None else self._hardware.settings
@@ -188,11 +190,11 @@ class PacketPump:
             try:
                 container = av.open(self._address, format=named, options=options, timeout=timeout, hwaccel=accelerated)
             except av.InvalidDataError:
-                longer = without_brief_look(options, None)
+                longer = with_longer_probe(options, None)
                 if longer == options:
                     raise
             else:
-                longer = without_brief_look(options, container)
+                longer = with_longer_probe(options, container)
                 if longer == options:
                     return container
                 container.close()

@@ -13,23 +13,24 @@ __all__ = [
     "is_recorded",
     "names_end",
     "options_of",
-    "without_brief_look",
+    "with_longer_probe",
 ]
 
 BROADCAST_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp")
 NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 BRIEF = {"fpsprobesize": "0", "analyzeduration": "500000"}
 """The frame rate is not waited for: times come from stamps, or from the frames' arrival."""
-FIRST_LOOK = {"formatprobesize": "16384"}
-"""Of bare JPEG images that are small, or have no JFIF header, FFmpeg is never sure: it would look at a megabyte."""
+FIRST_PROBE = {"formatprobesize": "16384"}
+"""Of bare JPEG images that are small, or have no JFIF header, FFmpeg is never sure: it would probe a megabyte."""
 LOW_RATE = {"framerate": "5"}
-"""FFmpeg numbers bare images by it and looks at half a second: three of them, not twelve. Their time is arrival."""
+"""FFmpeg numbers bare images by it and probes half a second: three of them, not twelve. Their time is arrival."""
 MIDDLE_NEEDS_MORE = ("mpegts", "mpeg")
 """Joined in the middle these say late that there is video."""
 MISTAKEN = ("h263",)
-"""What the middle of other bare video is taken for at a brief look; nobody streams it."""
+"""What the middle of other bare video is taken for by a brief probe; nobody streams it."""
 
 LONGEST_FRAGMENT_S = 10
+"""FFmpeg gives the duration of the first fragment of a live MP4, which is a few seconds: longer is the whole of it."""
 
 NEWEST_SEGMENT = "-1"
 """Of a live list FFmpeg would begin with the third from the end, and stay so far behind."""
@@ -48,8 +49,8 @@ def has_clock(container: InputContainer) -> bool:
 def is_recorded(container: InputContainer) -> bool | None:
     """Whether what an address gives has an end; None where only the pace at which it comes can tell.
 
-    A recording's length is told beside its duration, but for some servers. Of live FLV, Matroska and MP4 FFmpeg tells a
-    duration too: what the camera's program passed on, or of MP4 in fragments what has come so far.
+    A server states a recording's length, but for some. Of live FLV, Matroska and MP4 FFmpeg gives a duration
+    too: what the camera's program passed on, or of MP4 in fragments what has come so far.
     """
     if container.duration is None:
         return False
@@ -58,7 +59,7 @@ def is_recorded(container: InputContainer) -> bool | None:
 
 
 def has_no_length(container: InputContainer) -> bool:
-    """Whether it comes at one go, of no length that the server would have told; a list of segments does not."""
+    """Whether it comes at one go, without a length from the server; a list of segments does not."""
     return container.size < 0 and not container.format.name.startswith(SEGMENTED_FORMATS)
 
 
@@ -79,25 +80,25 @@ def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:
     scheme = address.partition(":")[0].lower()
     if scheme in ("http", "https"):
         again = {"reconnect": "1", "reconnect_delay_max": "2"}
-        return BRIEF | FIRST_LOOK | LOW_RATE | again | {"live_start_index": NEWEST_SEGMENT}
+        return BRIEF | FIRST_PROBE | LOW_RATE | again | {"live_start_index": NEWEST_SEGMENT}
     if scheme in ("rtsp", "rtsps"):
         return BRIEF | {"probesize": "4096", "rtsp_transport": rtsp_transport, "allowed_media_types": "video"}
     if scheme == "tcp":
-        return BRIEF | FIRST_LOOK | {"probesize": "4096"}
+        return BRIEF | FIRST_PROBE | {"probesize": "4096"}
     return dict(BRIEF)
 
 
-def without_brief_look(options: dict[str, str], found: InputContainer | None) -> dict[str, str]:
-    """The options to open with once more, to look longer; the same ones where `found`, or None, is believed.
+def with_longer_probe(options: dict[str, str], found: InputContainer | None) -> dict[str, str]:
+    """The options to open with once more, for a longer probe; the same ones where `found`, or None, is believed.
 
-    Bare video joined in the middle looks like nothing within 16 KB, or like sound: of 3196 places in H.264, HEVC,
-    MPEG-2 and MPEG-4 116 were told rightly, 2764 were called nothing, 314 sound or text, 2 H.263.
+    Bare video joined in the middle is like nothing within 16 KB, or like sound: of 3196 places in H.264, HEVC,
+    MPEG-2 and MPEG-4 116 were recognized, 2764 were called nothing, 314 sound or text, 2 H.263.
     """
     is_video = found is not None and bool(found.streams.video)
     name = "" if found is None else found.format.name
     longer: set[str] = set()
     if name in MISTAKEN or (not is_video and name not in MIDDLE_NEEDS_MORE):
-        longer = set(FIRST_LOOK) & set(options)
+        longer = set(FIRST_PROBE) & set(options)
     if not longer and found is not None and not is_video and has_clock(found):
         longer = {"probesize"}
     return {key: value for key, value in options.items() if key not in longer}

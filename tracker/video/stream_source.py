@@ -83,7 +83,7 @@ class StreamSource(ReconnectingSource):
         self._short_returns = 0
         self._hardware = accelerator(hwaccel, self.name)
         self._decoder = SOFTWARE
-        self.live = False  # until the connection tells
+        self.live = False  # until the connection shows it
         self._connection: _Connection | None = self._connect()
         self.info = self._connection.info
         self._clock = self.info.clock
