@@ -78,7 +78,7 @@ class _Broker:
         self._listener = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False)
         self._listener.reconnect_delay_set(1, 1)
         self._listener.on_message = self._take
-        self._listener.on_connect = lambda client, *_: client.subscribe("house/gate", qos=1)
+        self._listener.on_connect = lambda client, *_: client.subscribe("house/gate", qos=2)
         self.up()
         while True:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -62,6 +63,21 @@ def test_the_table_guards_what_a_spreadsheet_would_compute(tmp_path: Path) -> No
     assert row["time"] == "2023-11-14T22:13:20.250+00:00"
     assert row["marked"] == "1"
     store.close()
+
+
+def test_a_store_has_a_name_of_its_own_that_nobody_chooses(tmp_path: Path) -> None:
+    names = []
+    for number in range(2):
+        path = tmp_path / f"{number}.sqlite"
+        for _ in range(2):  # also when it is opened again
+            with closing(EventStore(path)) as store:
+                names.append(store.identity())
+                assert store.identity() == names[-1]
+    assert names[0] == names[1] != names[2] == names[3]
+    with closing(sqlite3.connect(tmp_path / "0.sqlite")) as connection, connection:
+        connection.execute("UPDATE identity SET store = ?", ("a\r\nX-Sly: 1",))
+    with closing(EventStore(tmp_path / "0.sqlite")) as store:
+        assert re.fullmatch("[0-9a-f]{16}", store.identity())
 
 
 def test_a_stranger_file_is_no_store(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -122,7 +123,7 @@ def _test_alerts(cameras: CameraSet) -> int:
     for alert in cameras.alert:
         target = redact(alert.webhook or alert.mqtt) or " ".join(alert.command)
         try:
-            deliver(alert, event)
+            deliver(alert, event, f"test-{uuid.uuid4().hex}")
             sys.stdout.write(f"{target}: delivered\n")
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             failed += 1

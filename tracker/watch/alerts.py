@@ -21,7 +21,7 @@ from typing import Any
 from tracker.detect.classes import choose_classes
 from tracker.errors import TrackerError
 from tracker.video.address import redact
-from tracker.watch.broker import publish
+from tracker.watch.broker import Publisher
 from tracker.watch.camera_set import STATES, AlertConfig, CameraConfig, in_span
 from tracker.watch.event_store import EventStore, StoredEvent
 from tracker.watch.webhook import post
@@ -126,7 +126,8 @@ class AlertSender:
         pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._name, self._alert, self._store = name, alert, store
-        self._send = send or deliver
+        self._send = send or self._deliver
+        self._publisher: Publisher | None = None
         self._first_pause_s = pause_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sightline-alert", daemon=True)
@@ -140,6 +141,12 @@ class AlertSender:
     def stop(self) -> None:
         """End; what is not delivered waits in the store."""
         self._stop.set()
+
+    def _deliver(self, alert: AlertConfig, event: StoredEvent) -> None:
+        store = self._store.identity()
+        if alert.mqtt and self._publisher is None:
+            self._publisher = Publisher(alert.mqtt, client_id_of(store, self._name))
+        deliver(alert, event, f"{store}-{event.event}", self._publisher)
 
     def _run(self) -> None:
         pause_s, delivered = self._first_pause_s, -1
@@ -176,9 +183,15 @@ def target_of(alert: AlertConfig) -> str:
     return redact(alert.webhook or alert.mqtt) or alert.command[0]
 
 
-def message_of(event: StoredEvent) -> dict[str, Any]:
-    """The event as it is reported."""
+def client_id_of(store: str, alert: str) -> str:
+    """What a broker knows an alert's publisher by: letters and digits, and no more than every broker must take."""
+    return "sightline" + hashlib.sha256(f"{store} {alert}".encode()).hexdigest()[:14]
+
+
+def message_of(event: StoredEvent, message_id: str) -> dict[str, Any]:
+    """The event as it is reported, under an id that no other event has, whatever store it is of."""
     return {
+        "id": message_id,
         "event": event.event,
         "camera": event.camera,
         "kind": event.kind,
@@ -196,20 +209,25 @@ def signature_of(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def deliver(alert: AlertConfig, event: StoredEvent) -> None:
-    """Post or run. Raises OSError or subprocess.SubprocessError where it failed."""
+def deliver(alert: AlertConfig, event: StoredEvent, message_id: str, publisher: Publisher | None = None) -> None:
+    """Post, publish or run. Raises OSError or subprocess.SubprocessError where it failed.
+
+    Of what failed nobody knows whether it arrived, as where a webhook's answer is lost: told again it has the same id.
+    """
+    message = message_of(event, message_id)
     if alert.webhook:
-        body = json.dumps(message_of(event)).encode()
+        body = json.dumps(message).encode()
         headers = {"Content-Type": "application/json", "X-Sightline-Event": str(event.event)}
+        headers["Idempotency-Key"] = f'"{message_id}"'
         if secret := os.environ.get(SECRET_VARIABLE):
             headers["X-Sightline-Signature"] = signature_of(body, secret)
         post(alert.webhook, body, headers, within_s=TIMEOUT_S)
         return
     if alert.mqtt:
-        body_text, password = json.dumps(message_of(event)), os.environ.get(MQTT_VARIABLE)
-        publish(alert.mqtt, body_text, password=password, within_s=TIMEOUT_S)
+        publisher = publisher or Publisher(alert.mqtt)
+        publisher.publish(json.dumps(message), password=os.environ.get(MQTT_VARIABLE), within_s=TIMEOUT_S)
         return
-    values = {key: str(value) for key, value in message_of(event).items()}
+    values = {key: str(value) for key, value in message.items()}
     command = [_filled(part, values) for part in alert.command]
     subprocess.run(command, timeout=TIMEOUT_S, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 

@@ -145,12 +145,13 @@ class AlertConfig:
     """Who is notified of which events."""
 
     webhook: str = ""
-    """Address that the event is posted to as JSON, signed where SIGHTLINE_WEBHOOK_SECRET is set."""
+    """Address that the event is posted to as JSON, signed where SIGHTLINE_WEBHOOK_SECRET is set. Sent again it has the
+    same `id`, in Idempotency-Key too."""
     mqtt: str = ""
-    """Broker and topic that it is published to, mqtt://[USER@]HOST[:PORT]/TOPIC or mqtts://; the password stands in
-    SIGHTLINE_MQTT_PASSWORD. Needs `pip install sightline[mqtt]`."""
+    """Broker and topic that it is published to with QoS 2, mqtt://[USER@]HOST[:PORT]/TOPIC or mqtts://; the password
+    stands in SIGHTLINE_MQTT_PASSWORD. Needs `pip install sightline[mqtt]`."""
     command: tuple[str, ...] = ()
-    """Program and arguments that are run; {camera}, {kind}, {name}, {class} and {time} are filled in."""
+    """Program and arguments that are run; {camera}, {kind}, {name}, {class}, {time} and {id} are filled in."""
     cameras: tuple[str, ...] = ()
     """Cameras it is for; empty for all."""
     kinds: tuple[str, ...] = ()

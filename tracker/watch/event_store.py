@@ -3,12 +3,15 @@
 events      event, camera, kind, name, class, track, time, value, clip, marked    time in seconds since 1970
 outbox      message, alert, event                                                 what is still to be reported, in order
 thumbnails  event, jpeg                                                           what an event looked like
+identity    store                                                                 a random name, once it was asked for
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import re
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -28,6 +31,7 @@ WITHOUT_THUMBNAILS = 1
 BUSY_TIMEOUT_S = 10.0
 MOST_THUMBNAILS = 50_000
 """About 200 MB; the oldest beyond that are dropped, their events stay."""
+IDENTITY = re.compile("[0-9a-f]{16}")
 MOST_ASKED = 500
 """Values in one query."""
 TABLE_OF_THUMBNAILS = "CREATE TABLE thumbnails (event INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);"
@@ -101,6 +105,7 @@ class EventStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._identity: str | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
@@ -184,6 +189,19 @@ class EventStore:
     def waiting(self) -> int:
         """Messages that are not yet delivered."""
         return int(self._rows("SELECT count(*) FROM outbox")[0][0])
+
+    def identity(self) -> str:
+        """Sixteen hexadecimal digits that no other store has, the same for as long as this one is kept."""
+        if self._identity is None:
+            with self._transaction():
+                self._connection.execute("CREATE TABLE IF NOT EXISTS identity (store TEXT NOT NULL)")
+                found = self._connection.execute("SELECT store FROM identity").fetchone()
+                if found is None or not IDENTITY.fullmatch(str(found[0])):
+                    found = (secrets.token_hex(8),)
+                    self._connection.execute("DELETE FROM identity")
+                    self._connection.execute("INSERT INTO identity (store) VALUES (?)", found)
+            self._identity = str(found[0])
+        return self._identity
 
     def write_csv(self, path: Path, wanted: EventSearch | None = None) -> int:
         """All events that fit as CSV, oldest first; how many. An apostrophe guards what begins like a formula."""
