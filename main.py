@@ -1,12 +1,21 @@
 """The program in a checkout: `python main.py` is what an installed one calls `sightline`."""
 
+import os
+import signal
 import sys
 
-try:
-    from tracker.__main__ import main
-except KeyboardInterrupt:  # while it was being loaded
-    sys.stderr.write("sightline: interrupted\n")
-    sys.exit(130)
+
+def _interrupted(*_: object) -> None:
+    os.write(2, b"sightline: interrupted\n")
+    os._exit(130)
+
+
+if loading := __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _interrupted)  # Python drops an exception that comes in a callback of its imports
+from tracker.__main__ import main  # noqa: E402 - under that handler
+
+if loading:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["main"]
 

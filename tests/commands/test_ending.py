@@ -143,13 +143,18 @@ def test_a_signal_that_comes_in_a_callback_while_a_command_is_loaded_ends_it(num
     assert done.stderr in ("sightline: interrupted\n", "sightline: terminated\n")
 
 
-def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
+@pytest.mark.parametrize("module", ["tracker", "tracker.__main__", "tracker.ending"])
+def test_ctrl_c_while_the_program_is_loaded_is_one_line(module: str) -> None:
+    """Also in a callback, whose exception the interpreter drops: the program went on for ever."""
     script = f"""
-        import runpy, signal, sys
+        import runpy, signal, sys, weakref
+        class Thing: pass
         class Interrupting:
             def find_spec(self, name, *_):
-                if name == "tracker.__main__":
-                    signal.raise_signal(signal.SIGINT)
+                if name == {module!r}:
+                    thing = Thing()
+                    watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+                    del thing
         sys.meta_path.insert(0, Interrupting())
         sys.path.insert(0, {str(ROOT)!r})
         runpy.run_path({str(ROOT / "main.py")!r}, run_name="__main__")
@@ -157,6 +162,19 @@ def test_ctrl_c_while_the_program_is_loaded_is_one_line() -> None:
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (130, "sightline: interrupted\n")
+
+
+def test_ctrl_c_that_python_reports_and_passes_over_ends_the_program() -> None:
+    """Before it runs a file it looks whether that is an archive, and goes on whatever happens there."""
+    script = f"""
+        import runpy, sys
+        sys.last_value, sys.argv[:] = KeyboardInterrupt(), ["main.py", "--version"]
+        sys.path.insert(0, {str(ROOT)!r})
+        runpy.run_path({str(ROOT / "main.py")!r}, run_name="__main__")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "sightline: interrupted\n")
 
 
 @pytest.mark.parametrize("module", ["tracker.cli", "gui.app"])
