@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
-from itertools import count
+from itertools import count, islice
 
 import av
 import cv2
@@ -98,7 +98,7 @@ class CodecCamera(Camera):
             sent = (head % len(image) + image + b"\r\n" for image in map(self.image, count()))
         else:
             sent = iter(parts(self.kind, int(self.rate), self.size))
-        for part in sent:
+        for part in islice(sent, self.most):
             client.sendall(part)
             if closing.wait(1 / self.rate):
                 return

@@ -75,6 +75,20 @@ def test_a_camera_may_come_back_with_any_codec(scheme: str) -> None:
     assert all((np.diff(numbers) > 0).all() for numbers in shown.values())
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "http"])
+def test_a_few_small_images_are_enough_to_open(scheme: str) -> None:
+    """16 KB of them, which were probed, are three seconds of a camera of five a second."""
+    with CodecCamera(scheme, "bare JPEG") as camera:
+        camera.most = 9
+        assert sum(map(len, map(camera.image, range(camera.most)))) < 12_000
+        waited = threading.Timer(30, camera.down)  # more would not have come
+        waited.start()
+        with limited(StreamSource(camera.address, open_timeout_s=120), 60) as frames:
+            assert read_number(next(frames).image) == 0
+            assert waited.is_alive()
+        waited.cancel()
+
+
 @pytest.mark.parametrize("kind", ["MP4 in fragments", "Matroska with a duration"])
 def test_a_live_stream_comes_back_whatever_duration_ffmpeg_tells(kind: str) -> None:
     """They counted as recordings, which end with their first cut."""

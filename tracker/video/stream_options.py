@@ -20,14 +20,16 @@ BROADCAST_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp
 NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 BRIEF = {"fpsprobesize": "0", "analyzeduration": "500000"}
 """The frame rate is not waited for: times come from stamps, or from the frames' arrival."""
-FIRST_PROBE = {"formatprobesize": "16384"}
+FIRST_PROBE = {"formatprobesize": "4096"}
 """Of bare JPEG images that are small, or have no JFIF header, FFmpeg is never sure: it would probe a megabyte."""
+SECOND_PROBE = {"formatprobesize": "16384"}
+"""What the middle of small JPEG images and of MPEG-2 needs; from its first byte on every kind is known in 4 KB."""
 LOW_RATE = {"framerate": "5"}
 """FFmpeg numbers bare images by it and probes half a second: three of them, not twelve. Their time is arrival."""
 MIDDLE_NEEDS_MORE = ("mpegts", "mpeg")
 """Joined in the middle these say late that there is video."""
-MISTAKEN = ("h263",)
-"""What the middle of other bare video is taken for by a brief probe; nobody streams it."""
+MISTAKEN = ("h263", "vvc")
+"""What the middle of other video is taken for by a brief probe; nobody streams these bare."""
 
 LONGEST_FRAGMENT_S = 10
 """FFmpeg gives the duration of the first fragment of a live MP4, which is a few seconds: longer is the whole of it."""
@@ -91,14 +93,20 @@ def options_of(address: str, *, rtsp_transport: str = "tcp") -> dict[str, str]:
 def with_longer_probe(options: dict[str, str], found: InputContainer | None) -> dict[str, str]:
     """The options to open with once more, for a longer probe; the same ones where `found`, or None, is believed.
 
-    Bare video joined in the middle is like nothing within 16 KB, or like sound: of 3196 places in H.264, HEVC,
-    MPEG-2 and MPEG-4 116 were recognized, 2764 were called nothing, 314 sound or text, 2 H.263.
+    Bare video joined in the middle is like nothing within 4 KB and mostly 16 KB, or like sound: of 3196 places in
+    H.264, HEVC, MPEG-2 and MPEG-4 116 were recognized in 16 KB, 2764 called nothing, 314 sound or text, 2 H.263.
     """
     is_video = found is not None and bool(found.streams.video)
     name = "" if found is None else found.format.name
-    longer: set[str] = set()
     if name in MISTAKEN or (not is_video and name not in MIDDLE_NEEDS_MORE):
-        longer = set(FIRST_PROBE) & set(options)
-    if not longer and found is not None and not is_video and has_clock(found):
-        longer = {"probesize"}
-    return {key: value for key, value in options.items() if key not in longer}
+        if options.items() >= FIRST_PROBE.items():
+            return options | SECOND_PROBE
+        if options.items() >= SECOND_PROBE.items():
+            return _without(options, "formatprobesize")
+    if found is not None and not is_video and has_clock(found):
+        return _without(options, "probesize")
+    return options
+
+
+def _without(options: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in options.items() if key != name}
