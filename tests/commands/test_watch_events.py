@@ -111,6 +111,6 @@ def test_every_alert_is_tried_out(cameras: Path, capsys: pytest.CaptureFixture[s
     assert main.main(["watch", str(cameras), "--test-alerts"]) == 1
     hook.close()
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("/hook: delivered")
-    assert second.startswith("http://127.0.0.1:9/: not delivered (Connection refused)")
+    assert first == f"alert 1, {hook.address.removesuffix('hook')}***: delivered"
+    assert second.startswith("alert 2, http://127.0.0.1:9/: not delivered (Connection refused)")
     assert json.loads(hook.bodies[0])["kind"] == "test"

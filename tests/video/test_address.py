@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.video import redact
-from tracker.video.address import is_address, redact_within
+from tracker.video.address import holds_account, is_address, redact_path, redact_within
 
 HOST = "camera7.example:8554/stream/1"
 
@@ -81,6 +81,39 @@ def test_addresses_within_a_message_are_redacted_also_as_paths() -> None:
     assert redact_within("'rstp://me:s3cret@gate/live' is no file") == "'rstp://gate/live' is no file"
     assert redact_within("/home/x/htp:/me:s3cret@gate/live: no") == "/home/x/htp://gate/live: no"
     assert redact_within("C:/videos/a@b.mp4") == "C:/videos/a@b.mp4"
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("admin:s3cret@192.168.1.20/stream1", "***@192.168.1.20/stream1"),
+        ("admin:s3:cr@et@gate.local", "***@gate.local"),
+        ("//admin:s3cret@gate/live", "//***@gate/live"),
+        ("rtsp:admin:s3cret@gate/live", "***@gate/live"),
+        ("rtsp//admin:s3cret@gate/live", "rtsp//***@gate/live"),
+        ("rtsp ://admin:s3cret@gate/live", "rtsp ://***@gate/live"),
+        ("rtsp:\\\\admin:s3cret@gate\\live", "rtsp:\\\\***@gate\\live"),
+    ],
+)
+def test_a_password_is_left_out_where_the_protocol_is_missing_or_broken(spec: str, shown: str) -> None:
+    assert holds_account(spec)
+    assert redact_within(f"{spec}: no such file; try '{spec}'.") == f"{shown}: no such file; try '{shown}'."
+
+
+@pytest.mark.parametrize("spec", ["C:/videos/a@b.mp4", "a@b.mp4", "12:30.mp4", "D:\\x@y\\a.mp4", "/a/b.mp4: at 3 @ 4"])
+def test_names_of_files_hold_no_account(spec: str) -> None:
+    assert not holds_account(spec)
+    assert redact_within(f"{spec}: no such file") == f"{spec}: no such file"
+
+
+def test_of_a_webhook_the_host_alone_is_shown() -> None:
+    """Its path is what opens it."""
+    assert redact_path("https://hooks.slack.example/services/T0/B0/abcdef") == "https://hooks.slack.example/***"
+    assert redact_path("https://api.telegram.example/bot123456:ABC-x/sendMessage?chat_id=1") == (
+        "https://api.telegram.example/***"
+    )
+    assert redact_path("http://me:s3cret@127.0.0.1:8080/") == "http://127.0.0.1:8080/"
+    assert redact_path("hooks.slack.example/services/T0") == "hooks.slack.example/***"
 
 
 @pytest.mark.parametrize(

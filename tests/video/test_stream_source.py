@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -124,6 +124,12 @@ def test_a_stream_that_dies_comes_back_and_time_goes_on(serve: Callable[..., Ser
     assert (np.diff([frame.time for frame in frames]) > 0).all()
     assert source.reconnects == 1
     assert server.requests >= 3
+
+
+def test_a_protocol_may_be_written_in_capitals(serve: Callable[..., Server], clip: bytes) -> None:
+    """FFmpeg knows it by small letters alone."""
+    with closing(open_stream(serve(live(clip)).address().replace("http", "HTTP"))) as source:
+        assert read_number(next(iter(source)).image) == 0
 
 
 def test_a_stream_that_broke_off_before_anybody_asked_has_opened_all_the_same(

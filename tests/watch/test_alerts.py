@@ -30,6 +30,7 @@ from tracker.watch.alerts import (
     deliver,
     message_of,
     signature_of,
+    target_of,
     why_not_delivered,
     why_silent,
     with_known_classes,
@@ -255,6 +256,15 @@ def test_a_server_that_never_comes_to_an_end_is_given_up_told_and_tried_again(
     assert not sender._thread.is_alive()
     server.close()
     store.close()
+
+
+def test_whom_an_alert_goes_to_is_said_without_secrets() -> None:
+    """A webhook's path is what opens it, and a command may hold a key."""
+    assert (
+        target_of(AlertConfig(webhook="https://me:pw@hooks.example/T0/B0/s3cret?key=1")) == "https://hooks.example/***"
+    )
+    assert target_of(AlertConfig(mqtt="mqtts://me@broker:8883/house/gate")) == "mqtts://broker:8883/house/gate"
+    assert target_of(AlertConfig(command=("curl", "-H", "Authorization: Bearer s3cret"))) == "curl"
 
 
 def test_an_event_that_was_accepted_is_not_sent_again_for_a_body_without_end(tmp_path: Path) -> None:

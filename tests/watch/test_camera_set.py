@@ -40,6 +40,11 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + "[[alert]]\n", "either a webhook, an mqtt address or a command"),
         (CAMERA + '[[alert]]\nmqtt = "mqtt://broker"\n', "expected mqtt://HOST/TOPIC"),
         (CAMERA + '[[alert]]\nmqtt = "mqtt://me:s3cret@broker/x"\n', "leave the password out"),
+        (
+            CAMERA.replace("rtsp://", "me:s3cret@"),
+            r"\*\*\*@host/x: leave the password out; set SIGHTLINE_PASSWORD_GATE",
+        ),
+        (CAMERA + '[[alert]]\nwebhook = "htps://hooks.slack.example/s3cret"\n', r"htps://hooks.slack.example/\*\*\*'"),
         (CAMERA + '[[alert]]\nwebhook = "file:///etc/passwd"\n', "expected an http"),
         (
             CAMERA + '[[alert]]\nwebhook = "http://x/"\ncameras = ["gaet"]\n',

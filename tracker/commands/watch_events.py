@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tracker.config import nearest
 from tracker.errors import ConfigError, SinkError, why_unwritable
-from tracker.video.address import redact
-from tracker.watch.alerts import deliver, why_not_delivered
+from tracker.watch.alerts import deliver, target_of, why_not_delivered
 from tracker.watch.camera_set import EVENT_KINDS, CameraSet
 from tracker.watch.event_store import Column, EventSearch, EventStore, StoredEvent
 from tracker.watch.set_records import EVENTS_FILE
@@ -120,8 +119,8 @@ def _test_alerts(cameras: CameraSet) -> int:
         raise ConfigError("no [[alert]] in the set; see `sightline watch --help`")
     failed = 0
     event = StoredEvent(0, cameras.camera[0].name, "test", "test", "", 0, time.time(), 0.0)
-    for alert in cameras.alert:
-        target = redact(alert.webhook or alert.mqtt) or " ".join(alert.command)
+    for number, alert in enumerate(cameras.alert, 1):
+        target = f"alert {number}, {target_of(alert)}"
         try:
             deliver(alert, event, f"test-{uuid.uuid4().hex}")
             sys.stdout.write(f"{target}: delivered\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_address", "redact", "redact_within"]
+__all__ = ["holds_account", "is_address", "redact", "redact_path", "redact_within"]
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp", "hls")
 HARMLESS_NAMES = """
@@ -25,6 +25,8 @@ _STREAM_KEY = re.compile(r"^([^/?]*/[^/?]+)/(?![^?]*\.[a-z0-9]{2,4}(?:\?|$))[^?*
 """In RTMP what stands behind the application's name is the key of a stream; not where it is short, or names a file."""
 _WITHIN = re.compile(rf"\b(?:(?:{'|'.join(SCHEMES)}):/+\S+|[a-z][a-z0-9+.-]+:/+[^\s@]*@\S+)", re.IGNORECASE)
 """An address of a known protocol, or of any where a user stands in it: the protocol may be misspelt."""
+_ACCOUNT = re.compile(r"""(?<![^\s'"<>(\[=,/\\:])[^\s'"<>(\[=,/\\:@]{2,}:(?![/\\])\S*@(?=[\w\[])""")
+"""A user and a password before a host, where the protocol is missing or broken; not a drive and a path."""
 STARS = "***"
 
 
@@ -60,8 +62,20 @@ def redact(address: str) -> str:
     return scheme + shown + (f"{fragment_mark}{STARS}" if fragment else "")
 
 
+def redact_path(address: str) -> str:
+    """The address without its path too, which of a webhook is the secret."""
+    scheme, mark, rest = redact(address).rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host}{slash}{STARS if path else ''}"
+
+
+def holds_account(spec: str) -> bool:
+    """Whether a user and a password stand in what is no address, since its protocol is missing or broken."""
+    return not is_address(spec) and _ACCOUNT.search(spec) is not None
+
+
 def redact_within(text: str) -> str:
-    """The text with every address in it redacted, also one that passed for a path and lost a slash."""
+    """The text with every address in it redacted, also one that passed for a path and lost a slash or its protocol."""
 
     def shown(match: re.Match[str]) -> str:
         found = match.group(0)
@@ -69,7 +83,7 @@ def redact_within(text: str) -> str:
         scheme, _, rest = address.partition(":")
         return redact(f"{scheme}://{rest.lstrip('/')}") + found[len(address) :]
 
-    return _WITHIN.sub(shown, text)
+    return _ACCOUNT.sub(f"{STARS}@", _WITHIN.sub(shown, text))
 
 
 def _harmless_or_stars(field: re.Match[str]) -> str:

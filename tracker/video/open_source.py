@@ -18,7 +18,7 @@ from tracker.errors import SourceError, UnreachableError
 from tracker.image_file import is_image
 from tracker.paths import exists, typed_path
 from tracker.protocols import FrameSource
-from tracker.video.address import SCHEMES, is_address, redact
+from tracker.video.address import SCHEMES, holds_account, is_address, redact, redact_within
 from tracker.video.array_source import ArraySource
 from tracker.video.backoff import Backoff
 from tracker.video.camera_source import CameraSource
@@ -84,8 +84,12 @@ def open_source(
         return ImageSource(several, vid_stride=vid_stride)
     if exists(path):
         raise SourceError(f"{text}: a pipe or a device, not a file. Read it into a file, or name its address.")
+    if holds_account(text):
+        raise SourceError(f"{redact_within(text)}: an address begins with its protocol, such as rtsp:// or http://.")
     if path.suffix or len(path.parts) > 1:
-        raise SourceError(f"{text}: no such file or folder. Check the spelling; relative paths start at {Path.cwd()}.")
+        raise SourceError(
+            f"{redact_within(text)}: no such file or folder. Check the spelling; relative paths start at {Path.cwd()}."
+        )
     return CameraSource(text, vid_stride=vid_stride)
 
 

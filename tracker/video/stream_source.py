@@ -68,7 +68,8 @@ class StreamSource(ReconnectingSource):
     ):
         self.name = redact(address)
         self.damage = 0
-        self._address = address
+        scheme, _, rest = address.partition(":")
+        self._address = f"{scheme.lower()}:{rest}"  # FFmpeg knows protocols by small letters alone
         self._stride = max(1, vid_stride)
         self._threads = threads
         self._rtsp_transport = rtsp_transport

@@ -20,7 +20,7 @@ from typing import Any
 
 from tracker.detect.classes import choose_classes
 from tracker.errors import TrackerError
-from tracker.video.address import redact
+from tracker.video.address import redact, redact_path
 from tracker.watch.broker import Publisher
 from tracker.watch.camera_set import STATES, AlertConfig, CameraConfig, in_span
 from tracker.watch.event_store import EventStore, StoredEvent
@@ -179,8 +179,8 @@ def name_of(place: int, alert: AlertConfig) -> str:
 
 
 def target_of(alert: AlertConfig) -> str:
-    """Whom an alert goes to, without secrets: its address, or the program that it runs."""
-    return redact(alert.webhook or alert.mqtt) or alert.command[0]
+    """Whom an alert goes to, without secrets: its address, of a webhook the host alone, or the program that it runs."""
+    return redact_path(alert.webhook) if alert.webhook else redact(alert.mqtt) or alert.command[0]
 
 
 def client_id_of(store: str, alert: str) -> str:

@@ -42,7 +42,7 @@ from tracker.config import DetectorConfig, HardwareChoice, build, nearest, read_
 from tracker.errors import ConfigError
 from tracker.paths import safe_name
 from tracker.types import EventKind, LinkState
-from tracker.video.address import is_address, redact
+from tracker.video.address import holds_account, is_address, redact, redact_path, redact_within
 
 __all__ = [
     "ENDED",
@@ -111,8 +111,10 @@ class CameraConfig:
             raise ValueError(f"camera {self.name!r}: a name has letters, digits, blanks, dots and hyphens")
         if not self.address.strip():
             raise ValueError(f"camera {self.name}: its address is empty; give an address, a camera's number or a file")
-        if is_address(self.address) and urlsplit(self.address).password:
-            shown, variable = redact(self.address), password_variable(self.name)
+        plain = not is_address(self.address)
+        if holds_account(self.address) if plain else urlsplit(self.address).password:
+            shown = redact_within(self.address) if plain else redact(self.address)
+            variable = password_variable(self.name)
             raise ValueError(f"camera {self.name}: {shown}: leave the password out; set {variable}")
         if self.schedule:
             in_span(self.schedule, 0)
@@ -177,7 +179,7 @@ class AlertConfig:
         if self.webhook:
             parts = urlsplit(self.webhook)
             if parts.scheme not in ("http", "https") or not parts.hostname or _port_of(parts) == 0:
-                raise ValueError(f"webhook {redact(self.webhook)[:80]!r}: expected an http:// or https:// address")
+                raise ValueError(f"webhook {redact_path(self.webhook)[:80]!r}: expected an http:// or https:// address")
         if self.command and not self.command[0].strip():
             raise ValueError("an alert's command begins with the name of a program")
         for kind in self.kinds:
