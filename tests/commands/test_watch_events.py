@@ -56,6 +56,26 @@ def test_a_table_holds_what_is_asked(cameras: Path, tmp_path: Path, capsys: pyte
     assert [row["event"] for row in csv.DictReader(out.read_text().splitlines())] == ["1", "2", "3"]
 
 
+def test_a_table_never_takes_the_place_of_the_set(cameras: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = cameras.read_text()
+    assert main.main(["watch", str(cameras), "--events-csv", str(cameras)]) == 2
+    assert "expected a name ending in .csv" in capsys.readouterr().err
+    assert cameras.read_text() == before
+
+
+def test_times_between_which_nothing_can_be_are_refused(cameras: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    span = ["--since", "2026-11-29", "--until", "2026-11-28"]
+    assert main.main(["watch", str(cameras), "--events", *span]) == 2
+    assert "--until: it is not after --since" in capsys.readouterr().err
+
+
+def test_a_name_cannot_command_the_terminal(cameras: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(EventStore(cameras.parent / "recordings" / "events.sqlite")) as store:
+        store.add(replace(EVENT, name="\x1b[2Jdoor\n"))
+    assert main.main(["watch", str(cameras), "--events", "--kind", "zone-enter"]) == 0
+    assert "?[2Jdoor?" in capsys.readouterr().out
+
+
 def test_thumbnails_of_what_is_asked_are_written(
     cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

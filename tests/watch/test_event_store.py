@@ -88,6 +88,47 @@ def test_a_stranger_file_is_no_store(tmp_path: Path) -> None:
         EventStore(tmp_path / "events.sqlite")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE events SET time = 9e999",
+        "UPDATE events SET time = 'abc'",
+        "UPDATE events SET time = -1e15",
+        "UPDATE events SET camera = x'ff00'",
+        "UPDATE events SET camera = CAST(x'ff' AS TEXT)",
+        "UPDATE events SET track = 'x'",
+        "UPDATE events SET value = x'00'",
+        "ALTER TABLE events RENAME COLUMN kind TO kynd",
+        "DROP TABLE events",
+    ],
+)
+def test_what_another_program_wrote_into_a_store_is_refused_in_one_line(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "events.sqlite"
+    filled(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(change)
+    (tmp_path / "events.csv").write_text("of before")
+    with closing(EventStore(path)) as store:
+        for ask in (store.search, lambda: store.write_csv(tmp_path / "events.csv"), lambda: store.next_message("a")):
+            with pytest.raises(FormatError, match=r"events\.sqlite: .* Move "):
+                ask()
+    assert (tmp_path / "events.csv").read_text() == "of before"
+
+
+def test_thumbnails_that_are_none_are_refused(tmp_path: Path) -> None:
+    with closing(EventStore(tmp_path / "events.sqlite")) as store:
+        store.add(EVENT, thumbnail=b"jpeg")
+        with closing(sqlite3.connect(store.path)) as connection, connection:
+            connection.execute("UPDATE thumbnails SET jpeg = 'abc'")
+        with pytest.raises(FormatError, match="a thumbnail is not"):
+            store.thumbnails([1])
+
+
+def test_no_event_has_a_number_that_the_store_cannot_hold(tmp_path: Path) -> None:
+    with closing(filled(tmp_path / "events.sqlite")) as store:
+        assert [store.mark(number) for number in (6, 7, -1, 2**63 - 1, 2**63, 10**30)] == [True, *[False] * 5]
+
+
 def test_thumbnails_are_dropped_by_age_and_number_but_for_marked_events(tmp_path: Path) -> None:
     with closing(EventStore(tmp_path / "events.sqlite")) as store:
         for number in range(8):

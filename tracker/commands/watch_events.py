@@ -11,6 +11,8 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from tracker.annotate.recordings import legible
+from tracker.commands.outputs import output_file
 from tracker.config import nearest
 from tracker.errors import ConfigError, SinkError, why_unwritable
 from tracker.watch.alerts import deliver, target_of, why_not_delivered
@@ -28,7 +30,8 @@ def add_event_options(parser: argparse.ArgumentParser) -> None:
     """What is asked of events instead of watching."""
     group = parser.add_argument_group("events kept so far, instead of watching")
     group.add_argument("--events", action="store_true", help=f"list them, newest first, {MOST_LISTED} at most")
-    group.add_argument("--events-csv", type=Path, metavar="FILE.csv", help="write them as a table, oldest first")
+    text = "write them as a table, oldest first"
+    group.add_argument("--events-csv", type=output_file(".csv"), metavar="FILE.csv", help=text)
     group.add_argument("--thumbnails", type=Path, metavar="FOLDER", help="write what they looked like, as EVENT.jpg")
     group.add_argument("--mark", type=int, metavar="EVENT", help="never delete the recording of this event")
     group.add_argument("--unmark", type=int, metavar="EVENT", help="delete it in its time again")
@@ -53,6 +56,8 @@ def answer(options: argparse.Namespace, cameras: CameraSet) -> int | None:
     path = cameras.folder / EVENTS_FILE
     if not path.is_file():
         raise ConfigError(f"{path}: no events are kept there yet; watch the cameras first")
+    if options.since is not None and options.until is not None and options.until <= options.since:
+        raise ConfigError("--until: it is not after --since, so no event could be between them")
     search = EventSearch(options.camera, options.kind, options.zone, options.event_class, options.since, options.until)
     with closing(EventStore(path)) as store:
         _refuse_unknown(options, cameras, store)
@@ -110,7 +115,7 @@ def _line(event: StoredEvent) -> str:
         f"track {event.track}" if event.track else "",
         event.clip,
     ]
-    return "  ".join([f"{event.event:6}{'*' if event.marked else ' '}", moment, *filter(None, details)])
+    return "  ".join([f"{event.event:6}{'*' if event.marked else ' '}", moment, *map(legible, filter(None, details))])
 
 
 def _test_alerts(cameras: CameraSet) -> int:

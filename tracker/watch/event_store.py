@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from tracker.errors import FormatError, SinkError, refusal_beside, why_unwritable
+from tracker.formats.core.atomic import AtomicText
 
 __all__ = ["Column", "EventSearch", "EventStore", "StoredEvent"]
 
@@ -31,6 +32,10 @@ WITHOUT_THUMBNAILS = 1
 BUSY_TIMEOUT_S = 10.0
 MOST_THUMBNAILS = 50_000
 """About 200 MB; the oldest beyond that are dropped, their events stay."""
+MOST_EVENTS = 2**63 - 1
+"""The largest number that SQLite gives."""
+EARLIEST, LATEST = -62e9, 253e9
+"""Times that have a date, of the years 5 to 9987."""
 IDENTITY = re.compile("[0-9a-f]{16}")
 MOST_ASKED = 500
 """Values in one query."""
@@ -136,15 +141,20 @@ class EventStore:
         """The newest events that fit, newest first."""
         where, values = (wanted or EventSearch()).condition()
         query = f"SELECT {COLUMNS} FROM events {where} ORDER BY time DESC, event DESC LIMIT ?"
-        return [_stored(row) for row in self._rows(query, (*values, limit))]
+        return [self._stored(row) for row in self._rows(query, (*values, limit))]
 
     def values_of(self, column: Column) -> set[str]:
         """What occurs in a column; of names those of lines and zones, not the reasons of a camera's states."""
         rules_only = "WHERE kind LIKE 'zone-%' OR kind = 'line'" if column == "name" else ""
-        return {value for (value,) in self._rows(f"SELECT DISTINCT {column} FROM events {rules_only}")}
+        found = {value for (value,) in self._rows(f"SELECT DISTINCT {column} FROM events {rules_only}")}
+        if not all(isinstance(value, str) for value in found):
+            raise self._refusal(f"an event's {column}")
+        return found
 
     def mark(self, event: int, *, marked: bool = True) -> bool:
         """Keep an event's recording for ever, or no more; False where there is no such event."""
+        if not 0 <= event <= MOST_EVENTS:
+            return False
         with self._transaction():
             changed = self._connection.execute("UPDATE events SET marked = ? WHERE event = ?", (int(marked), event))
             return changed.rowcount > 0
@@ -156,6 +166,8 @@ class EventStore:
             some = events[first : first + MOST_ASKED]
             query = f"SELECT event, jpeg FROM thumbnails WHERE event IN ({', '.join('?' * len(some))})"
             found.update(self._rows(query, some))
+        if not all(isinstance(jpeg, bytes) for jpeg in found.values()):
+            raise self._refusal("a thumbnail")
         return found
 
     def drop_thumbnails(self, *, before: float | None = None, most: int = MOST_THUMBNAILS) -> int:
@@ -179,7 +191,7 @@ class EventStore:
             f"SELECT message, {columns} FROM outbox JOIN events USING (event) WHERE alert = ? ORDER BY message LIMIT 1"
         )
         rows = self._rows(query, (alert,))
-        return (rows[0][0], _stored(rows[0][1:])) if rows else None
+        return (rows[0][0], self._stored(rows[0][1:])) if rows else None
 
     def mark_sent(self, message: int) -> None:
         """A message has been delivered."""
@@ -205,23 +217,21 @@ class EventStore:
 
     def write_csv(self, path: Path, wanted: EventSearch | None = None) -> int:
         """All events that fit as CSV, oldest first; how many. An apostrophe guards what begins like a formula."""
-        count = 0
         where, values = (wanted or EventSearch()).condition()
-        try:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                rows = csv.writer(file)
-                rows.writerow(["event", "camera", "time", "kind", "name", "class", "track", "value", "clip", "marked"])
-                for raw in self._rows(f"SELECT {COLUMNS} FROM events {where} ORDER BY time, event", values):
-                    item = _stored(raw)
-                    moment = datetime.fromtimestamp(item.time, UTC).isoformat(timespec="milliseconds")
-                    texts = [guarded(text) for text in (item.camera, item.kind, item.name, item.label, item.clip)]
-                    camera, kind, name, label, clip = texts
-                    row = [item.event, camera, moment, kind, name, label, item.track, item.value, clip]
-                    rows.writerow([*row, int(item.marked)])
-                    count += 1
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written: {error.strerror}. Choose another folder.") from error
-        return count
+        events = [
+            self._stored(row)
+            for row in self._rows(f"SELECT {COLUMNS} FROM events {where} ORDER BY time, event", values)
+        ]
+        with AtomicText(path) as file:
+            rows = csv.writer(file)
+            rows.writerow(["event", "camera", "time", "kind", "name", "class", "track", "value", "clip", "marked"])
+            for item in events:
+                moment = datetime.fromtimestamp(item.time, UTC).isoformat(timespec="milliseconds")
+                texts = [guarded(text) for text in (item.camera, item.kind, item.name, item.label, item.clip)]
+                camera, kind, name, label, clip = texts
+                row = [item.event, camera, moment, kind, name, label, item.track, item.value, clip]
+                rows.writerow([*row, int(item.marked)])
+        return len(events)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -270,14 +280,25 @@ class EventStore:
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise FormatError(f"{self.path}: its events cannot be read: {error}. Move it away.") from error
+
+    def _stored(self, row: Sequence[Any]) -> StoredEvent:
+        """The event of a row. Raises FormatError where another program wrote what is none."""
+        number, camera, kind, name, label, track, time, value, clip, marked = row
+        event = StoredEvent(number, camera, kind, name, label, track, time, value, clip, bool(marked))
+        texts = all(isinstance(text, str) for text in (camera, kind, name, label, clip))
+        numbers = isinstance(track, int) and isinstance(time, int | float) and isinstance(value, int | float)
+        if not texts or not numbers or not EARLIEST < time < LATEST:
+            raise self._refusal(f"event {number}")
+        return event
+
+    def _refusal(self, what: str) -> FormatError:
+        return FormatError(f"{self.path}: {what} is not what this program keeps. Move the file away.")
 
 
 def guarded(text: str) -> str:
     """The text as a spreadsheet shows it: what it would take for a formula begins with an apostrophe."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _stored(row: Sequence[Any]) -> StoredEvent:
-    number, camera, kind, name, label, track, time, value, clip, marked = row
-    return StoredEvent(number, camera, kind, name, label, track, time, value, clip, bool(marked))
