@@ -61,6 +61,22 @@ def test_a_set_is_read_and_its_folder_is_beside_it(tmp_path: Path) -> None:
         (CAMERA + '[[alert]]\nwebhook = "http://x:99999/"\n', "expected an http"),
         (CAMERA + '[[alert]]\nmqtt = "mqtt://h:99999/x"\n', "expected a port from 1 to 65535"),
         (CAMERA + '[[alert]]\ncommand = [" "]\n', "begins with the name of a program"),
+        (CAMERA + '[[alert]]\ncommand = ["notify", "a\\u0000b"]\n', "holds a zero byte"),
+        (CAMERA + '[[alert]]\nwebhook = "http://ho st/"\n', "expected an http"),
+        (CAMERA + '[[alert]]\nwebhook = "http://host/a\\tb"\n', "expected an http"),
+        (CAMERA + '[[alert]]\nmqtt = "mqtt://h/gate/#"\n', "a topic to publish to has no"),
+        (CAMERA + '[[alert]]\nmqtt = "mqtt://h/+/gate"\n', "a topic to publish to has no"),
+        (CAMERA + '[[alert]]\nmqtt = "mqtt://h/gate?qos=1"\n', "a topic to publish to has no"),
+        (CAMERA + "blur_regions = [[0, 0, 640, 480]]\n", "blur_regions need 0 <= left"),
+        (CAMERA + "roi = [[0, 0], [1e300, 0], [5, 5]]\n", "roi: coordinates go up to 1,000,000"),
+        (
+            CAMERA + '[camera.rules]\n[[camera.rules.line]]\nname = "a"\nstart = [0, 0]\nend = [1e300, 5]\n',
+            "line 'a': coordinates go up to",
+        ),
+        (
+            CAMERA + '[camera.rules]\n[[camera.rules.zone]]\nname = "a"\npolygon = [[0, 0], [1e300, 0], [9, 9]]\n',
+            "zone 'a': coordinates go up to",
+        ),
         (CAMERA + "roi = [[0, 0], [9, 9]]\n", "roi needs three or more corners"),
         (
             CAMERA.replace("[[camera]]", "[camera]"),

@@ -23,6 +23,13 @@ def test_days_and_size() -> None:
     assert to_delete(files, RetentionConfig(), marked=(), now=NOW) == []
 
 
+def test_of_a_marked_recording_all_files_stay_also_in_a_folder_that_was_moved() -> None:
+    names = ("gate/a.mp4", "gate/a.jsonl", "gate/b.mp4", "yard/a.mp4")
+    files = [KeptFile(f"/new/{name}", NOW - 9 * DAY_S, 1) for name in names]
+    gone = to_delete(files, RetentionConfig(days=1), marked={"/old/gate/a.mp4"}, now=NOW)
+    assert gone == ["/new/gate/b.mp4", "/new/yard/a.mp4"]
+
+
 def test_a_file_that_is_being_written_stays() -> None:
     assert to_delete([aged(0.0001, 99)], RetentionConfig(gigabytes=1), marked=(), now=NOW) == []
 

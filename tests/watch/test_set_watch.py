@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,9 +29,10 @@ from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.types import Frame, SourceInfo
 from tracker.video import FileSource
-from tracker.watch.camera_set import CameraConfig, CameraSet
+from tracker.watch.camera_set import CameraConfig, CameraSet, RetentionConfig
 from tracker.watch.camera_watch import open_camera
 from tracker.watch.event_store import EventSearch
+from tracker.watch.retention import clear_out
 from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,25 @@ def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     for jpeg in watch.store.thumbnails([event.event for event in events]).values():
         assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (84, 112, 3)
     assert len(watch.store.thumbnails([event.event for event in events])) == len(events)
+
+
+def test_a_marked_event_keeps_its_part_of_a_continuous_recording(tmp_path: Path) -> None:
+    """Such events named no recording: marking one kept nothing, and it could not be played."""
+    watch = watched(tmp_path, CameraConfig("gate", "0", rules=ZONE, record="continuous"))
+    watch.start()
+    until(lambda: watch.store.search(EventSearch(kind="zone-enter")))
+    assert watch.stop()
+    event = watch.store.search(EventSearch(kind="zone-enter"))[-1]
+    recording = Path(event.clip)
+    assert len(list(FileSource(recording))) > 0
+    watch.store.mark(event.event)
+    other = tmp_path / "gate" / "gate-20200101-000000-raw.mp4"
+    other.write_bytes(b"video")
+    for path in (tmp_path / "gate").iterdir():
+        os.utime(path, (0, 0))
+    gone = clear_out(tmp_path, RetentionConfig(days=1), marked=watch.store.marked_clips())
+    assert gone == [str(other)]
+    assert {path.suffix for path in recording.parent.glob(f"{recording.stem}.*")} == {".mp4", ".jsonl"}
 
 
 def test_a_set_is_watched_by_one_program_at_a_time(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tracker.config import build, read_settings
+from tracker.config import build, check_points, read_settings
 from tracker.errors import ConfigError
 from tracker.types import EventKind
 
@@ -56,6 +56,7 @@ class LineRule:
 
     def __post_init__(self) -> None:
         _check_name("line", self.name)
+        check_points(f"line {self.name!r}", (self.start, self.end))
         if np.hypot(self.end[0] - self.start[0], self.end[1] - self.start[1]) < 1:
             raise ValueError(f"line {self.name!r}: start and end must be at least a pixel apart")
         if not 0 <= self.hysteresis <= 5:
@@ -97,6 +98,7 @@ class ZoneRule:
 
     def __post_init__(self) -> None:
         _check_name("zone", self.name)
+        check_points(f"zone {self.name!r}", self.polygon)
         if len(self.polygon) < 3 or abs(_polygon_area(self.polygon)) < 1:
             raise ValueError(f"zone {self.name!r}: polygon needs three or more corners around at least a square pixel")
         if self.max_dwell_s is not None and not self.max_dwell_s > 0:
@@ -123,6 +125,7 @@ class SpeedRule:
     def __post_init__(self) -> None:
         turns = []
         for name, points in (("image", self.image), ("ground_m", self.ground_m)):
+            check_points(f"speed: {name}", points)
             corners = [points[:3], points[1:], (*points[2:], points[0]), (points[3], *points[:2])]
             areas = [_polygon_area(corner) for corner in corners]
             if not min(map(abs, areas)) >= 1e-6:

@@ -17,6 +17,7 @@ from tracker.config.run_settings import (
     OutputConfig,
     SemanticConfig,
     SourceConfig,
+    check_points,
     device_name,
 )
 from tracker.config.tracking import TrackerConfig
@@ -31,6 +32,7 @@ __all__ = [
     "assign",
     "assign_tables",
     "build",
+    "check_points",
     "device_name",
     "field_docs",
     "nearest",

@@ -13,10 +13,14 @@ __all__ = [
     "OutputConfig",
     "SemanticConfig",
     "SourceConfig",
+    "check_points",
     "device_name",
     "read_class_conf",
     "tile_grid",
 ]
+
+FARTHEST = 1_000_000
+"""Pixels, or metres, from the first one."""
 
 HardwareChoice: TypeAlias = Literal["auto", "none", "cuda", "vaapi", "videotoolbox", "d3d11va"]
 """What is to decode video: the first device found, software, or a certain device of the machine."""
@@ -55,6 +59,13 @@ def tile_grid(text: str) -> tuple[int, int] | None:
     if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
         raise ValueError(f"tiles: expected auto or ROWSxCOLUMNS, such as 2x3, found {text!r}")
     return int(rows), int(columns)
+
+
+def check_points(what: str, points: Sequence[tuple[float, float]]) -> None:
+    """Raise ValueError for a point so far out that no image can have it, and no computation hold it."""
+    for x, y in points:
+        if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
+            raise ValueError(f"{what}: coordinates go up to {FARTHEST:,}, found {x:g}, {y:g}")
 
 
 def polygon_area(corners: Sequence[tuple[float, float]]) -> float:
@@ -132,6 +143,7 @@ class DetectorConfig:
             raise ValueError("classify_classes: names whose tracks are classified; give classify_tracks too")
         if self.tiles:
             tile_grid(self.tiles)
+        check_points("roi", self.roi)
         if self.roi and (len(self.roi) < 3 or not polygon_area(self.roi) >= 1):
             raise ValueError(f"roi needs three or more corners around at least a square pixel, found {self.roi}")
         if self.imgsz is not None and (self.imgsz < 32 or self.imgsz % 32):

@@ -49,13 +49,13 @@ class CameraRecords:
     @property
     def recording(self) -> bool:
         """Whether a video is being written now."""
-        continuous = self._continuous is not None and self._continuous.recording
-        return continuous or self.clip is not None
+        return self.clip is not None
 
     @property
     def clip(self) -> Path | None:
-        """The clip that is being written."""
-        return None if self._clips is None else self._clips.current
+        """The video that is being written, a clip or a part of the continuous recording."""
+        recorder = self._clips or self._continuous
+        return None if recorder is None else recorder.current
 
     def sinks(self) -> list[Sink]:
         """The recorders of one run of the camera, made anew for each. Raises SinkError where there is no folder."""
@@ -118,9 +118,9 @@ class ContinuousRecording(Sink):
         self._reported = False
 
     @property
-    def recording(self) -> bool:
-        """Whether frames are being written."""
-        return self._recorder.recording
+    def current(self) -> Path | None:
+        """The video that is being written."""
+        return next(iter(self._recorder.files), None) if self._recorder.recording else None
 
     def configure(self, overlay: OverlayConfig) -> None:
         """Hide differently from the next frame on."""

@@ -40,6 +40,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from tracker.analytics import Rules
 from tracker.config import DetectorConfig, HardwareChoice, build, nearest, read_settings
 from tracker.errors import ConfigError
+from tracker.overlay import OverlayConfig
 from tracker.paths import safe_name
 from tracker.types import EventKind, LinkState
 from tracker.video.address import holds_account, is_address, redact, redact_path, redact_within
@@ -120,6 +121,7 @@ class CameraConfig:
             in_span(self.schedule, 0)
         if self.roi:
             DetectorConfig(roi=self.roi)  # refuses what is no polygon
+        OverlayConfig(blur_regions=self.blur_regions)  # and what is no share of an image
         if not 0 <= self.before_s <= 60 or not 1 <= self.after_s <= 600 or not 10 <= self.segment_s <= 86_400:
             raise ValueError(
                 f"camera {self.name}: before_s must be 0 to 60, after_s 1 to 600 and segment_s 10 to 86400 seconds"
@@ -174,14 +176,19 @@ class AlertConfig:
                 raise ValueError(f"mqtt {redact(self.mqtt)}: expected mqtt://HOST/TOPIC")
             if _port_of(parts) == 0:
                 raise ValueError(f"mqtt {parts.hostname}: expected a port from 1 to 65535")
+            if set("?#+") & set(self.mqtt.partition("://")[2].partition("/")[2]):
+                raise ValueError(f"mqtt {redact(self.mqtt)}: a topic to publish to has no ?, # or +")
             if parts.password:
                 raise ValueError(f"mqtt {parts.hostname}: leave the password out; set SIGHTLINE_MQTT_PASSWORD")
         if self.webhook:
             parts = urlsplit(self.webhook)
-            if parts.scheme not in ("http", "https") or not parts.hostname or _port_of(parts) == 0:
+            odd = not self.webhook.isprintable() or " " in self.webhook
+            if parts.scheme not in ("http", "https") or not parts.hostname or _port_of(parts) == 0 or odd:
                 raise ValueError(f"webhook {redact_path(self.webhook)[:80]!r}: expected an http:// or https:// address")
         if self.command and not self.command[0].strip():
             raise ValueError("an alert's command begins with the name of a program")
+        if any("\0" in part for part in self.command):
+            raise ValueError("an alert's command holds a zero byte, which no program can be given")
         for kind in self.kinds:
             if kind not in EVENT_KINDS:
                 raise ValueError(f"there are no events of kind {kind!r}; {nearest(kind, EVENT_KINDS)}")

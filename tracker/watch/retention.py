@@ -32,13 +32,17 @@ class KeptFile:
 
 
 def to_delete(files: Sequence[KeptFile], config: RetentionConfig, *, marked: Collection[str], now: float) -> list[str]:
-    """The files that must go, oldest first."""
+    """The files that must go, oldest first.
+
+    Of a marked recording all files stay, also where the folder was moved since.
+    """
+    spared = {_recording_of(path) for path in marked}
     gone = []
     total = sum(file.size for file in files)
     for file in sorted(files, key=lambda file: (file.changed, file.path)):
         old = config.days is not None and now - file.changed > config.days * DAY_S
         large = config.gigabytes is not None and total > config.gigabytes * GIGABYTE
-        if (old or large) and file.path not in marked and now - file.changed > YOUNGEST_S:
+        if (old or large) and _recording_of(file.path) not in spared and now - file.changed > YOUNGEST_S:
             gone.append(file.path)
             total -= file.size
     return gone
@@ -59,3 +63,8 @@ def clear_out(folder: Path, config: RetentionConfig, *, marked: Collection[str])
         except OSError as error:
             log.warning("%s: cannot be deleted: %s", name, error.strerror)
     return gone
+
+
+def _recording_of(path: str) -> tuple[str, str]:
+    """The camera's folder, and what the files of one recording share in their names."""
+    return Path(path).parent.name, Path(path).stem
