@@ -28,7 +28,9 @@ from tracker.watch.alerts import (
     AlertGate,
     AlertSender,
     deliver,
+    heir_of,
     message_of,
+    names_of,
     signature_of,
     target_of,
     why_not_delivered,
@@ -345,6 +347,16 @@ def test_filters_quiet_hours_and_limits() -> None:
     assert gate.left_out == 1
     now[0] = 61
     assert gate.raised_by(event) == [names[0]]
+
+
+def test_an_alert_has_the_same_name_wherever_it_stands() -> None:
+    """It had another one when an alert before it went, and what waited for it was told to nobody."""
+    first, second, again = (AlertConfig(webhook=f"http://{host}/") for host in "aba")
+    names = names_of([first, second, again])
+    assert len(set(names)) == 3
+    assert names_of([second, first]) == [names[1], names[0]]
+    assert heir_of(names[2], names_of([second, first])) == names[0]
+    assert heir_of(names[2], names_of([second])) is None
 
 
 def test_the_state_of_a_camera_is_told_to_who_asks_for_it_whatever_the_classes() -> None:

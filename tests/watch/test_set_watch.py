@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,23 @@ import pytest
 
 from tests.annotate.tiny import write_network
 from tests.video.cameras import GuardedCamera, MjpegCamera
-from tests.watch.test_alerts import until
+from tests.watch.test_alerts import Hook, until
+from tests.watch.test_event_store import EVENT
 from tests.world import FakeSource, ScriptedDetector, World
 from tracker.analytics import Rules, ZoneRule
 from tracker.detect.shared_detector import SharedDetector
 from tracker.errors import ConfigError, SinkError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
+from tracker.runner import Progress
 from tracker.types import Frame, SourceInfo
 from tracker.video import FileSource
-from tracker.watch.camera_set import CameraConfig, CameraSet, RetentionConfig
+from tracker.watch.alerts import names_of
+from tracker.watch.camera_set import AlertConfig, CameraConfig, CameraSet, RetentionConfig
 from tracker.watch.camera_watch import open_camera
-from tracker.watch.event_store import EventSearch
+from tracker.watch.event_store import EventSearch, EventStore
 from tracker.watch.retention import clear_out
+from tracker.watch.set_records import SetRecords
 from tracker.watch.set_watch import SetWatch
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +70,35 @@ def test_events_are_kept_with_the_clips_that_show_them(tmp_path: Path) -> None:
     for jpeg in watch.store.thumbnails([event.event for event in events]).values():
         assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (84, 112, 3)
     assert len(watch.store.thumbnails([event.event for event in events])) == len(events)
+
+
+def test_what_waits_for_an_alert_is_told_after_the_set_was_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = Hook()
+    gone, kept = AlertConfig(webhook="http://127.0.0.1:9/"), AlertConfig(webhook=hook.address)
+    with closing(EventStore(tmp_path / "events.sqlite")) as store:
+        for _ in range(3):
+            store.add(EVENT, [*names_of([gone, kept]), f"{names_of([kept])[0].rpartition('-')[0]}-7"])
+    records = SetRecords(CameraSet((CameraConfig("gate", "0"),), tmp_path, alert=(kept,)))
+    records.start()
+    until(lambda: records.alerts_waiting == 0)
+    records.stop()
+    assert [json.loads(body)["event"] for body in hook.bodies] == [1, 1, 2, 2, 3, 3]
+    assert records.store.waiting_for() == {names_of([gone])[0]: 3}
+    assert "3 events wait for alerts that are no longer in the set; nobody is told of them" in caplog.messages
+    records.store.close()
+    hook.close()
+
+
+def test_a_number_of_months_is_told_to_the_last_digit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was given with six digits: after a million frames a counter stood still for seconds."""
+    watch = watched(tmp_path, CameraConfig("gate", "0", record="never"))
+    [reading] = watch.readings()
+    progress = Progress(123_456_789, 0, 0, 0, 1e7, 10.0, 0.1)
+    monkeypatch.setattr(watch, "readings", lambda: [replace(reading, progress=progress)])
+    assert 'sightline_camera_frames_total{camera="gate"} 123456789\n' in watch.metrics()
+    watch.store.close()
 
 
 def test_a_marked_event_keeps_its_part_of_a_continuous_recording(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _summary(watch: SetWatch) -> str:
     for reading in watch.readings():
         frames = reading.progress.frames if reading.progress is not None else 0
         lines.append(f"{reading.name}: {frames} frames, {reading.problem or reading.link}")
-    waiting = watch.store.waiting()
+    waiting = watch.alerts_waiting
     lines.append(f"events: {watch.store.path}" + (f"; {waiting} alerts wait for the next start" if waiting else ""))
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import urllib.error
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +30,9 @@ __all__ = [
     "AlertGate",
     "AlertSender",
     "deliver",
+    "heir_of",
     "message_of",
+    "names_of",
     "signature_of",
     "target_of",
     "why_not_delivered",
@@ -76,7 +78,7 @@ class AlertGate:
     """Which alerts an event raises, by their filters, quiet hours and limits; classes are the network's own names."""
 
     def __init__(self, alerts: Sequence[AlertConfig], clock: Callable[[], float] = time.time) -> None:
-        self._alerts = {name_of(place, alert): alert for place, alert in enumerate(alerts)}
+        self._alerts = dict(zip(names_of(alerts), alerts, strict=True))
         self._recent: dict[str, deque[float]] = {name: deque() for name in self._alerts}
         self._clock = clock
         self._lock = threading.Lock()
@@ -172,10 +174,24 @@ class AlertSender:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def name_of(place: int, alert: AlertConfig) -> str:
-    """What an alert's messages are filed under: its target, whatever place it has in the file."""
-    target = alert.webhook or alert.mqtt or json.dumps(alert.command)
-    return f"{hashlib.sha256(target.encode()).hexdigest()[:16]}-{place}"
+def names_of(alerts: Sequence[AlertConfig]) -> list[str]:
+    """What each alert's messages are filed under: its target, and its place among those with the same one.
+
+    So they are found again when another alert comes before it, or goes.
+    """
+    seen = Counter[str]()
+    names = []
+    for alert in alerts:
+        target = alert.webhook or alert.mqtt or json.dumps(alert.command)
+        digest = hashlib.sha256(target.encode()).hexdigest()[:16]
+        names.append(f"{digest}-{seen[digest]}")
+        seen[digest] += 1
+    return names
+
+
+def heir_of(name: str, names: Sequence[str]) -> str | None:
+    """Of these the alert with the target of one that is no longer there; None where none has it."""
+    return next((other for other in names if other.rpartition("-")[0] == name.rpartition("-")[0]), None)
 
 
 def target_of(alert: AlertConfig) -> str:

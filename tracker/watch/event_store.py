@@ -200,7 +200,16 @@ class EventStore:
 
     def waiting(self) -> int:
         """Messages that are not yet delivered."""
-        return int(self._rows("SELECT count(*) FROM outbox")[0][0])
+        return sum(self.waiting_for().values())
+
+    def waiting_for(self) -> dict[str, int]:
+        """Messages that are not yet delivered, of each alert that has any."""
+        return dict(self._rows("SELECT alert, count(*) FROM outbox GROUP BY alert"))
+
+    def hand_over(self, alert: str, heir: str) -> None:
+        """Have what one alert still has to tell told by another."""
+        with self._transaction():
+            self._connection.execute("UPDATE outbox SET alert = ? WHERE alert = ?", (heir, alert))
 
     def identity(self) -> str:
         """Sixteen hexadecimal digits that no other store has, the same for as long as this one is kept."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tracker.errors import ConfigError, SinkError, TrackerError
 from tracker.lock import Claim
-from tracker.watch.alerts import AlertGate, AlertSender, target_of, why_silent, with_known_classes
+from tracker.watch.alerts import AlertGate, AlertSender, heir_of, target_of, why_silent, with_known_classes
 from tracker.watch.camera_set import CameraSet
 from tracker.watch.event_backlog import EventBacklog
 from tracker.watch.event_store import EventStore, StoredEvent
@@ -60,9 +60,16 @@ class SetRecords:
         self._claim = Claim.take(self._set.folder / LOCK_FILE)
         if self._claim is None:
             raise SinkError(f"{self._set.folder}: another program watches this set and records it. End that one first.")
+        self._find_heirs()
         for sender in self._senders:
             sender.start()
         self._keeper.start()
+
+    @property
+    def alerts_waiting(self) -> int:
+        """Messages that the alerts of this set still have to tell."""
+        waiting = self.store.waiting_for()
+        return sum(waiting.get(name, 0) for name in self._gate.alerts)
 
     def keep(self, event: StoredEvent, thumbnail: bytes = b"") -> None:
         """Have an event kept and reported, soon, on another thread."""
@@ -81,6 +88,21 @@ class SetRecords:
             log.warning("%s: %d events could not be kept", self.store.path, len(self._backlog))
         if self._claim is not None:
             self._claim.release()
+
+    def _find_heirs(self) -> None:
+        """What alerts have left that are no longer in the set is told by one with the same target, or by none."""
+        left, names = 0, [*self._gate.alerts]
+        try:
+            for name, count in self.store.waiting_for().items():
+                heir = heir_of(name, names)
+                if heir is None:
+                    left += count
+                elif name not in names:
+                    self.store.hand_over(name, heir)
+        except TrackerError as error:
+            log.warning("%s", error)
+        if left:
+            log.warning("%d events wait for alerts that are no longer in the set; nobody is told of them", left)
 
     def _run(self) -> None:
         cleared = time.monotonic()

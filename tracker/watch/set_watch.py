@@ -72,6 +72,11 @@ class SetWatch:
         """Whether any camera is still watched; files come to an end."""
         return any(not watch.wait(0.0) for watch in self._watches)
 
+    @property
+    def alerts_waiting(self) -> int:
+        """Messages that the alerts of this set still have to tell."""
+        return self._records.alerts_waiting
+
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether every camera gives frames, and how each stands."""
         rows = {}
@@ -81,7 +86,7 @@ class SetWatch:
             well &= reading.link == "live" and fresh
             age = None if reading.frame_age_s is None else round(reading.frame_age_s, 2)
             rows[reading.name] = {"link": reading.link, "problem": reading.problem, "frame_age_s": age}
-        return well, {"ok": well, "cameras": rows, "alerts_waiting": self.store.waiting()}
+        return well, {"ok": well, "cameras": rows, "alerts_waiting": self.alerts_waiting}
 
     def metrics(self) -> str:
         """The numbers in Prometheus' text format."""
@@ -98,8 +103,8 @@ class SetWatch:
                 value = _value(name, reading)
                 if value is not None:
                     label = reading.name.replace("\\", "\\\\").replace('"', '\\"')
-                    lines.append(f'sightline_camera_{name}{{camera="{label}"}} {value:g}')
-        lines += ["# TYPE sightline_alerts_waiting gauge", f"sightline_alerts_waiting {self.store.waiting()}"]
+                    lines.append(f'sightline_camera_{name}{{camera="{label}"}} {value:.15g}')
+        lines += ["# TYPE sightline_alerts_waiting gauge", f"sightline_alerts_waiting {self.alerts_waiting}"]
         return "\n".join([*lines, ""])
 
 
