@@ -40,6 +40,21 @@ def test_a_host_that_nobody_knows_is_called_that(monkeypatch: pytest.MonkeyPatch
     assert said == "(unknown host camera.invalid). Check the spelling of the host, and the network."
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("hls://camera/x", "(the FFmpeg of this program has no HLS). It begins with http:// or https://."),
+        ("http://", "(it names no host). Check the spelling of the address."),
+        ("http://[zz]/x", "(it names no host). Check the spelling of the address."),
+    ],
+)
+def test_what_no_address_can_be_is_told_and_not_waited_for(address: str, said: str) -> None:
+    with pytest.raises(SourceError) as refusal:
+        StreamSource(address)
+    assert str(refusal.value) == f"{address}: it does not open {said}"
+    assert not isinstance(refusal.value, UnreachableError)
+
+
 def test_where_no_name_server_answers_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(*_: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")

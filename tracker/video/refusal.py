@@ -18,7 +18,7 @@ GENERAL_ADVICE = "Check the address, user and password, and that the server runs
 ENCRYPTED = ("https", "rtsps", "rtmps")
 PROXIED = ("http", "https")
 UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
-NEVER_WILL = (av.error.ProtocolNotFoundError, av.error.OptionNotFoundError, av.error.ArgumentError)
+NEVER_WILL = (av.error.OptionNotFoundError, av.error.ArgumentError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Refusal:
     never: bool = False
 
 
+NO_HOST = Refusal("it names no host", "Check the spelling of the address.", never=True)
 NO_ANSWER = Refusal("no answer in time", "Check the address, and that the server runs and can be reached.")
 
 
@@ -39,9 +40,15 @@ def refusal_of(error: Exception, address: str) -> Refusal:
     number = getattr(error, "errno", None)
     if isinstance(error, av.error.ExitError | TimeoutError):
         return NO_ANSWER
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        scheme = address.partition(":")[0].lower()
+        advice = "It begins with http:// or https://." if scheme == "hls" else "Use the camera's RTSP or HTTP address."
+        return Refusal(f"the FFmpeg of this program has no {scheme.upper()}", advice, never=True)
     if isinstance(error, NEVER_WILL):
         return Refusal(said, "Check the spelling of the address.", never=True)
     if isinstance(error, ConnectionRefusedError):
+        if not _host_of(address):
+            return NO_HOST
         return Refusal(said, "Nothing listens at that port: check it, and that the camera or server runs.")
     if number in UNREACHABLE:
         return Refusal(said, "Check the network, and the host in the address.")
@@ -66,11 +73,12 @@ def refusal_of(error: Exception, address: str) -> Refusal:
 
 def _unnamed(address: str) -> Refusal:
     """What FFmpeg calls an input/output error: it gives no reason for any of these."""
-    host: str | None = None
     scheme = address.partition(":")[0].lower()
+    host = _host_of(address)
+    if not host:
+        return NO_HOST
     try:
-        host = urlsplit(redact(address)).hostname
-        if host and not (scheme in PROXIED and os.environ.get("http_proxy")):
+        if not (scheme in PROXIED and os.environ.get("http_proxy")):
             socket.getaddrinfo(host, None)
     except (OSError, ValueError) as error:  # ValueError: no host can be called that
         if getattr(error, "errno", None) == socket.EAI_AGAIN:
@@ -81,3 +89,11 @@ def _unnamed(address: str) -> Refusal:
             "no encrypted connection comes about", f"Check the port, and whether it is {scheme.removesuffix('s')}://."
         )
     return Refusal("it breaks off, or speaks another protocol", "Check the protocol and port of the address.")
+
+
+def _host_of(address: str) -> str | None:
+    """Whom the address names; None where that is nobody, or written as nobody can be."""
+    try:
+        return urlsplit(redact(address)).hostname
+    except ValueError:
+        return None

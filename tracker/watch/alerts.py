@@ -77,7 +77,7 @@ def why_silent(alert: AlertConfig, cameras: Sequence[CameraConfig]) -> str:
 class AlertGate:
     """Which alerts an event raises, by their filters, quiet hours and limits; classes are the network's own names."""
 
-    def __init__(self, alerts: Sequence[AlertConfig], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, alerts: Sequence[AlertConfig], clock: Callable[[], float] = time.monotonic) -> None:
         self._alerts = dict(zip(names_of(alerts), alerts, strict=True))
         self._recent: dict[str, deque[float]] = {name: deque() for name in self._alerts}
         self._clock = clock
