@@ -31,10 +31,13 @@ class Broker:
         self._early, self._quality = early, quality
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
+        """End; the descriptor goes last, for the next broker has the same one, and two must not accept on it."""
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(30)
         self._listener.close()
 
     def _accept(self) -> None:
@@ -44,7 +47,7 @@ class Broker:
             except OSError:
                 return
             cut = self.cuts.pop(0) if self.cuts else None
-            with suppress(OSError, struct.error), client:
+            with suppress(OSError, struct.error, IndexError), client:
                 self._serve(client, cut)
 
     def _serve(self, client: socket.socket, cut: Cut | None) -> None:
@@ -109,7 +112,7 @@ def _read(client: socket.socket) -> tuple[int, int, bytes] | None:
         return None
     size, shift = 0, 0
     while True:
-        (part,) = _exactly(client, 1)
+        part = _exactly(client, 1)[0]
         size |= (part & 127) << shift
         shift += 7
         if part < 128:

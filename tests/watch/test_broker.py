@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from tests.watch.brokers import CUTS, PUBLISH, PUBREL, Broker, Cut, Quality
 
 pytest.importorskip("paho.mqtt")
+from tracker.watch import broker as watch_broker
 from tracker.watch.broker import Publisher
 
 WITHIN_S = 30.0
@@ -26,15 +29,32 @@ def running(*, early: bool = True, quality: Quality = "exactly once") -> Iterato
         yield broker
 
 
-def publisher_of(broker: Broker) -> Publisher:
-    return Publisher(f"mqtt://127.0.0.1:{broker.port}/house/gate", "gate1")
+class Notes:
+    """A memory that outlasts publishers."""
+
+    def __init__(self) -> None:
+        self.released: set[int] = set()
+
+    def is_released(self, number: int) -> bool:
+        return number in self.released
+
+    def mark_released(self, number: int) -> None:
+        self.released.add(number)
+
+
+def publisher_of(broker: Broker, notes: Notes | None = None) -> Publisher:
+    return Publisher(f"mqtt://127.0.0.1:{broker.port}/house/gate", "gate1", notes)
+
+
+def number_of(text: str) -> int:
+    return zlib.crc32(text.encode())
 
 
 def hand_over(publisher: Publisher, text: str, *, within_s: float = WITHIN_S, most: int = 20) -> int:
     """Try until it is taken; how often that failed."""
     for failures in range(most):
         try:
-            publisher.publish(text, password=None, within_s=within_s)
+            publisher.publish(number_of(text), text, password=None, within_s=within_s)
         except OSError:
             continue
         return failures
@@ -77,6 +97,34 @@ def test_what_is_gone_on_with_is_marked_and_released_messages_are_not_sent_again
         assert sent == [(PUBLISH, 4), (PUBLISH, 4 | DUPLICATE), (PUBREL, 2), (PUBREL, 2)]
 
 
+@pytest.mark.parametrize("early", [True, False])
+@given(
+    cuts=st.lists(st.sampled_from([None, *CUTS]), max_size=12),
+    ends=st.sets(st.integers(0, 15)),
+)
+def test_messages_arrive_once_whenever_the_program_ends(early: bool, cuts: list[Cut | None], ends: set[int]) -> None:
+    """It goes on with the message that a former run had begun, where its notes and the broker's session stand.
+
+    A new run knows nothing of the broker: three cuts before its first word would be taken for one without QoS 2.
+    """
+    with running(early=early) as broker, patch.object(watch_broker, "UNANSWERED", 100):
+        notes, tries = Notes(), 0
+        hand_over(publisher_of(broker, notes), "begin")
+        broker.cuts = list(cuts)
+        publisher = publisher_of(broker, notes)
+        texts = [str(number) for number in range(4)]
+        for text in texts:
+            taken = False
+            while not taken:
+                if tries in ends:
+                    publisher = publisher_of(broker, notes)
+                tries += 1
+                with suppress(OSError):
+                    publisher.publish(number_of(text), text, password=None, within_s=WITHIN_S)
+                    taken = True
+        assert broker.delivered == ["begin", *texts]
+
+
 @pytest.mark.parametrize("cut", [(PUBLISH, True), (PUBREL, False)])
 def test_the_first_message_of_a_new_run_is_not_taken_for_the_last_of_the_former(cut: Cut) -> None:
     """Both have the same number, and the broker still has the other one in the session."""
@@ -85,7 +133,7 @@ def test_the_first_message_of_a_new_run_is_not_taken_for_the_last_of_the_former(
         broker.cuts = [None, None, cut]
         hand_over(former, "one")
         with pytest.raises(OSError, match="lost"):
-            former.publish("two", password=None, within_s=WITHIN_S)
+            former.publish(1, "two", password=None, within_s=WITHIN_S)
         later = publisher_of(broker)
         for text in ("two", "three"):
             hand_over(later, text)
@@ -100,7 +148,7 @@ def test_a_message_is_not_lost_with_the_brokers_memory(cut: Cut) -> None:
         hand_over(publisher, "one")
         broker.cuts = [cut]
         with pytest.raises(OSError, match="lost"):
-            publisher.publish("two", password=None, within_s=WITHIN_S)
+            publisher.publish(number_of("two"), "two", password=None, within_s=WITHIN_S)
         broker.sessions.clear()
         hand_over(publisher, "two")
         hand_over(publisher, "three")
@@ -132,6 +180,6 @@ def test_a_broker_that_acknowledges_but_once_is_told_of_once(caplog: pytest.LogC
 
 def test_a_publisher_without_a_name_leaves_no_session() -> None:
     with running() as broker:
-        Publisher(f"mqtt://127.0.0.1:{broker.port}/house").publish("one", password=None, within_s=WITHIN_S)
+        Publisher(f"mqtt://127.0.0.1:{broker.port}/house").publish(0, "one", password=None, within_s=WITHIN_S)
         assert broker.delivered == ["one"]
         assert broker.sessions == {}

@@ -80,6 +80,20 @@ def test_a_store_has_a_name_of_its_own_that_nobody_chooses(tmp_path: Path) -> No
         assert re.fullmatch("[0-9a-f]{16}", store.identity())
 
 
+def test_what_was_released_is_known_until_it_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with closing(filled(path)) as store:
+        store.mark_released("a", 1)
+        store.mark_released("b", 2)
+    with closing(EventStore(path)) as store:
+        assert [store.is_released("a", number) for number in (1, 2)] == [True, False]
+        message, event = store.next_message("a") or (0, EVENT)
+        assert event.event == 1
+        store.mark_sent(message)
+        assert not store.is_released("a", 1)
+        assert store.is_released("b", 2)
+
+
 def test_a_stranger_file_is_no_store(tmp_path: Path) -> None:
     filled(tmp_path / "events.sqlite").close()
     with closing(sqlite3.connect(tmp_path / "events.sqlite")) as connection:

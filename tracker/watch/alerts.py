@@ -14,7 +14,7 @@ import time
 import urllib.error
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -147,7 +147,7 @@ class AlertSender:
     def _deliver(self, alert: AlertConfig, event: StoredEvent) -> None:
         store = self._store.identity()
         if alert.mqtt and self._publisher is None:
-            self._publisher = Publisher(alert.mqtt, client_id_of(store, self._name))
+            self._publisher = Publisher(alert.mqtt, client_id_of(store, self._name), _Released(self._store, self._name))
         deliver(alert, event, f"{store}-{event.event}", self._publisher)
 
     def _run(self) -> None:
@@ -172,6 +172,20 @@ class AlertSender:
                 self.failing = True
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+@dataclass(frozen=True)
+class _Released:
+    """What the store remembers for one alert's publisher."""
+
+    store: EventStore
+    alert: str
+
+    def is_released(self, number: int) -> bool:
+        return self.store.is_released(self.alert, number)
+
+    def mark_released(self, number: int) -> None:
+        self.store.mark_released(self.alert, number)
 
 
 def names_of(alerts: Sequence[AlertConfig]) -> list[str]:
@@ -241,7 +255,7 @@ def deliver(alert: AlertConfig, event: StoredEvent, message_id: str, publisher: 
         return
     if alert.mqtt:
         publisher = publisher or Publisher(alert.mqtt)
-        publisher.publish(json.dumps(message), password=os.environ.get(MQTT_VARIABLE), within_s=TIMEOUT_S)
+        publisher.publish(event.event, json.dumps(message), password=os.environ.get(MQTT_VARIABLE), within_s=TIMEOUT_S)
         return
     values = {key: str(value) for key, value in message.items()}
     command = [_filled(part, values) for part in alert.command]

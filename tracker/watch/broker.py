@@ -1,7 +1,8 @@
 """Messages handed to an MQTT broker exactly once (QoS 2), each over in time, also with a broker that never answers.
 
 What keeps a message single is the session that broker and publisher remember: a message whose acknowledgement was lost
-is gone on with under its number, as PUBLISH or PUBREL, and not published anew (MQTT 3.1.1, 4.3.3 and 4.4).
+is gone on with under its number, as PUBLISH or PUBREL, and not published anew (MQTT 3.1.1, 4.3.3 and 4.4). Of the
+publisher's part a file holds what a restart must not forget, whether the message was released.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from tracker.errors import TrackerError
 from tracker.video.address import redact
 
-__all__ = ["Publisher"]
+__all__ = ["Memory", "Publisher"]
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +29,34 @@ UNANSWERED = 3
 """Connections that end, by the broker or for want of time, without a word on a message: it does not take QoS 2."""
 
 
+class Memory(Protocol):
+    """What outlasts the publisher: which messages were released and not yet known to be through."""
+
+    def is_released(self, number: int) -> bool:
+        """Whether this message was released."""
+
+    def mark_released(self, number: int) -> None:
+        """This message is about to be released. Raises TrackerError where that cannot be noted."""
+
+
 class Publisher:
     """Hands one message after the other to one broker; for one thread.
 
     `client_id`, by which the broker knows the session again, is one that nobody else uses; without one every publisher
-    is new to the broker, and a message is no longer single once the publisher is gone.
+    is new to the broker, and a message is no longer single once the publisher is gone. With a `memory` it is, whoever
+    goes on with it: the first message is taken for one that an earlier publisher may have begun.
 
-    The session begins empty: what an earlier run of the program was about to publish the broker forgets, since the
-    numbers of messages begin anew. Where the broker forgets a session in the middle of a message, the message is
-    published anew: rather twice than never.
+    Where the broker forgets a session in the middle of a message, the message is published anew: rather twice than
+    never.
     """
 
-    def __init__(self, address: str, client_id: str = "") -> None:
+    def __init__(self, address: str, client_id: str = "", memory: Memory | None = None) -> None:
         self._address = urlsplit(address)
-        self._client_id = client_id
+        self._client_id, self._memory = client_id, memory
+        self._first = memory is not None
+        self._number = 0
+        self._lost: int | None = None
+        """The message that the broker forgot, if it did."""
         self._client: Any = None
         self._unfinished: str | None = None
         """The message that the client still holds."""
@@ -50,9 +66,11 @@ class Publisher:
         self._answered = False
         """Whether any message was ever acknowledged."""
         self._unanswered = 0
+        self._session_is_dirty = bool(client_id) and memory is None
+        """Whether the broker may hold messages of numbers that others have now."""
 
-    def publish(self, body: str, *, password: str | None, within_s: float) -> None:
-        """Return once the broker has the message. Raises OSError where it has not, in time.
+    def publish(self, number: int, body: str, *, password: str | None, within_s: float) -> None:
+        """Return once the broker has the message of that number, from 0. Raises OSError where it has not, in time.
 
         Given again afterwards, the message is gone on with where it stood.
         """
@@ -62,12 +80,15 @@ class Publisher:
         ends = time.monotonic() + within_s
         if self._unfinished not in (None, body):
             self._forget()
+            self._session_is_dirty = True
+        self._number = number
         try:
             while not self._taken:
                 try:
                     self._exchange(body, password, ends)
                 except _SessionLostError:
                     self._forget()
+                    self._lost = number
                 except OSError as error:
                     if self._is_doubtful():
                         self._count_unanswered()
@@ -87,6 +108,7 @@ class Publisher:
         if self._unanswered == UNANSWERED:
             self._quality = AT_LEAST_ONCE
             self._forget()
+            self._session_is_dirty = True
 
     def _forget(self) -> None:
         self._client, self._unfinished, self._taken = None, None, False
@@ -97,15 +119,30 @@ class Publisher:
         def connected(client: Any, flags: Any) -> None:
             if self._unfinished is None:
                 self._unfinished = body
-                client.publish(self._address.path.strip("/"), body, qos=self._quality)
+                client.next_mid = self._mid
+                client.publish(topic, body, qos=self._quality)
             elif not flags.session_present:
                 raise _SessionLostError  # before the library goes on with what the broker knows nothing of
 
+        topic = self._address.path.strip("/")
         if self._client is None:
-            if self._client_id:
+            if self._session_is_dirty and self._client_id:
                 self._connect(self._new_client(clean=True), password, ends, lambda *_: None, lambda: self._connected)
+                self._session_is_dirty = False
             self._client = self._new_client(clean=not self._client_id)
+        if self._unfinished is None and self._memory is not None and self._number != self._lost:
+            released = self._memory.is_released(self._number)
+            if self._first or released:
+                self._client.hold(self._mid, topic, body, released=released)
+                self._unfinished = body
+            self._answered = self._answered or released
+        self._first = False
         self._connect(self._client, password, ends, connected, lambda: self._taken)
+
+    @property
+    def _mid(self) -> int:
+        """The number by which broker and publisher know the message, from 1 to 65,535."""
+        return self._number % 65535 + 1
 
     def _new_client(self, *, clean: bool) -> Any:
         from paho.mqtt.enums import CallbackAPIVersion
@@ -170,18 +207,36 @@ class Publisher:
                 address = redact(self._address.geturl())
                 log.warning("alert %s: the broker does not take QoS 2, so an event may arrive twice", address)
             self._answered = True
+        if self._memory is not None and text.startswith("Received PUBREC"):
+            try:
+                self._memory.mark_released(self._number)  # before the library releases it
+            except TrackerError as error:
+                log.warning("%s", error)
 
 
 @cache
 def _client_class() -> Any:
-    """The library's client, whose second connection on end that fails does not forget that a message is released.
+    """The library's client, which goes on with what another one began, and forgets nothing in between.
 
-    It takes such a message for one to be published, and the broker for a new one.
+    After a second connection on end that fails the library takes a message that is released for one to be published,
+    and the broker for a new one. It numbers messages from 1 in each run.
     """
     from paho.mqtt import client as mqtt
     from paho.mqtt.enums import MessageState
 
     class Client(mqtt.Client):
+        next_mid = 1
+
+        def hold(self, mid: int, topic: str, body: str, *, released: bool) -> None:
+            """Go on with a message that may have been published before."""
+            message = mqtt.MQTTMessage(mid, topic.encode())
+            message.payload, message.qos, message.dup = body.encode(), EXACTLY_ONCE, True
+            message.state = MessageState.MQTT_MS_RESEND_PUBREL if released else MessageState.MQTT_MS_PUBLISH
+            self._out_messages[mid] = message
+
+        def _mid_generate(self) -> int:
+            return self.next_mid
+
         def _messages_reconnect_reset_out(self) -> None:
             released = [
                 message

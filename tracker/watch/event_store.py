@@ -4,6 +4,7 @@ events      event, camera, kind, name, class, track, time, value, clip, marked  
 outbox      message, alert, event                                                 what is still to be reported, in order
 thumbnails  event, jpeg                                                           what an event looked like
 identity    store                                                                 a random name, once it was asked for
+released    alert, event                                                          what an MQTT broker may have delivered
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ IDENTITY = re.compile("[0-9a-f]{16}")
 MOST_ASKED = 500
 """Values in one query."""
 TABLE_OF_THUMBNAILS = "CREATE TABLE thumbnails (event INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);"
+TABLE_OF_RELEASED = (
+    "CREATE TABLE IF NOT EXISTS released (alert TEXT NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (alert, event))"
+)
 TABLES = f"""
 {TABLE_OF_THUMBNAILS}
 CREATE TABLE events (
@@ -196,7 +200,23 @@ class EventStore:
     def mark_sent(self, message: int) -> None:
         """A message has been delivered."""
         with self._transaction():
+            if self._identity is not None:
+                self._connection.execute(
+                    "DELETE FROM released WHERE (alert, event) IN (SELECT alert, event FROM outbox WHERE message = ?)",
+                    (message,),
+                )
             self._connection.execute("DELETE FROM outbox WHERE message = ?", (message,))
+
+    def mark_released(self, alert: str, event: int) -> None:
+        """An alert's broker is told to deliver this event; until it is marked as sent, that may have happened."""
+        with self._transaction():
+            self._connection.execute(TABLE_OF_RELEASED)
+            self._connection.execute("INSERT OR IGNORE INTO released VALUES (?, ?)", (alert, event))
+
+    def is_released(self, alert: str, event: int) -> bool:
+        """Whether an alert's broker may have delivered this event."""
+        self.identity()  # the table is made with it
+        return bool(self._rows("SELECT 1 FROM released WHERE alert = ? AND event = ?", (alert, event)))
 
     def waiting(self) -> int:
         """Messages that are not yet delivered."""
@@ -216,6 +236,7 @@ class EventStore:
         if self._identity is None:
             with self._transaction():
                 self._connection.execute("CREATE TABLE IF NOT EXISTS identity (store TEXT NOT NULL)")
+                self._connection.execute(TABLE_OF_RELEASED)
                 found = self._connection.execute("SELECT store FROM identity").fetchone()
                 if found is None or not IDENTITY.fullmatch(str(found[0])):
                     found = (secrets.token_hex(8),)
