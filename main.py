@@ -12,7 +12,8 @@ def _interrupted(*_: object) -> None:
 
 if loading := __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _interrupted)  # Python drops an exception that comes in a callback of its imports
-from tracker.__main__ import main  # noqa: E402 - under that handler
+import tracker.ending  # noqa: E402, F401 - both under that handler
+from tracker.__main__ import main  # noqa: E402
 
 if loading:
     signal.signal(signal.SIGINT, signal.default_int_handler)

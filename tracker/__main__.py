@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tracker.ending import EndAtOnce, leave
-
 if TYPE_CHECKING:
     from tracker.runner import Runner
 
@@ -22,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments is None and isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
             raise KeyboardInterrupt  # it came while Python looked at the program's file, which reports it and goes on
+        from tracker.ending import leave
+
         code = _main(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # between what is loaded and what provides for an end
         print("sightline: interrupted", file=sys.stderr)
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
+    from tracker.ending import EndAtOnce
+
     loading = EndAtOnce()
     try:
         from tracker import cli
@@ -49,6 +51,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def _open_app(paths: Sequence[str]) -> int:
+    from tracker.ending import EndAtOnce
     from tracker.errors import ConfigError
 
     loading = EndAtOnce()
