@@ -136,6 +136,17 @@ def test_what_a_tracker_joined_over_an_unlikely_gap_is_taken_apart() -> None:
     assert refined.account.cuts == {2: 1}
 
 
+@pytest.mark.parametrize(("aside", "links"), [(0, 0), (40, 1)])
+def test_a_flicker_in_a_gap_does_not_part_what_is_one_track_around_it(aside: float, links: int) -> None:
+    """A single row halfway through a gap stays where it lies on the way, and is left out where it does not."""
+    rows = [*walk(1, range(40), 0, 0), (56, 1, 112.0 - aside, 0), *walk(1, range(75, 120), 0, 0)]
+    refined = refine(observed(rows), TIMES)
+    assert refined.observations.tracks.tolist() == [1] * 120
+    np.testing.assert_allclose(refined.observations.boxes[:, 0], 2 * np.arange(120), atol=2)
+    assert refined.account.cuts == {}
+    assert (len(refined.account.links), len(refined.account.drops)) == (links, links)
+
+
 def test_what_is_likelier_false_than_real_is_dropped_and_reported() -> None:
     rows = [*walk(1, range(60), 0, 0), *walk(7, range(10, 12), 900, 500)]
     refined = refine(weak(rows, track=7), TIMES)

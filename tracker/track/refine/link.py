@@ -59,7 +59,9 @@ class LinkConfig:
     many_rows: int = 10
     """More rows than this tell no more about an end."""
     own_bonus: float = 2.7
-    """Added where the tracker itself went on from one to the other: that is undone only where it is unlikely."""
+    """Added where the tracker itself went on from one to the other: that is undone only where it is unlikely. And where
+    it did so by what is unlikely to be either, such as a flicker in between: then the two may belong together all the
+    same."""
     appearance_weight: float = 8.0
     """For the cosine distance of the embeddings, where there are any, above `appearance_typical`."""
     appearance_typical: float = 0.25
@@ -137,11 +139,14 @@ def link_fragments(
     settled = np.flatnonzero(fragments.settled)
     begun = np.zeros(len(fragments.start), bool)
     begun[fragments.following[settled]] = True
+    lines, breaks = _lines(fragments, config)
     likely = []
     for before, after in _candidates(fragments, config):
         free = ~(fragments.settled[before] | begun[after])
         before, after = before[free], after[free]
-        odds = pair_log_odds(fragments, before, after, config)
+        around = (lines[before] == lines[after]) & (breaks[before] < breaks[after])
+        around &= fragments.following[before] != after
+        odds = pair_log_odds(fragments, before, after, config) + config.own_bonus * around
         good = odds > config.min_log_odds
         likely.append((before[good], after[good], odds[good]))
     before, after, odds = (np.concatenate(column) for column in zip(*likely, strict=True))
@@ -154,6 +159,21 @@ def link_fragments(
         np.concatenate([chosen_after, fragments.following[settled]]),
         np.concatenate([chosen_odds, np.full(len(settled), np.inf)]),
     )
+
+
+def _lines(fragments: Fragments, config: LinkConfig) -> tuple[Int64[ndarray, " n"], Int64[ndarray, " n"]]:
+    """The line of fragments each is in, all that the tracker took for one object, and after how many unlikely steps."""
+    following = fragments.following
+    lines, breaks = np.arange(len(following)), np.zeros(len(following), np.int64)
+    steps = np.flatnonzero(following >= 0)
+    lines[following[steps]] = steps
+    while (lines[lines] != lines).any():  # each pass doubles how far back it looks
+        lines = lines[lines]
+    steps = steps[~fragments.settled[steps]]
+    breaks[following[steps]] = pair_log_odds(fragments, steps, following[steps], config) <= config.min_log_odds
+    order = np.lexsort((fragments.start, lines))
+    breaks[order] = breaks[order].cumsum()
+    return lines, breaks
 
 
 def _candidates(
