@@ -41,3 +41,9 @@ def test_the_trial_draws_nothing_and_leaves_no_gradient() -> None:
         is_faster_in_bfloat16(CPU)
         assert not torch.is_grad_enabled()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_whoever_only_runs_forward_may_ask_first() -> None:
+    with torch.inference_mode():
+        assert is_faster_in_bfloat16(CPU) in {True, False}
+        assert torch.is_inference_mode_enabled()

@@ -35,10 +35,10 @@ def is_faster_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     generator = torch.Generator().manual_seed(0)  # a draw from the common one would change what follows
-    images = torch.rand(1, CHANNELS, SIDE, SIDE, generator=generator).contiguous(memory_format=torch.channels_last)
-    with torch.random.fork_rng(devices=[]):
+    with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # whoever asks first may only run forward
+        images = torch.rand(1, CHANNELS, SIDE, SIDE, generator=generator).contiguous(memory_format=torch.channels_last)
         layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
-    faster = _seconds(layer, images, half=True) < _seconds(layer, images, half=False)
+        faster = _seconds(layer, images, half=True) < _seconds(layer, images, half=False)
     if not faster:
         log.info("this processor is slower in bfloat16 than in single precision: training in single precision")
     return faster
