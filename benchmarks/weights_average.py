@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help=".safetensors to write")
     parser.add_argument("--half", action="store_true", help="keep convolutions in half precision: half the size")
     parser.add_argument("--input-scale", type=float, help="by which the network scales its input (default: TUNED's)")
+    parser.add_argument("--input-size", type=int, help="longest side that images are scaled to (default: TUNED's)")
     parser.add_argument("--confidence", type=float, help="default threshold (default: TUNED's)")
     parser.add_argument("--iou", type=float, help="of suppression (default: TUNED's)")
     parser.add_argument("--voting", type=float, help="width of voting (default: TUNED's)")
@@ -49,7 +50,7 @@ def main() -> None:
         start = open_ultralytics(options.start, anchors=card.anchors)[0]
     else:
         start = load_detector(options.start)[0]
-    given = {name: getattr(options, name) for name in ("input_scale", "confidence", "iou", "voting")}
+    given = {name: getattr(options, name) for name in ("input_scale", "input_size", "confidence", "iou", "voting")}
     card = replace(card, **{name: value for name, value in given.items() if value is not None})
     masks = start.config == replace(tuned.config, classes=start.config.classes) and ours
     mixed = mix(start, change_classes(tuned, card.labels, COCO_LABELS), card.labels, options.share, masks=masks)

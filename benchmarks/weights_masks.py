@@ -2,8 +2,9 @@
 
 What stays as it is gives the same maps for the same image each time. So an image is seen by it once per view (a view
 is one augmentation of every image), its maps are kept in OUT/views, and only prototypes and mask coefficients run and
-learn: 22 ms an image and step instead of 60. Each of `--sizes` is a view, at that many pixels. A START whose
-prototypes are light gets fused ones. Masks come from the labels, and where these have none from the teacher.
+learn: 22 ms an image and step instead of 60. Each of `--sizes` is a view, at that many pixels. A START with other
+prototypes, or of another width than `--prototype-width`, gets fused ones. Masks come from the labels, and where these
+have none from the teacher.
 OUT/last.safetensors is the averaged network; --resume goes on.
 """
 
@@ -45,6 +46,7 @@ from tracker.train.truth_batch import TruthBatch, TruthTensors
 
 JUDGED = (416, 640)
 BATCH = 16
+FUSED_WIDTH = 64
 WARMUP = 50
 PLAIN = AugmentConfig(mosaic=0.0, copy_paste=0.0, zoom=1.0, colour=0.2)
 VARIED = AugmentConfig(mosaic=0.15, copy_paste=0.0, zoom=1.7, colour=0.4)
@@ -110,12 +112,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--mask-width", type=int, default=48, help="channels inside the branch for coefficients")
+    parser.add_argument(
+        "--prototype-width", type=int, help="channels inside fused prototypes (default: as START has, or 64)"
+    )
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     network, card = load_detector(options.start)
-    network = widen(network, mask_width=options.mask_width)
+    network = with_fused_prototypes(network, options.prototype_width, mask_width=options.mask_width)
     splits = load_data(options.data, keep_images=True)[0]
     judged = alone_with_outline(splits["val"])
     samples = taught_samples(splits["train"], options.teacher, options.out / "teacher")
@@ -162,14 +167,22 @@ def main() -> None:
             last["kept"] = now
 
 
-def widen(network: YoloNet, *, mask_width: int) -> YoloNet:
-    """The same network with fused prototypes, which begin fresh where it has others."""
-    if network.config.prototypes == "fused":
+def with_fused_prototypes(network: YoloNet, width: int | None, *, mask_width: int) -> YoloNet:
+    """The same network with fused prototypes of that width, which begin fresh where it has others.
+
+    Its coefficients begin fresh too, unless it had fused prototypes: the new ones are then learned for those.
+    """
+    fused = network.config.prototypes == "fused"
+    if fused and width in {None, network.config.prototype_width}:
         return network
-    wider = YoloNet(replace(network.config, prototypes="fused", prototype_width=64, mask_width=mask_width))
-    known = {name: value for name, value in network.state_dict().items() if not is_mask_part(name)}
-    wider.load_state_dict({**wider.state_dict(), **known})
-    return wider
+    mask_width = network.config.mask_width if fused else mask_width
+    other = YoloNet(
+        replace(network.config, prototypes="fused", prototype_width=width or FUSED_WIDTH, mask_width=mask_width)
+    )
+    for name, value in network.state_dict().items():
+        if not (name.startswith("prototypes.") or (is_mask_part(name) and not fused)):
+            other.state_dict()[name].copy_(value)
+    return other
 
 
 def averaged(network: YoloNet, average: ModelEma) -> YoloNet:
