@@ -195,7 +195,7 @@ def test_what_refuses_may_answer_later_and_what_is_no_address_never_will() -> No
         source = StreamSource(camera.address)
         assert len(list(islice(source, 3))) == 3
         source.close()
-    with pytest.raises(SourceError, match="Protocol not found") as refusal:
+    with pytest.raises(SourceError, match="the FFmpeg of this program has no NONSENSE") as refusal:
         StreamSource("nonsense://host/x")
     assert not isinstance(refusal.value, UnreachableError)
 
