@@ -111,7 +111,7 @@ def test_events_that_come_one_by_one_arrive_all(tmp_path: Path) -> None:
     sender.start()
     for number in range(1, 5):
         store.add(EVENT, ["a"])
-        until(lambda: store.waiting() == 0)
+        until(lambda: not store.waiting_for())
         until(lambda number=number: len(sent) == number)  # type: ignore[misc]
     sender.stop()
     sender._thread.join()
@@ -128,7 +128,7 @@ def test_every_event_arrives_once_and_in_order_over_an_outage(tmp_path: Path, mo
     for number in range(5):
         store.add(replace(EVENT, time=EVENT.time + number), ["a"])
     sender.start()
-    until(lambda: store.waiting() == 0)
+    until(lambda: not store.waiting_for())
     sender.stop()
     assert [json.loads(body)["event"] for body in hook.bodies] == [1, 2, 3, 4, 5]
     assert hook.signatures == [signature_of(body, "key") for body in hook.bodies]
@@ -143,9 +143,9 @@ def test_an_address_that_has_moved_is_no_delivery(tmp_path: Path, caplog: pytest
     store.add(EVENT, ["a"])
     sender = AlertSender("a", AlertConfig(webhook=hook.address), store, pause_s=0.05)
     sender.start()
-    until(lambda: sender.failing or store.waiting() == 0)
+    until(lambda: sender.failing or not store.waiting_for())
     sender.stop()
-    assert store.waiting() == 1
+    assert sum(store.waiting_for().values()) == 1
     assert hook.asked_elsewhere == 0
     [told] = caplog.messages
     assert told.endswith(
@@ -251,7 +251,7 @@ def test_a_server_that_never_comes_to_an_end_is_given_up_told_and_tried_again(
     first = 2 if target == "mqtt" and begin.startswith(b"\x20") else 1  # connections of the first try
     until(lambda: server.asked > first)
     sender.stop()
-    assert store.waiting() == 1
+    assert sum(store.waiting_for().values()) == 1
     [told] = caplog.messages
     assert told.endswith("(no answer in 0.4 s); it is tried again")
     sender._thread.join(30)
@@ -275,7 +275,7 @@ def test_an_event_that_was_accepted_is_not_sent_again_for_a_body_without_end(tmp
         store.add(EVENT, ["a"])
         sender = AlertSender("a", AlertConfig(webhook=f"http://127.0.0.1:{server.port}/"), store)
         sender.start()
-        until(lambda: store.waiting() == 0)
+        until(lambda: not store.waiting_for())
         sender.stop()
     assert server.asked == 1
     server.close()
@@ -291,7 +291,7 @@ def test_what_is_sent_again_is_known_by_its_id_which_no_other_store_has(tmp_path
             for _ in range(2):
                 store.add(EVENT, ["a"])
             sender.start()
-            until(lambda store=store: store.waiting() == 0)  # type: ignore[misc]
+            until(lambda store=store: not store.waiting_for())  # type: ignore[misc]
             sender.stop()
             sender._thread.join()
         ids.append([json.loads(body)["id"] for body in hook.bodies])
@@ -325,7 +325,7 @@ def test_what_nobody_answers_waits_for_the_next_start(tmp_path: Path) -> None:
     sender.start()
     until(lambda: sender.failing)
     sender.stop()
-    assert store.waiting() == 1
+    assert sum(store.waiting_for().values()) == 1
     store.close()
 
 
@@ -426,7 +426,7 @@ def test_a_broker_that_comes_up_later_gets_every_event_in_order(tmp_path: Path) 
         until(listening)
         listener.subscribe("house/gate", qos=2)
         listener.loop_start()
-        until(lambda: store.waiting() == 0)
+        until(lambda: not store.waiting_for())
         store.add(EVENT, ["a"])
         until(lambda: 5 in got)
         assert got == sorted(set(got))

@@ -48,7 +48,7 @@ def test_messages_wait_in_order_over_a_restart(tmp_path: Path) -> None:
         sent.append(message[1].event)
         store.mark_sent(message[0])
     assert sent == [1, 2, 3, 4, 5, 6]
-    assert store.waiting() == 0
+    assert not store.waiting_for()
     store.close()
 
 

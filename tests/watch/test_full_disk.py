@@ -60,7 +60,7 @@ def test_events_wait_for_room_in_order_and_are_told_of_once(tmp_path: Path, capl
         assert backlog.flush()
         assert [event.track for event in reversed(store.search())] == [1, 4, 5, 6, 7]
         assert store.thumbnails([1, 2, 9]) == {1: b"jpeg"}
-        assert store.waiting() == 5
+        assert sum(store.waiting_for().values()) == 5
     assert "events are kept again; 2 were lost" in caplog.text
 
 
@@ -77,7 +77,7 @@ def test_an_alert_is_sent_once_also_where_that_cannot_be_noted(tmp_path: Path) -
         sender.start()
         until(lambda: sender.failing)
         store.full = False
-        until(lambda: store.waiting() == 0)
+        until(lambda: not store.waiting_for())
         sender.stop()
     assert sent == [1]
 

@@ -218,10 +218,6 @@ class EventStore:
         self.identity()  # the table is made with it
         return bool(self._rows("SELECT 1 FROM released WHERE alert = ? AND event = ?", (alert, event)))
 
-    def waiting(self) -> int:
-        """Messages that are not yet delivered."""
-        return sum(self.waiting_for().values())
-
     def waiting_for(self) -> dict[str, int]:
         """Messages that are not yet delivered, of each alert that has any."""
         return dict(self._rows("SELECT alert, count(*) FROM outbox GROUP BY alert"))
