@@ -18,7 +18,8 @@ __all__ = ["is_faster_in_bfloat16", "mixed_precision"]
 log = logging.getLogger(__name__)
 
 TRIALS = 3
-CHANNELS, SIDE = 32, 40
+IMAGES, CHANNELS, SIDE = 8, 64, 40
+"""A layer of a training's size: of a small one, what is told apart is the time of a call, not that of multiplying."""
 
 
 def mixed_precision(device: torch.device, *, wanted: bool) -> torch.autocast:
@@ -28,7 +29,7 @@ def mixed_precision(device: torch.device, *, wanted: bool) -> torch.autocast:
 
 @cache
 def is_faster_in_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 pays there: asked of a GPU, tried on a CPU for some milliseconds, once a process.
+    """Whether bfloat16 pays there: asked of a GPU, tried on a CPU for a tenth of a second, once a process.
 
     A CPU without instructions for it (AVX-512 BF16, AMX, or ARM's) computes the same ten times more slowly.
     """
@@ -36,7 +37,7 @@ def is_faster_in_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     generator = torch.Generator().manual_seed(0)  # a draw from the common one would change what follows
     with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # whoever asks first may only run forward
-        images = torch.rand(1, CHANNELS, SIDE, SIDE, generator=generator).contiguous(memory_format=torch.channels_last)
+        images = torch.rand(IMAGES, CHANNELS, SIDE, SIDE, generator=generator).contiguous(memory_format=torch.channels_last)
         layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         faster = _seconds(layer, images, half=True) < _seconds(layer, images, half=False)
     if not faster:
