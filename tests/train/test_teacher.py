@@ -51,6 +51,14 @@ def test_what_one_view_of_two_sees_counts_half_and_boxes_are_weighed_by_score() 
     assert len(nobody) == 0
 
 
+def test_two_who_stand_close_stay_two_by_default() -> None:
+    close = [[0.0, 0, 10, 20], [2.4, 0, 12.4, 20]]  # they overlap by 0.61
+    view = detections(close, [0.8, 0.6])
+    fused = fuse_views([view, view], overlap=FusionConfig().overlap)
+    np.testing.assert_allclose(fused.boxes, close, rtol=1e-5)
+    assert len(fuse_views([view, view], overlap=0.55)) == 1
+
+
 def test_the_mirror_of_a_mirror_is_the_image_itself() -> None:
     one = detections([[5, 6, 20, 30]], [0.5], masks=True)
     assert one.masks is not None

@@ -37,7 +37,9 @@ def is_faster_in_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     generator = torch.Generator().manual_seed(0)  # a draw from the common one would change what follows
     with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # whoever asks first may only run forward
-        images = torch.rand(IMAGES, CHANNELS, SIDE, SIDE, generator=generator).contiguous(memory_format=torch.channels_last)
+        images = torch.rand(IMAGES, CHANNELS, SIDE, SIDE, generator=generator).contiguous(
+            memory_format=torch.channels_last
+        )
         layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         faster = _seconds(layer, images, half=True) < _seconds(layer, images, half=False)
     if not faster:
