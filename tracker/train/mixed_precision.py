@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 TRIALS = 3
 IMAGES, CHANNELS, SIDE = 8, 64, 40
-"""A layer of a training's size: of a small one, what is told apart is the time of a call, not that of multiplying."""
+"""A layer of a training's size: the time of a small one is that of calling it, not of multiplying."""
 
 
 def mixed_precision(device: torch.device, *, wanted: bool) -> torch.autocast:
