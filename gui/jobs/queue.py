@@ -326,17 +326,18 @@ def read_curves(path: Path) -> Curves:
     except (OSError, csv.Error, UnicodeDecodeError):
         return {}
     curves: dict[str, list[tuple[float, float]]] = {}
-    last = 0.0
+    last = (-1.0, 0.0)
     for row in rows:
         numbers = {name: _number(text) for name, text in row.items() if name is not None}
         epoch = numbers.pop("epoch", None)
         if epoch is None:
             continue
-        if curves and epoch <= last:  # the same folder was trained into anew
+        place = (epoch, numbers.pop("step", None) or 0.0)
+        if place <= last:  # the same folder was trained into anew
             curves.clear()
-        last = epoch
+        last = place
         for name, value in numbers.items():
-            if value is not None and name not in ("step", "minutes"):
+            if value is not None and name != "minutes":
                 curves.setdefault(name, []).append((epoch, value))
     return curves
 

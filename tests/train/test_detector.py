@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +18,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.archives import unpack
 from tests.train.shapes import write_shapes
 from tracker import ending
 from tracker.cli import main
 from tracker.config import DetectorConfig
 from tracker.detect.engines.onnx import OnnxDetector
 from tracker.detect.engines.torch import TorchDetector
+from tracker.embedded import trainable_file
 from tracker.errors import CheckpointError, ConfigError, TrackerError
-from tracker.evaluate.detection import evaluate_detector
+from tracker.evaluate.detection import ClassPrecision, evaluate_detector
 from tracker.factory import make_detector
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.model_card import ModelCard
@@ -117,12 +121,15 @@ def test_a_network_that_scales_its_input_learns_from_what_it_will_see(
     [
         {"freeze": 1, "body_factor": 0.1},  # let go on the way, so that resuming has to know that too
         {"data_on_device": True, "epochs": 2, "evaluate_minutes": 60.0},
+        {"start": "start.safetensors", "epochs": 2},  # saved after its start was measured, and not in the first epoch
     ],
 )
 def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     config = small(tmp_path, **changes)
+    if config.start:
+        config = started(tmp_path, epochs=config.epochs)
     train_detector(replace(config, out=tmp_path / "whole"))
     with monkeypatch.context() as patch:
         interrupt_at(3, patch)
@@ -225,6 +232,126 @@ def test_no_training_is_overwritten_and_a_step_done_again_is_listed_once(
     with (config.out / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "2"), ("2", "4"), ("3", "6")]
+
+
+def score_in_turn(monkeypatch: pytest.MonkeyPatch, *precisions: float) -> list[float]:
+    """Evaluations give this AP of both classes one after the other, whatever the network; what is left of them."""
+    left = list(precisions)
+
+    def scored(*_: Any) -> Any:
+        ap = left.pop(0)
+        one, nothing = ClassPrecision(ap, ap, ap, 4), ClassPrecision(math.nan, math.nan, math.nan, 0)
+        return {"disc": one, "box": one}, {"disc": nothing, "box": nothing}
+
+    monkeypatch.setattr(loop, "evaluate_detector", scored)
+    return left
+
+
+def started(tmp_path: Path, **changes: Any) -> TrainConfig:
+    """`small`, from the weights in start.safetensors."""
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_detector(start, YoloNet(NetworkConfig(classes=2)), ModelCard(("disc", "box"), ANCHORS))
+    return small(tmp_path, **{"start": str(start), "teacher": "none", **changes})
+
+
+def noted(config: TrainConfig) -> list[dict[str, str]]:
+    with (config.out / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_start_that_no_epoch_beats_is_the_best_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tracker")
+    score_in_turn(monkeypatch, 0.8, 0.3, 0.4)
+    config = started(tmp_path, epochs=2, pictures=True)
+    best = train_detector(config)
+    before, after, last = map(load_file, (config.start, best, config.out / "last.safetensors"))
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not all(torch.equal(value, last[name]) for name, value in before.items())
+    rows = noted(config)
+    assert [(row["epoch"], row["step"], row["score"]) for row in rows] == [
+        ("0", "0", "0.8"),
+        ("1", "2", "0.3"),
+        ("2", "4", "0.4"),
+    ]
+    assert [bool(row["loss_box"]) for row in rows] == [False, True, True]
+    assert "evaluated, the start: epoch 0  step 0" in caplog.text
+    assert "no epoch was better than the start, so best.safetensors is the start: AP 0.800 to 0.400" in caplog.text
+    assert "Try --learning-rate 0.0001" in caplog.text
+    assert cv2.imread(str(config.out / "curves.png")) is not None
+    assert "failed" not in caplog.text
+
+
+def test_a_resumed_run_keeps_what_was_measured_of_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tracker")
+    config = started(tmp_path, epochs=2)
+    left = score_in_turn(monkeypatch, 0.2, 0.1, 0.5)
+    with monkeypatch.context() as patch:
+        interrupt_at(1, patch)  # in the first epoch
+        with pytest.raises(KeyboardInterrupt):
+            train_detector(config)
+    assert left == [0.1, 0.5]
+    train_detector(replace(config, resume=True))
+    assert [row["score"] for row in noted(config)] == ["0.2", "0.1", "0.5"]
+    assert "better than the start: AP 0.200 to 0.500" in caplog.text
+
+
+def test_a_start_that_finds_nothing_is_no_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tracker")
+    score_in_turn(monkeypatch, 0.0, 0.0)
+    config = started(tmp_path, epochs=1)
+    before, after = load_file(config.start), load_file(train_detector(config))
+    assert not all(torch.equal(value, after[name]) for name, value in before.items())
+    assert "no epoch was better than the start, which found nothing" in caplog.text
+
+
+@pytest.mark.parametrize(("validated", "changes"), [(True, {"start": ""}), (False, {})])
+def test_without_a_start_or_validation_nothing_is_measured_before_the_first_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, validated: bool, changes: dict[str, Any]
+) -> None:
+    caplog.set_level("INFO", "tracker")
+    config = started(tmp_path, epochs=1, **changes)
+    if not validated:
+        config.data.write_text(config.data.read_text().replace("val: images\n", ""))
+    train_detector(config)
+    assert [row["epoch"] for row in noted(config)] == ["1"]
+    assert "the start" not in caplog.text
+
+
+def test_the_time_that_a_start_takes_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score_in_turn(monkeypatch, 0.2, 0.1)
+    at_once = loop.evaluate_detector
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.2)
+        return at_once(*arguments)
+
+    monkeypatch.setattr(loop, "evaluate_detector", slow)
+    config = started(tmp_path, epochs=1000, max_minutes=0.1 / 60)
+    train_detector(config)
+    assert [row["step"] for row in noted(config)] == ["0", "1"]
+
+
+@pytest.mark.shared
+def test_a_rate_that_ruins_a_good_start_leaves_the_start_as_the_best(tmp_path: Path, shared: Path) -> None:
+    people = unpack(shared / "data/detection/pennfudan.tar", tmp_path, lambda name: "Ped0001" in name) / "pennfudan"
+    names = sorted(path.name for path in (people / "images").iterdir())[:4]
+    (people / "four.txt").write_text("".join(f"images/{name}\n" for name in names))
+    (people / "data.yaml").write_text("path: .\ntrain: four.txt\nval: four.txt\nnames: [person]\n")
+    start = trainable_file("sightline-nano")
+    config = small(tmp_path, data=people / "data.yaml", start=str(start), teacher="none", epochs=1, learning_rate=0.1)
+    best = train_detector(replace(config, sizes=(), input_size=320))
+    first, second = (float(row["ap_person"]) for row in noted(config))
+    assert first > 0.5 > second
+    before, after = load_file(start), load_file(best)
+    assert all(torch.equal(value.float(), after[name]) for name, value in before.items() if ".cv3.2." not in name)
+    assert load_detector(best)[1].accuracy["AP person"] > 50
 
 
 def stop_at_call(function: Any, call: int) -> Any:
@@ -398,7 +525,8 @@ def test_two_processes_find_the_loss_of_one(tmp_path: Path) -> None:
     losses = []
     for name in ("one", "two"):
         with (tmp_path / name / "results.csv").open() as file:
-            losses.append([[float(v) for k, v in row.items() if k.startswith("loss_")] for row in csv.DictReader(file)])
+            _, *rows = csv.DictReader(file)  # without the start's, which has no losses
+        losses.append([[float(v) for k, v in row.items() if k.startswith("loss_")] for row in rows])
     assert np.array(losses[0]).shape == (2, 4)
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-4)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tracker import ending
@@ -139,6 +140,105 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path: Path) -> Non
     assert result.epochs == 4
     assert result.measures == {"score": 0.5}
     assert [score for name, score in task.saved if name == "best.safetensors"] == [0.1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept", "says"),
+    [
+        (
+            (0.5, 0.4, 0.3),
+            [0.5],
+            "no epoch was better than the start, so best.safetensors is the start: score 0.500 to",
+        ),
+        ((0.5, 0.6, 0.3), [0.5, 0.6], "better than the start: score 0.500 to 0.600"),
+        ((0.0, 0.0, 0.3), [0.0, 0.3], "better than the start: score 0.000 to 0.300"),
+        ((0.0, 0.0, 0.0), [0.0], "no epoch was better than the start, which found nothing"),
+    ],
+)
+def test_a_start_is_measured_first_and_the_best_until_an_epoch_beats_it(
+    tmp_path: Path, scores: tuple[float, ...], kept: list[float], says: str
+) -> None:
+    task, lines = LineTask(scores=scores), list[str]()
+    config = FitConfig(epochs=2, device="cpu")
+    result = fit(line_network(), task, config, tmp_path, started=True, report=lines.append)
+    assert [score for name, score in task.saved if name == "best.safetensors"] == kept
+    assert result.measures == {"score": max(scores)}
+    assert [line.split()[1].rstrip(",") for line in lines[:-1]] == ["0/2", "1/2", "2/2"]
+    assert says in lines[-1]
+    rows = (tmp_path / "results.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert rows[0].split(",") == ["epoch", "minutes", "loss_square", "score"]
+    assert rows[1].split(",")[2] == ""
+
+
+def test_a_start_that_is_good_outlives_a_rate_that_ruins_it(tmp_path: Path) -> None:
+    class Judged(LineTask):
+        def __init__(self) -> None:
+            super().__init__()
+            self.points = torch.linspace(-2, 2, 9)[:, None]
+
+        def measure(self, network: nn.Module) -> Mapping[str, float]:
+            return {"score": 1 / (1 + float(self.losses(network, self.points)["square"].detach()))}
+
+        def save(self, path: Path, network: nn.Module, measures: Mapping[str, float]) -> None:
+            save_file(network.state_dict(), path)
+
+    network = line_network()
+    fit(network, Judged(), FitConfig(epochs=40, learning_rate=0.03, device="cpu"), tmp_path / "a", report=str)
+    network.load_state_dict(load_file(tmp_path / "a/best.safetensors"))
+    start, lines = {name: value.clone() for name, value in network.state_dict().items()}, list[str]()
+    ruin = FitConfig(epochs=2, learning_rate=3.0, device="cpu")
+    fit(network, Judged(), ruin, tmp_path / "b", started=True, report=lines.append)
+    best = load_file(tmp_path / "b/best.safetensors")
+    assert all(torch.equal(best[name], value) for name, value in start.items())
+    assert not all(torch.equal(value, start[name]) for name, value in network.state_dict().items())
+    assert "Try --learning-rate 0.3, a tenth of this run's" in lines[-1]
+
+
+def test_a_run_that_broke_off_goes_on_without_measuring_its_start_again(tmp_path: Path) -> None:
+    class Interrupted(LineTask):
+        def batches(self, epoch: int) -> Iterator[Tensor]:
+            yield from [next(super().batches(epoch))]
+            raise KeyboardInterrupt
+
+    config = FitConfig(epochs=2, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        fit(line_network(), Interrupted(scores=(0.5,)), config, tmp_path, started=True, report=str)
+    task, lines = LineTask(scores=(0.4, 0.3)), list[str]()
+    again = dataclasses.replace(config, resume=True)
+    result = fit(line_network(), task, again, tmp_path, started=True, report=lines.append)
+    assert (task.measured, result.measures) == (2, {"score": 0.5})
+    assert [name for name, _ in task.saved if name == "best.safetensors"] == []
+    assert "no epoch was better than the start" in lines[-1]
+    assert [row.split(",")[0] for row in (tmp_path / "results.csv").read_text().splitlines()] == [
+        "epoch",
+        "0",
+        "1",
+        "2",
+    ]
+
+
+def test_a_start_whose_state_never_was_written_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = FitConfig(epochs=1, device="cpu"), tmp_path / "run"
+
+    def full(*_: object) -> None:
+        raise SinkError("last.state.pt: cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state.RunFolder, "save_state", full)
+        with pytest.raises(SinkError, match="with --resume begins again"), training_into(out):
+            fit(line_network(), LineTask(scores=(0.5,)), config, out, started=True, report=str)
+    again = dataclasses.replace(config, resume=True)
+    fit(line_network(), LineTask(scores=(0.5, 0.6)), again, out, started=True, report=str)
+    assert [row.split(",")[0] for row in (out / "results.csv").read_text().splitlines()] == ["epoch", "0", "1"]
+
+
+def test_a_start_without_validation_data_is_not_measured(tmp_path: Path) -> None:
+    lines: list[str] = []
+    fit(line_network(), LineTask(), FitConfig(epochs=2, device="cpu"), tmp_path, started=True, report=lines.append)
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
 
 
 def test_without_validation_data_the_last_epoch_is_the_best(tmp_path: Path) -> None:

@@ -129,7 +129,14 @@ def train_classifier(
         report(fill_backbone(network.backbone, start, name=config.network.backbone))
     elif start is not None:
         network.load_published(start.state, where=start.where)
-    result = fit(network, _ClassifierTask(config, train, val), config.fit, out, report=report)
+    result = fit(
+        network,
+        _ClassifierTask(config, train, val),
+        config.fit,
+        out,
+        started=config.pretrained is not None,
+        report=report,
+    )
     if config.plots and val is not None:
         best, _ = load_classifier(result.best)
         draw_classifier(out, val, classify(best, val.images), results=RunFolder(out).results)

@@ -58,6 +58,7 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
     """
     with RunFolder(config.out).claimed(resume=config.resume):
         run = set_up(config, teachers)
+        evaluate_start(run)
         while run.goes_on:
             run.choose_learning_parts()
             for batch in run.batches():
@@ -78,6 +79,9 @@ def train_detector(config: TrainConfig, *, teachers: Sequence[Teacher] = ()) -> 
                 device=config.device,
                 pictures=config.pictures,
             )
+            compared = run.folder.against_start(run.progress, learning_rate=config.learning_rate)
+            if compared:
+                log.info("%s", compared)
         return run.folder.best
 
 
@@ -129,7 +133,19 @@ def training_step(run: DetectorRun, batch: Batch) -> None:
     progress.add(dict(zip(losses, ranks.all_reduce_sum(*losses.values()).tolist(), strict=True)))
     run.finished = passed >= 1.0
     if step % REPORT_STEPS == 0 and ranks.is_main:
-        _report(run, step, passed, positive)
+        _report(run, step, positive)
+
+
+def evaluate_start(run: DetectorRun) -> None:
+    """Evaluate the weights that a run begins from before its first step: a training can leave them worse."""
+    progress = run.progress
+    if not run.started or run.evaluated is None or run.step or progress.start:
+        return
+    if run.ranks.is_main:
+        evaluate(run)
+        progress.seconds = progress.start_seconds = time.monotonic() - run.begun
+        run.folder.save(run.network, run.average, run.optimizer, run.card, progress)
+        run.evaluated_at = time.monotonic()
 
 
 def evaluate_if_due(run: DetectorRun) -> None:
@@ -167,7 +183,7 @@ def evaluate(run: DetectorRun) -> None:
     # AP per class on the validation images, by the detector that the program runs.
     row: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.taken, "minutes": progress.seconds / 60}
     row |= {f"loss_{name}": value for name, value in progress.means().items()}
-    score = 0.0
+    judged: dict[str, float] = {}
     if run.evaluated is not None:
         detector_config = DetectorConfig(conf=EVALUATION_SCORE, imgsz=config.input_size, device=config.device)
         boxes, masks = evaluate_detector(TorchDetector((clone(average), card), detector_config), run.evaluated)
@@ -175,8 +191,9 @@ def evaluate(run: DetectorRun) -> None:
             row |= {f"ap_{label}": boxes[label].ap, f"ap50_{label}": boxes[label].ap50}
             row |= {f"mask_ap50_{label}": masks[label].ap50, f"mask_ap75_{label}": masks[label].ap75}
         box_ap, mask_ap = (clean_mean([part.ap for part in parts.values()]) for parts in (boxes, masks))
-        score = box_ap + MASK_SHARE * mask_ap
-        row["score"] = score
+        has_masks = any(math.isfinite(part.ap) for part in masks.values())
+        row["score"] = box_ap + MASK_SHARE * mask_ap
+        judged = {"score": row["score"], "AP": box_ap, **({"mask AP": mask_ap} if has_masks else {})}
 
     # The result: results.csv, TensorBoard, curves, one line.
     folder.note(row)
@@ -189,16 +206,14 @@ def evaluate(run: DetectorRun) -> None:
         for name, value in row.items()
         if not math.isnan(value)
     )
-    log.info("evaluated: %s", "  ".join(figures))
+    log.info("evaluated%s: %s", "" if progress.taken else ", the start", "  ".join(figures))
     progress.clear()
 
     # The best so far; after a broken step the weights may be finite and still give nothing but NaN.
-    sound = progress.broken_steps == 0
-    if (sound or not folder.best.is_file()) and (score > progress.best or run.evaluated is None):
-        progress.best, progress.since_best = score, 0
-        save_detector(folder.best, average, card)
-    else:
+    if progress.broken_steps and folder.best.is_file():
         progress.since_best += 1
+    elif progress.judge(judged):
+        save_detector(folder.best, average, card)
 
 
 def _leave_out(run: DetectorRun, step: int) -> None:
@@ -211,10 +226,11 @@ def _leave_out(run: DetectorRun, step: int) -> None:
         )
 
 
-def _report(run: DetectorRun, step: int, passed: float, positive: Tensor) -> None:
+def _report(run: DetectorRun, step: int, positive: Tensor) -> None:
     """One line of progress: losses, time left, speed."""
     progress = run.progress
-    left = f"{progress.seconds * (1 - passed) / passed / 60:.0f}" if passed else "?"
+    seconds_left = progress.seconds_left(step / run.total_steps, 60 * run.config.max_minutes)
+    left = f"{seconds_left / 60:.0f}" if math.isfinite(seconds_left) else "?"
     parts = "  ".join(f"{name} {value:.3f}" for name, value in progress.means().items())
     log.info(
         "epoch %d  step %d/%d  %s  anchors %.0f  %.1f images/s  %s min left",
@@ -223,6 +239,6 @@ def _report(run: DetectorRun, step: int, passed: float, positive: Tensor) -> Non
         run.total_steps,
         parts,
         float(positive),
-        run.config.batch * (step + 1) / max(progress.seconds, 1e-6),
+        run.config.batch * (step + 1) / max(progress.seconds - progress.start_seconds, 1e-6),
         left,
     )

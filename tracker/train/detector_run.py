@@ -88,6 +88,11 @@ class DetectorRun:
     """Out of steps, time or patience."""
 
     @property
+    def started(self) -> bool:
+        """Whether it begins from weights that were given."""
+        return bool(self.config.start or self.config.pretrained)
+
+    @property
     def goes_on(self) -> bool:
         """Whether there is another epoch, or the rest of one."""
         return self.progress.epoch < self.config.epochs and not self.finished

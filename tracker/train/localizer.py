@@ -223,4 +223,11 @@ def train_localizer(
         report(fill_backbone(network.backbone, start, name=config.network.backbone))
     elif start is not None:
         network.backbone.load_published(start.state, where=start.where)
-    return fit(network, _LocalizerTask(config, train, val), config.fit, out, report=report)
+    return fit(
+        network,
+        _LocalizerTask(config, train, val),
+        config.fit,
+        out,
+        started=config.pretrained is not None,
+        report=report,
+    )

@@ -153,7 +153,9 @@ def train_reid(
         )
     if config.pretrained is not None:
         _start_from(network, config.pretrained, train)
-    return fit(network, _ReidTask(config, train, val), config.fit, out, report=report)
+    return fit(
+        network, _ReidTask(config, train, val), config.fit, out, started=config.pretrained is not None, report=report
+    )
 
 
 def batch_hard_triplet_loss(

@@ -47,6 +47,12 @@ class Progress:
     """Best score of an evaluation."""
     since_best: int = 0
     """Evaluations since then."""
+    start: dict[str, float] = field(default_factory=dict)
+    """What was measured of the start, before the first step; empty where nothing was."""
+    start_seconds: float = 0.0
+    """Seconds that this took."""
+    trained: dict[str, float] = field(default_factory=dict)
+    """The best that was measured after a step."""
     broken_steps: int = 0
     """Steps in a row without a finite gradient."""
     sums: dict[str, float] = field(default_factory=dict)
@@ -65,6 +71,42 @@ class Progress:
 
     def clear(self) -> None:
         self.sums, self.counted = {}, 0
+
+    def judge(self, figures: Mapping[str, float]) -> bool:
+        """Whether what was measured, with its `score`, is the best so far; without a score the last one always is.
+
+        Before the first step it is the start's, which is the best until it is beaten. A start that scores nothing is
+        not: its head is fresh, and any network that learned is of more use.
+        """
+        if "score" not in figures:
+            self.since_best = 0
+            return True
+        figures = {name: float(value) for name, value in figures.items()}  # a state holds no numbers of numpy
+        score = figures["score"]
+        if self.epoch == self.step == 0:
+            self.start = figures
+            better = score > 0
+        else:
+            if score > self.trained.get("score", -math.inf):
+                self.trained = figures
+            better = score > self.best
+            self.since_best = 0 if better else self.since_best + 1
+        if better:
+            self.best = score
+        return better
+
+    @property
+    def best_measured(self) -> dict[str, float]:
+        """What was measured of the best; empty where nothing was."""
+        return max(self.start, self.trained, key=lambda figures: figures.get("score", -math.inf))
+
+    def seconds_left(self, passed: float, limit: float) -> float:
+        """Seconds to the end, of which `passed` of the steps lie behind, or to the limit (0 for none).
+
+        Infinite before the first step. The start's own time tells nothing about that of steps.
+        """
+        by_step = (self.seconds - self.start_seconds) * (1 - passed) / passed if passed else math.inf
+        return min(by_step, max(limit - self.seconds, 0.0) if limit else math.inf)
 
 
 @contextmanager
@@ -151,7 +193,7 @@ class RunFolder:
 
         Of a run that came further the state was taken away: its weights are not overwritten.
         """
-        return self.best.is_file() and not self.state.is_file() and self._rows_noted() <= 1
+        return self.best.is_file() and not self.state.is_file() and len(self._table()[1]) <= 1
 
     def next_command(self) -> str:
         """What a run that broke off is gone on with by."""
@@ -172,6 +214,24 @@ class RunFolder:
         if self.state.is_file():
             return f"Go on by --resume from {self.last}, the last sound state,"
         return f"Nothing was kept of {progress.taken} steps, no epoch being complete: begin again"
+
+    def against_start(self, progress: Progress, *, learning_rate: float) -> str:
+        """One line on whether the run beat its start, with what was measured of both; empty where the start was not."""
+        start, trained = progress.start, progress.trained
+        if not start or not trained:
+            return ""
+        names = [name for name in start if name in trained and name != "score"] or ["score"]
+        figures = ", ".join(f"{name} {start[name]:.3f} to {trained[name]:.3f}" for name in names)
+        if trained["score"] > start["score"]:
+            return f"{self.path}: better than the start: {figures}"
+        if start["score"] > 0:
+            return (
+                f"{self.path}: no epoch was better than the start, so {self.best.name} is the start: {figures} at "
+                f"best. Try --learning-rate {learning_rate / 10:g}, a tenth of this run's, --freeze, or more images."
+            )
+        return (
+            f"{self.path}: no epoch was better than the start, which found nothing. Try more --epochs, or more images."
+        )
 
     def write_config(self, config: Any) -> None:
         text = json.dumps(asdict(config), indent=2, default=str)
@@ -241,19 +301,14 @@ class RunFolder:
         return progress
 
     def _forget_after(self, progress: Progress) -> None:
-        if not self.results.is_file():
-            return
-        with self.results.open(newline="", encoding="utf-8") as file:
-            header, *rows = [*csv.reader(file)] or [[]]
+        header, rows = self._table()
         if "epoch" not in header:
             return
-        column = header.index("epoch")
-        step = header.index("step") if "step" in header else None
-        kept = [
-            row
-            for row in rows
-            if (int(row[column]) <= progress.epoch if step is None else int(row[step]) <= progress.taken)
-        ]
+        column = header.index("step" if "step" in header else "epoch")
+        done = progress.taken if "step" in header else progress.epoch
+        if not done and not progress.start:
+            done = -1  # the start's row is written anew
+        kept = [row for row in rows if int(row[column]) <= done]
 
         def write(temporary: Path) -> None:
             with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -262,21 +317,27 @@ class RunFolder:
         write_atomically(self.results, write)
 
     def note(self, row: Mapping[str, float | int]) -> None:
-        """Append one line to results.csv, whole or not at all; the first one writes the header."""
-        before = self.results.read_bytes().decode("utf-8") if self.results.is_file() else ""
-        added = io.StringIO(newline="")
-        writer = csv.DictWriter(added, fieldnames=list(row))
-        if not before:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
-        text = before + added.getvalue()
+        """Append one line to results.csv, whole or not at all; columns that it lacks stay empty.
+
+        The first line has the start's figures, before there are losses: later ones bring their columns.
+        """
+        header, rows = self._table()
+        names = [*row, *(name for name in header if name not in row)]
+        before = [dict(zip(header, cells, strict=False)) for cells in rows]
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, fieldnames=names)
+        writer.writeheader()
+        writer.writerows([*before, {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()}])
+        text = table.getvalue()
         write_atomically(self.results, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
-    def _rows_noted(self) -> int:
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """The names of the columns of results.csv and its lines; both empty without it."""
         if not self.results.is_file():
-            return 0
+            return [], []
         with self.results.open(newline="", encoding="utf-8") as file:
-            return max(0, sum(1 for _ in csv.reader(file)) - 1)
+            header, *rows = [*csv.reader(file)] or [[]]
+        return header, rows
 
 
 def clean_mean(values: Sequence[float]) -> float:

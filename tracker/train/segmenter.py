@@ -132,7 +132,14 @@ def train_segmentation(
             report(fill_path(network, config.pretrained, labels))
     _check_size(network, train, config.crop)
     network = network.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
-    return fit(network, _SegmentationTask(config, labels, train, val), config.fit, out, report=report)
+    return fit(
+        network,
+        _SegmentationTask(config, labels, train, val),
+        config.fit,
+        out,
+        started=config.pretrained is not None,
+        report=report,
+    )
 
 
 def fill_path(network: SegmentationNet, path: Path, labels: Sequence[str]) -> str:

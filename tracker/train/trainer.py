@@ -113,18 +113,27 @@ class FitResult:
     """What a run gave."""
 
     best: Path
-    """The network of the best epoch; of the last one where there was nothing to measure on."""
+    """The network of the best epoch, or the start where none was better; of the last epoch where there was nothing to
+    measure on."""
     measures: Mapping[str, float]
-    """Figures of that epoch; empty when a resumed run found no better one."""
+    """Figures of that network; empty where there was nothing to measure on."""
     epochs: int
     """Epochs done."""
 
 
 def fit(
-    network: nn.Module, task: Task[Any], config: FitConfig, out: Path, *, report: Callable[[str], None]
+    network: nn.Module,
+    task: Task[Any],
+    config: FitConfig,
+    out: Path,
+    *,
+    started: bool = False,
+    report: Callable[[str], None],
 ) -> FitResult:
     """Train until the epochs, the minutes or the patience are used up; `report` takes a line of progress per epoch.
 
+    A network that `started` from another one's weights is measured before its first step too, and is the best until an
+    epoch beats it; the last line then says what was measured of both.
     Leaves best.safetensors, last.safetensors, last.state.pt and results.csv in `out`. Raises TrackerError when the
     loss is no longer finite: the files of the last finite epoch stay. Raises ConfigError under torchrun,
     and while another training writes into `out`.
@@ -136,11 +145,17 @@ def fit(
         )
     folder = RunFolder(out)
     with folder.claimed(resume=config.resume):
-        return _fit(network, task, config, folder, report=report)
+        return _fit(network, task, config, folder, started=started, report=report)
 
 
 def _fit(
-    network: nn.Module, task: Task[Any], config: FitConfig, folder: RunFolder, *, report: Callable[[str], None]
+    network: nn.Module,
+    task: Task[Any],
+    config: FitConfig,
+    folder: RunFolder,
+    *,
+    started: bool,
+    report: Callable[[str], None],
 ) -> FitResult:
     device = find_device(config.device)
     folder.make()
@@ -154,8 +169,14 @@ def _fit(
     total = config.epochs * task.steps
     average = ModelEma(network, decay=config.average, warmup_steps=1, reach=AVERAGED)
     progress = folder.restore(network, average, optimizer) if config.resume and folder.can_go_on else Progress()
-    best: Mapping[str, float] = {}
     begun = time.monotonic() - progress.seconds
+
+    if started and progress.epoch == 0 and not progress.start:
+        measures = _evaluate(average.module, task, progress, config, folder, report=report)
+        if measures:
+            progress.seconds = progress.start_seconds = time.monotonic() - begun
+            task.save(folder.last, average.module, measures)
+            folder.save_state(network, average, optimizer, progress)
 
     while progress.epoch < config.epochs:
         torch.manual_seed(seed_of(config.seed, progress.epoch))
@@ -187,17 +208,7 @@ def _fit(
         out_of_time = progress.step < task.steps
         progress.epoch, progress.step = progress.epoch + 1, 0
 
-        measures = dict(task.measure(average.module))
-        score = measures.get("score", float(progress.epoch))
-        better = score > progress.best
-        progress.since_best = 0 if better else progress.since_best + 1
-        if better:
-            progress.best, best = score, measures
-            task.save(folder.best, average.module, measures)
-        report(_line(progress, measures, config, task.steps))
-        means = {f"loss_{name}": value for name, value in progress.means().items()}
-        folder.note({"epoch": progress.epoch, "minutes": progress.seconds / 60, **means, **measures})
-        progress.clear()
+        measures = _evaluate(average.module, task, progress, config, folder, report=report)
         stale = 0 < config.patience <= progress.since_best
         if stale or out_of_time or progress.epoch == config.epochs or folder.due():
             task.save(folder.last, average.module, measures)
@@ -206,7 +217,33 @@ def _fit(
             report(f"stopped after epoch {progress.epoch}: none of the last {progress.since_best} was better")
         if stale or out_of_time:
             break
-    return FitResult(folder.best, best, progress.epoch)
+    compared = folder.against_start(progress, learning_rate=config.learning_rate)
+    if compared:
+        report(compared)
+    return FitResult(folder.best, progress.best_measured, progress.epoch)
+
+
+def _evaluate(
+    network: nn.Module,
+    task: Task[Any],
+    progress: Progress,
+    config: FitConfig,
+    folder: RunFolder,
+    *,
+    report: Callable[[str], None],
+) -> Mapping[str, float]:
+    """Measure the network, note the figures, and save it when it is the best so far; a start without figures is not."""
+    measures = dict(task.measure(network))
+    if not measures and not progress.epoch:
+        return measures
+    better = progress.judge(measures)
+    if better:
+        task.save(folder.best, network, measures)
+    report(_line(progress, measures, config, task.steps) + (" *" if better else ""))
+    means = {f"loss_{name}": value for name, value in progress.means().items()}
+    folder.note({"epoch": progress.epoch, "minutes": progress.seconds / 60, **means, **measures})
+    progress.clear()
+    return measures
 
 
 def _losses(task: Task[Any], network: nn.Module, batch: Any) -> Mapping[str, Tensor]:
@@ -244,10 +281,10 @@ def _freeze(network: nn.Module, *, frozen: bool) -> None:
 
 
 def _line(progress: Progress, measures: Mapping[str, float], config: FitConfig, steps: int) -> str:
-    passed = _passed(progress, steps, config.epochs * steps, config)
-    left = progress.seconds * (1 - passed) / passed if passed else 0.0
     figures = {**{f"loss {name}": value for name, value in progress.means().items()}, **measures}
     line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if name != "score")
-    star = " *" if progress.since_best == 0 else ""
-    rate = progress.epoch * steps / max(progress.seconds, 1e-9)
-    return f"epoch {progress.epoch}/{config.epochs}  {line}  {rate:.1f} steps/s  {left / 60:.1f} min left{star}"
+    if not progress.epoch:
+        return f"epoch 0/{config.epochs}, the start  {line}"
+    left = progress.seconds_left(progress.epoch / config.epochs, 60 * config.max_minutes)
+    rate = progress.epoch * steps / max(progress.seconds - progress.start_seconds, 1e-9)
+    return f"epoch {progress.epoch}/{config.epochs}  {line}  {rate:.1f} steps/s  {left / 60:.1f} min left"

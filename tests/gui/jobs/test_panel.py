@@ -155,6 +155,8 @@ def test_curves_are_read_from_a_table_that_is_still_written(tmp_path: Path) -> N
     assert list(choose_curves(curves, losses=False)) == ["score", "ap50_car"]
     table.write_text("epoch,loss_box\n1,2.5\n2,1.5\n1,2.2\n")
     assert read_curves(table) == {"loss_box": [(1, 2.2)]}
+    table.write_text("epoch,step,loss_box,score\n0,0,,0.7\n0,5,2.5,0.5\n1,10,1.5,0.6\n")  # the start's has no losses
+    assert read_curves(table) == {"loss_box": [(0, 2.5), (1, 1.5)], "score": [(0, 0.7), (0, 0.5), (1, 0.6)]}
     table.write_text("epoch,step,loss_box,ap50_car,score\n1,10,2.5,nan,0.1\n2,20,1.5,0.4,0.3\n3,30,1.")
     assert list(choose_curves(curves, losses=True)) == ["box"]
 
