@@ -38,6 +38,7 @@ from tracker.train.data.augment import AugmentConfig
 from tracker.train.data.detection import load_data
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
+from tracker.train.detector_run import set_up
 from tracker.train.distil import ask_teachers, known_truth
 from tracker.train.run_folder import RunFolder
 from tracker.train.teacher import Teacher
@@ -336,6 +337,23 @@ def test_the_time_that_a_start_takes_counts(tmp_path: Path, monkeypatch: pytest.
     config = started(tmp_path, epochs=1000, max_minutes=0.1 / 60)
     train_detector(config)
     assert [row["step"] for row in noted(config)] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("start", "epochs", "warmup_steps", "rising"),
+    [(True, 2, 200, 2), (True, 12, 200, 12), (True, 500, 200, 100), (True, 12, 3, 3), (False, 12, 200, 2)],
+)
+def test_the_rate_of_a_start_rises_over_20_steps_or_half_of_a_short_run(
+    start: bool, epochs: int, warmup_steps: int, rising: int, tmp_path: Path
+) -> None:
+    changes = {} if start else {"start": ""}
+    run = set_up(started(tmp_path, epochs=epochs, warmup_steps=warmup_steps, **changes), ())
+    factors = []
+    for step in range(run.total_steps):
+        run.progress.epoch, run.progress.step = divmod(step, run.steps_per_epoch)
+        factors.append(run.rate_factor(run.passed(0.0)))
+    assert factors[:rising] == pytest.approx([(step + 1) / rising for step in range(rising)])
+    assert factors[rising:] == sorted(factors[rising:], reverse=True)
 
 
 @pytest.mark.shared

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tracker import ending
 from tracker.errors import CheckpointError, ConfigError, SinkError, TrackerError
 from tracker.train import run_folder as state
+from tracker.train import trainer
 from tracker.train.run_folder import training_into
 from tracker.train.trainer import FitConfig, fit
 
@@ -193,6 +194,20 @@ def test_a_start_that_is_good_outlives_a_rate_that_ruins_it(tmp_path: Path) -> N
     assert all(torch.equal(best[name], value) for name, value in start.items())
     assert not all(torch.equal(value, start[name]) for name, value in network.state_dict().items())
     assert "Try --learning-rate 0.3, a tenth of this run's" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("started", "warmup", "rising"), [(True, 0.05, 10), (True, 0.8, 16), (True, 0.0, 0), (False, 0.05, 1)]
+)
+def test_the_rate_of_a_start_rises_over_more_steps_of_a_short_run(
+    started: bool, warmup: float, rising: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors: list[float] = []
+    monkeypatch.setattr(trainer, "set_learning_rate", lambda _, factor: factors.append(factor))
+    config = FitConfig(epochs=4, warmup=warmup, device="cpu")
+    fit(line_network(), LineTask(), config, tmp_path, started=started, report=str)
+    assert len(factors) == 20
+    assert abs(factors.index(max(factors)) - rising) <= 1
 
 
 def test_a_run_that_broke_off_goes_on_without_measuring_its_start_again(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class TrainConfig:
     weight_decay: float = 0.02
     """AdamW's, on weights only."""
     warmup_steps: int = 200
-    """Steps over which the rate rises; at most a tenth of the run."""
+    """Steps over which the rate rises; at most a tenth of the run, from a start 20 or half of a shorter one."""
     final_factor: float = 0.02
     """Share of the rate left at the end."""
     clip: float = 10.0

@@ -32,7 +32,7 @@ from tracker.train.ema import ModelEma
 from tracker.train.initial_weights import change_masks, start_network
 from tracker.train.plots import draw_labels
 from tracker.train.run_folder import Progress, RunFolder
-from tracker.train.schedule import learning_rate_factor, parameter_groups
+from tracker.train.schedule import learning_rate_factor, least_warm_up, parameter_groups
 from tracker.train.teacher import Teacher
 from tracker.train.tensorboard import TensorBoardWriter
 
@@ -135,7 +135,8 @@ class DetectorRun:
 
     def rate_factor(self, passed: float) -> float:
         """Share of the peak rate: warm-up by steps, then a cosine over steps or time, whichever is further."""
-        warmup = min(self.config.warmup_steps, self.total_steps // 10)
+        least = least_warm_up(self.total_steps) if self.started else 0
+        warmup = min(self.config.warmup_steps, max(self.total_steps // 10, least))
         if self.step < warmup:
             return (self.step + 1) / warmup
         return learning_rate_factor(

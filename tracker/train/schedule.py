@@ -13,7 +13,16 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-__all__ = ["learning_rate_factor", "parameter_groups", "set_learning_rate"]
+__all__ = ["learning_rate_factor", "least_warm_up", "parameter_groups", "set_learning_rate"]
+
+LEAST_WARM_UP = 20
+"""Steps over which the rate of a start rises at least: Adam's first ones are as long as the rate, however small the
+gradient is, and at the peak they take apart what was learned."""
+
+
+def least_warm_up(total_steps: int) -> int:
+    """Steps of warm-up that a training from a start has at least: half of a short one."""
+    return min(LEAST_WARM_UP, total_steps // 2)
 
 
 def learning_rate_factor(step: int, *, total_steps: int, warmup_steps: int = 0, final_factor: float = 0.01) -> float:

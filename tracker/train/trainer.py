@@ -23,7 +23,7 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.train.ema import ModelEma
 from tracker.train.mixed_precision import mixed_precision
 from tracker.train.run_folder import Progress, RunFolder
-from tracker.train.schedule import learning_rate_factor, parameter_groups, set_learning_rate
+from tracker.train.schedule import learning_rate_factor, least_warm_up, parameter_groups, set_learning_rate
 from tracker.train.seeds import seed_of
 
 __all__ = ["FitConfig", "FitResult", "Task", "fit"]
@@ -49,7 +49,7 @@ class FitConfig:
     weight_decay: float = 0.02
     """AdamW's, on weights only."""
     warmup: float = 0.05
-    """Share of the run over which the rate rises."""
+    """Share of the run over which the rate rises; from a start 20 steps at least, or half of a shorter run."""
     final_factor: float = 0.01
     """Share of the peak rate left at the end."""
     clip: float = 5.0
@@ -167,6 +167,9 @@ def _fit(
     )
     optimizer = torch.optim.AdamW(groups)
     total = config.epochs * task.steps
+    warmup = config.warmup
+    if started and warmup:
+        warmup = max(warmup, least_warm_up(total) / total)
     average = ModelEma(network, decay=config.average, warmup_steps=1, reach=AVERAGED)
     progress = folder.restore(network, average, optimizer) if config.resume and folder.can_go_on else Progress()
     begun = time.monotonic() - progress.seconds
@@ -185,7 +188,7 @@ def _fit(
         for batch in task.batches(progress.epoch):
             raise_if_interrupted()
             passed = _passed(progress, task.steps, total, config)
-            set_learning_rate(optimizer, _rate(passed, config))
+            set_learning_rate(optimizer, _rate(passed, warmup, config))
             with mixed_precision(device, wanted=config.mixed_precision):
                 losses = _losses(task, network, batch)
                 loss = torch.stack([part.float() for part in losses.values()]).sum()
@@ -265,11 +268,10 @@ def _passed(progress: Progress, steps: int, total: int, config: FitConfig) -> fl
     return min(max(by_step, by_time), 1.0)
 
 
-def _rate(passed: float, config: FitConfig) -> float:
+def _rate(passed: float, warmup: float, config: FitConfig) -> float:
     grain = 100_000
-    warmup = int(config.warmup * grain)
     return learning_rate_factor(
-        int(passed * grain), total_steps=grain, warmup_steps=warmup, final_factor=config.final_factor
+        int(passed * grain), total_steps=grain, warmup_steps=int(warmup * grain), final_factor=config.final_factor
     )
 
 
