@@ -35,7 +35,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, YoloNet]:
     for head in network.heads:
         torch.nn.init.normal_(head.classes.bias)
     path = tmp_path_factory.mktemp("known") / "known.safetensors"
-    save_detector(path, network, ModelCard(("car", "box", "dog"), ANCHORS, input_size=640))
+    save_detector(path, network, ModelCard(("car", "box", "dog"), ANCHORS, input_size=640, iou=0.7, voting=0.1))
     return path, network
 
 
@@ -49,6 +49,7 @@ def test_a_network_for_other_classes_keeps_all_but_the_answers_for_them(
     assert card.anchors == ANCHORS
     assert card.input_size == 320
     assert card.input_scale == 1
+    assert (card.iou, card.voting) == (0.7, 0.1)
     assert start_network(shapes, weights=str(path), input_scale=0.8).card.input_scale == 0.8
     assert fresh == ["heads.0.classes", "heads.1.classes", "heads.2.classes"]
     image = torch.rand(1, 3, 64, 96)

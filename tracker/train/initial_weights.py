@@ -107,7 +107,9 @@ def _start(
             answers = "classes" if network.config.head == "offsets" else "cv3.2"
             fresh = [f"heads.{level}.{answers}" for level in range(len(network.strides))]
             changed = _card(train, network, card.anchors, input_size)
-            return InitialNetwork(network, replace(changed, input_scale=card.input_scale), fresh)
+            # Its cells answer as before: how many of them find one object does not change with the classes.
+            kept = replace(changed, input_scale=card.input_scale, iou=card.iou, voting=card.voting)
+            return InitialNetwork(network, kept, fresh)
         return InitialNetwork(network, replace(card, input_size=input_size), [])
     source = read_backbone(Path(pretrained)) if pretrained else None
     backbone_norm = source is None or not source.folded
