@@ -72,6 +72,14 @@ def test_a_network_for_the_same_classes_is_taken_as_it_is(shapes: DataSet, known
     assert all(torch.equal(value, old.state_dict()[name]) for name, value in new.state_dict().items())
 
 
+@pytest.mark.parametrize(("labels", "fresh"), [(("dog", "car"), []), (("dog", "box", "cat"), ["heads.0.classes"])])
+def test_answers_are_fresh_only_where_a_class_is_new(
+    shapes: DataSet, known: tuple[Path, YoloNet], labels: tuple[str, ...], fresh: list[str]
+) -> None:
+    wanted = replace(shapes, labels=labels, names=labels)
+    assert start_network(wanted, weights=str(known[0])).fresh[:1] == fresh
+
+
 def test_a_fresh_network_takes_a_published_backbone_and_anchors_of_the_data(shapes: DataSet, tmp_path: Path) -> None:
     import torchvision
 

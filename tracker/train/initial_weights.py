@@ -105,7 +105,7 @@ def _start(
             known = [label for label in train.labels if label in card.labels]
             log.info("%s: classes known already: %s", weights, ", ".join(known) or "none")
             answers = "classes" if network.config.head == "offsets" else "cv3.2"
-            fresh = [f"heads.{level}.{answers}" for level in range(len(network.strides))]
+            fresh = _fresh_answers(network, answers, card.labels, train.labels)
             changed = _card(train, network, card.anchors, input_size)
             # Its cells answer as before: how many of them find one object does not change with the classes.
             kept = replace(changed, input_scale=card.input_scale, iou=card.iou, voting=card.voting)
@@ -130,7 +130,7 @@ def start_from_ultralytics(train: DataSet, path: Path, input_size: int) -> Initi
     network, card, fresh = open_ultralytics(path)
     if card.labels != train.labels:
         network = change_classes(network, card.labels, train.labels)
-        fresh = [*fresh, *(f"heads.{level}.cv3.2" for level in range(len(network.strides)))]
+        fresh = [*fresh, *_fresh_answers(network, "cv3.2", card.labels, train.labels)]
     card = replace(_card(train, network, card.anchors, input_size), iou=card.iou, voting=card.voting)
     return InitialNetwork(network, card, fresh)
 
@@ -160,6 +160,11 @@ def change_masks(initial: InitialNetwork, *, prototypes: str, prototype_width: i
 
 def _card(train: DataSet, network: YoloNet, anchors: Pairs, input_size: int) -> ModelCard:
     return ModelCard(train.labels, anchors, coefficients=network.config.coefficients, input_size=input_size)
+
+
+def _fresh_answers(network: YoloNet, layer: str, known: tuple[str, ...], wanted: tuple[str, ...]) -> list[str]:
+    """The layers that answer for classes, where not all of these are known."""
+    return [] if set(wanted) <= set(known) else [f"heads.{level}.{layer}" for level in range(len(network.strides))]
 
 
 def change_classes(network: YoloNet, known: tuple[str, ...], wanted: tuple[str, ...]) -> YoloNet:

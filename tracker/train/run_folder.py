@@ -227,7 +227,7 @@ class RunFolder:
         if start["score"] > 0:
             return (
                 f"{self.path}: no epoch was better than the start, so {self.best.name} is the start: {figures} at "
-                f"best. Try --learning-rate {learning_rate / 10:g}, a tenth of this run's, --freeze, or more images."
+                f"best. Try --learning-rate {learning_rate / 10:g}, a tenth of this run's, more --epochs or images."
             )
         return (
             f"{self.path}: no epoch was better than the start, which found nothing. Try more --epochs, or more images."
