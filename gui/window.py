@@ -381,7 +381,9 @@ class Window(QMainWindow):
         self.recorded_events.jumped.connect(self.recordings.jump)
         self.recorded_counts.renamed.connect(self.recordings.view.rename_shape)
         self.counts.renamed.connect(self.live.rename_shape)
-        self.networks.train.connect(lambda: self.new_job("Train a detector"))
+        self.networks.train.connect(
+            lambda weights: self.new_job("Train a detector", {"--start": weights} if weights else {})
+        )
         self.panel.all_settings.connect(lambda: open_settings(self.engine, self))
         self.panel.changed.connect(self._panel_changed)
         self.engine.changed.connect(self._engine_changed)

@@ -16,6 +16,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 """Okabe and Ito's palette."""
 MOST_CURVES = 6
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 10.0, 22.0, 20.0
+LINE = 14.0
+"""Height of a line of names."""
 
 
 def choose_curves(curves: Curves, *, losses: bool) -> dict[str, list[tuple[float, float]]]:
@@ -34,6 +36,9 @@ class CurveChart(QWidget):
         self._title = title
         self._curves: dict[str, list[tuple[float, float]]] = {}
         self.setAccessibleName(title)
+        font = self.font()
+        font.setPointSizeF(8)
+        self.setFont(font)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(80)
 
@@ -54,10 +59,9 @@ class CurveChart(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         palette = self.palette()
-        font = painter.font()
-        font.setPointSizeF(8)
-        painter.setFont(font)
-        area = QRectF(self.rect()).adjusted(LEFT, TOP, -RIGHT, -BOTTOM)
+        names = self._places_of_names()
+        lowest = max((place.y() for place in names), default=0.0)
+        area = QRectF(self.rect()).adjusted(LEFT, TOP + lowest, -RIGHT, -BOTTOM)
         points = [point for curve in self._curves.values() for point in curve]
         if not points:
             painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
@@ -79,7 +83,7 @@ class CurveChart(QWidget):
             painter.drawPolyline(QPolygonF(places))
             painter.setBrush(QColor(COLOURS[number % len(COLOURS)]))
             painter.drawEllipse(places[-1], 2.2, 2.2)
-        self._paint_names(painter, palette)
+        self._paint_names(painter, palette, names)
         painter.end()
 
     def _paint_axes(self, painter: QPainter, palette: QPalette, area: QRectF, ends: tuple[float, float, float]) -> None:
@@ -101,19 +105,24 @@ class CurveChart(QWidget):
         ):
             painter.drawText(QRectF(x, area.bottom() + 3, 80, 14), int(flag), f"{seconds:g}")
 
-    def _paint_names(self, painter: QPainter, palette: QPalette) -> None:
-        metrics = QFontMetricsF(painter.font())
-        x = LEFT
+    def _places_of_names(self) -> list[QPointF]:
+        """Where each curve's name begins, beside the title and on as many lines below it as they need."""
+        metrics = QFontMetricsF(self.font(), self)
+        begin = max(LEFT, metrics.horizontalAdvance(self._title) + 16)
+        places, x, y = [], begin, 0.0
+        for name in self._curves:
+            width = metrics.horizontalAdvance(name) + 14
+            if x > begin and x + width > self.width():
+                x, y = begin, y + LINE
+            places.append(QPointF(x, y))
+            x += width + 10
+        return places
+
+    def _paint_names(self, painter: QPainter, palette: QPalette, places: Sequence[QPointF]) -> None:
         painter.setPen(palette.color(QPalette.ColorRole.Text))
         painter.drawText(QPointF(4, 13), self._title)
-        x = max(x, metrics.horizontalAdvance(self._title) + 16)
-        names: Sequence[str] = list(self._curves)
-        for number, name in enumerate(names):
-            width = metrics.horizontalAdvance(name)
-            if x + width + 14 > self.width():
-                return
+        for number, (name, place) in enumerate(zip(self._curves, places, strict=True)):
             painter.setPen(QPen(QColor(COLOURS[number % len(COLOURS)]), 3))
-            painter.drawLine(QPointF(x, 9), QPointF(x + 8, 9))
+            painter.drawLine(place + QPointF(0, 9), place + QPointF(8, 9))
             painter.setPen(palette.color(QPalette.ColorRole.Text))
-            painter.drawText(QPointF(x + 11, 13), name)
-            x += width + 24
+            painter.drawText(place + QPointF(11, 13), name)

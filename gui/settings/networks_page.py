@@ -38,8 +38,9 @@ class NetworksPage(QWidget):
     """Lists networks and changes the one at work."""
 
     said = pyqtSignal(str)
-    train = pyqtSignal()
-    """A network of one's own is wanted."""
+    train = pyqtSignal(str)
+    """A network of one's own is wanted, from the weights of that file; empty where the selected one has none to go on
+    from."""
 
     def __init__(
         self, engine: Engine, background: Background, preferences: Preferences, parent: QWidget | None = None
@@ -86,7 +87,8 @@ class NetworksPage(QWidget):
         folder = QPushButton(icon("folder"), self.tr("Open &networks folder"))
         folder.clicked.connect(self._open_folder)
         train = QPushButton(icon("network"), self.tr("&Train one\N{HORIZONTAL ELLIPSIS}"))
-        train.clicked.connect(self.train)
+        train.setObjectName("train")
+        train.clicked.connect(lambda: self.train.emit(self._weights()))
         buttons = QHBoxLayout()
         for button in (self._use, add, folder, train):
             button.setAutoDefault(False)
@@ -166,7 +168,16 @@ class NetworksPage(QWidget):
         row = self._table.currentRow()
         return self._networks[row] if 0 <= row < len(self._networks) else None
 
+    def _weights(self) -> str:
+        """The file that a training goes on from with the selected network."""
+        network = self._current()
+        if network is None or network.kind != "detector":
+            return ""
+        path = network.path.with_suffix(".safetensors")
+        return str(path) if path.is_file() else ""
+
     def _list(self, networks: list[NetworkFacts]) -> None:
+        before = self._current()
         self._networks = networks
         self._table.setRowCount(len(networks))
         for row, network in enumerate(networks):
@@ -183,8 +194,10 @@ class NetworksPage(QWidget):
                 if column in (2, 3, 4):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self._table.setItem(row, column, item)
-        if networks and self._table.currentRow() < 0:
-            self._table.selectRow(0)
+        chosen = [row for row, network in enumerate(networks) if before is not None and network.path == before.path]
+        used = [row for row, network in enumerate(networks) if network.kind == "detector" and self._in_use(network)]
+        if networks:
+            self._table.selectRow(next(iter([*chosen, *used]), 0))
         self._mark()
 
     def _mark(self) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
+from PyQt6.QtWidgets import QPushButton
 
+from gui.jobs.dialog import JobDialog
 from gui.settings.networks import read_facts
 from tests.gui.conftest import App
 from tests.test_classify import LABELS, write_classifier
@@ -44,3 +47,36 @@ def test_a_classifier_is_put_to_name_the_kinds_of_tracks(app: App) -> None:
     page._table.selectRow(page.names.index("sightline-small"))
     assert page._use.isEnabled()
     assert "Use this network" in page._use.text()
+
+
+def test_a_training_goes_on_from_the_network_that_is_selected(app: App) -> None:
+    window = app.start()
+    page = window.networks
+    window.engine.change("detector.model", "sightline-nano")
+    window.show_page(page)
+    app.until(lambda: page.names)
+    assert page.names[page._table.currentRow()] == "sightline-nano"  # the one in use, until another is chosen
+
+    def start_offered() -> str:
+        page.findChild(QPushButton, "train").click()
+        dialog = window.jobs_panel.findChildren(JobDialog)[-1]
+        offered = dialog._fields["--start"].text()
+        dialog.reject()
+        app.until(lambda: not window.jobs_panel.findChildren(JobDialog))
+        return Path(offered).name
+
+    assert start_offered() == "sightline-nano.safetensors"
+    page._table.selectRow(page.names.index("sightline-anchors"))
+    assert start_offered() == "sightline-anchors.safetensors"
+    folder = page.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_classifier(folder / "vehicles.safetensors", backbone="lenet5", channels=1, size=28)
+    (folder / "zebra.onnx").write_bytes(b"")
+    page.refresh()
+    app.until(lambda: "zebra.onnx" in page.names)
+    page._table.selectRow(page.names.index("zebra.onnx"))
+    assert start_offered() == "sightline-small.safetensors"  # nothing to go on from beside it
+    (folder / "antelope.onnx").write_bytes(b"")
+    page.refresh()
+    app.until(lambda: "antelope.onnx" in page.names)
+    assert page.names[page._table.currentRow()] == "zebra.onnx"
