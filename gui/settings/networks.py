@@ -81,7 +81,7 @@ def read_facts(
         texts = described if isinstance(described, dict) else {}
         metadata = {**metadata, **{key: json.dumps(value) for key, value in texts.items()}}
     measured = known.get("measured")
-    accuracy = _numbers(_value(metadata, "accuracy")) or _numbers(measured)
+    accuracy = _numbers(measured) or _numbers(_value(metadata, "accuracy"))  # those of the manifest are of one run
     labels = known.get("labels") or _value(metadata, "labels") or _names(_value(metadata, "names"))
     size = known.get("input_size") or _value(metadata, "input_size") or _value(metadata, "image_size")
     size = max(size) if isinstance(size, list) and size and all(isinstance(side, int) for side in size) else size

@@ -9,7 +9,7 @@ import pytest
 from PyQt6.QtWidgets import QPushButton
 
 from gui.jobs.dialog import JobDialog
-from gui.settings.networks import read_facts
+from gui.settings.networks import list_networks, read_facts
 from tests.gui.conftest import App
 from tests.test_classify import LABELS, write_classifier
 from tracker.embedded import embedded_networks
@@ -21,6 +21,12 @@ def test_a_light_install_knows_a_network_and_its_labels(monkeypatch: pytest.Monk
     facts = read_facts(path)
     assert (facts.name, facts.kind) == (path.stem, "detector")
     assert "person" in facts.labels
+
+
+def test_networks_that_come_with_the_program_are_shown_by_the_same_figures() -> None:
+    figures = [set(network.accuracy) for network in list_networks([])]
+    assert len(figures) == 3
+    assert {"people at 416", "80 classes at 640"} <= set.intersection(*figures)
 
 
 def test_a_classifier_is_put_to_name_the_kinds_of_tracks(app: App) -> None:
