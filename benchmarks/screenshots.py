@@ -107,18 +107,6 @@ def _shrink(path: Path) -> None:
     small.save(path, optimize=True)
 
 
-def shoot_start(studio: Studio, theme: Theme) -> None:
-    """The start page."""
-    window = studio.open(theme)
-    for name in ("harbour.mkv", "rtsp://gate.local/stream1", "supervision_walking.mp4", "crossing-north.mp4"):
-        window.preferences.add_recent(name if "://" in name else f"/videos/{name}")
-    window.start.refresh()
-    window.start._show_cameras({0: "Integrated Camera", 2: "Logitech BRIO"})
-    studio.run(0.2)
-    window.start._show_cameras({0: "Integrated Camera", 2: "Logitech BRIO"})
-    studio.shoot(f"start-{theme}")
-
-
 def shoot_live(studio: Studio, theme: Theme) -> None:
     """Four sources, one with a line drawn."""
     window = studio.open(theme)
@@ -254,7 +242,6 @@ def write_shapes(path: Path) -> Path:
 
 
 SCENES = {
-    "start": shoot_start,
     "live": shoot_live,
     "recording": shoot_recording,
     "lines": shoot_lines,
