@@ -13,7 +13,7 @@ from tests.train.truths import truth_of
 from tracker.config import DetectorConfig
 from tracker.detect.engines.torch import TorchDetector
 from tracker.evaluate.detection import evaluate_detector
-from tracker.nets.anchors import decode, lay_grid
+from tracker.nets.anchors import decode, flatten, lay_grid
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.distances import DistanceHead
 from tracker.nets.model_card import ModelCard
@@ -135,6 +135,21 @@ def test_k_anchors_tell_sizes_relative_to_their_own() -> None:
     a, b = head(x), other(x)
     torch.testing.assert_close(a[:, :, 2].exp() * 8, b[:, :, 2].exp() * 16)
     torch.testing.assert_close(a[:, :, 3].exp() * 8, b[:, :, 3].exp() * 4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fresh_head_has_cells_that_answer_for_every_object(seed: int) -> None:
+    torch.manual_seed(seed)
+    network = YoloNet(CONFIG).eval()
+    with torch.no_grad():
+        flat = flatten(network(torch.rand(1, 3, 160, 160)).levels)
+    grid = lay_grid([(160 // stride, 160 // stride) for stride in STRIDES], ANCHORS, STRIDES)
+    sides = torch.tensor([12.0, 40.0, 60.0, 90.0])
+    centres = torch.tensor([[20.0, 20.0], [100.0, 30.0], [40.0, 110.0], [105.0, 105.0]])
+    objects = torch.cat((centres - sides[:, None] / 2, centres + sides[:, None] / 2), dim=1)
+    truth = TruthBatch.of([truth_of(objects)])
+    won = align(decode(flat[..., :4], grid), flat[..., 5:7], grid, truth, answers=10)
+    assert set(won.objects.tolist()) == {0, 1, 2, 3}
 
 
 @pytest.mark.slow

@@ -29,6 +29,8 @@ BINS = 16
 """Steps of a distance given as a distribution, one stride each."""
 SURE = 12.0
 """Objectness of every cell: its sigmoid differs from 1 by 6e-6."""
+BEGIN = 2.0
+"""Strides to each side that a fresh head sees: boxes of nothing overlap no object, so that no cell would answer."""
 NARROW = 0.01
 """Strides that a box measures at least, for its logarithm to exist."""
 
@@ -92,10 +94,11 @@ class DistanceHead(nn.Module):
             nn.Conv2d(mask_width, k * config.coefficients, 1),
         )
         self.register_buffer("shifts", torch.zeros(k, 2))
-        classes = self.cv3[-1]
-        assert isinstance(classes, nn.Conv2d)
-        assert classes.bias is not None
-        nn.init.constant_(classes.bias, RARE)
+        for branch, value in ((self.cv3, RARE), (self.cv2, BEGIN if self.bins == 1 else 0.0)):
+            last = branch[-1]
+            assert isinstance(last, nn.Conv2d)
+            assert last.bias is not None
+            nn.init.constant_(last.bias, value)
 
     def set_anchors(self, stride: int, anchors: tuple[tuple[float, float], ...]) -> None:
         """Let the sizes be given relative to these anchors, in pixels."""
