@@ -76,7 +76,6 @@ def test_a_training_goes_on_from_the_network_that_is_selected(app: App) -> None:
     assert start_offered() == "sightline-anchors.safetensors"
     folder = page.folder
     folder.mkdir(parents=True, exist_ok=True)
-    write_classifier(folder / "vehicles.safetensors", backbone="lenet5", channels=1, size=28)
     (folder / "zebra.onnx").write_bytes(b"")
     page.refresh()
     app.until(lambda: "zebra.onnx" in page.names)
