@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from PyQt6.QtCore import QTimer
 
-from gui.qt.application import application
+from gui.qt.application import application, skip_qt_cleanup
 from gui.qt.icons import app_icon
 from gui.qt.preferences import Preferences
 from gui.qt.theme import THEMES, apply_theme
@@ -68,6 +68,7 @@ def main(paths: Sequence[str] = ()) -> NoReturn:
     code = 128 + signal.SIGTERM if signal.SIGTERM in ended_by else code
     # The interpreter would take the application apart before its window, which crashes now and then, and would stop
     # threads that are still inside a library amid C++ code. What is to be kept has been written by now.
+    skip_qt_cleanup()
     leave(code)
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import PyQt6
 from PyQt6.QtWidgets import QApplication
 
 from tracker.errors import ConfigError
 
-__all__ = ["application"]
+__all__ = ["application", "skip_qt_cleanup"]
 
 PACKAGES = {
     "libxcb-cursor": "libxcb-cursor0",
@@ -51,6 +53,24 @@ def application() -> QApplication:
         return QApplication(sys.argv[:1])
     with _checked_display():
         return QApplication(sys.argv[:1])
+
+
+def skip_qt_cleanup() -> None:
+    """Have the end of the process leave Qt as it is, for who ends it by `tracker.ending.leave`.
+
+    PyQt registers a function for the end that walks over all its objects. While threads of the window are still at
+    work it meets objects that are gone, which is a segmentation fault after everything went well.
+    """
+    atexit.unregister(cast(Callable[[], None], _QtCleanup()))
+
+
+class _QtCleanup:
+    """Equal to PyQt's function for the end, which has no public name."""
+
+    def __eq__(self, other: object) -> bool:
+        return getattr(other, "__name__", None) == "_qtcore_cleanup"
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

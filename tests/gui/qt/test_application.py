@@ -111,3 +111,21 @@ def _catches_sigterm(process: int) -> bool:
     status = Path(f"/proc/{process}/status").read_text()
     caught = int(re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[1], 16)  # type: ignore[index]
     return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def test_the_end_of_the_window_leaves_qt_as_it_is() -> None:
+    lines = [
+        "from gui.qt.application import application, skip_qt_cleanup",
+        "from tracker.ending import leave",
+        "app = application()",
+        "app.destroyed.connect(lambda: print('taken apart', flush=True))",
+    ]
+    assert _ended_by(*lines, "leave(3)") == (3, "taken apart\n"), "what PyQt does by itself"
+    assert _ended_by(*lines, "skip_qt_cleanup()", "leave(3)") == (3, "")
+
+
+def _ended_by(*lines: str) -> tuple[int, str]:
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return ended.returncode, ended.stdout
