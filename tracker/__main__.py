@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     from tracker.ending import EndAtOnce
 
+    # What OpenCV cannot read is told in one line; its own, with its C++ source's line numbers, would stand beside it.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     loading = EndAtOnce()
     try:
         from tracker import cli

@@ -105,12 +105,13 @@ def test_unreadable_images_are_skipped_counted_and_named(tmp_path: Path, caplog:
     assert "1.jpg" in caplog.text
 
 
-def test_a_cut_off_jpeg_is_used_and_counted(tmp_path: Path) -> None:
+def test_a_cut_off_jpeg_is_used_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = write_image(tmp_path / "a.jpg", 5, width=640, height=480)
     image.write_bytes(image.read_bytes()[:-60])
     source = ImageSource(tmp_path)
     assert [read_number(frame.image) for frame in source] == [5]
     assert source.damage == 1
+    assert "a.jpg was cut off" in caplog.text
 
 
 def test_globs_and_lists_choose_images(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         _write(options.out, "image" if still else "time", names, every, classifier.labels)
         sys.stdout.write(f"written to {options.out}\n")
     if damage:
-        sys.stderr.write(f"sightline: {source.name}: {damage} unreadable, left out\n")
+        sys.stderr.write(f"sightline: {source.name}: {damage} damaged or unreadable\n")
     return 3 if damage else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.factory import make_detection_pipeline, make_runner
 from tracker.formats.detections_json import DetectionsJson
-from tracker.protocols import Sink
+from tracker.image_file import is_image
+from tracker.paths import typed_path
+from tracker.protocols import FrameSource, Sink
 from tracker.types import Frame, FrameResult
-from tracker.video import open_source
+from tracker.video import ImageSource, open_source
 
 __all__ = ["add_parsers"]
 
@@ -26,7 +28,7 @@ __all__ = ["add_parsers"]
 def add_parsers(subparsers: Any) -> None:
     """Add `detect`."""
     parser = subparsers.add_parser("detect", help="boxes and masks of single images", description=__doc__)
-    parser.add_argument("source", help="image, folder, 'glob' or video")
+    parser.add_argument("sources", nargs="+", metavar="PATH", help="images, folders, 'globs', or one video")
     json = output_file(".json")
     parser.add_argument("--out", type=json, default=Path("detections.json"), metavar="FILE.json", help="the JSON list")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write each image with its boxes drawn")
@@ -38,7 +40,7 @@ def add_parsers(subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = settings_from(options, overlay__show="detections", overlay__colour_by="class")
-    source = open_source(options.source, vid_stride=settings.source.vid_stride)
+    source = _open(options.sources, settings.source.vid_stride)
     try:
         if source.live:
             raise SourceError(f"{source.name}: detect takes images and files; use `track` for live input")
@@ -58,11 +60,28 @@ def _run(options: argparse.Namespace) -> int:
     ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
     progress = ended.progress
     if settings.output.progress != "json":
-        unreadable = f", {progress.damage} unreadable" if progress.damage else ""
-        sys.stdout.write(f"{progress.frames} images{unreadable}, {rows.count} objects: {options.out}\n")
+        damaged = f", {progress.damage} damaged or unreadable" if progress.damage else ""
+        sys.stdout.write(f"{progress.frames} images{damaged}, {rows.count} objects: {options.out}\n")
     if ended.interrupt is not None:
         raise ended.interrupt
     return 3 if progress.damage else 0
+
+
+def _open(specs: Sequence[str], vid_stride: int) -> FrameSource:
+    """The source, or all images of several as one. Raises SourceError where a video is among several."""
+    if len(specs) == 1:
+        return open_source(specs[0], vid_stride=vid_stride)
+    paths: dict[Path, None] = {}
+    for spec in specs:
+        path = typed_path(spec)
+        if path.is_file() and is_image(path):  # one that is broken is told of when it is read, as in a folder
+            paths[path.absolute()] = None
+            continue
+        with open_source(spec) as source:
+            if not source.paths:
+                raise SourceError(f"{spec}: no image; of several sources all must be. Read a video by itself.")
+            paths.update(dict.fromkeys(inside.absolute() for inside in source.paths))
+    return ImageSource(list(paths), vid_stride=vid_stride)
 
 
 class _Rows(Sink):

@@ -83,8 +83,8 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stdout.write(f"{name}: {covered(labels, labeller.labels)}\n")
                 images += 1
             damage += source.damage
-    unreadable = f", {damage} unreadable" if damage else ""
-    sys.stdout.write(f"{images} images{unreadable}, {labeller.engine}: {folder}\n")
+    damaged = f", {damage} damaged or unreadable" if damage else ""
+    sys.stdout.write(f"{images} images{damaged}, {labeller.engine}: {folder}\n")
     return 3 if damage else 0
 
 

@@ -24,8 +24,8 @@ class ImageSource(FrameSource):
 
     Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.
     An image that cannot be read is skipped with a warning and counted in `damage`; its index stays unused, so that
-    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and counted. What had to
-    be assumed to show an image is warned of, each kind once. A frame's `source` is its file's name.
+    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and told and counted.
+    What had to be assumed to show an image is warned of, each kind once. A frame's `source` is its file's name.
     """
 
     live = False
@@ -66,6 +66,8 @@ class ImageSource(FrameSource):
             if image is None:
                 log.warning("%s cannot be read as an image; skipped.", path)
             else:
+                if not whole:
+                    log.warning("%s was cut off; what is there of it is used. Copy it again to have all of it.", path)
                 yield Frame(image, index, float(index / self._rate), path.name)
 
     @property
