@@ -321,6 +321,14 @@ def test_of_a_label_studio_box_twice_the_later_is_taken(tmp_path: Path, caplog: 
     assert "frame 1 stands there before; the later box" in caplog.text
 
 
+def test_many_label_studio_boxes_twice_are_told_of_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_region(tmp_path, [*({"frame": frame, "x": x} for x in (0, 40) for frame in (1, 2, 3))])
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.endswith("frame 1 stands there before, and so do 2 more of that track; the later box is taken")
+
+
 def test_of_two_labels_the_first_is_taken_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_region(tmp_path, [{"frame": 1, "enabled": False}], labels=["a", "b"]).labels == ("a", "car")
     assert "has the labels a, b, the first is taken" in caplog.text

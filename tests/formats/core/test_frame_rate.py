@@ -44,6 +44,20 @@ def test_time_stamps_of_the_video_itself_are_no_rate() -> None:
     assert [frame_of(frame) for frame in (0, 7, 33)] == [0, 7, 33]
 
 
+@pytest.mark.parametrize("start", [0.0, 1.48, 36000.0])
+def test_time_stamps_of_a_video_whose_clock_begins_later_are_its_own(
+    start: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = start + np.arange(50) / 25
+    own: dict[str, list[dict[str, float]]] = {
+        "sequence": [{"frame": frame + 1, "time": float(video[frame])} for frame in range(20)]
+    }
+    own["sequence"][3]["time"] = 4 / 24  # moved by hand in Label Studio, which counts 24 frames a second
+    frame_of = frame_counting([own], known(video), "a.json")
+    assert [frame_of(frame) for frame in range(50)] == list(range(50))
+    assert not caplog.records
+
+
 def test_frames_of_an_uneven_video_are_found_by_time(caplog: pytest.LogCaptureFixture) -> None:
     video = np.cumsum(np.array([0.0, *[0.02, 0.08] * 20]))
     frame_of = frame_counting([region(25.0, 1, 26)], known(video), "a.json")
