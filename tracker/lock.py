@@ -15,7 +15,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["Claim", "alone"]
+__all__ = ["Claim", "alone", "hold"]
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,13 @@ def alone(path: Path, what: str, waiting: Callable[[], None] = lambda: None) -> 
     While another one has it, that is said of `what`, and `waiting` is called again and again. Where the system has no
     locks, or the folder takes no file, nothing is held: what is done inside must stay whole all the same.
     """
-    held = _hold(path)
+    held = hold(path)
     if held is None:
         log.warning("%s: another run is at work on it; waiting for that one to end", what)
     while held is None:
         waiting()
         time.sleep(PATIENCE_S)
-        held = _hold(path)
+        held = hold(path)
     try:
         yield
     finally:
@@ -51,7 +51,7 @@ class Claim:
     @classmethod
     def take(cls, path: Path) -> Claim | None:
         """Hold the file of that name; None while another process, or another part of this one, does."""
-        held = _hold(path)
+        held = hold(path)
         return None if held is None else cls(path, held)
 
     def release(self) -> None:
@@ -71,7 +71,7 @@ def _let_go(path: Path, held: int) -> None:
             path.unlink()
 
 
-def _hold(path: Path) -> int | None:
+def hold(path: Path) -> int | None:
     """A descriptor of the file, locked; -1 where there are no locks, None while another process has it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

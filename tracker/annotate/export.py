@@ -23,6 +23,7 @@ from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
 from tracker.formats.jsonl import dump_line, event_to_mapping, header, semantic_to_mapping
 from tracker.formats.label_maps import LABEL_MAP_FORMATS, LabelledFrame
 from tracker.formats.mot import MotSink, warn_of_mot_losses
+from tracker.lock import alone
 from tracker.observations import Observations, Origin
 from tracker.store import ImageEntry, Recording
 from tracker.types import Detections, Event, Frame, FrameResult
@@ -251,6 +252,11 @@ def _refuse_twins(recording: Recording, name: str) -> None:
 
 
 def _write_folder(recording: Recording, name: str, path: Path, write: Callable[[Path], object]) -> None:
+    with alone(path.with_name(path.name + ".lock"), str(path)):
+        _write_folder_alone(recording, name, path, write)
+
+
+def _write_folder_alone(recording: Recording, name: str, path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(path.name + ".partial")
     old = path.with_name(path.name + ".old")
     try:

@@ -20,6 +20,7 @@ from tracker.annotate.recount import make_analytics
 from tracker.errors import SinkError, SourceError
 from tracker.factory import Settings
 from tracker.formats.core.rle import rle_to_window
+from tracker.lock import alone
 from tracker.observations import Observations
 from tracker.overlay import Overlay
 from tracker.store import Recording
@@ -40,6 +41,11 @@ def render_video(
     report: Progressing,
 ) -> None:
     """Write the video; it appears under its name whole. Raises SourceError when the source is not the one recorded."""
+    with alone(path.with_name(path.name + ".lock"), str(path)):
+        _render_alone(recording, source_path, path, settings, report)
+
+
+def _render_alone(recording: Recording, source_path: Path, path: Path, settings: Settings, report: Progressing) -> None:
     source = open_source(source_path, vid_stride=settings.source.vid_stride)
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     info, total = source.info, recording.frame_count()

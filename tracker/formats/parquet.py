@@ -23,6 +23,7 @@ from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.collector import MOST_FRAMES, Collector
 from tracker.formats.core.parsing import as_int, as_list, as_mapping, as_number, as_text, parse_json
 from tracker.formats.core.table import COLUMNS, ROWS_AT_ONCE, add_row, table_rows
+from tracker.lock import alone
 
 __all__ = ["read", "write"]
 
@@ -136,15 +137,17 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
-            while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
-                values = zip(zip(*part, strict=True), kinds, strict=True)
-                columns = [arrow.array(list(column), kind) for column, kind in values]
-                # not write_batch, which holds a million rows before it writes any
-                writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
-        partial.replace(target)
+        with alone(target.with_name(target.name + ".lock"), str(target)):
+            try:
+                with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+                    while part := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                        values = zip(zip(*part, strict=True), kinds, strict=True)
+                        columns = [arrow.array(list(column), kind) for column, kind in values]
+                        # not write_batch, which holds a million rows before it writes any
+                        writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+                partial.replace(target)
+            finally:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
     except OSError as error:
         raise SinkError(f"{target}: cannot be written: {error}. Choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,44 @@ def test_a_folder_or_an_unwritable_place_is_refused_with_one_line(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="cannot be written"):
         AtomicText(tmp_path / "file" / "rows.txt")
+
+
+def test_a_file_that_is_being_written_is_refused_to_a_second_writer(tmp_path: Path) -> None:
+    target = tmp_path / "rows.txt"
+    first = AtomicText(target)
+    first.write("first\n")
+    with pytest.raises(SinkError, match="somebody else is writing it"):
+        AtomicText(target)
+    first.close()
+    assert target.read_text() == "first\n"
+    with AtomicText(target) as second:
+        first.discard()  # long closed: what stands under the partial name is another's
+        second.write("second\n")
+    assert target.read_text() == "second\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.txt"]
+
+
+def test_what_a_killed_writer_left_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt.partial").write_text("of somebody who was killed, and longer")
+    with AtomicText(tmp_path / "rows.txt") as file:
+        file.write("new\n")
+    assert (tmp_path / "rows.txt").read_text() == "new\n"
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    script = (
+        "import sys; from tracker.errors import SinkError; from tracker.formats.core.atomic import AtomicText\n"
+        "for _ in range(30):\n"
+        "    try:\n"
+        "        with AtomicText(sys.argv[1]) as file:\n"
+        "            for _ in range(2000): file.write(sys.argv[2] * 40 + '\\n')\n"
+        "    except SinkError: pass\n"
+    )
+    target = tmp_path / "rows.txt"
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(target), letter]) for letter in "ab"]
+    while any(writer.poll() is None for writer in writers):
+        if target.exists():
+            text = target.read_text()
+            assert len(text) == 2000 * 41
+            assert len(set(text)) == 2, "of one writer"
+    assert [writer.returncode for writer in writers] == [0, 0]
