@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.annotate.tiny import write_clip
 from tracker.commands.convert import add_parsers
 from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.formats.jsonl import read as read_jsonl
@@ -103,3 +104,19 @@ def test_images_of_any_suffix_and_case_give_size_and_name(tmp_path: Path) -> Non
     images = json.loads((tmp_path / "a.json").read_text())["images"]
     assert [image["file_name"] for image in images] == names
     assert {(image["width"], image["height"]) for image in images} == {(160, 120)}
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "what"),
+    [(40, "320x240", "is about images of 320 x 240, but clip.mp4 is 160 x 128"), (1, "160x128", "has frames 0 to 0")],
+)
+@pytest.mark.parametrize(("form", "suffix"), [("coco", ".json"), ("cvat", ".xml"), ("labelstudio", ".json")])
+def test_another_video_than_the_annotated_one_is_refused(
+    form: str, suffix: str, frames: int, size: str, what: str, rows: str, tmp_path: Path
+) -> None:
+    source = str(tmp_path / f"made{suffix}")
+    assert convert(rows, "--from", "mot", "--to", form, "--out", source, "--size", size) == 0
+    clip, out = write_clip(tmp_path / "clip.mp4", frames), tmp_path / "out"
+    with pytest.raises(FormatError, match=what):
+        convert(source, "--from", form, "--to", "yolo", "--out", str(out), "--video", str(clip))
+    assert not out.exists()

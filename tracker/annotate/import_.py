@@ -10,11 +10,11 @@ import numpy as np
 
 from tracker.annotate.media_info import Footage, look_at
 from tracker.annotate.recordings import fingerprint, printable
-from tracker.errors import FormatError
 from tracker.formats import find_format
 from tracker.formats.core.annotations import Annotations
 from tracker.formats.core.polygons import to_window
 from tracker.formats.core.rle import window_to_rle
+from tracker.lock import alone
 from tracker.observations import Observations, Origin
 from tracker.store import RecordingInfo, RecordingWriter
 from tracker.store.schema import refuse_write, remove
@@ -44,7 +44,7 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
     footage = look_at(video)
     read: Annotations = find_format(name).read(path, footage.known(labels))
     annotations = footage.place(read, path, name)
-    _check(annotations, path, footage)
+    footage.check(annotations, path)
     crowds = int(annotations.objects.crowds.sum())
     if crowds:
         log.warning("%s: a recording has no crowds: %d of them become ordinary objects", path, crowds)
@@ -63,14 +63,15 @@ def import_annotations(path: Path, name: str, *, video: Path, out: Path, labels:
     )
     rows = _rows(annotations)
     partial = out.with_name(out.name + ".partial")
-    try:
-        _write(partial, recording, rows, footage)
-        remove(out)
-        partial.replace(out)
-    except OSError as error:
-        raise refuse_write(out, error) from error
-    finally:
-        remove(partial)
+    with alone(out.with_name(out.name + ".lock"), str(out)):
+        try:
+            _write(partial, recording, rows, footage)
+            remove(out)
+            partial.replace(out)
+        except OSError as error:
+            raise refuse_write(out, error) from error
+        finally:
+            remove(partial)
     return ImportCounts(len(footage.times), len(rows), len(np.unique(rows.tracks)))
 
 
@@ -88,21 +89,6 @@ def _write(path: Path, recording: RecordingInfo, rows: Observations, footage: Fo
         writer.complete_with(None)
     finally:
         writer.close()
-
-
-def _check(annotations: Annotations, path: Path, footage: Footage) -> None:
-    frames, video = annotations.frames, footage.name
-    for index, width, height in zip(
-        frames.indices.tolist(), frames.widths.tolist(), frames.heights.tolist(), strict=True
-    ):
-        if index not in footage.times:
-            raise FormatError(f"{path}: mentions frame {index}, but {video} has frames 0 to {max(footage.times)}")
-        if (width, height) != footage.size_of(index):
-            own_width, own_height = footage.size_of(index)
-            name = footage.images[index].name if footage.images else video
-            raise FormatError(
-                f"{path}: is about images of {width} x {height}, but {name} is {own_width} x {own_height}"
-            )
 
 
 def _rows(annotations: Annotations) -> Observations:

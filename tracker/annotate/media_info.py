@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tracker.annotate.recordings import fingerprint, printable
-from tracker.errors import SourceError
+from tracker.errors import FormatError, SourceError
 from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.frame_matching import NUMBERED_BY_PLACE, place_in_folder, place_in_video
 from tracker.protocols import FrameSource
@@ -68,6 +68,21 @@ class Footage:
             heights=np.where(frames.heights == 0, heights, frames.heights).astype(np.int32),
         )
         return replace(annotations, frames=frames)
+
+    def check(self, annotations: Annotations, path: Path) -> None:
+        """Raise FormatError where what was read of `path` cannot be about these images."""
+        frames = annotations.frames
+        for index, width, height in zip(
+            frames.indices.tolist(), frames.widths.tolist(), frames.heights.tolist(), strict=True
+        ):
+            if index not in self.times:
+                raise FormatError(f"{path}: mentions frame {index}, but {self.name} has frames 0 to {max(self.times)}")
+            if (width, height) != self.size_of(index):
+                own_width, own_height = self.size_of(index)
+                name = self.images[index].name if self.images else self.name
+                raise FormatError(
+                    f"{path}: is about images of {width} x {height}, but {name} is {own_width} x {own_height}"
+                )
 
 
 def look_at(path: Path | str) -> Footage:

@@ -68,6 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     annotations = reader.read(options.input, known)
     if footage is not None:
         annotations = footage.place(annotations, options.input, options.from_format)
+        footage.check(annotations, options.input)
     else:
         annotations = _with_size(annotations, known)
         if options.to_format in NAMELESS and not are_gapless(annotations):

@@ -62,7 +62,7 @@ def read(path: Path | str, known: ExternalInfo = NOTHING_KNOWN) -> Annotations:
     else:
         task = chosen_task(tasks, known, rows)
         rows.source = rows.source or task.source
-        task = task._replace(width=known.width or task.width, height=known.height or task.height)
+        task = task._replace(width=task.width or known.width, height=task.height or known.height)
         own_tracks, own_images = _of_task(tracks, task, tasks, rows), _of_task(images, task, tasks, rows)
         if task.last >= 0 and not images:
             size = {"width": task.width, "height": task.height}

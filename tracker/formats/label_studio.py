@@ -125,8 +125,8 @@ def _read_track(
 ) -> None:
     path = rows.path
     value = as_mapping(result.get("value"), f"{where}.value", path)
-    width = known.width or as_int(result.get("original_width", 0), f"{where}.original_width", path)
-    height = known.height or as_int(result.get("original_height", 0), f"{where}.original_height", path)
+    width = as_int(result.get("original_width", 0), f"{where}.original_width", path) or known.width
+    height = as_int(result.get("original_height", 0), f"{where}.original_height", path) or known.height
     if not width or not height:
         rows.refuse(where, "the image's size is not known; give --size WxH")
     names = as_list(value.get("labels") or ["object"], f"{where}.value.labels", path)
@@ -143,11 +143,15 @@ def _read_track(
         rows.add(frame, box, at, class_id=class_id, track_id=track_id, keyframe=keyframe, segmentation=outline)
 
     found: dict[int, _Step] = {}
+    twice: list[_Step] = []
     for step in _steps(value, f"{where}.value.sequence", (width, height), rows, frame_of):
         if step.frame in found:
-            text = "%s: %s: frame %d stands there before; the later box is taken"
-            log.warning(text, path, step.where, step.frame + 1)
+            twice.append(step)
         found[step.frame] = step
+    if twice:
+        others = f", and so do {len(twice) - 1} more of that track" if len(twice) > 1 else ""
+        text = "%s: %s: frame %d stands there before%s; the later box is taken"
+        log.warning(text, path, twice[0].where, twice[0].frame + 1, others)
     steps = [found[frame] for frame in sorted(found)]
     end = known.frames or as_int(value.get("framesCount", 0), f"{where}.value.framesCount", path)
     for step, following in zip_longest(steps, steps[1:]):
