@@ -62,7 +62,7 @@ def export_all(
             if name == VIDEO:
                 render_video(recording, job.source, path, settings, lambda *_: None)
             elif name == REPORT:
-                write_report(recording, path, video=job.source)
+                write_report(recording, path, video=job.source, hidden=settings.overlay)
             else:
                 export(recording, name, path, images=_images_of(name, images), video=job.source)
             written.append(path)
@@ -116,15 +116,18 @@ class ExportDialog(QDialog):
             box.setChecked(name in chosen)
             box.toggled.connect(self._refresh)
             grid.addWidget(box, number // 2, number % 2)
-        if settings.overlay.blur_classes:
-            reason = self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
-            self._leave_out(VIDEO, reason)
+        self._hides_classes = bool(settings.overlay.blur_classes)
+        unsure = self.tr("What the tracker was not sure of is not recorded, so hidden classes could stay visible.")
+        if self._hides_classes:
+            self._leave_out(VIDEO, unsure)
         if not label_maps:
             reason = self.tr("No pixels are labelled here. Choose a network for it in the settings and annotate again.")
             for name in LABEL_MAP_FORMATS:
                 self._leave_out(name, reason)
         self._images = QCheckBox(self.tr("With the i&mages, as a data set to train on (COCO, YOLO, VOC)"))
-        self._images.setChecked(preferences.flag("export/images"))
+        self._images.setChecked(preferences.flag("export/images") and not self._hides_classes)
+        if self._hides_classes:
+            self._images.setToolTip(unsure)
         self._images.toggled.connect(self._refresh)
         self._every = QSpinBox()
         self._every.setRange(1, 100_000)
@@ -221,13 +224,16 @@ class ExportDialog(QDialog):
         names = self._chosen()
         folder = typed_path(self._folder.text())
         wanted = self._images.isChecked() and self._images.isEnabled()
-        images = ImageOptions(self._every.value(), self._split.value() / 100) if wanted else None
+        images = (
+            ImageOptions(self._every.value(), self._split.value() / 100, self._settings.overlay) if wanted else None
+        )
         there = [path for name in names if (path := _path_of(self._job, name, folder, images)).exists()]
         if there and not self._may_replace(there):
             return
         self._preferences.keep("export/formats", ",".join(names))
         self._preferences.keep("export/folder", str(folder))
-        self._preferences.keep("export/images", self._images.isChecked())
+        if not self._hides_classes:
+            self._preferences.keep("export/images", self._images.isChecked())
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
         self._busy.show()
         self._write.setEnabled(False)
@@ -254,7 +260,8 @@ class ExportDialog(QDialog):
 
     def _refresh(self) -> None:
         chosen = self._chosen()
-        self._images.setEnabled(any(name in FORMATS and FORMATS[name].images for name in chosen))
+        able = not self._hides_classes and any(name in FORMATS and FORMATS[name].images for name in chosen)
+        self._images.setEnabled(able)
         for field in (self._every, self._split):
             field.setEnabled(self._images.isEnabled() and self._images.isChecked())
         self._write.setEnabled(bool(chosen) and bool(self._folder.text().strip()) and not self.busy)

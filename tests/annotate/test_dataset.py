@@ -19,6 +19,7 @@ from tracker.annotate import dataset
 from tracker.formats import find_format
 from tracker.formats.core.rle import rle_to_window, window_to_rle
 from tracker.observations import Observations
+from tracker.overlay.shapes import pixelate
 from tracker.store import Recording, RecordingInfo, RecordingWriter
 from tracker.video import FileSource
 
@@ -120,6 +121,42 @@ def test_what_does_not_go_together_is_refused_in_one_line(
     assert not any(path.is_dir() and path.suffix in (".yolo", ".coco") for path in tmp_path.iterdir())
 
 
+def test_regions_hidden_in_the_users_settings_are_hidden_in_every_image(
+    recording: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_OVERLAY_BLUR_REGIONS", "[[0.0, 0.0, 1.0, 1.0]]")
+    images = ("--images", "--every", 20)
+    assert run("export-annotations", recording, "--format", "yolo", *images, "--out", tmp_path / "set") == 0
+    tracks = tmp_path / "set" / "clip.yolo"
+    assert run("export-annotations", recording, "--format", "mot", "--out", tmp_path) == 0
+    converting = ("--from", "mot", "--to", "voc", "--video", clip, "--out", tmp_path / "voc")
+    assert run("convert", tmp_path / "clip.txt", *converting) == 0
+    assert run("report", recording, "--out", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("data:image") == 1, "the heat map, over no frame"
+    frames = {frame.index: frame.image for frame in FileSource(clip)}
+    written = [*tracks.rglob("*.jpg"), *(tmp_path / "voc").rglob("*.jpg")]
+    assert len(written) > 100
+    for path in written:
+        image, clear = cv2.imread(str(path))[:, :, ::-1].astype(float), frames[int(path.stem.rpartition("_")[2]) - 1]
+        hidden = clear.copy()
+        pixelate(hidden, (0, 0, clear.shape[1], clear.shape[0]))
+        assert 3 * np.abs(image - hidden).mean() < np.abs(image - clear).mean(), "but for JPEG's own losses"
+
+
+def test_no_image_is_written_while_the_users_settings_hide_a_class(
+    recording: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export-annotations", recording, "--format", "mot", "--out", tmp_path) == 0
+    monkeypatch.setenv("SIGHTLINE_OVERLAY_BLUR_CLASSES", '["person"]')
+    converting = ("convert", tmp_path / "clip.txt", "--from", "mot", "--to", "yolo", "--video", clip)
+    for command in (("export-annotations", recording, "--format", "yolo", "--images"), converting):
+        assert run(*command, "--out", tmp_path / "set") == 2
+        assert "images with overlay.blur_classes (person)" in capsys.readouterr().err
+        assert not list(tmp_path.rglob("*.jpg"))
+    assert run("export-annotations", recording, "--format", "yolo", "--out", tmp_path / "set") == 0
+
+
 def test_another_video_than_the_recorded_one_gives_no_images(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +206,7 @@ def test_a_data_set_that_cannot_be_finished_leaves_nothing_behind(
     common = ("export-annotations", recording, "--format", "yolo", "--images", "--every", 10, "--out", tmp_path)
     assert run(*common) == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    monkeypatch.setattr(dataset, "save_images", lambda source, targets: len(targets) - 1)
+    monkeypatch.setattr(dataset, "save_images", lambda source, targets, hide: len(targets) - 1)
     assert run(*common) == 2
     assert "does not decode any more" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -17,13 +18,16 @@ from tracker.formats.core.chunks import AnnotationParts
 from tracker.formats.core.folder import inside
 from tracker.formats.core.selection import SelectedFrames
 from tracker.formats.core.write_options import WriteOptions
+from tracker.overlay import Overlay, OverlayConfig
 from tracker.store import Recording
-from tracker.types import Frame
+from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import open_source
 
-__all__ = ["ImageOptions", "save_images", "write_dataset"]
+__all__ = ["ImageOptions", "hiding", "save_images", "write_dataset"]
 
 JPEG_QUALITY = 95
+
+Hide: TypeAlias = Callable[[Frame], Image]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class ImageOptions:
     """Each so manyth frame."""
     split: float | None = None
     """Fraction of them to train on, the first ones; the rest is to judge by. None: all in one."""
+    hidden: OverlayConfig = field(default_factory=OverlayConfig)
+    """What of it is to be unrecognisable: `blur_regions` are, and with `blur_classes` no image is written."""
 
 
 def write_dataset(
@@ -41,9 +47,10 @@ def write_dataset(
 ) -> int:
     """Write annotations and images of the chosen frames into a new folder; returns how many images.
 
-    The split is by time, as neighbouring frames show nearly the same. Raises ConfigError where a part would be empty,
-    SourceError where the video is missing or is not the recorded one.
+    The split is by time, as neighbouring frames show nearly the same. Raises ConfigError where a part would be empty
+    or classes are to be hidden, SourceError where the video is missing or is not the recorded one.
     """
+    hide = hiding(images.hidden)
     source = recorded_source(recording, video)
     indices = np.concatenate([frames for frames, _ in recording.frame_chunks(4096)] or [np.empty(0, np.int64)])[
         :: images.every
@@ -61,7 +68,7 @@ def write_dataset(
     form = find_format(name)
     folders = form.load().write_dataset(folder, subsets, *([options] if form.options else []))
     targets = dict(item for subset, chosen in subsets.items() for item in _targets(folders[subset], chosen))
-    saved = save_images(source, targets)
+    saved = save_images(source, targets, hide)
     if saved < len(targets):
         missing = next(index for index in indices.tolist() if not targets[index].exists())
         raise SourceError(f"{source}: frame {missing} is recorded, but does not decode any more")
@@ -75,7 +82,22 @@ def _targets(folder: Path, annotations: AnnotationParts) -> Iterator[tuple[int, 
             yield index, inside(folder, name)
 
 
-def save_images(source_path: Path | str, targets: Mapping[int, Path]) -> int:
+def hiding(config: OverlayConfig) -> Hide:
+    """What gives a frame's image with its hidden regions unrecognisable.
+
+    Raises ConfigError for hidden classes: a recording leaves out what the tracker was not sure of, and other people's
+    annotations may leave out anybody.
+    """
+    if config.blur_classes:
+        raise ConfigError(
+            f"images with overlay.blur_classes ({', '.join(config.blur_classes)}): who is not among the annotations "
+            "would stay visible in them. Export without images, or hide no classes; overlay.blur_regions are hidden."
+        )
+    overlay = Overlay(OverlayConfig(blur_regions=config.blur_regions))
+    return lambda frame: overlay(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
+
+
+def save_images(source_path: Path | str, targets: Mapping[int, Path], hide: Hide) -> int:
     """Write frames of a video, or images of a folder, as JPEG files; returns how many of them there were."""
     source = open_source(source_path)
     count, last = 0, max(targets, default=-1)
@@ -84,17 +106,17 @@ def save_images(source_path: Path | str, targets: Mapping[int, Path]) -> int:
             if frame.index > last:
                 break
             if frame.index in targets:
-                _save(frame, targets[frame.index])
+                _save(hide(frame), targets[frame.index])
                 count += 1
     finally:
         source.close()
     return count
 
 
-def _save(frame: Frame, path: Path) -> None:
+def _save(image: Image, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _, encoded = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         path.write_bytes(encoded.tobytes())
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror}. Free space or choose another folder.") from error

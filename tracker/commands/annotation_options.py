@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from tracker.annotate.dataset import ImageOptions
+from tracker.commands.options import hidden_by_user
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS
 from tracker.formats.core.write_options import DEFAULT_OPTIONS, WriteOptions
@@ -77,4 +78,4 @@ def image_options(options: argparse.Namespace, names: Sequence[str]) -> ImageOpt
         raise ConfigError(f"--every {options.every}: expected 1 or more")
     if options.split is not None and not 0 < options.split < 1:
         raise ConfigError(f"--split {options.split:g}: expected a fraction between 0 and 1, such as 0.8")
-    return ImageOptions(options.every or 1, options.split)
+    return ImageOptions(options.every or 1, options.split, hidden_by_user())

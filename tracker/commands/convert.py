@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from tracker.annotate.dataset import save_images
+from tracker.annotate.dataset import hiding, save_images
 from tracker.annotate.media_info import look_at
 from tracker.commands.annotation_options import add_write_options, write_options
 from tracker.commands.command_parser import comma_list
+from tracker.commands.options import hidden_by_user
 from tracker.commands.outputs import spare_inputs
 from tracker.errors import ConfigError
 from tracker.formats import FORMATS, find_format
 from tracker.formats.core.annotations import Annotations, ExternalInfo
 from tracker.formats.core.folder import inside
 from tracker.formats.core.frame_matching import are_gapless
+from tracker.overlay import OverlayConfig
 
 __all__ = ["add_parsers"]
 
@@ -61,6 +63,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.out.is_file() and options.out.suffix.lower() != writer.suffix:
         kind = f"expected a name ending in {writer.suffix}" if writer.suffix else "the format is a folder of files"
         raise ConfigError(f"--out {options.out}: a file of another kind is called so; {kind}")
+    with_images = bool(options.video) and options.to_format in DATASETS
+    hide = hiding(hidden_by_user() if with_images else OverlayConfig())
     known = ExternalInfo(*_size(options.size), options.classes)
     footage = look_at(options.video) if options.video else None
     if footage is not None:
@@ -75,13 +79,13 @@ def _run(options: argparse.Namespace) -> int:
             log.warning("%s: images are missing between others; %s", options.input, GAP_ADVICE)
     writer.write(options.out, annotations, chosen)
     images = 0
-    if options.video and options.to_format in DATASETS:
+    if with_images:
         folder = options.out / DATASETS[options.to_format]
         names = annotations.file_names(".jpg")
         targets = {
             index: inside(folder, name) for index, name in zip(annotations.frames.indices.tolist(), names, strict=True)
         }
-        images = save_images(options.video, targets)
+        images = save_images(options.video, targets, hide)
     objects, tracks = len(annotations.objects), len(annotations.rows_by_track())
     saved = f", {images} images" if images else ""
     sys.stdout.write(f"{len(annotations.frames)} frames, {objects} objects, {tracks} tracks{saved}: {options.out}\n")

@@ -39,6 +39,7 @@ __all__ = [
     "add_settings_options",
     "add_source_options",
     "add_tracking_options",
+    "hidden_by_user",
     "not_empty",
     "settings_from",
 ]
@@ -235,6 +236,11 @@ def _use_reid_model(options: argparse.Namespace, tree: dict[str, Any]) -> None:
         assign(tree, ["tracker", "appearance"], "reid")
     elif options.appearance != "reid":
         log.warning("--reid-model is not used by --appearance %s, only by reid", options.appearance)
+
+
+def hidden_by_user() -> OverlayConfig:
+    """What is to be unrecognisable by the user's file and environment, for commands without settings of their own."""
+    return load_settings(*user_settings()).overlay
 
 
 def settings_from(options: argparse.Namespace, **defaults: Any) -> Settings:

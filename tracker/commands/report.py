@@ -9,6 +9,7 @@ from typing import Any
 
 from tracker.annotate.report.html_page import write_report
 from tracker.commands.counts import count_rows, counts_table, write_counts
+from tracker.commands.options import hidden_by_user
 from tracker.commands.outputs import own_folder, spare_inputs
 from tracker.commands.recording_files import find_recordings, for_each_recording
 from tracker.errors import ConfigError
@@ -39,12 +40,13 @@ def add_parsers(subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     spare_inputs(options.out, *options.recordings, *([options.video] if options.video else []))
+    hidden = hidden_by_user()
     (first, *others) = options.recordings
     if not others and not first.is_dir():
         if options.out.suffix.lower() not in PAGES:
             raise ConfigError(f"--out {options.out}: expected a name ending in {' or '.join(PAGES)}")
         with Recording(first) as recording:
-            write_report(recording, options.out, video=options.video)
+            write_report(recording, options.out, video=options.video, hidden=hidden)
         sys.stdout.write(f"{options.out}\n")
         return 0
     if options.video is not None:
@@ -57,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
         page = options.out / f"{name}.html"
         own_folder(page.parent)
         with Recording(path) as recording:
-            write_report(recording, page)
+            write_report(recording, page, hidden=hidden)
             rows.extend(count_rows(recording, name))
         sys.stdout.write(f"{page}\n")
 

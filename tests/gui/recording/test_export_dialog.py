@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from gui.canvas.hit_testing import Shape
 from gui.recording.export_dialog import ExportDialog
 from gui.recording.store_reader import read_overview
 from tests.annotate.tiny import HEIGHT, WIDTH
 from tests.gui.conftest import App
 from tracker.formats.label_maps import LABEL_MAP_FORMATS
 from tracker.observations import Observations
+from tracker.overlay import Overlay, OverlayConfig
 from tracker.store import RecordingInfo, RecordingWriter, SemanticMap
+from tracker.types import Detections, FrameResult, Tracks
+from tracker.video import FileSource
+
+LEFT_HALF = (0.0, 0.0, 0.5, 1.0)
 
 
 def test_label_maps_are_offered_where_pixels_are_labelled_and_written(
@@ -53,3 +60,50 @@ def test_label_maps_are_offered_where_pixels_are_labelled_and_written(
     assert dialog.words == "Written: labelled.panoptic, labelled.segmentationmask"
     assert (tmp_path / "exported" / "labelled.panoptic" / "annotations" / "panoptic_default.json").is_file()
     assert (tmp_path / "exported" / "labelled.segmentationmask" / "labelmap.txt").is_file()
+
+
+def test_a_hidden_region_is_hidden_in_the_images_of_a_data_set_and_the_report_has_none(
+    finished: App, clip: Path, tmp_path: Path
+) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.use_shapes([Shape("blur", "hidden 1", ((0.0, 0.0), (WIDTH / 2, float(HEIGHT))))])
+    window.recordings.export()
+    (dialog,) = window.recordings.findChildren(ExportDialog)
+    dialog.choose(["yolo", "report"], tmp_path)
+    dialog.choose_images(30, 0.8)
+    dialog.write()
+    finished.until(lambda: dialog.words)
+    assert dialog.words.startswith("Written: clip.yolo")
+    overlay = Overlay(OverlayConfig(blur_regions=(LEFT_HALF,)))
+    frames = {frame.index: frame for frame in FileSource(clip)}
+    images = sorted(tmp_path.rglob("*.jpg"))
+    assert images
+    from_hidden = from_clear = 0.0
+    for path in images:
+        written, frame = cv2.imread(str(path))[:, :, ::-1].astype(float), frames[int(path.stem[-6:]) - 1]
+        hidden = overlay(FrameResult(frame, Detections.empty(), Tracks.empty(), ()))
+        from_hidden += np.abs(written - hidden).mean()
+        from_clear += np.abs(written - frame.image).mean()
+    assert 3 * from_hidden < from_clear, "but for JPEG's own losses"
+    page = (tmp_path / "clip.html").read_text(encoding="utf-8")
+    assert page.count("data:image") == 1, "the heat map, over no frame"
+    assert "Without images: something in them is to be unrecognisable." in page
+
+
+def test_images_are_not_offered_while_classes_are_hidden(finished: App, clip: Path, tmp_path: Path) -> None:
+    window = finished.start()
+    window.preferences.keep("export/images", value=True)
+    finished.open_finished(window, clip)
+    window.engine.change("overlay.blur_classes", ["person"])
+    window.recordings.export()
+    (dialog,) = window.recordings.findChildren(ExportDialog)
+    dialog.choose(["yolo"], tmp_path)
+    dialog.choose_images(30, 0.8)
+    assert not dialog._images.isEnabled()
+    assert "hidden classes could stay visible" in dialog._images.toolTip()
+    dialog.write()
+    finished.until(lambda: dialog.words)
+    assert list(tmp_path.rglob("*.txt"))
+    assert not list(tmp_path.rglob("*.jpg"))
+    assert window.preferences.flag("export/images"), "it comes back with the next export that may have images"

@@ -20,7 +20,7 @@ from tracker.annotate.report.svg_charts import Series, clock, line_chart
 from tracker.errors import SourceError
 from tracker.formats.core.atomic import AtomicText
 from tracker.formats.core.live_rows import class_name
-from tracker.overlay import Figure, Overlay
+from tracker.overlay import Figure, Overlay, OverlayConfig
 from tracker.protocols import FrameSource
 from tracker.store import Recording
 from tracker.types import Detections, EventKind, Frame, FrameResult, Image, Tracks
@@ -73,10 +73,15 @@ class _Gathered:
     """The highest speed of each track that crossed the calibrated ground, in km/h."""
 
 
-def write_report(recording: Recording, path: Path, *, video: Path | None = None) -> None:
-    """Write the page. Without the source video, or with another one in its place, it has no images and says so."""
+def write_report(
+    recording: Recording, path: Path, *, video: Path | None = None, hidden: OverlayConfig | None = None
+) -> None:
+    """Write the page. Without the source video, or with another one in its place, it has no images and says so.
+
+    Nor has it any where something in them is `hidden`, a class or a region.
+    """
     gathered = _gather(recording)
-    source, missing = _open(recording, video)
+    source, missing = _open(recording, video, hidden)
     try:
         heat = _heat(recording, gathered, source)
         crops = _crops(recording, gathered, source)
@@ -140,8 +145,10 @@ def _quality(box: list[float], score: float, width: int, height: int) -> float:
     return score * whole * float(np.sqrt(area))
 
 
-def _open(recording: Recording, video: Path | None) -> tuple[FrameSource | None, str]:
+def _open(recording: Recording, video: Path | None, hidden: OverlayConfig | None) -> tuple[FrameSource | None, str]:
     """The recorded video or folder of images, or why there are no images of it."""
+    if hidden is not None and (hidden.blur_classes or hidden.blur_regions):
+        return None, "Without images: something in them is to be unrecognisable."
     try:
         return open_recorded(recording, video), ""
     except SourceError as error:
