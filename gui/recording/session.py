@@ -26,10 +26,11 @@ from tracker.annotate.plan import AnnotateRequest
 from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.recount import edit_recording
 from tracker.annotate.run import finish_recording
-from tracker.errors import DamagedStoreError, TrackerError
+from tracker.errors import DamagedStoreError, SinkError, TrackerError
+from tracker.overlay import OverlayConfig
 from tracker.protocols import FrameSource
 from tracker.store import Edit, RecordingEditor, restore_copy
-from tracker.types import Frame, Image
+from tracker.types import Frame, FrameResult, Image
 from tracker.video import open_source
 from tracker.watch.clips import save_snapshot
 
@@ -315,15 +316,35 @@ class PlayedRecording(QObject):
         return None if self.rendered is None or self.hides else self.rendered.result.frame.image
 
     def snapshot(self) -> None:
-        """Save the frame shown, whole and with its overlay."""
+        """Save the frame shown, whole and with its overlay; not where hidden classes would be clear in it."""
         rendered, config, folder = self.rendered, self._renderer.config, self._preferences.folder()
         if rendered is not None:
             self._background.run(
-                lambda: save_snapshot(rendered.result, config, folder, self.name),
+                lambda: save_snapshot(self._hideable(rendered.result, config), config, folder, self.name),
                 lambda path: self.said.emit(self.tr("Saved {0}").format(path)),
                 self._failed,
                 owner=self,
             )
+
+    def _hideable(self, shown: FrameResult, config: OverlayConfig) -> FrameResult:
+        """The frame with all that is known of whom to hide in it. Raises SinkError where nothing is."""
+        if not config.blur_classes:
+            return shown
+        known = self._reader.recorded(shown.frame)
+        if known is None:
+            raise SinkError(
+                self.tr("No snapshot: this frame is not annotated, so nothing says where to hide {0} in it").format(
+                    ", ".join(config.blur_classes)
+                )
+            )
+        missing = [name for name in config.blur_classes if name not in known.labels]
+        if missing:
+            raise SinkError(
+                self.tr("No snapshot: {0} is to be hidden, and the recording's network knows no such class").format(
+                    ", ".join(missing)
+                )
+            )
+        return known
 
     # corrections
 

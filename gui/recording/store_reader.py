@@ -105,25 +105,35 @@ class RowReader:
 
     def __call__(self, frame: Frame) -> FrameResult:
         """What the store holds of this frame, nothing where it does not reach."""
+        return self._read(frame)[0]
+
+    def recorded(self, frame: Frame) -> FrameResult | None:
+        """What the store holds of this frame, None where it does not reach."""
+        result, held = self._read(frame)
+        return result if held else None
+
+    def _read(self, frame: Frame) -> tuple[FrameResult, bool]:
+        """What the store holds of this frame, and whether it reaches there."""
         empty = FrameResult(frame, Detections.empty(), Tracks.empty(), ())
         with self._lock:
             recording = self._open()
             if recording is None:
-                return empty
+                return empty, False
             try:
+                held = bool(len(recording.frame_times(frame.index, frame.index)[0]))
                 rows = recording.observations_in(frame.index, masks=True)
                 semantic_labels = recording.semantic_labels
                 semantic = recording.semantic(frame.index) if semantic_labels else None
             except FormatError:
                 self._close()
-                return empty
+                return empty, False
             labels = recording.info.labels
         if self.solo:
             rows = rows[np.isin(rows.tracks, list(self.solo))]
         tracks = as_tracks(rows)
         detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
         result = FrameResult(frame, detections, tracks, labels)
-        return FrameResult(frame, with_masks(rows, result), tracks, labels, semantic, semantic_labels)
+        return FrameResult(frame, with_masks(rows, result), tracks, labels, semantic, semantic_labels), held
 
     def explain(self, frame: int, track_id: int, labels: Sequence[str]) -> str:
         """Where a box comes from, in words."""

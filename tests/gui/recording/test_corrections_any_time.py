@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
@@ -95,6 +96,46 @@ def test_only_the_range_between_two_marks_is_annotated(finished: App, clip: Path
     with Recording(recording.store) as store:
         assert (store.first_frame, store.last_frame, store.frame_count()) == (30, 89, 60)
         assert store.observation_count() > 0
+
+
+def test_a_snapshot_is_refused_where_nothing_says_where_people_are(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.annotate_again(30, 89)
+    finished.until(lambda: recording.finished and recording.overview and recording.overview.last_frame == 89)
+    window.engine.change("overlay.blur_classes", ["person", "car"])
+    folder, said = finished.folder / "out", list[str]()
+    recording.said.connect(said.append)
+
+    def saved() -> list[Path]:
+        return list(folder.glob("*.png"))
+
+    for frame in (5, 120):
+        finished.show(recording, frame)
+        window.commands["recording.snapshot"].trigger()
+        finished.until(lambda: said)
+        assert "this frame is not annotated" in said.pop()
+        assert not saved()
+    finished.show(recording, 60)
+    window.commands["recording.snapshot"].trigger()
+    finished.until(saved)
+    finished.until(lambda: said)
+    assert recording.rendered is not None
+    image, frame_shown = cv2.imread(str(saved()[0]))[:, :, ::-1], recording.rendered.result
+    for box in frame_shown.tracks.boxes.tolist():
+        x1, y1, x2, y2 = (round(side) for side in box)
+        inside = (slice(max(y1, 0) + 6, y2 - 6), slice(max(x1, 0) + 6, x2 - 6))
+        assert (image[inside] != frame_shown.frame.image[inside]).mean() > 0.3, "in the range everybody is hidden"
+    said.clear()
+    window.engine.change("overlay.blur_classes", ["person", "bus"])
+    window.commands["recording.snapshot"].trigger()
+    finished.until(lambda: said)
+    assert "bus is to be hidden" in said[-1]
+    assert len(saved()) == 1
+    window.engine.change("overlay.blur_classes", [])
+    finished.show(recording, 5)
+    window.commands["recording.snapshot"].trigger()
+    finished.until(lambda: len(saved()) == 2)
 
 
 def test_undo_takes_back_lines_in_their_turn_and_nothing_else(finished: App, clip: Path) -> None:
