@@ -128,10 +128,10 @@ class RowReader:
                 self._close()
                 return empty, False
             labels = recording.info.labels
-        if self.solo:
-            rows = rows[np.isin(rows.tracks, list(self.solo))]
         tracks = as_tracks(rows)
         detections = Detections(tracks.boxes, tracks.scores, tracks.class_ids)
+        if self.solo:  # the others stay detections: whom to hide does not hang on who is shown
+            tracks = tracks[np.isin(tracks.ids, list(self.solo))]
         result = FrameResult(frame, detections, tracks, labels)
         return FrameResult(frame, with_masks(rows, result), tracks, labels, semantic, semantic_labels), held
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from gui.canvas.video_view import VideoView
 from gui.recording.session import PlayedRecording
 from gui.window import Window
 from tests.gui.conftest import App, put_line
+from tracker.overlay import Overlay, OverlayConfig
 
 PRESS, MOVE, RELEASE = (
     QEvent.Type.MouseButtonPress,
@@ -194,6 +196,27 @@ def test_tracks_shown_alone_are_all_shown_again_once_they_are_gone(finished: App
     finished.edit(window, page.corrections.delete)
     assert not window.commands["recording.solo"].isChecked()
     finished.until(lambda: recording.rendered is not None and len(recording.rendered.result.tracks) > 0)
+
+
+def test_people_stay_hidden_while_one_track_is_shown_alone(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    finished.show(recording, 60)
+    assert recording.rendered is not None
+    tracks = recording.rendered.result.tracks
+    alone = int(tracks.ids[0])
+    assert len(tracks) > 1
+    window.engine.change("overlay.blur_classes", ["person", "car"])
+    recording.select([alone])
+    window.commands["recording.solo"].setChecked(True)
+    finished.until(lambda: recording.rendered is not None and len(recording.rendered.result.tracks) == 1)
+    shown = recording.rendered
+    config = OverlayConfig(boxes=False, masks=False, class_names=False, ids=False, scores=False)
+    hidden = Overlay(replace(config, blur_classes=("person", "car")))(shown.result)
+    clear = shown.result.frame.image
+    for row in range(1, len(tracks)):
+        x1, y1, x2, y2 = (round(max(side, 0)) for side in tracks.boxes[row].tolist())
+        assert (hidden[y1:y2, x1:x2] != clear[y1:y2, x1:x2]).mean() > 0.2
 
 
 def test_what_was_marked_in_one_recording_means_nothing_in_the_next(finished: App, clip: Path, numbered: Path) -> None:
