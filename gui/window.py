@@ -90,7 +90,7 @@ class Window(QMainWindow):
         self.live = LivePage(self.engine, self.background, preferences, self.commands, open_source=open_source)
         self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)
         self.networks = NetworksPage(self.engine, self.background, preferences)
-        self.inside = InsidePage(self._newest_frame, self.background, preferences)
+        self.inside = InsidePage(self._newest_frame, self.background, preferences, hides=self._hides)
         self.panel = LivePanel(self.engine)
         self.sets = CameraSets(self.live, self.engine, self.background, preferences, self.say, self)
         self.notifier = Notifier(preferences, self)
@@ -99,8 +99,9 @@ class Window(QMainWindow):
         self.recorded_events, self.recorded_counts = RecordedEvents(), CountsPanel(self.background)
         self.jobs_panel = JobsPanel(self.jobs, preferences)
         self.evidence = EvidencePanel(
-            self.jobs, self.background, self.recordings.shown, lambda: self.engine.settings.detector.model
-        )
+            self.jobs, self.background, self.recordings.shown, lambda: self.engine.settings.detector.model,
+            hides=self.recordings.hides,
+        )  # fmt: skip
         self._pages = QStackedWidget()
         self._event_panels, self._count_panels = QStackedWidget(), QStackedWidget()
         self._full = False
@@ -360,6 +361,10 @@ class Window(QMainWindow):
         rendered += [recording.rendered] if recording is not None else []
         return next((one.result.frame.image for one in rendered if one is not None), None)
 
+    def _hides(self) -> bool:
+        """Whether something is to be unrecognisable in the frames that are shown, of whatever is open."""
+        return self.recordings.hides() or any(session.hides for session in self.live.sessions)
+
     def _connect(self) -> None:
         self.start.watch.connect(self.watch)
         self.start.play.connect(self.play)
@@ -430,6 +435,9 @@ class Window(QMainWindow):
         self._found = found
 
     def _recording_opened(self, recording: PlayedRecording | None) -> None:
+        if recording is not None:
+            recording.hiding_changed.connect(self.evidence.refresh)
+        self.evidence.refresh()
         self.recorded_events.begin(recording)
         self._recording_changed()
 
@@ -442,6 +450,7 @@ class Window(QMainWindow):
             self.recorded_events.show_events(recording.counts.events, labels)
 
     def _engine_changed(self) -> None:
+        self.evidence.refresh()
         text = self.engine.describe() if self.live.sessions or self.recordings.recording is not None else ""
         self.preferences.keep_settings(self.engine.tree)
         self._engine_text.setText(text)

@@ -136,11 +136,19 @@ class StillView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setMinimumSize(QSize(160, 120))
 
-    def show_image(self, image: Image) -> None:
-        """Show it now."""
+    @property
+    def shows(self) -> bool:
+        """Whether there is an image."""
+        return self._image is not None
+
+    def show_image(self, image: Image | None) -> None:
+        """Show it now, or nothing."""
+        self.update()
+        if image is None:
+            self._image = None
+            return
         height, width = image.shape[:2]
         self._image = QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy()
-        self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002, N802 - Qt's name
         """Draw the image in the middle."""

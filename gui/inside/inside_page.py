@@ -55,13 +55,19 @@ class InsidePage(QWidget):
         background: Background,
         preferences: Preferences,
         parent: QWidget | None = None,
+        *,
+        hides: Callable[[], bool],
     ) -> None:
+        """`newest` is the window's frame, which is not looked into while it `hides` something."""
         super().__init__(parent)
         self._newest = newest
+        self._hides = hides
         self._background = background
         self._preferences = preferences
         self._opener = Opener()
         self._image: Image | None = None
+        self._of_window = False
+        """Whether the image is one of the window's frames."""
         self._busy = False
         self._slow = QTimer(self)
         self._slow.setSingleShot(True)
@@ -84,8 +90,9 @@ class InsidePage(QWidget):
         self._follow.setChecked(False)
         self.take(pixels)
 
-    def take(self, image: Image) -> None:
-        """Work on this image."""
+    def take(self, image: Image, *, of_window: bool = False) -> None:
+        """Work on this image, which may be one of the window's frames."""
+        self._of_window = of_window
         step = max(1, -(-max(image.shape[:2]) // SIDE))
         self._image = np.ascontiguousarray(image[::step, ::step])
         self.ask()
@@ -97,6 +104,7 @@ class InsidePage(QWidget):
 
     def ask(self) -> None:
         """Answer what the controls say now, as soon as the answer at work is there."""
+        self._drop_hidden()
         if self._busy:
             self._stale = True
             return
@@ -107,7 +115,11 @@ class InsidePage(QWidget):
         self._busy, self._stale = True, False
         self._slow.start()
         self._background.run(
-            lambda: question.answer(image, self._opener), self._answered, self._failed, lane=LANE, owner=self
+            lambda: question.answer(image, self._opener),
+            lambda shown: self._answered(shown, image),
+            self._failed,
+            lane=LANE,
+            owner=self,
         )
 
     # Qt
@@ -201,6 +213,8 @@ class InsidePage(QWidget):
         layout.addWidget(self._words)
 
     def _missing(self) -> str:
+        if self._follow.isChecked() and self._hides():
+            return self.tr("Frames are not looked into while classes or regions are hidden in them. Open an image.")
         return self.tr("Open an image, or watch something on Live or Recording: its frames are shown here.")
 
     def _question(self) -> KernelQuestion | MapsQuestion | ProposalsQuestion | None:
@@ -234,24 +248,34 @@ class InsidePage(QWidget):
         self.ask()
 
     def _look_for_frame(self) -> None:
-        if self._busy or not self._follow.isChecked():
+        self._drop_hidden()
+        if self._busy or not self._follow.isChecked() or self._hides():
             return
         newest = self._newest()
         if newest is not None:
-            self.take(newest)
+            self.take(newest, of_window=True)
+
+    def _drop_hidden(self) -> None:
+        """Look into a frame no longer once something in it is to be hidden."""
+        if self._hides() and (self._of_window or self._image is None):
+            self._image, self._of_window, self.shown = None, False, None
+            self.view.show_image(None)
+            self._words.setText(self._missing())
 
     def _say_working(self) -> None:
         """A network's first answer takes seconds: its file is read, and torch with it."""
         self._words.setText(self.tr("Working{0}").format("\N{HORIZONTAL ELLIPSIS}"))
 
-    def _answered(self, shown: Shown) -> None:
+    def _answered(self, shown: Shown, image: Image) -> None:
         self._busy = False
         self._slow.stop()
-        self.shown = shown
-        self.view.show_image(shown.image)
-        self._words.setText(shown.words)
-        if shown.layers is not None:
-            self._list_layers(shown.layers)
+        self._drop_hidden()
+        if image is self._image:  # else it was dropped or replaced meanwhile
+            self.shown = shown
+            self.view.show_image(shown.image)
+            self._words.setText(shown.words)
+            if shown.layers is not None:
+                self._list_layers(shown.layers)
         if self._stale:
             self.ask()
 

@@ -320,11 +320,16 @@ class Session(QObject):
         """Where objects have spent their time so far."""
         return self.counts.heat()
 
+    @property
+    def hides(self) -> bool:
+        """Whether something in its frames is to be unrecognisable, so that none is to be shown bare."""
+        config = self.overlay_config()
+        return bool(config.blur_classes or config.blur_regions or any(shape.kind == "blur" for shape in self.shapes))
+
     def still(self) -> Image | None:
         """The newest frame, unless something in it is to be hidden."""
-        config, latest = self.overlay_config(), self._latest
-        hides = config.blur_classes or config.blur_regions
-        return None if latest is None or hides else latest.frame.image
+        latest = self._latest
+        return None if latest is None or self.hides else latest.frame.image
 
     def record(self, *, annotated: bool, raw: bool) -> None:
         """Begin to record. Raises SourceError without a frame to record, SinkError where nothing can be written."""

@@ -38,20 +38,22 @@ class EvidencePanel(QWidget):
         shown: Shown,
         model: Callable[[], str],
         parent: QWidget | None = None,
+        *,
+        hides: Callable[[], bool],
     ) -> None:
+        """`hides` says whether something is to be unrecognisable: then there is no evidence, which lies over frames."""
         super().__init__(parent)
         self._jobs = jobs
         self._background = background
         self._shown = shown
         self._model = model
+        self._hides = hides
         self._job: Job | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._explain = QPushButton(self.tr("&Explain the selected object"))
         self._explain.setAutoDefault(False)
         self._explain.clicked.connect(self.explain)
-        self._words = QLabel(
-            self.tr("Shows where the network's evidence lies in the image (LayerCAM), its maps and filters.")
-        )
+        self._words = QLabel(self._about())
         self._words.setProperty("role", "quiet")
         self._words.setWordWrap(True)
         self._list = QWidget()
@@ -75,8 +77,23 @@ class EvidencePanel(QWidget):
         labels = self._list.findChildren(QLabel, "image")
         return list(labels)
 
+    def refresh(self) -> None:
+        """Show nothing, and say why, while something is to be unrecognisable: evidence lies over bare frames."""
+        hides = self._hides()
+        if hides:
+            self._clear()
+            if self._folder is not None and self._job is None:
+                self._folder.cleanup()
+                self._folder = None
+        if hides or self._words.text() == self._hidden():
+            self._words.setText(self._hidden() if hides else self._about())
+        self._explain.setEnabled(not hides and self._job is None)
+
     def explain(self) -> None:
         """Let a job explain the selected object, or the whole frame where none is selected."""
+        if self._hides():
+            self.refresh()
+            return
         shown = self._shown()
         if shown is None:
             self._words.setText(self.tr("Open a recording and hold it at the frame in question."))
@@ -105,13 +122,22 @@ class EvidencePanel(QWidget):
         self._explain.setEnabled(True)
         self._words.setText(str(error))
 
-    def show_folder(self, folder: Path) -> None:
-        """List the images of a folder, evidence first."""
+    def _about(self) -> str:
+        return self.tr("Shows where the network's evidence lies in the image (LayerCAM), its maps and filters.")
+
+    def _hidden(self) -> str:
+        return self.tr("Not available while classes or regions are hidden: it would show them.")
+
+    def _clear(self) -> None:
         while (item := self._column.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
                 widget.setParent(None)
                 widget.deleteLater()
+
+    def show_folder(self, folder: Path) -> None:
+        """List the images of a folder, evidence first."""
+        self._clear()
         for path in sorted(folder.glob("*.png")):
             heading = QLabel(path.stem.replace("-", " "))
             heading.setProperty("role", "heading")
@@ -130,6 +156,9 @@ class EvidencePanel(QWidget):
         if job is not self._job or job.active or job.state in (JobState.WAITING, JobState.RUNNING):
             return
         self._job = None
+        if self._hides():
+            self.refresh()
+            return
         self._explain.setEnabled(True)
         if job.state is JobState.DONE and self._folder is not None:
             found = [line.partition(".png: ")[2] for line in job.log]

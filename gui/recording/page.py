@@ -206,6 +206,12 @@ class RecordingPage(QWidget):
         box = recording.box_of(next(iter(recording.selected))) if len(recording.selected) == 1 else None
         return recording.rendered.result.frame.image, box
 
+    def hides(self) -> bool:
+        """Whether something is to be unrecognisable in the frames of what is open, or of all that will be."""
+        overlay = self._engine.settings.overlay
+        general = bool(overlay.blur_classes or overlay.blur_regions)
+        return general or (self._recording is not None and self._recording.hides)
+
     def jump(self, seconds: float) -> None:
         """Hold and show this moment."""
         if self._recording is not None:

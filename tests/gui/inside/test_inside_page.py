@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gui.canvas.hit_testing import Shape
 from gui.inside.inside_page import InsidePage
 from gui.inside.views import KERNELS, KernelQuestion, Opener, Shown
 from gui.window import Window
@@ -148,3 +149,48 @@ def test_what_is_no_image_is_said(app: App, tmp_path: Path) -> None:
     bar = window.statusBar()
     assert bar is not None
     assert "words.png" in bar.currentMessage()
+
+
+def test_no_frame_is_looked_into_while_something_in_it_is_hidden(finished: App, clip: Path, still: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    window.show_page(window.inside)
+    page = window.inside
+    finished.until(lambda: page.shown is not None and page.view.shows)
+    window.engine.change("overlay.blur_classes", ["person"])
+    finished.until(lambda: not page.view.shows)
+    assert "hidden" in page._words.text()
+    page.ask()
+    finished.show(recording, 90)
+    finished.until(lambda: not page.busy)
+    assert not page.view.shows
+    page.open_image(str(still))
+    finished.until(lambda: page.view.shows)
+    page._follow.setChecked(True)
+    window.engine.change("overlay.blur_classes", [])
+    shown = page.shown
+    finished.until(lambda: page.shown is not shown)
+    recording.use_shapes([Shape("blur", "hidden 1", ((10.0, 10.0), (60.0, 60.0)))])
+    finished.until(lambda: not page.view.shows)
+    recording.use_shapes([])
+    finished.until(lambda: page.view.shows)
+
+
+def test_an_answer_about_a_frame_that_was_hidden_meanwhile_is_not_shown(
+    finished: App, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, quick = threading.Event(), KernelQuestion.answer
+
+    def slow(question: KernelQuestion, image: Image, opener: Opener) -> Shown:
+        release.wait(30)
+        return quick(question, image, opener)
+
+    monkeypatch.setattr(KernelQuestion, "answer", slow)
+    window = finished.start()
+    finished.open_finished(window, clip)
+    window.show_page(window.inside)
+    finished.until(lambda: window.inside.busy)
+    window.engine.change("overlay.blur_classes", ["person"])
+    release.set()
+    finished.until(lambda: not window.inside.busy)
+    assert not window.inside.view.shows

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PyQt6.QtWidgets import QLineEdit
 
+from gui.canvas.hit_testing import Shape
 from gui.jobs.charts import choose_curves
 from gui.jobs.dialog import JobDialog
 from gui.jobs.kinds import arguments_of, job_kinds, results_of
@@ -172,6 +173,32 @@ def test_evidence_is_shown_image_by_image(app: App, tmp_path: Path) -> None:
     ]
     window.evidence.explain()
     assert window.jobs.all == [], "without an image there is nothing to explain"
+
+
+def test_there_is_no_evidence_while_something_is_hidden(finished: App, clip: Path, tmp_path: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    panel = window.evidence
+    cv2.imwrite(str(tmp_path / "evidence-0-person.png"), np.full((20, 30, 3), 90, np.uint8))
+    panel.show_folder(tmp_path)
+    recording.use_shapes([Shape("blur", "hidden 1", ((10.0, 10.0), (60.0, 60.0)))])
+    finished.until(lambda: not panel.images)
+    assert panel._words.text().startswith("Not available while classes or regions are hidden")
+    panel.explain()
+    finished.until(lambda: not window.background.busy)
+    assert window.jobs.all == []
+    recording.use_shapes([])
+    finished.until(panel._explain.isEnabled)
+    assert panel._words.text().startswith("Shows where")
+    panel.show_folder(tmp_path)
+    window.engine.change("overlay.blur_classes", ["person"])
+    assert not panel.images
+    job = Job("explain", [], None, window)
+    job.state = JobState.DONE
+    panel._job, panel._folder = job, TemporaryDirectory(dir=tmp_path)
+    window.jobs.changed.emit(job)
+    assert not panel.images
+    assert panel._words.text().startswith("Not available"), "a job that was begun before shows nothing either"
 
 
 def test_what_the_network_saw_is_reported_without_where_its_image_lies(app: App, tmp_path: Path) -> None:
