@@ -134,8 +134,8 @@ class Session(QObject):
         self._again.setSingleShot(True)
         self._again.timeout.connect(self._reopen)
         self._renderer = FrameRenderer(engine.settings.overlay, self._read_at)
-        self.recorder = Recorder(self.name, engine.settings.overlay)
-        self.clips = ClipKeeper(self.name, engine.settings.overlay, folder)
+        self.recorder = Recorder(self.name, engine.settings.overlay, figures=self.counts.figures)
+        self.clips = ClipKeeper(self.name, engine.settings.overlay, folder, figures=self.counts.figures)
         engine.ready.connect(self._begin)
         engine.changed.connect(self.configure)
         self.open()
@@ -350,8 +350,11 @@ class Session(QObject):
     def snapshot(self, done: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
         """Save the newest frame with its overlay; `done` is given the file."""
         result, config, folder = self._latest, self.overlay_config(), self._folder()
+        figures = self.counts.figures()
         if result is not None:
-            self._background.run(lambda: save_snapshot(result, config, folder, self.name), done, failed, owner=self)
+            self._background.run(
+                lambda: save_snapshot(result, config, folder, self.name, figures), done, failed, owner=self
+            )
 
     # on the window's thread
 
@@ -394,7 +397,7 @@ class Session(QObject):
             return
         recorders: list[Sink] = [self.recorder, self.clips]
         try:
-            recorders += [] if self.records is None else self.records.sinks()
+            recorders += [] if self.records is None else self.records.sinks(self.counts.figures)
         except TrackerError as error:
             self._fail(error)
             return

@@ -18,6 +18,7 @@ from gui.rules.event_text import describe_event
 from tracker.analytics import Rules
 from tracker.analytics.heat import HeatMap
 from tracker.annotate.recount import change_rules
+from tracker.overlay import Figure
 from tracker.store import Edit
 from tracker.types import Event
 
@@ -87,6 +88,18 @@ class RecordedCounts(QObject):
     def rows(self, now: float) -> list[CountRow]:
         """What lines and zones count, and who is inside at the time `now`."""
         return [] if self._overview is None else count_rows(self.events, self._rules(self._overview), now)
+
+    def figures(self, now: float) -> list[Figure]:
+        """Lines and zones with what they have counted by the time `now`, to be drawn as in the annotated video."""
+        if self._overview is None:
+            return []
+        rules = self._rules(self._overview)
+        rows = {(row.kind, row.name): row for row in count_rows((e for e in self.events if e.time <= now), rules, now)}
+        figures: list[Figure] = []
+        for line in rules.line:
+            row = rows["line", line.name]
+            figures.append(((line.start, line.end), False, f"{line.name}  in {row.inward}  out {row.outward}"))
+        return figures + [(zone.polygon, True, f"{zone.name}  {rows['zone', zone.name].inside}") for zone in rules.zone]
 
     def heat(self) -> HeatMap | None:
         """Where objects spend their time, as far as it is known. Who asks again sees what a correction changed."""

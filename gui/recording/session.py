@@ -319,8 +319,9 @@ class PlayedRecording(QObject):
         """Save the frame shown, whole and with its overlay; not where hidden classes would be clear in it."""
         rendered, config, folder = self.rendered, self._renderer.config, self._preferences.folder()
         if rendered is not None:
+            figures = self.counts.figures(rendered.result.frame.time)
             self._background.run(
-                lambda: save_snapshot(self._hideable(rendered.result, config), config, folder, self.name),
+                lambda: save_snapshot(self._hideable(rendered.result, config), config, folder, self.name, figures),
                 lambda path: self.said.emit(self.tr("Saved {0}").format(path)),
                 self._failed,
                 owner=self,

@@ -12,6 +12,7 @@ from typing import Any
 from gui.canvas.hit_testing import Shape
 from tracker.analytics import Analytics, LineRule, Rules, ZoneRule, rules_to_toml
 from tracker.analytics.heat import HeatMap
+from tracker.overlay import Figure
 from tracker.types import Event, EventKind, Tracks
 
 __all__ = [
@@ -185,6 +186,11 @@ class LiveCounts:
                 entered = self._entered[name]
                 rows.append(CountRow("zone", name, entered, left, dwell, entered - left))
             return rows
+
+    def figures(self) -> list[Figure]:
+        """Lines and zones with what they have counted so far, to be drawn; on any thread."""
+        with self._lock:
+            return [] if self._analytics is None else list(self._analytics.figures())
 
     def heat(self) -> HeatMap | None:
         """Where objects have spent their time so far; None before anything was seen."""

@@ -20,10 +20,12 @@ from tracker.overlay.shapes import Corners
 from tracker.overlay.text import Pen, Tag, draw_tag, place_tag, printable
 from tracker.types import FrameResult, Image, Tracks, TrackState
 
-__all__ = ["Figure", "Overlay", "OverlayConfig"]
+__all__ = ["AskFigures", "Figure", "Overlay", "OverlayConfig"]
 
 Figure: TypeAlias = tuple[tuple[tuple[float, float], ...], bool, str]
 """Something of the scene rather than of an object: its points, whether they close, and its text."""
+AskFigures: TypeAlias = Callable[[], Sequence[Figure]]
+"""Lines and zones with their counts as they are now, as `Analytics.figures` gives them."""
 
 _LEAST_STEP = 2
 """Line widths a trail must grow by before a new point is kept: standing objects then cost nothing."""
@@ -114,11 +116,11 @@ class Overlay:
     def __init__(
         self,
         config: OverlayConfig | None = None,
-        figures: Callable[[], Sequence[Figure]] | None = None,
+        figures: AskFigures | None = None,
         *,
         density: float = 1.0,
     ) -> None:
-        """`figures` is asked for each frame: lines and zones with their counts, as `Analytics.figures` gives them.
+        """`figures` is asked for each frame.
 
         A frame for a dense screen, with `density` pixels where others have one, looks as on any other screen.
         """

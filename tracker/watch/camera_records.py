@@ -11,7 +11,7 @@ from pathlib import Path
 from tracker.config import nearest
 from tracker.detect.classes import choose_classes
 from tracker.errors import ConfigError, SinkError, TrackerError, why_unwritable
-from tracker.overlay import OverlayConfig
+from tracker.overlay import AskFigures, OverlayConfig
 from tracker.protocols import Sink
 from tracker.types import FrameResult
 from tracker.watch.camera_set import CameraConfig, in_span
@@ -57,8 +57,11 @@ class CameraRecords:
         recorder = self._clips or self._continuous
         return None if recorder is None else recorder.current
 
-    def sinks(self) -> list[Sink]:
-        """The recorders of one run of the camera, made anew for each. Raises SinkError where there is no folder."""
+    def sinks(self, figures: AskFigures | None = None) -> list[Sink]:
+        """The recorders of one run of the camera, made anew for each. Raises SinkError where there is no folder.
+
+        `figures`, asked for on another thread than counts, are drawn into clips.
+        """
         camera = self._camera
         self._clips = self._continuous = None
         if camera.record == "never":
@@ -71,8 +74,9 @@ class CameraRecords:
             self._continuous = ContinuousRecording(camera, self._overlay, self._folder)
             return [self._continuous]
         self._clips = ClipKeeper(
-            camera.name, self._overlay, lambda: self._folder, before_s=camera.before_s, after_s=camera.after_s
-        )
+            camera.name, self._overlay, lambda: self._folder,
+            before_s=camera.before_s, after_s=camera.after_s, figures=figures,
+        )  # fmt: skip
         return [self._clips]
 
     def configure(self, overlay: OverlayConfig) -> None:

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 
 from tracker.errors import SinkError, TrackerError
 from tracker.factory import annotation_sink
-from tracker.overlay import Overlay, OverlayConfig
+from tracker.overlay import AskFigures, Figure, Overlay, OverlayConfig
 from tracker.protocols import Sink
 from tracker.types import FrameResult, Image
 from tracker.video import VideoSink
@@ -58,11 +58,22 @@ def _free(path: Path) -> Path:
 
 
 class Recorder(Sink):
-    """A sink that records while it is asked to. What goes wrong ends the recording, never the source."""
+    """A sink that records while it is asked to. What goes wrong ends the recording, never the source.
 
-    def __init__(self, name: str, config: OverlayConfig, rate: Fraction | None = None) -> None:
+    `figures` are drawn into the drawn video, and asked for on the thread that writes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: OverlayConfig,
+        rate: Fraction | None = None,
+        *,
+        figures: AskFigures | None = None,
+    ) -> None:
         self._name = name
         self._rate = rate
+        self._figures = figures
         self._lock = threading.RLock()
         self._config = config
         self._overlays: dict[bool, Overlay] = {}
@@ -168,7 +179,7 @@ class Recorder(Sink):
         wanted = self._config if drawn else privacy_only(self._config)
         overlay = self._overlays.get(drawn)
         if overlay is None or overlay.config != wanted:
-            overlay = self._overlays[drawn] = Overlay(wanted)
+            overlay = self._overlays[drawn] = Overlay(wanted, self._figures if drawn else None)
         return overlay
 
 
@@ -178,6 +189,8 @@ class _Kept:
 
     jpeg: np.ndarray
     result: FrameResult
+    figures: Sequence[Figure] = ()
+    """Lines and zones as they counted then."""
 
 
 Wanted: TypeAlias = tuple[_Kept, OverlayConfig]
@@ -185,7 +198,10 @@ Wanted: TypeAlias = tuple[_Kept, OverlayConfig]
 
 
 class ClipKeeper(Sink):
-    """A sink that remembers the last seconds and writes a clip around every event, 5 s before to 5 s after."""
+    """A sink that remembers the last seconds and writes a clip around every event, 5 s before to 5 s after.
+
+    `figures` are drawn into it, and asked for on the thread that writes.
+    """
 
     def __init__(
         self,
@@ -195,11 +211,13 @@ class ClipKeeper(Sink):
         *,
         before_s: float = BEFORE_S,
         after_s: float = AFTER_S,
+        figures: AskFigures | None = None,
     ) -> None:
         self._name = name
         self._config = config
         self._folder = folder
         self._before_s, self._after_s = before_s, after_s
+        self._figures = figures
         self._armed = False
         self._ring: deque[_Kept] = deque()
         self._clip: _Clip | None = None
@@ -224,7 +242,8 @@ class ClipKeeper(Sink):
             self._end()
             return
         now = result.frame.time
-        kept = _Kept(_to_jpeg(result.frame.image), _without_image(result))
+        figures = self._figures() if self._figures is not None else ()
+        kept = _Kept(_to_jpeg(result.frame.image), _without_image(result), figures)
         if result.events and self._clip is None:
             path = _free(self._folder() / f"{_stem(self._name)}-{result.events[0].kind}.mp4")
             self._clip = _Clip(path, began=now, after_s=self._after_s)
@@ -281,10 +300,12 @@ class _Clip:
             sink = VideoSink(self.path)
             first: float | None = None
             overlay: Overlay | None = None
+            figures: list[Figure] = []
             while (wanted := self._frames.get()) is not None:
                 kept, config = wanted
+                figures[:] = kept.figures
                 if overlay is None or overlay.config != config:
-                    overlay = Overlay(config)
+                    overlay = Overlay(config, figures.copy)
                 image = _from_jpeg(kept.jpeg)
                 first = kept.result.frame.time if first is None else first
                 frame = replace(kept.result.frame, image=image, time=kept.result.frame.time - first)
@@ -310,12 +331,17 @@ def _without_image(result: FrameResult) -> FrameResult:
     return replace(result, frame=replace(result.frame, image=np.empty((0, 0, 3), np.uint8)), canvas=None)
 
 
-def save_snapshot(result: FrameResult, config: OverlayConfig, folder: Path, name: str) -> Path:
-    """The frame with its overlay as a PNG file of its own. Raises SinkError where it cannot be written."""
+def save_snapshot(
+    result: FrameResult, config: OverlayConfig, folder: Path, name: str, figures: Sequence[Figure] = ()
+) -> Path:
+    """The frame with its overlay and these lines and zones as a PNG file of its own.
+
+    Raises SinkError where it cannot be written.
+    """
     path = _free(folder / f"{_stem(name)}.png")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _, packed = cv2.imencode(".png", cv2.cvtColor(Overlay(config)(result), cv2.COLOR_RGB2BGR))
+        _, packed = cv2.imencode(".png", cv2.cvtColor(Overlay(config, lambda: figures)(result), cv2.COLOR_RGB2BGR))
         path.write_bytes(packed.tobytes())
     except OSError as error:
         raise SinkError(f"{path}: cannot write the image: {error.strerror}; choose another folder") from error

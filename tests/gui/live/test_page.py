@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF, Qt
@@ -32,6 +33,7 @@ from tracker.errors import SourceError, UnreachableError
 from tracker.factory import Settings
 from tracker.protocols import FrameSource
 from tracker.types import Detections, Event, EventKind, Frame, Image, SourceInfo, Tracks
+from tracker.video import FileSource
 
 RATE = 50
 PERIOD = 120
@@ -248,6 +250,31 @@ def test_a_recording_is_written_and_a_snapshot_too(app: App) -> None:
     app.until(lambda: not session.recorder.recording)
     assert files
     app.until(lambda: all(path.exists() and path.stat().st_size > 0 for path in files))
+
+
+def test_lines_and_zones_are_drawn_into_what_is_recorded_and_into_snapshots(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    session.use_shapes([Shape("line", "gate", ((80.0, 0.0), (80.0, HEIGHT - 1.0)))])
+    session.record(annotated=True, raw=True)
+    app.until(lambda: session.recorder.seconds > 0.5)
+    window.live.snapshot()
+    folder = app.folder / "out"
+    app.until(lambda: list(folder.glob("*.png")))
+    drawn, plain = (path for path in session.recorder.stop() if path.suffix == ".mp4")
+    (snapshot,) = folder.glob("*.png")
+    app.until(lambda: cv2.imread(str(snapshot)) is not None)
+
+    def line_of(image: Image) -> float:
+        """How bright the line's darkest place is, away from the block's way and the name."""
+        return float(image[85:120, 79:82].max(axis=(1, 2)).min())
+
+    frames = {path: next(iter(FileSource(path))).image for path in (drawn, plain)}
+    assert line_of(cv2.imread(str(snapshot))) > 150
+    assert line_of(frames[drawn]) > 150
+    assert line_of(frames[plain]) < 60
 
 
 def test_the_heat_map_lies_over_every_tile_and_hides_what_must_be_hidden(app: App) -> None:

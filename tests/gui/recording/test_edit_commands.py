@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
@@ -228,3 +229,11 @@ def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: Ap
     assert line_counts(kept) == truth, "the store has them too, for reports and exports"
     rows = count_rows(kept, Rules(line=(line,)))
     assert [(row.inward, row.outward) for row in rows] == [truth]
+    ((points, closed, text),) = recording.counts.figures(float(recording.player.times[-1]))
+    assert (points, closed) == ((line.start, line.end), False)
+    assert text == f"{line.name}  in {truth[0]}  out {truth[1]}", "snapshots have it as the annotated video has"
+    window.commands["recording.snapshot"].trigger()
+    finished.until(lambda: list((finished.folder / "out").glob("*.png")))
+    (snapshot,) = (finished.folder / "out").glob("*.png")
+    finished.until(lambda: cv2.imread(str(snapshot)) is not None)
+    assert cv2.imread(str(snapshot))[100:120, 79:82].max(axis=(1, 2)).min() > 150
