@@ -172,7 +172,7 @@ class Playback(QObject):
         keyframes = recording.overview.keyframes
         own = sorted(frame for track, frame in keyframes if track in recording.selected)
         frames = own or sorted(frame for _, frame in keyframes)
-        now = recording.player.index
+        now = recording.player.wanted
         wanted = [frame for frame in frames if frame > now][:1] if way > 0 else [f for f in frames if f < now][-1:]
         if wanted:
             recording.player.play(on=False)
@@ -185,7 +185,7 @@ class Playback(QObject):
         if recording is None or not recording.player.ready:
             return
         player = recording.player
-        now = float(player.times[min(player.index, player.count - 1)])
+        now = float(player.times[min(player.wanted, player.count - 1)])
         times = sorted({event.time for event in recording.counts.events})
         later = [time for time in times if time > now + SAME_TIME_S]
         earlier = [time for time in times if time < now - PASSED_S]

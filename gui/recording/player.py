@@ -94,6 +94,7 @@ class Player:
         self._wake = threading.Condition()
         self._stop = False
         self._target: int | None = None
+        self._coming: int | None = None
         self._redraw = False
         self._renumber = False
         self._playing = False
@@ -147,6 +148,13 @@ class Player:
         """Whether frames can be asked for."""
         return len(self.times) > 0
 
+    @property
+    def wanted(self) -> int:
+        """Index of the frame that was asked for last, also while it is being read; else of the one shown."""
+        with self._wake:
+            asked = self._coming if self._target is None else self._target
+            return self.index if asked is None else asked
+
     def take(self) -> RenderedFrame | None:
         """The newest frame not yet taken."""
         with self._wake:
@@ -156,7 +164,7 @@ class Player:
     def play(self, *, on: bool) -> None:
         """Go on, or hold."""
         with self._wake:
-            if on and self.ready and self._wanted() >= self.count - 1 and self._loop is None:
+            if on and self.ready and self.wanted >= self.count - 1 and self._loop is None:
                 self._target = 0
             self._playing, self._anchor = on, None
             self._wake.notify_all()
@@ -177,13 +185,13 @@ class Player:
         """Hold, and show a frame so many further on."""
         with self._wake:
             self._playing = False
-            wanted = self._wanted() + frames
-        self.seek(wanted)
+            self.seek(self.wanted + frames)
 
     def skip(self, seconds: float) -> None:
         """Show what is so many seconds further on."""
         if self.ready:
-            self.seek_time(float(self.times[min(self._wanted(), self.count - 1)]) + seconds)
+            with self._wake:
+                self.seek_time(float(self.times[min(self.wanted, self.count - 1)]) + seconds)
 
     def change_speed(self, steps: int) -> float:
         """The next faster or slower speed."""
@@ -213,9 +221,6 @@ class Player:
             self._renumber = True
             self._wake.notify_all()
 
-    def _wanted(self) -> int:
-        return self.index if self._target is None else self._target
-
     # on the player's thread
 
     def _main(self) -> None:
@@ -242,7 +247,7 @@ class Player:
     def _count_anew(self, times: Float64[ndarray, " n"]) -> None:
         """Go on with the moment shown, wherever it is in the new count."""
         with self._wake:
-            moment = float(self.times[min(self._wanted(), self.count - 1)]) if self._frame is None else self._frame.time
+            moment = float(self.times[min(self.wanted, self.count - 1)]) if self._frame is None else self._frame.time
             self.times, self._loop, self._anchor = times, None, None
             self._target = max(0, int(np.searchsorted(times, moment + ROUNDING_S, side="right")) - 1)
 
@@ -261,7 +266,7 @@ class Player:
                 renumber, self._renumber = self._renumber, False
                 if self._stop or renumber:
                     return renumber and not self._stop
-                target, self._target = self._target, None
+                target, self._target, self._coming = self._target, None, self._target
                 redraw, self._redraw = self._redraw, False
                 playing = self._playing
             if target is not None:
@@ -278,6 +283,8 @@ class Player:
         except SourceError as error:
             self.problem = str(error)
             self.index = index
+        finally:
+            self._coming = None
 
     def _advance(self, source: Seekable) -> None:
         with self._wake:
@@ -304,6 +311,7 @@ class Player:
                 return  # another wish came
             if self._stop or self._target is not None or not self._playing:
                 return
+            self._coming = following
             if again:
                 self._anchor = time.perf_counter(), float(self.times[following])
         self._fetch(source, following)
