@@ -8,6 +8,7 @@ from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QCloseEvent
 from PyQt6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
+from gui.qt.keyboard import keep_own_keys
 from gui.qt.preferences import Preferences
 
 __all__ = ["Docks", "scrolled"]
@@ -43,6 +44,7 @@ class Docks(QObject):
         dock.setObjectName(name)
         dock.setWidget(widget)
         dock.setMinimumWidth(250)
+        keep_own_keys(dock)  # as it floats it is a window
         self._window.addDockWidget(area, dock)
         if beside:
             self._window.tabifyDockWidget(self._docks[beside], dock)

@@ -34,7 +34,7 @@ from gui.live.settings_panel import LivePanel
 from gui.menus import add_menus
 from gui.qt.background import Background
 from gui.qt.commands import Commands
-from gui.qt.keyboard import reach_by_tab
+from gui.qt.keyboard import keep_own_keys, reach_by_tab
 from gui.qt.preferences import Preferences
 from gui.qt.theme import Theme, apply_theme
 from gui.recording.events_panel import RecordedEvents
@@ -80,6 +80,7 @@ class Window(QMainWindow):
         self.preferences = preferences
         self.setWindowTitle("Sightline")
         self.setAcceptDrops(True)
+        keep_own_keys(self)
         self.resize(*SIZE)
         self.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AnimatedDocks)
         self.background = Background(self)
@@ -186,6 +187,8 @@ class Window(QMainWindow):
         page.setFocus()
         for widget, name in self._page_names():
             self.commands[name].setChecked(widget is page)
+            if widget is page:
+                self.commands.work_everywhere(name.removeprefix("page."))
         recorded = page is self.recordings
         self._event_panels.setCurrentWidget(self.recorded_events if recorded else self.events)
         self._count_panels.setCurrentWidget(self.recorded_counts if recorded else self.counts)
@@ -343,8 +346,6 @@ class Window(QMainWindow):
         self.docks["settings"].raise_()
         self.docks["tracks"].raise_()
         self.docks.give_room("tracks", SIDE_WIDTH)
-        for widget in (self.recordings.tracks, self.recorded_events, self.recorded_counts):
-            self.commands.reach(widget, "recording")
 
     def _add_status(self) -> None:
         bar = self.statusBar()

@@ -16,7 +16,6 @@ from gui.qt.preferences import Preferences
 __all__ = ["Command", "Commands"]
 
 EVERYWHERE = "window"
-MOVING = {"Up", "Down", "Left", "Right", "Home", "End", "PgUp", "PgDown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class Commands(QObject):
         super().__init__(parent)
         self._preferences = preferences
         self._commands: dict[str, Command] = {}
+        self._front = EVERYWHERE
 
     def add(
         self,
@@ -51,13 +51,10 @@ class Commands(QObject):
         icon_name: str = "",
         checkable: bool = False,
     ) -> QAction:
-        """A new command; its keys work in `owner` and what is inside it."""
+        """A new command; its keys work in `owner` and what is inside it, and where `work_everywhere` says."""
         action = QAction(text, owner)
         action.setObjectName(name)
         action.setCheckable(checkable)
-        whole = scope == EVERYWHERE
-        context = Qt.ShortcutContext.WindowShortcut if whole else Qt.ShortcutContext.WidgetWithChildrenShortcut
-        action.setShortcutContext(context)
         if checkable:
             action.toggled.connect(slot)
         else:
@@ -66,6 +63,7 @@ class Commands(QObject):
             action.setIcon(icon(icon_name))
         owner.addAction(action)
         self._commands[name] = Command(name, scope, action, tuple(keys))
+        self._place(self._commands[name])
         self._bind(self._commands[name], self.keys_of(name))
         return action
 
@@ -81,11 +79,11 @@ class Commands(QObject):
         """Why a command cannot be used now; empty where it can."""
         return str(self._commands[name].action.property("why not") or "")
 
-    def reach(self, widget: QWidget, scope: str) -> None:
-        """Make the keys of a page's commands work in a dock of it too, but those that move through lists."""
+    def work_everywhere(self, scope: str) -> None:
+        """Make the keys of the page in front work in the whole window, in docks and bars too; no other page's do."""
+        self._front = scope
         for command in self._commands.values():
-            if command.scope == scope and not MOVING & set(command.default):
-                widget.addAction(command.action)
+            self._place(command)
 
     def __getitem__(self, name: str) -> QAction:
         return self._commands[name].action
@@ -125,6 +123,11 @@ class Commands(QObject):
             if key and len(names) > 1:
                 twice[key] = sorted({*twice.get(key, []), *names})
         return twice
+
+    def _place(self, command: Command) -> None:
+        whole = command.scope in (EVERYWHERE, self._front)
+        context = Qt.ShortcutContext.WindowShortcut if whole else Qt.ShortcutContext.WidgetWithChildrenShortcut
+        command.action.setShortcutContext(context)
 
     def _bind(self, command: Command, keys: Sequence[str]) -> None:
         command.action.setShortcuts([QKeySequence(key) for key in keys if key])

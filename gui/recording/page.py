@@ -16,7 +16,7 @@ from gui.canvas.video_view import VideoView
 from gui.engine.live_network import Engine
 from gui.qt.background import Background
 from gui.qt.commands import Commands
-from gui.qt.keyboard import let_space_press, order_tabs, reach_by_tab
+from gui.qt.keyboard import order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
 from gui.recording.annotation import job_of
 from gui.recording.annotation_commands import AnnotationCommands
@@ -119,7 +119,6 @@ class RecordingPage(QWidget):
         layout.addWidget(bar)
         layout.addWidget(self._split, 1)
         order_tabs(*reach_by_tab(bar), self.view, *self.transport.buttons, self.timeline)
-        let_space_press(self)
         self.setFocusProxy(self.view)
         self._connect()
         self._refresh_tools()

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from PyQt6.QtCore import QPoint, QRect, Qt
+from PyQt6.QtCore import QEvent, QPoint, QRect, Qt
+from PyQt6.QtGui import QKeyEvent, QKeySequence
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QSpinBox, QTabBar, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSlider,
+    QSpinBox,
+    QTabBar,
+    QToolBar,
+    QWidget,
+)
 
 from gui.about import PARTS, About
 from gui.jobs.dialog import JobDialog
@@ -181,6 +196,118 @@ def test_a_focused_button_is_pressed_by_space_all_the_same(finished: App, clip: 
     QTest.keyClick(button, Qt.Key.Key_Space)
     assert not recording.player.playing
     assert any("loop" in words for words in marks)
+
+
+DOCKS = ("tracks", "images", "settings", "events", "counts", "corrections", "evidence", "jobs")
+NEEDED_BY_NONE = ("step", "snapshot", "full", "delete", "similar")
+"""Commands whose keys no control needs for itself but those that are typed in."""
+
+
+def focus(app: App, control: QWidget) -> None:
+    control.setFocus(Qt.FocusReason.MouseFocusReason)
+    app.until(control.hasFocus)
+
+
+def count_only(window: Window, scope: str, names: Iterable[str], done: list[str]) -> dict[str, QKeySequence]:
+    """Have these commands only note that they were called; their first keys."""
+    keys = {}
+    for name in names:
+        action = window.commands[f"{scope}.{name}"]
+        action.triggered.disconnect()
+        action.triggered.connect(lambda _, name=name: done.append(name))
+        keys[name] = QKeySequence(window.commands.keys_of(f"{scope}.{name}")[0])
+    return keys
+
+
+def test_a_recording_s_keys_work_wherever_the_focus_is_in_its_window(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.select([window.recordings.tracks.shown[0]])
+    finished.activate(window)
+    done: list[str] = []
+    keys = count_only(window, "recording", NEEDED_BY_NONE, done)
+    tried = 0
+    for dock in (window.docks[name] for name in DOCKS):
+        window.docks.bring(dock.objectName())
+        finished.until(dock.widget().isVisible)  # type: ignore[union-attr]
+        for control in controls_of(dock):
+            if not isinstance(control, QLineEdit | QAbstractSpinBox | QPlainTextEdit):
+                focus(finished, control)
+                done.clear()
+                for key in keys.values():
+                    QTest.keySequence(control, key)
+                assert done == list(keys), f"in {described(control)} of {dock.windowTitle()}"
+                tried += 1
+    assert tried > len(DOCKS)
+    bar = window.findChildren(QToolBar, "pages")[0]
+    button = bar.widgetForAction(window.commands["page.recording"])
+    assert button is not None
+    focus(finished, button)
+    QTest.keySequence(button, keys["step"])
+    assert done[len(keys) :] == ["step"]
+
+
+def test_live_keys_work_from_the_settings_and_only_live(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    app.activate(window)
+    done: list[str] = []
+    keys = count_only(window, "live", ("snapshot", "enlarge"), done)
+    recorded: list[str] = []
+    count_only(window, "recording", ("snapshot", "full"), recorded)
+    window.docks.bring("settings")
+    trails = next(box for box in window.panel.findChildren(QCheckBox) if "rails" in box.text())
+    app.until(trails.isVisible)
+    focus(app, trails)
+    for key in keys.values():
+        QTest.keySequence(trails, key)
+    assert (done, recorded) == (list(keys), [])
+
+
+def test_controls_and_fields_keep_the_keys_that_they_need(finished: App, clip: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    finished.activate(window)
+    done: list[str] = []
+    count_only(window, "recording", ("play", "step", "home", "end", "left", "down", "undo", "delete", "snapshot"), done)
+    window.docks.bring("settings")
+    trails = next(box for box in window.panel.findChildren(QCheckBox) if "rails" in box.text())
+    finished.until(trails.isVisible)
+    drawn = trails.isChecked()
+    focus(finished, trails)
+    QTest.keyClick(trails, Qt.Key.Key_Space)
+    assert trails.isChecked() is not drawn
+    QTest.keyClick(trails, Qt.Key.Key_Home)
+    assert done == ["home"], "which a box does not need"
+    cyrillic = QKeyEvent(
+        QEvent.Type.ShortcutOverride, 0x424, Qt.KeyboardModifier.NoModifier, "\N{CYRILLIC CAPITAL LETTER EF}"
+    )
+    QApplication.sendEvent(trails, cyrillic)
+    done.clear()
+    slider = window.panel.findChildren(QSlider)[0]
+    focus(finished, slider)
+    QTest.keyClick(slider, Qt.Key.Key_Home)
+    QTest.keyClick(slider, Qt.Key.Key_Left)
+    assert slider.value() == slider.minimum()
+    tracker = next(box for box in window.panel.findChildren(QComboBox) if box.accessibleName() == "Tracker")
+    chosen = tracker.currentIndex()
+    focus(finished, tracker)
+    QTest.keyClick(tracker, Qt.Key.Key_End)
+    QTest.keyClick(tracker, Qt.Key.Key_Home)
+    QTest.keyClick(tracker, Qt.Key.Key_Down)
+    assert tracker.currentIndex() == 1 != chosen
+    window.docks.bring("tracks")
+    words = window.recordings.tracks.findChildren(QLineEdit)[0]
+    finished.until(words.isVisible)
+    focus(finished, words)
+    QTest.keyClicks(words, "s. ")
+    QTest.keyClick(words, Qt.Key.Key_Home)
+    QTest.keyClick(words, Qt.Key.Key_Delete)
+    assert words.text() == ". "
+    QTest.keyClick(words, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert words.text() == "s. "
+    QTest.keyClick(words, Qt.Key.Key_Down)
+    assert done == []
 
 
 def test_all_that_the_program_depends_on_is_named_with_its_licence() -> None:
