@@ -350,13 +350,13 @@ class RecordingPage(QWidget):
                 for track in overview.tracks
             ]
             self.timeline.show_tracks(bars, overview.labels)
-            end = self._time_of(overview.last_frame) if overview.last_frame >= 0 else self._time_of(0)
-            whole = overview.complete and not overview.ended
-            self.timeline.show_annotated(self._time_of(recording.player.count - 1) if whole else end)
+            last = recording.player.count - 1 if overview.whole else overview.last_frame
+            annotated = (self._time_of(overview.first_frame), self._time_of(last)) if last >= 0 else None
+            self.timeline.show_annotated(annotated)
             self.timeline.show_keyframes([(track, self._time_of(frame)) for track, frame in overview.keyframes])
         elif overview is None:
             self.timeline.show_tracks([], ())
-            self.timeline.show_annotated(0.0)
+            self.timeline.show_annotated(None)
             self.timeline.show_keyframes([])
         self.timeline.show_events(recording.counts.words(recording.label_of))
         self.tracks.show_overview(overview, self._time_of)

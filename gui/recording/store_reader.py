@@ -47,10 +47,12 @@ class Overview:
     edits: tuple[Edit, ...] = ()
     keyframes: tuple[tuple[int, int], ...] = ()
     """Track and frame of each box that a person set."""
-    ended: bool = False
-    """Whether it is complete because somebody finished it before the video's end."""
     semantic_labels: tuple[str, ...] = ()
     """Labels of pixels; empty where no pixels were labelled."""
+    first_frame: int = 0
+    """Of those recorded: later than the first of the video where only a range was asked for."""
+    whole: bool = False
+    """Whether it reaches the video's end: nobody asked for an earlier one, before or while it was annotated."""
 
     def agrees_with(self, times: Float64[ndarray, " n"]) -> bool:
         """Whether the last frame is where a player says, who goes by what the file promises; true while unknown."""
@@ -75,6 +77,7 @@ def read_overview(path: Path) -> Overview | None:
     with Recording(path) as recording, recording.snapshot():
         info = recording.info
         last = recording.last_frame
+        asked = info.settings.get("frames")
         rules = stored_rules(info, str(path))
         return Overview(
             tuple(recording.tracks()),
@@ -87,8 +90,9 @@ def read_overview(path: Path) -> Overview | None:
             recording.complete,
             tuple(recording.edits()),
             tuple(recording.keyframes()),
-            bool(recording.note("ended")),
             recording.semantic_labels,
+            recording.first_frame,
+            recording.complete and not recording.note("ended") and (asked is None or asked[1] is None),
         )
 
 

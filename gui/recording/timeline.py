@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from gui.canvas.zoom_view import WHEEL_NOTCH
 from gui.qt.theme import accent
-from gui.recording.timeline_layout import Bar, Span, bar_at, clock, pack_lanes, ticks
+from gui.recording.timeline_layout import SHORTEST_S, Bar, Span, bar_at, clock, pack_lanes, ticks
 from tracker.overlay.palette import colour_of, text_colour_on
 
 __all__ = ["Timeline"]
@@ -64,7 +64,7 @@ class Timeline(QAbstractScrollArea):
         self._labels: Sequence[str] = ()
         self._events: list[tuple[float, str]] = []
         self._keyframes: list[tuple[int, float]] = []
-        self._annotated_s = 0.0
+        self._annotated: tuple[float, float] | None = None
         self._now_s = 0.0
         self._range: tuple[float, float] | None = None
         self._selected: frozenset[int] = frozenset()
@@ -94,9 +94,9 @@ class Timeline(QAbstractScrollArea):
         return list(self._bars)
 
     @property
-    def annotated_s(self) -> float:
-        """Up to where it is filled."""
-        return self._annotated_s
+    def annotated(self) -> tuple[float, float] | None:
+        """Times of the first and the last frame that are annotated; None where nothing is."""
+        return self._annotated
 
     def show_times(self, start_s: float, end_s: float) -> None:
         """The recording's first and last moment."""
@@ -127,10 +127,10 @@ class Timeline(QAbstractScrollArea):
             self._keyframes = list(keyframes)
             self._repaint()
 
-    def show_annotated(self, seconds: float) -> None:
-        """Fill up to here."""
-        if seconds != self._annotated_s:
-            self._annotated_s = seconds
+    def show_annotated(self, times: tuple[float, float] | None) -> None:
+        """Fill the strip from the first to the last of these times."""
+        if times != self._annotated:
+            self._annotated = times
             self._repaint()
 
     def show_position(self, seconds: float, *, follow: bool) -> None:
@@ -346,10 +346,12 @@ class Timeline(QAbstractScrollArea):
 
     def _paint_strip(self, painter: QPainter, palette: QPalette) -> None:
         painter.fillRect(0, RULER, self._width(), STRIP - 2, palette.color(QPalette.ColorRole.Midlight))
-        left = max(self._span.x(self._span.start_s), 0.0)
-        right = min(self._span.x(self._annotated_s), float(self._width()))
-        if right > left:
-            painter.fillRect(QRectF(left, RULER, right - left, STRIP - 2), accent(palette))
+        if self._annotated is not None:
+            start_s, end_s = self._annotated
+            left = max(self._span.x(start_s), 0.0)
+            right = min(self._span.x(max(end_s, start_s + SHORTEST_S)), float(self._width()))
+            if right > left:
+                painter.fillRect(QRectF(left, RULER, right - left, STRIP - 2), accent(palette))
         if self._range is not None:
             start, end = (self._span.x(seconds) for seconds in self._range)
             shade = QColor("#e69f00")

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Bar", "Span", "bar_at", "clock", "pack_lanes", "ticks"]
+__all__ = ["SHORTEST_S", "Bar", "Span", "bar_at", "clock", "pack_lanes", "ticks"]
 
 SHORTEST_S = 0.04
 """What a single frame takes on the timeline."""

@@ -69,7 +69,7 @@ def test_an_annotation_that_is_held_is_corrected_and_finished_there(app: App, mi
     overview = recording.overview
     assert overview is not None
     assert 0 < overview.last_frame < 1499
-    assert page.timeline.annotated_s == pytest.approx(recording.player.times[overview.last_frame])
+    assert page.timeline.annotated == pytest.approx((0.0, recording.player.times[overview.last_frame]))
     app.close(window)
     window = app.start()
     again = app.open_finished(window, minute)
@@ -96,6 +96,12 @@ def test_only_the_range_between_two_marks_is_annotated(finished: App, clip: Path
     with Recording(recording.store) as store:
         assert (store.first_frame, store.last_frame, store.frame_count()) == (30, 89, 60)
         assert store.observation_count() > 0
+    times = recording.player.times
+    finished.until(lambda: page.timeline.annotated == pytest.approx((times[30], times[89])))
+    finished.close(window)
+    window = finished.start()
+    finished.open_finished(window, clip)
+    assert window.recordings.timeline.annotated == pytest.approx((times[30], times[89]))
 
 
 def test_a_snapshot_is_refused_where_nothing_says_where_people_are(finished: App, clip: Path) -> None:

@@ -78,8 +78,8 @@ def test_opening_plays_at_once_while_the_timeline_fills(app: App, clip: Path) ->
     app.until(lambda: recording.player.index > 0)
     assert recording.annotation is not None
     filled: list[float] = []
-    app.until(lambda: filled.append(page.timeline.annotated_s) or recording.finished)
-    app.until(lambda: page.timeline.annotated_s == pytest.approx(recording.player.times[-1]))
+    app.until(lambda: filled.append((page.timeline.annotated or (0.0, 0.0))[1]) or recording.finished)
+    app.until(lambda: page.timeline.annotated == pytest.approx((0.0, recording.player.times[-1])))
     assert filled == sorted(filled)
     app.until(lambda: page.transport.words == "")
     assert not page.transport._hold.isVisible(), "nothing is left to hold or to go on with"
