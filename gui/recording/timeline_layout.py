@@ -90,13 +90,16 @@ class Bar:
 
 
 def pack_lanes(bars: Sequence[Bar], *, gap_s: float = 0.0) -> list[Bar]:
-    """The bars in as few lanes as their overlaps allow, each in the topmost that is free when it begins."""
+    """The bars in as few lanes as their overlaps allow, each in the topmost that is free when it begins.
+
+    A track is seen in the frame of its end as well: what begins in that frame goes into another lane.
+    """
     packed: list[Bar] = []
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     lanes = 0
     for bar in sorted(bars, key=lambda one: (one.start_s, one.track_id)):
-        while busy and busy[0][0] <= bar.start_s:
+        while busy and busy[0][0] < bar.start_s:
             heapq.heappush(free, heapq.heappop(busy)[1])
         if free:
             lane = heapq.heappop(free)

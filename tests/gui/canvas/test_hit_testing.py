@@ -92,7 +92,7 @@ def test_a_time_goes_to_its_pixel_and_back_at_any_zoom(span: Span, factor: float
     assert near.right_s <= span.end_s + 1e-6
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20)), max_size=60))
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20) | st.just(0.0)), max_size=60))
 def test_bars_of_one_lane_never_overlap_and_no_lane_is_wasted(times: list[tuple[float, float]]) -> None:
     bars = pack_lanes([Bar(number, 0, start, start + length) for number, (start, length) in enumerate(times)])
     assert sorted(bar.track_id for bar in bars) == list(range(len(times)))
@@ -100,9 +100,14 @@ def test_bars_of_one_lane_never_overlap_and_no_lane_is_wasted(times: list[tuple[
     assert lanes == set(range(len(lanes)))
     for lane in lanes:
         row = sorted((bar for bar in bars if bar.lane == lane), key=lambda bar: (bar.start_s, bar.end_s))
-        assert all(first.end_s <= second.start_s for first, second in pairwise(row))
-    most = max((sum(b.start_s <= a.start_s < b.end_s or b is a for b in bars) for a in bars), default=0)
+        assert all(first.end_s < second.start_s for first, second in pairwise(row))
+    most = max((sum(b.start_s <= a.start_s <= b.end_s for b in bars) for a in bars), default=0)
     assert len(lanes) <= most
+
+
+def test_tracks_of_one_frame_lie_below_one_another() -> None:
+    bars = pack_lanes([Bar(number, 0, 0.5, 0.5) for number in range(6)])
+    assert [bar.lane for bar in bars] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_bar_is_found_below_the_pointer() -> None:
