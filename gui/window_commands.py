@@ -81,10 +81,10 @@ def _add_themes(commands: Commands, window: QMainWindow, use_theme: Callable[[Th
         action = commands.add(
             f"theme.{theme}", names[theme], _when_chosen(use_theme, theme), owner=window, checkable=True
         )
-        group.addAction(action)
         action.blockSignals(True)
         action.setChecked(theme == chosen)
         action.blockSignals(False)
+        group.addAction(action)  # now that it is ticked: that is how a group learns which one is
 
 
 def _when_chosen(use_theme: Callable[[Theme], None], theme: Theme) -> Callable[[bool], None]:

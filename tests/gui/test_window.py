@@ -44,6 +44,16 @@ def test_a_dock_that_a_job_brought_up_is_gone_at_the_next_start(app: App) -> Non
     assert app.start().docks["jobs"].isVisible(), "what the user opened stays open"
 
 
+def test_one_theme_is_ticked_whichever_is_chosen(app: App) -> None:
+    window = app.start()
+    actions = {theme: window.commands[f"theme.{theme}"] for theme in THEMES}
+    assert [theme for theme, action in actions.items() if action.isChecked()] == ["system"]
+    for chosen in ("light", "dark", "system", "light"):
+        actions[chosen].trigger()
+        assert [theme for theme, action in actions.items() if action.isChecked()] == [chosen]
+        assert window.preferences.text("theme", "") == chosen
+
+
 def test_what_cannot_be_read_is_not_among_what_was_opened_lately(finished: App, clip: Path) -> None:
     window = finished.start()
     broken = finished.folder / "broken.mp4"
