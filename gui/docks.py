@@ -105,8 +105,10 @@ class Docks(QObject):
             self.show_for(self._page)
 
     def _choose(self, name: str, shown: bool) -> None:
-        """Shown or closed by the user: so it stays."""
+        """Shown or closed by the user: so it stays; what is shown comes before those that share its place."""
         self._brought.discard(name)
+        if shown:
+            self._docks[name].raise_()
         self._preferences.keep(f"dock/{name}", shown)
 
 

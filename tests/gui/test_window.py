@@ -44,6 +44,21 @@ def test_a_dock_that_a_job_brought_up_is_gone_at_the_next_start(app: App) -> Non
     assert app.start().docks["jobs"].isVisible(), "what the user opened stays open"
 
 
+def test_a_panel_that_is_asked_for_comes_to_the_front(finished: App, clip: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    for name in ("corrections", "evidence", "settings", "images", "jobs"):
+        dock = window.docks[name]
+        toggle = dock.toggleViewAction()
+        assert toggle is not None
+        if dock.isVisible():
+            toggle.trigger()
+        window.docks["tracks"].raise_()
+        finished.until(lambda: not window.recordings.tracks.visibleRegion().isEmpty())
+        toggle.trigger()
+        finished.until(lambda dock=dock: not dock.widget().visibleRegion().isEmpty())
+
+
 def test_one_theme_is_ticked_whichever_is_chosen(app: App) -> None:
     window = app.start()
     actions = {theme: window.commands[f"theme.{theme}"] for theme in THEMES}
