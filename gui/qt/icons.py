@@ -75,6 +75,9 @@ SHAPES = {
     "mark-in": '<path d="M9 4H5v16h4M11 12h8M16 9l3 3-3 3"/>',
     "mark-out": '<path d="M15 4h4v16h-4M13 12H5M8 9l-3 3 3 3"/>',
     "range": '<path d="M8 4H4v16h4M16 4h4v16h-4"/><path d="M8 12h8" stroke-width="4"/>',
+    "float-panel": '<path d="M8.500 8V3H21v12.500h-5M3 8.500h12.500V21H3z" stroke-width="2.600"/>',
+    "close-panel": '<path d="M3.500 3.500l17 17M20.500 3.500l-17 17" stroke-width="3"/>',
+    "more": '<path d="M3 3l8.500 9L3 21M12.500 3l8.500 9-8.500 9" stroke-width="3"/>',
     "person": '<circle cx="12" cy="8" r="3.500"/><path d="M5 20c.5-5 3-7 7-7s6.500 2 7 7"/>',
 }
 

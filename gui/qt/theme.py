@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QColor, QGuiApplication, QPalette
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtGui import QColor, QGuiApplication, QIcon, QPalette
+from PyQt6.QtWidgets import QApplication, QProxyStyle, QStyle, QStyleOption, QWidget
+
+from gui.qt.icons import icon
 
 __all__ = ["THEMES", "Theme", "accent", "apply_theme", "is_dark"]
 
@@ -29,6 +31,13 @@ DARK = {
 }  # fmt: skip
 DISABLED = {"light": "#9aa2ab", "dark": "#6a737d"}
 
+OWN_ICONS = {
+    QStyle.StandardPixmap.SP_TitleBarCloseButton: "close-panel",
+    QStyle.StandardPixmap.SP_TitleBarNormalButton: "float-panel",
+    QStyle.StandardPixmap.SP_ToolBarHorizontalExtensionButton: "more",
+}
+"""Of the buttons that a dock's title has, and of the one for what a tool bar has no room for."""
+
 STYLE = """
 QToolTip {{ background: {tip}; color: {tip_text}; border: 0; padding: 4px 6px; }}
 QPushButton {{ padding: 5px 14px; border: 1px solid {line}; border-radius: 5px; background: {button}; }}
@@ -38,6 +47,7 @@ QPushButton:focus {{ border-color: {accent}; }}
 QPushButton:disabled {{ color: {disabled}; }}
 QPushButton:default {{ background: {highlight}; color: white; border-color: {highlight}; }}
 QToolButton {{ padding: 4px; border: 1px solid transparent; border-radius: 5px; }}
+QToolButton#qt_toolbar_ext_button {{ padding: 0; }}
 QToolButton:hover {{ background: {hover}; }}
 QToolButton:pressed, QToolButton:checked {{ background: {pressed}; }}
 QToolButton:focus {{ border-color: {accent}; }}
@@ -72,6 +82,20 @@ QTabBar::tab:selected {{ border-bottom: 2px solid {accent}; font-weight: 600; }}
 """
 
 
+class _Style(QProxyStyle):
+    """Draws bars and titles with the app's icons where the style's own are dark on dark."""
+
+    def standardIcon(  # noqa: N802 - Qt's name
+        self,
+        name: QStyle.StandardPixmap,
+        option: QStyleOption | None = None,
+        widget: QWidget | None = None,
+    ) -> QIcon:
+        """Ours, or the style's."""
+        own = OWN_ICONS.get(name)
+        return super().standardIcon(name, option, widget) if own is None else icon(own)
+
+
 def is_dark(theme: Theme) -> bool:
     """Whether the theme comes out dark here."""
     if theme != "system":
@@ -84,7 +108,7 @@ def apply_theme(app: QApplication, theme: Theme) -> None:
     """Dress the whole application."""
     dark = is_dark(theme)
     colours = DARK if dark else LIGHT
-    app.setStyle("Fusion")
+    app.setStyle(_Style("Fusion"))
     palette = QPalette()
     for name, colour in colours.items():
         palette.setColor(QPalette.ColorRole[name], QColor(colour))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QApplication, QComboBox
+from PyQt6.QtCore import QPoint, QRect
+from PyQt6.QtGui import QColor, QPalette, qGray
+from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QToolBar, QToolButton
 
 from gui.qt.icons import app_icon
-from gui.qt.theme import THEMES
+from gui.qt.theme import THEMES, Theme
 from gui.settings.networks import confidence_of
 from tests.gui.conftest import App
 from tracker.factory import load_settings, make_detector
@@ -113,6 +115,29 @@ def test_lists_to_choose_from_are_readable_in_both_themes(app: App) -> None:
         assert abs(base.lightness() - text.lightness()) > 100
         seen = QColor(colours.pixel(colours.width() - 3, colours.height() - 3))
         assert abs(seen.lightness() - base.lightness()) < 20
+    window.use_theme("light")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_small_buttons_of_bars_and_panels_can_be_seen(app: App, theme: Theme) -> None:
+    app.start().use_theme(theme)
+    window = app.start()
+    window.resize(760, 700)
+    window.show_page(window.recordings)
+    window.docks.bring("settings")
+    bar = window.recordings.findChildren(QToolBar)[0]
+    buttons = [bar.findChild(QToolButton, "qt_toolbar_ext_button")]
+    buttons += [
+        window.docks["settings"].findChild(QAbstractButton, f"qt_dockwidget_{n}button") for n in ("float", "close")
+    ]
+    for button in buttons:
+        assert button is not None
+        app.until(button.isVisible)
+        picture = window.grab(QRect(button.mapTo(window, QPoint(0, 0)), button.size())).toImage()
+        greys = np.array(
+            [[qGray(picture.pixel(x, y)) for x in range(picture.width())] for y in range(picture.height())]
+        )
+        assert np.sum(abs(greys - greys[0, 0]) > 80) > 6, f"pixels of {button.objectName()} that stand out"
     window.use_theme("light")
 
 
