@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
@@ -41,7 +42,22 @@ PROBED = 2**20
 
 
 class TrackerError(Exception):
-    """Anything Sightline refuses or cannot do; its message is meant for the user."""
+    """Anything Sightline refuses or cannot do; its message is meant for the user.
+
+    Where it names `frames`, counted from 0, they stand at {0}, {1} and so on of the message.
+    """
+
+    def __init__(self, message: str = "", *, frames: Sequence[int] = ()) -> None:
+        super().__init__(_fill(message, frames))
+        self._message, self._frames = message, tuple(frames)
+
+    def counting_from(self, first: int) -> str:
+        """The message with its frames counted from `first`: the window's first frame is 1.
+
+        >>> ConfigError("nothing in frame {0}", frames=[7]).counting_from(1)
+        'nothing in frame 8'
+        """
+        return _fill(self._message, [frame + first for frame in self._frames]) if self._frames else str(self)
 
 
 class ConfigError(TrackerError):
@@ -81,6 +97,13 @@ class FormatError(TrackerError):
 
 class DamagedStoreError(FormatError):
     """A recording whose SQLite file is damaged; `store.set_aside` and `store.restore_copy` repair it."""
+
+
+def _fill(message: str, frames: Sequence[int]) -> str:
+    """Braces of other content, such as a path's, stay as they are."""
+    for place, frame in enumerate(frames):
+        message = message.replace(f"{{{place}}}", str(int(frame)))
+    return message
 
 
 def why_unwritable(error: OSError) -> str:

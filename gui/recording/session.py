@@ -15,6 +15,7 @@ from gui.canvas.renderer import FrameRenderer, RenderedFrame, with_hidden
 from gui.engine.live_network import Engine
 from gui.qt.background import POLL_MS, Background
 from gui.qt.preferences import Preferences
+from gui.qt.wording import words_of
 from gui.recording.annotation import Annotation, request_of_settings, request_of_store, stand_alone
 from gui.recording.counts import RecordedCounts
 from gui.recording.player import Player, by_decoding
@@ -505,7 +506,7 @@ class PlayedRecording(QObject):
             self.damage = str(error)
             self.stop_annotation()
             self.damaged.emit(self.damage)
-        self.said.emit(str(error))
+        self.said.emit(words_of(error))
 
     # on the player's thread
 

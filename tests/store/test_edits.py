@@ -61,8 +61,9 @@ def test_splitting_starts_a_new_track_at_the_frame(tmp_path: Path) -> None:
         new = editor.split(2, 6).details["new"]
         assert editor.track(2).last_frame == 5
         assert (editor.track(new).first_frame, editor.track(new).last_frame) == (6, 9)
-        with pytest.raises(ConfigError, match="nothing on one side"):
+        with pytest.raises(ConfigError, match="nothing on one side of frame 6") as refused:
             editor.split(new, 6)
+        assert refused.value.counting_from(1).endswith("frame 7")
 
 
 def test_an_id_is_never_given_twice(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def _render_alone(recording: Recording, source_path: Path, path: Path, settings:
             frame = next((frame for frame in frames if frame.index == result.frame.index), None)
             if frame is None:
                 raise SourceError(
-                    f"{source.name}: frame {result.frame.index} is recorded, but does not decode any more"
+                    f"{source.name}: frame {{0}} is recorded, but does not decode any more",
+                    frames=(result.frame.index,),
                 )
             if analytics is not None:
                 analytics(result.tracks, result.frame.time)

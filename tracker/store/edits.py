@@ -81,8 +81,9 @@ class RecordingEditor(Recording):
             if len(shared) and boxes_of is None:
                 names = ", ".join(map(str, (keep, *others)))
                 raise ConfigError(
-                    f"merge: tracks {names} are visible together in {len(shared)} frames, the first is {shared[0]}. "
-                    "Say whose boxes stay there (boxes_of), or delete the others first."
+                    f"merge: tracks {names} are visible together in {len(shared)} frames, the first is {{0}}. "
+                    "Say whose boxes stay there (boxes_of), or delete the others first.",
+                    frames=(shared[0],),
                 )
             details = {
                 "keep": keep, "others": list(others), "class": class_id, "boxes_of": boxes_of, "shared": len(shared)
@@ -95,7 +96,7 @@ class RecordingEditor(Recording):
             rows = self.observations_of(track_id, masks=True)
             later = rows.frames >= frame
             if not later.any() or later.all():
-                raise ConfigError(f"split: track {track_id} has nothing on one side of frame {frame}")
+                raise ConfigError(f"split: track {track_id} has nothing on one side of frame {{0}}", frames=(frame,))
             new_id = self._new_track_id()
             details = {"track": track_id, "frame": frame, "new": new_id}
             return self._exchange("split", details, rows[later], replace_columns(rows[later], tracks=new_id))
@@ -192,8 +193,9 @@ class RecordingEditor(Recording):
             start, end = own[own.frames == first], own[own.frames == last]
             if not len(start) or not len(end) or last - first < 2:
                 raise ConfigError(
-                    f"interpolate: track {track_id} needs a box in frame {first} and one in frame {last}, and frames "
-                    "in between"
+                    f"interpolate: track {track_id} needs a box in frame {{0}} and one in frame {{1}}, and frames "
+                    "in between",
+                    frames=(first, last),
                 )
             replaced = own[(own.frames > first) & (own.frames < last)]
             count = int((replaced.origins == Origin.DETECTED).sum())
@@ -238,7 +240,8 @@ class RecordingEditor(Recording):
         rows = rows[(rows.frames >= first) & (rows.frames <= last)]
         if not len(rows):
             names = ", ".join(map(str, wanted))
-            raise ConfigError(f"track {names} is not seen from frame {first} to {last}")
+            where = "in frame {0}" if first == last else "from frame {0} to {1}"
+            raise ConfigError(f"track {names} is not seen {where}", frames=(first, last))
         return rows
 
     def _class_of(self, label: str) -> int:

@@ -179,7 +179,8 @@ class Recording(Closing):
         """Presentation time of a frame in seconds. Raises FormatError for one that was not recorded."""
         rows = self._query("SELECT time FROM frames WHERE frame = ?", (frame,))
         if not rows:
-            raise FormatError(f"{self.path}: no frame {frame}; the last one recorded is {self.last_frame}")
+            last = self.last_frame
+            raise FormatError(f"{self.path}: no frame {{0}}; the last one recorded is {{1}}", frames=(frame, last))
         time: float = rows[0][0]
         return time
 

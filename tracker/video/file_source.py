@@ -118,7 +118,7 @@ class FileSource(FrameSource):
                 self._cursor = numbered[1] + 1, self._cursor[1]
                 if numbered[1] == index:
                     return self._frame(numbered)
-        raise SourceError(f"{self.path}: frame {index} does not decode. Seek to another one.")
+        raise SourceError(f"{self.path}: frame {{0}} does not decode. Seek to another one.", frames=(index,))
 
     def seek(self, index: int) -> None:
         """The next iteration starts at frame `index`."""
@@ -280,4 +280,5 @@ class FileSource(FrameSource):
             raise SourceError(f"{self.path}: the source is closed. Open it again to seek.")
         count = len(self._seek_index())
         if not 0 <= index < count:
-            raise SourceError(f"{self.path}: no frame {index}, it has {count} (0 to {count - 1}).")
+            words = f"{self.path}: no frame {{0}}, it has {count} ({{1}} to {{2}})."
+            raise SourceError(words, frames=(index, 0, count - 1))

@@ -237,3 +237,23 @@ def test_a_line_counts_what_the_core_counts_and_follows_corrections(finished: Ap
     (snapshot,) = (finished.folder / "out").glob("*.png")
     finished.until(lambda: cv2.imread(str(snapshot)) is not None)
     assert cv2.imread(str(snapshot))[100:120, 79:82].max(axis=(1, 2)).min() > 150
+
+
+def test_what_is_refused_counts_frames_as_the_window_does(finished: App, clip: Path) -> None:
+    window = finished.start()
+    page = window.recordings
+    recording = finished.open_finished(window, clip)
+    recording.select(page.tracks.shown[:1])
+    (track,) = recording.selected
+    finished.edit(window, page.corrections.delete_here)
+    said: list[str] = []
+    page.said.connect(said.append)
+    for refused, words in (
+        (page.corrections.delete_here, f"track {track} is not seen in frame 1"),
+        (page.corrections.split, f"split: track {track} has nothing on one side of frame 1"),
+    ):
+        refused()
+        finished.until(lambda: said)
+        assert "frame 1 of" in page.transport.position_words
+        assert said == [words]
+        said.clear()
