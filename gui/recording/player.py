@@ -13,9 +13,11 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from gui.canvas.renderer import RenderedFrame
+from gui.qt.wording import words_of
 from tracker.errors import SourceError
 from tracker.protocols import FrameSource
 from tracker.types import Frame
+from tracker.video.image_source import ImageSource
 
 __all__ = ["Player", "Seekable", "Walked", "by_decoding", "seekable"]
 
@@ -57,14 +59,16 @@ class Walked:
         return np.arange(self._source.info.frame_count or 1) / rate
 
     def frame_at(self, index: int) -> Frame:
-        """The frame of that index, read from the start where it lies behind."""
+        """The frame of that index, read from the start where it lies behind; an image is read by itself."""
+        if isinstance(self._source, ImageSource):
+            return self._source.frame_at(index)  # says which file it is that cannot be read
         if index < self._next or not self._next:
             self._frames, self._next = iter(self._source), 0
         for frame in self._frames:
             self._next = frame.index + 1
             if frame.index >= index:
                 return frame
-        raise SourceError(f"{self.name}: no frame {index}")
+        raise SourceError(f"{self.name}: no frame {{0}}", frames=(index,))
 
     def close(self) -> None:
         """Let go of the source."""
@@ -107,6 +111,8 @@ class Player:
         """Time of every frame; empty until the file has been looked through."""
         self.index = 0
         """Of the frame shown."""
+        self._asked = 0
+        """Where it stands: at the frame shown, or at one that cannot be."""
         self.problem = ""
         self._thread = threading.Thread(target=self._main, name="sightline-player", daemon=True)
 
@@ -150,10 +156,10 @@ class Player:
 
     @property
     def wanted(self) -> int:
-        """Index of the frame that was asked for last, also while it is being read; else of the one shown."""
+        """Index of the frame that was asked for last, also while it is being read or where that failed."""
         with self._wake:
             asked = self._coming if self._target is None else self._target
-            return self.index if asked is None else asked
+            return self._asked if asked is None else asked
 
     def take(self) -> RenderedFrame | None:
         """The newest frame not yet taken."""
@@ -227,12 +233,13 @@ class Player:
         try:
             source = seekable(self._open_source())
         except Exception as error:  # noqa: BLE001 - a thread's main, shown to the user
-            self.problem = str(error)
+            self.problem = words_of(error)
             return
         try:
             first = next(iter(source), None)
             if first is not None:
                 self._show(first)
+                self._asked = self.index
             self.times = source.times()
             while self._run(source):
                 source.close()
@@ -240,7 +247,7 @@ class Player:
                 self._count_anew(source.times())
         except Exception as error:
             log.debug("the player ended", exc_info=True)
-            self.problem = str(error)
+            self.problem = words_of(error)
         finally:
             source.close()
 
@@ -279,17 +286,17 @@ class Player:
     def _fetch(self, source: Seekable, index: int) -> None:
         try:
             self._show(source.frame_at(index))
-            self.problem = ""
+            self._asked, self.problem = self.index, ""
         except SourceError as error:
-            self.problem = str(error)
-            self.index = index
+            self.problem = words_of(error)
+            self._asked = index
         finally:
             self._coming = None
 
     def _advance(self, source: Seekable) -> None:
         with self._wake:
             now = time.perf_counter()
-            here = min(self.index, self.count - 1)
+            here = min(self._asked, self.count - 1)
             if self._anchor is None:
                 self._anchor = now, float(self.times[here])
             following = here + 1

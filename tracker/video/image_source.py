@@ -78,11 +78,12 @@ class ImageSource(FrameSource):
     def frame_at(self, index: int) -> Frame:
         """The image of that index."""
         if not 0 <= index < len(self._paths):
-            raise SourceError(f"{self.name}: frame {index} is none of its {len(self._paths)} images")
+            raise SourceError(f"{self.name}: frame {{0}} is none of its {len(self._paths)} images", frames=(index,))
         path = self._paths[index]
         image, _, note = read_image(path)
         if image is None:
-            raise SourceError(f"{path}: it cannot be read as an image{f' ({note})' if note else ''}")
+            why = f" ({note})" if note else ""
+            raise SourceError(f"{path}: frame {{0}} cannot be read as an image{why}", frames=(index,))
         return Frame(image, index, float(index / self._rate), path.name)
 
     def close(self) -> None:

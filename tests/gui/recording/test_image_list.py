@@ -87,3 +87,29 @@ def test_photographs_are_detected_one_by_one_and_listed_by_name(app: App) -> Non
     window.docks["images"].close()
     window.open(str(folder))
     assert not window.docks["images"].isVisible(), "closed stays closed"
+
+
+def test_an_image_that_cannot_be_read_is_told_by_its_name_beside_the_one_that_stays(app: App) -> None:
+    folder = write_images(app.folder / "photos", ("a.png", "b.png", "d.png"))
+    for name in ("c.png", "e.png"):
+        (folder / name).write_bytes(b"no image")
+    window = app.start()
+    page = window.recordings
+    recording = app.open(window, folder)
+    app.until(lambda: recording.finished)
+    app.show(recording, 1)
+    for broken, name in ((2, "c.png"), (4, "e.png")):
+        shown = recording.player.index
+        recording.player.seek(broken)
+        app.until(lambda name=name: name in page._problem.text())
+        assert f"{name}: frame {broken + 1} cannot be read as an image" in page._problem.text()
+        assert recording.player.index == shown
+        assert f"frame {shown + 1} of 5" in page.transport.position_words
+        if broken == 2:
+            recording.player.step(1)
+            app.until(lambda: recording.rendered is not None and recording.rendered.result.frame.index == 3)
+            app.until(lambda: not page._problem.isVisible())
+    app.show(recording, 0)
+    recording.player.play(on=True)
+    app.until(lambda: not recording.player.playing)
+    assert recording.player.index == 3, "it plays on behind what cannot be read, and ends"
