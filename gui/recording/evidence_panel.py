@@ -17,10 +17,8 @@ from gui.jobs.queue import Job, Jobs, JobState
 from gui.qt.background import Background
 from tracker.types import Image
 
-__all__ = ["EvidencePanel", "surroundings"]
+__all__ = ["EvidencePanel"]
 
-LEAST_SIDE = 192
-AROUND = 2.0
 WIDTH = 340
 OWN_SUFFIXES = (".safetensors",)
 
@@ -49,6 +47,7 @@ class EvidencePanel(QWidget):
         self._model = model
         self._hides = hides
         self._job: Job | None = None
+        self._whole = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._explain = QPushButton(self.tr("&Explain the selected object"))
         self._explain.setAutoDefault(False)
@@ -99,8 +98,6 @@ class EvidencePanel(QWidget):
             self._words.setText(self.tr("Open a recording and hold it at the frame in question."))
             return
         image, box = shown
-        if box is not None:
-            image = surroundings(image, box)
         if self._folder is not None:
             self._folder.cleanup()
         self._folder = tempfile.TemporaryDirectory(prefix="sightline-evidence-")
@@ -108,7 +105,8 @@ class EvidencePanel(QWidget):
         model = self._model()
         own = model if model == "auto" or model.endswith(OWN_SUFFIXES) else "auto"
         command = ["explain", str(folder / "shown.png"), "--model", own, "--out", str(folder / "out")]
-        command += ["--most", "1" if box is not None else "4"]
+        self._whole = box is None
+        command += ["--most", "4"] if box is None else ["--box=" + ",".join(f"{side:.2f}" for side in box)]
         self._words.setText(self.tr("At work, see the jobs"))
         self._explain.setEnabled(False)
         self._background.run(
@@ -162,7 +160,12 @@ class EvidencePanel(QWidget):
         self._explain.setEnabled(True)
         if job.state is JobState.DONE and self._folder is not None:
             found = [line.partition(".png: ")[2] for line in job.log]
-            self._words.setText(", ".join(filter(None, found)) or self.tr("Nothing was found; these are its features."))
+            nothing = (
+                self.tr("Nothing was found; these are its features.")
+                if self._whole
+                else self.tr("The network sees no object there; these are its features.")
+            )
+            self._words.setText(", ".join(filter(None, found)) or nothing)
             self.show_folder(Path(self._folder.name) / "out")
         else:
             self._words.setText(job.ending or self.tr("Cancelled"))
@@ -170,14 +173,3 @@ class EvidencePanel(QWidget):
 
 def _write(image: Image, path: Path) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
-
-
-def surroundings(image: Image, box: Box) -> Image:
-    """The box and as much again around it, inside the image."""
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = box
-    side_x = max((x2 - x1) * AROUND, LEAST_SIDE)
-    side_y = max((y2 - y1) * AROUND, LEAST_SIDE)
-    left = round(min(max((x1 + x2 - side_x) / 2, 0), max(width - side_x, 0)))
-    top = round(min(max((y1 + y2 - side_y) / 2, 0), max(height - side_y, 0)))
-    return image[top : top + round(side_y), left : left + round(side_x)]

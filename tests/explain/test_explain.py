@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,12 +15,17 @@ from benchmarks.explanation import sure_people
 from tests.store.recordings import INFO, objects
 from tracker.annotate.plan import fingerprint
 from tracker.cli import main
+from tracker.commands import explain_kinds
+from tracker.commands.export_network import find_weights
+from tracker.config import DetectorConfig
+from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import ConfigError
 from tracker.explain.activation_maps import activation_map, find_layer
 from tracker.explain.evidence import (
     METHODS,
     QUANTITIES,
     ClassObjective,
+    DetectionObjective,
     Evidence,
     Method,
     Quantity,
@@ -32,6 +38,7 @@ from tracker.explain.layer_summary import summarise
 from tracker.explain.perturbation import lime, occlude
 from tracker.explain.rectified import pixel_gradient
 from tracker.explain.sheets import draw_filters, draw_maps
+from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector, save_detector
 from tracker.nets.classifier import Classifier, ClassifierConfig
 from tracker.nets.model_card import ModelCard
@@ -39,6 +46,7 @@ from tracker.nets.network_config import NetworkConfig
 from tracker.nets.segmenter import SegmentationConfig, SegmentationNet
 from tracker.nets.yolo import YoloNet
 from tracker.store import RecordingWriter
+from tracker.video import open_source
 
 ANCHORS = (((20.0, 20.0), (30.0, 20.0)), ((30.0, 30.0), (46.0, 40.0)), ((50.0, 50.0), (70.0, 60.0)))
 CARD = ModelCard(("disc", "box"), ANCHORS, input_size=128, confidence=0.001)
@@ -345,6 +353,62 @@ def test_the_command_leaves_images_and_a_summary(
     assert len(list((tmp_path / "out").glob("evidence-*"))) == 1
     assert main(["explain", str(tmp_path / "gone.png"), *options]) == 2
     assert "gone.png" in capsys.readouterr().err
+
+
+def test_the_detection_that_overlaps_a_box_most_is_explained_however_sure_the_others_are(
+    tmp_path: Path, network: YoloNet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure, unsure = [4, 4, 60, 80], [70, 20, 110, 60]
+    asked: list[DetectorConfig] = []
+    explained: list[list[float]] = []
+
+    class Seen:
+        def __init__(self, _: object, config: DetectorConfig) -> None:
+            asked.append(config)
+
+        def detect(self, _: object) -> list[SimpleNamespace]:
+            return [SimpleNamespace(boxes=np.array([sure, unsure], np.float32)[: asked[-1].max_det])]
+
+    def explain(*arguments: Any, **options: Any) -> DetectionObjective:
+        explained.append(arguments[3].tolist())
+        return of(*arguments, **options)
+
+    of = DetectionObjective.of
+    monkeypatch.setattr(explain_kinds, "TorchDetector", Seen)
+    monkeypatch.setattr(DetectionObjective, "of", explain)
+    save_detector(tmp_path / "n.safetensors", network, CARD)
+    cv2.imwrite(str(tmp_path / "scene.png"), scene())
+    options = ["--model", str(tmp_path / "n.safetensors"), "--out", str(tmp_path / "out"), "--of", "score"]
+    command = ["explain", str(tmp_path / "scene.png"), *options]
+    assert main([*command, "--most", "1"]) == 0
+    assert explained == [sure]
+    assert main([*command, "--most", "1", "--box=66,18,112,64"]) == 0
+    assert explained == [sure, unsure]
+    assert asked[-1].conf == 0.05, "a track goes on through scores that begin none"
+    assert len(list((tmp_path / "out").glob("evidence-*"))) == 1
+    capsys.readouterr()
+    assert main([*command, "--conf", "0.2", "--box=-20,50,40,94"]) == 0
+    assert "the network sees no object at the box" in capsys.readouterr().out
+    assert (len(explained), asked[-1].conf) == (2, 0.2)
+    assert not list((tmp_path / "out").glob("evidence-*"))
+    for wrong in ("4,5", "1,2,x,4", "9,9,1,1"):
+        assert main([*command, "--box", wrong]) == 2
+        assert "expected x1,y1,x2,y2" in capsys.readouterr().err
+    assert main([*command, "--box", "1,1,9,9", "--track", "1"]) == 2
+    assert "--box: goes with an image" in capsys.readouterr().err
+
+
+@pytest.mark.shared
+def test_an_unsure_answer_beside_a_sure_one_is_explained_as_itself(shared: Path) -> None:
+    network, card = load_detector(find_weights("sightline-small"))
+    with open_source(shared / "data" / "video" / "vtest.avi") as source:
+        image = source.frame_at(190).image
+    found = TorchDetector((network, card), DetectorConfig(conf=0.05, device="cpu")).detect([image])[0]
+    people = found[found.class_ids == card.labels.index("person")]
+    assert people.scores.min() < 0.1 < 0.6 < people.scores.max()
+    explained = [DetectionObjective.of(network, card, image, box).box[None] for box in people.boxes]
+    for box, own in zip(people.boxes, explained, strict=True):
+        assert iou(own, box[None])[0, 0] > 0.6
 
 
 def test_a_track_is_explained_in_its_best_frame(

@@ -34,6 +34,11 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--layer", metavar="NAME", help=text)
     text = "the class or label explained (default: the most likely class; every label that the image shows)"
     parser.add_argument("--label", metavar="NAME", help=text)
+    text = (
+        "of an image: explain the one detection that overlaps this box of its pixels most, by 0.3 at least; those of "
+        "a score from 0.05 on count, or from --conf"
+    )
+    parser.add_argument("--box", metavar="X1,Y1,X2,Y2", help=text)
     text = "explain this track of a recording, in the frame where its score is highest"
     parser.add_argument("--track", type=int, metavar="ID", help=text)
     text = "of a recording: say what became of each detection of this frame, from 0"
@@ -51,6 +56,9 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.most < 1:
         raise ConfigError(f"--most {options.most}: expected 1 or more")
+    if options.box is not None and (options.frame is not None or options.track is not None):
+        raise ConfigError("--box: goes with an image, not with --track or --frame")
+    options.box = None if options.box is None else _corners(options.box)
     if options.frame is not None:
         return _explain_frame(options)
     if options.track is not None:
@@ -65,6 +73,19 @@ def _run(options: argparse.Namespace) -> int:
             old.unlink()  # another image's would stand beside this one's
     sys.stdout.write("\n".join(explain_with(options, image, box)) + "\n")
     return 0
+
+
+def _corners(text: str) -> Any:
+    """The four numbers of a box."""
+    import numpy as np
+
+    try:
+        corners = np.array([float(part) for part in text.split(",")], np.float32)
+    except ValueError:
+        corners = np.empty(0, np.float32)
+    if len(corners) != 4 or not np.isfinite(corners).all() or (corners[:2] >= corners[2:]).any():
+        raise ConfigError(f"--box {text}: expected x1,y1,x2,y2 in pixels, such as 40,20,90,160, x1 < x2 and y1 < y2")
+    return corners
 
 
 def _read(path: Path) -> Image:

@@ -34,11 +34,14 @@ from tracker.explain.layer_summary import summarise
 from tracker.explain.localizer_objective import LOCALIZED, LocalizerObjective
 from tracker.explain.sheets import captioned, crop_around, draw_filters, draw_maps, sheet, stack, tint_heat
 from tracker.extras import explain_missing
+from tracker.geometry import iou
 from tracker.nets.checkpoint import load_detector
 from tracker.nets.classifier import load_classifier
 from tracker.nets.kinds import network_kind
 from tracker.nets.localizer import load_localizer
+from tracker.nets.model_card import ModelCard
 from tracker.nets.segmenter import load_segmentation
+from tracker.nets.yolo import YoloNet
 from tracker.overlay.palette import colour_of
 from tracker.overlay.shapes import draw_box, to_pixels
 from tracker.paths import safe_name
@@ -48,6 +51,13 @@ from tracker.types import Image
 __all__ = ["explain_with"]
 
 Box = Float32[ndarray, " 4"]
+
+
+SAME_OBJECT_IOU = 0.3
+"""A detection that overlaps `--box` less is of another object."""
+LEAST_SCORE = 0.05
+"""Of a detection that is asked for by its box: a track goes on through scores far below those that begin one."""
+NOTHING_THERE = "the network sees no object at the box; try a lower --conf"
 
 
 def explain_with(options: argparse.Namespace, image: Image, box: Box | None) -> list[str]:
@@ -61,6 +71,7 @@ def explain_with(options: argparse.Namespace, image: Image, box: Box | None) -> 
     for flag, value, kinds in (
         ("--of", options.quantity, ("detector", "localizer")),
         ("--track", box, ("detector",)),
+        ("--box", options.box, ("detector",)),
         ("--conf", options.conf, ("detector",)),
         ("--label", options.label, ("classifier", "segmenter", "localizer")),
     ):
@@ -82,8 +93,7 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
     network, card = load_detector(path)
     if options.layer is not None:
         find_layer(network, options.layer)
-    config = DetectorConfig(conf=options.conf, max_det=options.most, device="cpu")
-    boxes = TorchDetector((network, card), config).detect([image])[0].boxes if box is None else box[None]
+    boxes = _found(network, card, options, image) if box is None else box[None]
     known = quantities_of(network)
     quantities = known if options.quantity is None else (options.quantity,)
     lines = []
@@ -100,7 +110,7 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
         said = f"{card.labels[first.class_id]} {first.score:.2f}, evidence inside the box: {inside}"
         lines.append(f"{options.out / name}: {said}")
     if not lines:
-        lines.append("nothing was found in the image; try a lower --conf")
+        lines.append(NOTHING_THERE if options.box is not None else "nothing was found in the image; try a lower --conf")
     if options.layer is None:
         for stride, maps in feature_maps(network, image, size=card.scaled_size).items():
             write_image(options.out / f"features-stride-{stride}.png", draw_maps(maps))
@@ -108,6 +118,20 @@ def _detector(path: Path, options: argparse.Namespace, image: Image, box: Box | 
         canvas = DetectionObjective.of(network, card, image, _whole(image)).canvas
         _write_layer(network, canvas, options)
     return [*lines, *_write_rest(network, options, (1, 3, card.scaled_size, card.scaled_size))]
+
+
+def _found(network: YoloNet, card: ModelCard, options: argparse.Namespace, image: Image) -> Float32[ndarray, "n 4"]:
+    """The boxes of the detections that are explained: the surest, or the one that overlaps `--box` most."""
+    conf, most = options.conf, options.most
+    if options.box is not None:
+        conf, most = LEAST_SCORE if conf is None else conf, DetectorConfig().max_det
+    config = DetectorConfig(conf=conf, max_det=most, device="cpu")
+    boxes = TorchDetector((network, card), config).detect([image])[0].boxes
+    if options.box is None or not len(boxes):
+        return boxes
+    overlap = iou(boxes, options.box[None])[:, 0]
+    best = int(overlap.argmax())
+    return boxes[best : best + 1] if overlap[best] >= SAME_OBJECT_IOU else boxes[:0]
 
 
 def _detection_sheet(image: Image, parts: Sequence[tuple[str, Evidence]]) -> Image:

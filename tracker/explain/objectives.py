@@ -154,9 +154,12 @@ class DetectionObjective:
         overlap = torch.from_numpy(iou(boxes[0].numpy(), np.asarray(wanted, np.float32)[None])[:, 0])
         probabilities = flat[0, :, 5 : 5 + len(card.labels)].sigmoid()
         scores = flat[0, :, 4].sigmoid() * probabilities.amax(dim=1)
-        best = int((overlap * scores.sqrt()).argmax())
+        likely = overlap * scores.sqrt()
         rows = (overlap > SAME_OBJECT_IOU).nonzero()[:, 0]
-        if best not in rows:
+        if len(rows):
+            best = int(rows[likely[rows].argmax()])  # a surer object beside it is another
+        else:
+            best = int(likely.argmax())
             rows = torch.tensor([best])
         return cls(
             network=network,

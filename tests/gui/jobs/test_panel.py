@@ -18,7 +18,6 @@ from gui.jobs.charts import choose_curves
 from gui.jobs.dialog import JobDialog
 from gui.jobs.kinds import arguments_of, job_kinds, results_of
 from gui.jobs.queue import Job, JobState, read_curves
-from gui.recording.evidence_panel import surroundings
 from tests.gui.conftest import App
 from tracker.cli import main
 from tracker.errors import ConfigError
@@ -204,23 +203,47 @@ def test_there_is_no_evidence_while_something_is_hidden(finished: App, clip: Pat
 def test_what_the_network_saw_is_reported_without_where_its_image_lies(app: App, tmp_path: Path) -> None:
     window = app.start()
     panel = window.evidence
-    for lines, words in (
-        (["$ sightline explain", "/tmp/a b/out/evidence-0-person.png: person 0.90", "maps are in /tmp"], "person 0.90"),
-        (["$ sightline explain", "maps are in /tmp"], "Nothing was found; these are its features."),
+    for whole, lines, words in (
+        (
+            True,
+            ["$ sightline explain", "/tmp/a b/out/evidence-0-person.png: person 0.90", "maps are in /tmp"],
+            "person 0.90",
+        ),
+        (True, ["$ sightline explain", "maps are in /tmp"], "Nothing was found; these are its features."),
+        (
+            False,
+            ["$ sightline explain", "the network sees no object at the box", "maps are in /tmp"],
+            "The network sees no object there; these are its features.",
+        ),
     ):
         job = Job("explain", [], None, window)
         job.state = JobState.DONE
         job.log.extend(lines)
-        panel._job, panel._folder = job, TemporaryDirectory(dir=tmp_path)
+        panel._job, panel._folder, panel._whole = job, TemporaryDirectory(dir=tmp_path), whole
         window.jobs.changed.emit(job)
         assert panel._words.text() == words
         panel._folder.cleanup()
 
 
-def test_the_surroundings_of_a_box_lie_in_the_image_and_hold_it() -> None:
-    image = np.zeros((200, 300, 3), np.uint8)
-    image[150:190, 270:295] = 255
-    crop = surroundings(image, (270, 150, 295, 190))
-    assert (crop == 255).all(axis=2).sum() == 40 * 25
-    assert crop.shape[0] <= 200
-    assert crop.shape[1] <= 300
+def test_the_selected_object_is_explained_by_its_box_in_the_whole_frame(finished: App, clip: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.select([window.recordings.tracks.shown[1]])
+    shown = window.recordings.shown()
+    assert shown is not None
+    image, box = shown
+    assert box is not None
+    panel = window.evidence
+    panel.explain()
+    finished.until(lambda: panel._job is not None)
+    job = panel._job
+    assert job is not None
+    written = cv2.imread(job.arguments[1])
+    assert written.shape == image.shape, "what the network saw, not a part of it"
+    (asked,) = [argument for argument in job.arguments if argument.startswith("--box=")]
+    assert asked == "--box=" + ",".join(f"{side:.2f}" for side in box)
+    job.cancel()
+    finished.until(lambda: panel._job is None)
+    finished.close(window)
+    assert panel._folder is not None
+    panel._folder.cleanup()
