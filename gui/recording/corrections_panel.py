@@ -51,7 +51,12 @@ class CorrectionsPanel(QWidget):
 
     def show_overview(self, overview: Overview | None, time_of: Callable[[int], float]) -> None:
         """The corrections of a recording as it stands now."""
-        shown = (overview.keyframes, overview.edits) if overview is not None else ()
+        keyframes = overview.keyframes[:MOST_LISTED] if overview is not None else ()
+        texts = [
+            self.tr("{0}, frame {1} ({2})").format(track, frame + 1, clock(time_of(frame), parts=2))
+            for track, frame in keyframes
+        ]  # compared too: the times are known later than the recording
+        shown = (overview.keyframes, overview.edits, texts) if overview is not None else ()
         if shown == self._shown:
             return
         self._shown = shown
@@ -59,8 +64,7 @@ class CorrectionsPanel(QWidget):
         self._edits.clear()
         if overview is None:
             return
-        for track, frame in overview.keyframes[:MOST_LISTED]:
-            words = self.tr("{0}, frame {1} ({2})").format(track, frame + 1, clock(time_of(frame), parts=2))
+        for words, (track, frame) in zip(texts, keyframes, strict=True):
             self._keyframes.addItem(_item(words, frame, track))
         for edit in reversed(overview.edits[-MOST_LISTED:]):
             frame = edit.details.get("frame", edit.details.get("first", -1))

@@ -10,14 +10,18 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QInputDialog
+from pytestqt.qtbot import QtBot
 
 from gui.canvas.hit_testing import Shape
+from gui.recording.corrections_panel import CorrectionsPanel
+from gui.recording.store_reader import read_overview
 from tests.annotate.tiny import write_clip
 from tests.gui.canvas.test_video_view import MOVE, PRESS, RELEASE, point_at
 from tests.gui.conftest import App, put_line, rows_of
+from tests.store.recordings import finished as finished_store
 from tracker.annotate.recount import edit_recording
 from tracker.observations import Origin
-from tracker.store import Recording, check_store
+from tracker.store import Recording, RecordingEditor, check_store
 
 
 @pytest.fixture(scope="session")
@@ -266,6 +270,18 @@ def test_boxes_between_two_keyframes_stay_until_somebody_asks(finished: App, cli
         assert editor.edits()[-1].details["replaced"] == sum(first < frame < last for frame in before.frames.tolist())
         middle = editor.observations_of(track.track_id)
         assert (middle.boxes[(middle.frames >= first) & (middle.frames <= last)] == [10.0, 10.0, 50.0, 50.0]).all()
+
+
+def test_keyframes_have_their_times_as_soon_as_these_are_known(qtbot: QtBot, tmp_path: Path) -> None:
+    store = finished_store(tmp_path / "a.sqlite")
+    with RecordingEditor(store) as editor:
+        editor.set_box(2, 5, (1, 1, 9, 9))
+    overview = read_overview(store)
+    panel = CorrectionsPanel()
+    qtbot.addWidget(panel)
+    panel.show_overview(overview, lambda _: 0.0)  # the file is still looked through
+    panel.show_overview(overview, lambda frame: frame / 10)
+    assert panel.keyframes == ["2, frame 6 (0:00.50)"]
 
 
 def test_a_damaged_recording_offers_repair_in_words_that_are_not_cut_off(finished: App, clip: Path) -> None:
