@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from PyQt6.QtCore import QObject
 from PyQt6.QtWidgets import QInputDialog, QWidget
@@ -277,11 +278,30 @@ class Corrections(QObject):
 
 
 def describe_edit(edit: Edit) -> str:
-    """A correction in a few words."""
+    """A correction in a few words: of which tracks, in which frames, and what became of them."""
     details = edit.details
-    which = details.get("track", details.get("keep", _named(details.get("tracks", ()))))
-    where = f", frame {details['frame'] + 1}" if "frame" in details else ""
-    return f"{edit.kind} {which}{where}" if which else {"rules": "lines and zones"}.get(edit.kind, edit.kind)
+    which = details.get("track", _named(details.get("tracks", details.get("others", ()))))
+    if not which:
+        return {"rules": "lines and zones"}.get(edit.kind, edit.kind)
+    became = ""
+    if edit.kind == "merge":
+        became = f" into {details['keep']}"
+    elif edit.kind == "relabel":
+        became = f" to {details['new']}"
+    elif edit.kind == "split":
+        became = f": {details['new']} from there on"
+    elif edit.kind == "class":
+        became = f": {details['label']}"
+    return f"{edit.kind} {which}{_where(details)}{became}"
+
+
+def _where(details: Mapping[str, Any]) -> str:
+    """The frames that are concerned, where these are not all of a track's."""
+    first = details.get("frame", details.get("first"))
+    last = details.get("frame", details.get("last"))
+    if first is None or last is None or details.get("open"):
+        return ""
+    return f", frame {first + 1}" if first == last else f", frames {first + 1} to {last + 1}"
 
 
 def _named(tracks: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.canvas.hit_testing import Shape
 from gui.recording.corrections_panel import CorrectionsPanel
+from gui.recording.edit_commands import describe_edit
 from gui.recording.store_reader import read_overview
 from tests.annotate.tiny import write_clip
 from tests.gui.canvas.test_video_view import MOVE, PRESS, RELEASE, point_at
@@ -21,7 +23,7 @@ from tests.gui.conftest import App, put_line, rows_of
 from tests.store.recordings import finished as finished_store
 from tracker.annotate.recount import edit_recording
 from tracker.observations import Origin
-from tracker.store import Recording, RecordingEditor, check_store
+from tracker.store import Edit, Recording, RecordingEditor, check_store
 
 
 @pytest.fixture(scope="session")
@@ -282,6 +284,26 @@ def test_keyframes_have_their_times_as_soon_as_these_are_known(qtbot: QtBot, tmp
     panel.show_overview(overview, lambda _: 0.0)  # the file is still looked through
     panel.show_overview(overview, lambda frame: frame / 10)
     assert panel.keyframes == ["2, frame 6 (0:00.50)"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda editor: editor.delete([1, 2], 4, 4), "delete 1, 2, frame 5"),
+        (lambda editor: editor.delete([1], 4, 6), "delete 1, frames 5 to 7"),
+        (lambda editor: editor.delete(2), "delete 2"),
+        (lambda editor: editor.relabel(1, 9), "relabel 1 to 9"),
+        (lambda editor: editor.change_class([1, 2], "lamp"), "class 1, 2: lamp"),
+        (lambda editor: editor.merge(1, 3, boxes_of=1), "merge 3 into 1"),
+        (lambda editor: editor.split(2, 6), "split 2, frame 7: 4 from there on"),
+        (lambda editor: editor.set_box(1, 3, (1, 1, 9, 9)), "box 1, frame 4"),
+    ],
+)
+def test_a_correction_says_where_it_was_made_and_what_became_of_it(
+    tmp_path: Path, change: Callable[[RecordingEditor], Edit], words: str
+) -> None:
+    with RecordingEditor(finished_store(tmp_path / "a.sqlite")) as editor:
+        assert describe_edit(change(editor)) == words
 
 
 def test_a_damaged_recording_offers_repair_in_words_that_are_not_cut_off(finished: App, clip: Path) -> None:
