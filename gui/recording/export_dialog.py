@@ -240,7 +240,10 @@ class ExportDialog(QDialog):
         self._words.setText("")
         job, settings = self._job, self._settings
         self._background.run(
-            lambda: export_all(job, settings, names, folder, images), self._written, self._failed, owner=self
+            lambda: export_all(job, settings, names, folder, images),
+            lambda paths: self._written(paths, with_images=images is not None),
+            self._failed,
+            owner=self,
         )
 
     def _may_replace(self, there: list[Path]) -> bool:
@@ -271,9 +274,10 @@ class ExportDialog(QDialog):
         if folder:
             self._folder.setText(folder)
 
-    def _written(self, paths: list[Path]) -> None:
+    def _written(self, paths: list[Path], *, with_images: bool) -> None:
         self._open.show()
-        self._data = next((data for path in paths if (data := path / "data.yaml").is_file()), None)
+        found = (data for path in paths if (data := path / "data.yaml").is_file())
+        self._data = next(found, None) if with_images else None
         self.train_button.setVisible(self._data is not None)
         self._report(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
 

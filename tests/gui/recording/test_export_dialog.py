@@ -107,3 +107,20 @@ def test_images_are_not_offered_while_classes_are_hidden(finished: App, clip: Pa
     assert list(tmp_path.rglob("*.txt"))
     assert not list(tmp_path.rglob("*.jpg"))
     assert window.preferences.flag("export/images"), "it comes back with the next export that may have images"
+
+
+def test_training_is_offered_where_the_images_are_there(finished: App, clip: Path, tmp_path: Path) -> None:
+    window = finished.start()
+    finished.open_finished(window, clip)
+    window.recordings.export()
+    (dialog,) = window.recordings.findChildren(ExportDialog)
+    dialog.choose(["yolo"], tmp_path / "plain")
+    dialog.write()
+    finished.until(lambda: dialog.words)
+    assert (tmp_path / "plain" / "clip.yolo" / "data.yaml").is_file()
+    assert dialog.train_button.isHidden(), "there are no images to train on"
+    dialog.choose(["yolo"], tmp_path / "images")
+    dialog.choose_images(every=50, split=0.5)
+    dialog.write()
+    finished.until(lambda: dialog.words)
+    assert not dialog.train_button.isHidden()
