@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PyQt6.QtCore import Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
@@ -26,6 +31,7 @@ from PyQt6.QtWidgets import (
 from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
+from gui.qt.wording import words_of
 from tracker.annotate.dataset import ImageOptions
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.recordings import RecordingJob
@@ -38,25 +44,64 @@ from tracker.formats.label_maps import LABEL_MAP_FORMATS
 from tracker.paths import typed_path
 from tracker.store import Recording
 
-__all__ = ["ExportDialog", "export_all"]
+__all__ = ["ExportDialog", "Exported", "export_all"]
 
 VIDEO, REPORT = "video", "report"
+MOST_NOTES = 10
+OPTIONS = re.compile(r" \([^()]*--[^()]*\)")
+"""What the command line could do about it; there is no such choice here."""
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export has come to, also where it then failed."""
+
+    paths: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was warned of, such as what a format cannot hold."""
+    data: Path | None = None
+    """Of a data set with its images, to train on."""
+
+
+class _Notes(logging.Handler):
+    """Takes down what one thread warns of."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._notes, self._thread = notes, threading.get_ident()
+
+    def __enter__(self) -> None:
+        logging.getLogger("tracker").addHandler(self)
+
+    def __exit__(self, *_: Any) -> None:
+        logging.getLogger("tracker").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep its words, once."""
+        words = OPTIONS.sub("", record.getMessage())
+        if record.thread == self._thread and words not in self._notes:
+            self._notes.append(words)
 
 
 def export_all(
-    job: RecordingJob, settings: Settings, names: list[str], folder: Path, images: ImageOptions | None = None
-) -> list[Path]:
-    """Write the recording in each of the formats, `video` and `report` among them; the files written.
+    job: RecordingJob,
+    settings: Settings,
+    names: list[str],
+    folder: Path,
+    images: ImageOptions | None = None,
+    exported: Exported | None = None,
+) -> Exported:
+    """Write the recording in each of the formats, `video` and `report` among them; what came of it.
 
-    With `images`, formats that are for single images become data sets with them. Raises SinkError where a file cannot
-    be written.
+    With `images`, formats that are for single images become data sets with them. What is written is told in `exported`
+    as soon as it is. Raises SinkError where a file cannot be written.
     """
+    exported = exported or Exported()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; choose another one") from error
-    written = []
-    with Recording(job.store) as recording:
+    with _Notes(exported.notes), Recording(job.store) as recording:
         for name in names:
             path = _path_of(job, name, folder, images)
             if name == VIDEO:
@@ -65,8 +110,10 @@ def export_all(
                 write_report(recording, path, video=job.source, hidden=settings.overlay)
             else:
                 export(recording, name, path, images=_images_of(name, images), video=job.source)
-            written.append(path)
-    return written
+            exported.paths.append(path)
+            if exported.data is None and _images_of(name, images) and (path / "data.yaml").is_file():
+                exported.data = path / "data.yaml"
+    return exported
 
 
 def _images_of(name: str, images: ImageOptions | None) -> ImageOptions | None:
@@ -238,11 +285,11 @@ class ExportDialog(QDialog):
         self._busy.show()
         self._write.setEnabled(False)
         self._words.setText("")
-        job, settings = self._job, self._settings
+        job, settings, exported = self._job, self._settings, Exported()
         self._background.run(
-            lambda: export_all(job, settings, names, folder, images),
-            lambda paths: self._written(paths, with_images=images is not None),
-            self._failed,
+            lambda: export_all(job, settings, names, folder, images, exported),
+            self._written,
+            lambda error: self._failed(error, exported),
             owner=self,
         )
 
@@ -265,8 +312,8 @@ class ExportDialog(QDialog):
         chosen = self._chosen()
         able = not self._hides_classes and any(name in FORMATS and FORMATS[name].images for name in chosen)
         self._images.setEnabled(able)
-        for field in (self._every, self._split):
-            field.setEnabled(self._images.isEnabled() and self._images.isChecked())
+        for box in (self._every, self._split):
+            box.setEnabled(self._images.isEnabled() and self._images.isChecked())
         self._write.setEnabled(bool(chosen) and bool(self._folder.text().strip()) and not self.busy)
 
     def _browse(self) -> None:
@@ -274,19 +321,28 @@ class ExportDialog(QDialog):
         if folder:
             self._folder.setText(folder)
 
-    def _written(self, paths: list[Path], *, with_images: bool) -> None:
+    def _written(self, exported: Exported) -> None:
         self._open.show()
-        found = (data for path in paths if (data := path / "data.yaml").is_file())
-        self._data = next(found, None) if with_images else None
+        self._data = exported.data
         self.train_button.setVisible(self._data is not None)
-        self._report(self.tr("Written: {0}").format(", ".join(path.name for path in paths)), wrong=False)
+        self._report(self._words_on(exported), wrong=False)
+
+    def _words_on(self, exported: Exported) -> str:
+        """The files, and below them what was warned of."""
+        files = self.tr("Written: {0}").format(", ".join(path.name for path in exported.paths))
+        more = len(exported.notes) - MOST_NOTES
+        rest = [self.tr("and {0} more, see the log").format(more)] if more > 0 else []
+        return "\n".join([*([files] if exported.paths else []), *exported.notes[:MOST_NOTES], *rest])
 
     def _train_on_it(self) -> None:
         self.train.emit(str(self._data))
         self.reject()
 
-    def _failed(self, error: Exception) -> None:
-        self._report(str(error), wrong=True)
+    def _failed(self, error: Exception, exported: Exported) -> None:
+        self._data = exported.data
+        self.train_button.setVisible(self._data is not None)
+        self._open.setVisible(bool(exported.paths))
+        self._report("\n".join(filter(None, [words_of(error), self._words_on(exported)])), wrong=True)
 
     def _report(self, text: str, *, wrong: bool) -> None:
         self._busy.hide()
@@ -300,5 +356,5 @@ class ExportDialog(QDialog):
         if self.isVisible():
             self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         else:
-            self.said.emit(text)
+            self.said.emit("; ".join(text.splitlines()))
             self.deleteLater()

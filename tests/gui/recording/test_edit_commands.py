@@ -145,7 +145,7 @@ def test_an_export_goes_on_when_its_dialog_is_closed(finished: App, clip: Path, 
     assert window.recordings.exporting
     dialog.close()
     finished.until(lambda: said)
-    assert said == ["Written: clip.txt, clip.html"]
+    assert said == ["Written: clip.txt, clip.html; MOT text cannot hold: classes, time stamps"]
     finished.until(lambda: not window.recordings.findChildren(ExportDialog))
 
 

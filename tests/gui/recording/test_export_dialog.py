@@ -6,12 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from gui.canvas.hit_testing import Shape
-from gui.recording.export_dialog import ExportDialog
+from gui.recording.export_dialog import ExportDialog, Exported, export_all
 from gui.recording.store_reader import read_overview
 from tests.annotate.tiny import HEIGHT, WIDTH
 from tests.gui.conftest import App
+from tracker.errors import ConfigError
 from tracker.formats.label_maps import LABEL_MAP_FORMATS
 from tracker.observations import Observations
 from tracker.overlay import Overlay, OverlayConfig
@@ -32,7 +34,7 @@ def test_label_maps_are_offered_where_pixels_are_labelled_and_written(
     dialog.choose([*LABEL_MAP_FORMATS, "mot"], tmp_path / "none")
     dialog.write()
     finished.until(lambda: dialog.words)
-    assert dialog.words == "Written: clip.txt"
+    assert dialog.words == "Written: clip.txt\nMOT text cannot hold: classes, time stamps"
     dialog.close()
 
     recording = window.recordings.recording
@@ -117,6 +119,7 @@ def test_training_is_offered_where_the_images_are_there(finished: App, clip: Pat
     dialog.choose(["yolo"], tmp_path / "plain")
     dialog.write()
     finished.until(lambda: dialog.words)
+    assert dialog.words == "Written: clip.yolo\nYOLO text cannot hold: track ids, scores, time stamps"
     assert (tmp_path / "plain" / "clip.yolo" / "data.yaml").is_file()
     assert dialog.train_button.isHidden(), "there are no images to train on"
     dialog.choose(["yolo"], tmp_path / "images")
@@ -124,3 +127,16 @@ def test_training_is_offered_where_the_images_are_there(finished: App, clip: Pat
     dialog.write()
     finished.until(lambda: dialog.words)
     assert not dialog.train_button.isHidden()
+
+
+def test_what_was_written_before_a_format_failed_is_known(finished: App, clip: Path, tmp_path: Path) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    exported = Exported()
+    with pytest.raises(ConfigError):
+        export_all(recording.job, window.engine.settings, ["mot", "none such"], tmp_path, None, exported)
+    assert exported.paths == [tmp_path / "clip.txt"]
+    window.recordings.export()
+    (dialog,) = window.recordings.findChildren(ExportDialog)
+    dialog._failed(ConfigError("no such format"), exported)
+    assert dialog.words == "no such format\nWritten: clip.txt\nMOT text cannot hold: classes, time stamps"
