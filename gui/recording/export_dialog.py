@@ -32,7 +32,7 @@ from gui.qt.background import Background
 from gui.qt.keyboard import order_buttons
 from gui.qt.preferences import Preferences
 from gui.qt.wording import words_of
-from tracker.annotate.dataset import ImageOptions
+from tracker.annotate.dataset import ImageOptions, check_split
 from tracker.annotate.export import export, export_suffix
 from tracker.annotate.recordings import RecordingJob
 from tracker.annotate.render import render_video
@@ -94,7 +94,8 @@ def export_all(
     """Write the recording in each of the formats, `video` and `report` among them; what came of it.
 
     With `images`, formats that are for single images become data sets with them. What is written is told in `exported`
-    as soon as it is. Raises SinkError where a file cannot be written.
+    as soon as it is. Raises SinkError where a file cannot be written, ConfigError, before any is, where there are too
+    few images for two parts.
     """
     exported = exported or Exported()
     try:
@@ -102,6 +103,8 @@ def export_all(
     except OSError as error:
         raise SinkError(f"{folder}: cannot make the folder: {error.strerror}; choose another one") from error
     with _Notes(exported.notes), Recording(job.store) as recording:
+        if any(_images_of(name, images) for name in names):
+            check_split(recording, images or ImageOptions())
         for name in names:
             path = _path_of(job, name, folder, images)
             if name == VIDEO:

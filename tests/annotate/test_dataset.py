@@ -104,7 +104,7 @@ def test_images_of_a_folder_keep_their_names(tmp_path: Path, network: Path) -> N
         (("--format", "yolo,mot", "--images"), "not for mot"),
         (("--format", "yolo", "--images", "--every", "0"), "--every 0"),
         (("--format", "yolo", "--images", "--split", "1"), "--split 1"),
-        (("--format", "yolo", "--images", "--every", "100", "--split", "0.8"), "lower --every"),
+        (("--format", "yolo", "--images", "--every", "100", "--split", "0.8"), "take more than one frame in 100"),
         (("--format", "mot", "--outlines"), "--outlines: for the format yolo or cvat only"),
         (("--format", "coco", "--boxes"), "--boxes: for the format yolo or cvat only"),
         (("--format", "yolo", "--class-column"), "--class-column: for the format mot only"),

@@ -23,7 +23,7 @@ from tracker.store import Recording
 from tracker.types import Detections, Frame, FrameResult, Image, Tracks
 from tracker.video import open_source
 
-__all__ = ["ImageOptions", "hiding", "save_images", "write_dataset"]
+__all__ = ["ImageOptions", "check_split", "hiding", "save_images", "write_dataset"]
 
 JPEG_QUALITY = 95
 
@@ -51,6 +51,7 @@ def write_dataset(
     or classes are to be hidden, SourceError where the video is missing or is not the recorded one.
     """
     hide = hiding(images.hidden)
+    count = check_split(recording, images)
     source = recorded_source(recording, video)
     indices = np.concatenate([frames for frames, _ in recording.frame_chunks(4096)] or [np.empty(0, np.int64)])[
         :: images.every
@@ -58,12 +59,6 @@ def write_dataset(
     parts = RecordedParts(recording, clip_masks=True)
     subsets: dict[str, AnnotationParts] = {"": SelectedFrames(parts, indices)}
     if images.split is not None:
-        count = round(len(indices) * images.split)
-        if not 0 < count < len(indices):
-            raise ConfigError(
-                f"--split {images.split:g}: {len(indices)} images would be {count} to train on and "
-                f"{len(indices) - count} to judge by; lower --every, or leave out --split"
-            )
         subsets = {"train": SelectedFrames(parts, indices[:count]), "val": SelectedFrames(parts, indices[count:])}
     form = find_format(name)
     folders = form.load().write_dataset(folder, subsets, *([options] if form.options else []))
@@ -71,8 +66,22 @@ def write_dataset(
     saved = save_images(source, targets, hide)
     if saved < len(targets):
         missing = next(index for index in indices.tolist() if not targets[index].exists())
-        raise SourceError(f"{source}: frame {missing} is recorded, but does not decode any more")
+        raise SourceError(f"{source}: frame {{0}} is recorded, but does not decode any more", frames=(missing,))
     return saved
+
+
+def check_split(recording: Recording, images: ImageOptions) -> int:
+    """How many images are to train on. Raises ConfigError where a part would be empty."""
+    taken = len(range(0, recording.frame_count(), images.every))
+    if images.split is None:
+        return taken
+    count = round(taken * images.split)
+    if not 0 < count < taken:
+        raise ConfigError(
+            f"split {images.split:g}: {taken} {'image' if taken == 1 else 'images'} would be {count} to train on and "
+            f"{taken - count} to judge by; take more than one frame in {images.every}, or split otherwise or not at all"
+        )
+    return count
 
 
 def _targets(folder: Path, annotations: AnnotationParts) -> Iterator[tuple[int, Path]]:

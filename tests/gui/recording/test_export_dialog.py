@@ -127,6 +127,16 @@ def test_training_is_offered_where_the_images_are_there(finished: App, clip: Pat
     dialog.write()
     finished.until(lambda: dialog.words)
     assert not dialog.train_button.isHidden()
+    dialog.choose(["mot", "yolo"], tmp_path / "few")
+    dialog.choose_images(every=1000, split=0.8)
+    dialog.write()
+    finished.until(lambda: dialog.words)
+    assert dialog.words == (
+        "split 0.8: 1 image would be 1 to train on and 0 to judge by; take more than one frame in 1000, or split "
+        "otherwise or not at all"
+    )
+    assert not (tmp_path / "few" / "clip.txt").exists(), "nothing is written before it is refused"
+    assert dialog.train_button.isHidden()
 
 
 def test_what_was_written_before_a_format_failed_is_known(finished: App, clip: Path, tmp_path: Path) -> None:
