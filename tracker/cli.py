@@ -5,6 +5,7 @@ A command's own module is imported only when it is called, so that `track` start
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import logging
 import os
@@ -140,6 +141,19 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         return 2
 
 
+def parse_command(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line whose first word is one of COMMANDS. Raises ConfigError for what it cannot take."""
+    name = arguments[0]
+    parser = CommandParser(prog=typed_program())
+    subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
+    for module in COMMANDS[name].modules:
+        importlib.import_module(module).add_parsers(subparsers)
+    for words, leaf in leaves(subparsers.choices[name], name):
+        complete_help(leaf, words)
+    options: argparse.Namespace = parser.parse_args(list(arguments))
+    return options
+
+
 def _run(arguments: list[str], show: Show | None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -158,13 +172,7 @@ def _run(arguments: list[str], show: Show | None) -> int:
         raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
     loading = EndAtOnce()
     try:
-        parser = CommandParser(prog=typed_program())
-        subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
-        for module in COMMANDS[name].modules:
-            importlib.import_module(module).add_parsers(subparsers)
-        for words, leaf in leaves(subparsers.choices[name], name):
-            complete_help(leaf, words)
-        options = parser.parse_args(arguments)
+        options = parse_command(arguments)
     finally:
         loading.release()
     level = logging.ERROR if options.quiet else max(logging.DEBUG, logging.WARNING - 10 * options.verbose)

@@ -63,6 +63,20 @@ def test_a_long_command_makes_the_dialog_taller_and_its_fields_no_lower(app: App
     assert dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width())
 
 
+def test_an_answer_that_the_command_does_not_take_is_refused_before_the_job_is_queued(app: App) -> None:
+    window = app.start()
+    dialog = JobDialog(window.jobs, window.preferences, window)
+    dialog.choose("Train a detector", {"--data": "data.yaml", "--epochs": "abc"})
+    dialog.accept()
+    assert "--epochs" in dialog._problem.text()
+    assert "abc" in dialog._problem.text()
+    dialog.choose("Train a detector", {"--epochs": "3"})
+    dialog._options.setText("--no-such 4")
+    dialog.accept()
+    assert "--no-such" in dialog._problem.text()
+    assert window.jobs.all == []
+
+
 def test_a_running_job_is_cancelled_and_the_window_ends_it_when_it_closes(app: App, clip: Path) -> None:
     window = app.start()
     arguments = ["annotate", str(clip), "--out", "archive", "--model", app.tree["detector"]["model"]]
