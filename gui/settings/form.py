@@ -140,6 +140,12 @@ class ConfigField(QWidget):
                 choice.addItem(str(option), option)
             choice.currentIndexChanged.connect(self._edited)
             return choice
+        if set(typing.get_args(self._hint)) == {bool, type(None)}:
+            choice = QComboBox()
+            for words, chosen in ((self.tr("automatic"), None), (self.tr("yes"), True), (self.tr("no"), False)):
+                choice.addItem(words, chosen)
+            choice.currentIndexChanged.connect(self._edited)
+            return choice
         line = QLineEdit()
         if type(None) in typing.get_args(self._hint):
             line.setPlaceholderText(self.tr("the network's own"))

@@ -68,6 +68,22 @@ TREES = st.fixed_dictionaries(
 )
 
 
+def test_a_choice_of_yes_no_and_neither_is_one_in_the_form_too(qtbot: QtBot) -> None:
+    form = ConfigForm({})
+    qtbot.addWidget(form)
+    (choice,) = [box for box in form.findChildren(QComboBox) if box.accessibleName() == "wait"]
+    assert [choice.itemText(place) for place in range(choice.count())] == ["automatic", "yes", "no"]
+    assert choice.currentText() == "automatic"
+    for place, wait in ((1, True), (2, False)):
+        choice.setCurrentIndex(place)
+        assert form.tree() == {"source": {"wait": wait}}
+        form.reset()
+        form.load({"source": {"wait": wait}})
+        assert choice.currentIndex() == place
+    form.reset()
+    assert (form.tree(), choice.currentIndex()) == ({}, 0)
+
+
 def test_any_settings_come_out_of_the_form_as_they_went_in(qtbot: QtBot) -> None:
     form = ConfigForm({})
     qtbot.addWidget(form)
