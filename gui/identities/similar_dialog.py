@@ -63,8 +63,11 @@ class SimilarDialog(QDialog):
     def _show(self, found: tuple[list[Path], list[Shown]]) -> None:
         self._paths, shown = found
         self.results.show_all(shown)
-        words = self.tr("{0} tracks of {1} recordings, most alike first; a double click goes there.")
-        self._state.setText(words.format(len(shown), len(self._paths)))
+        tracks = self.tr("1 track") if len(shown) == 1 else self.tr("{0} tracks").format(len(shown))
+        one = len(self._paths) == 1
+        recordings = self.tr("1 recording") if one else self.tr("{0} recordings").format(len(self._paths))
+        words = self.tr("{0} of {1}, most alike first; a double click goes there.")
+        self._state.setText(words.format(tracks, recordings))
 
     def _report(self, error: Exception) -> None:
         self._state.setText(str(error))

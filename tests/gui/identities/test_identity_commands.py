@@ -14,6 +14,7 @@ from PyQt6.QtCore import QPoint
 from gui.identities import across_dialog, similar_dialog
 from gui.identities.across_dialog import AcrossDialog
 from gui.identities.similar_dialog import SimilarDialog
+from gui.identities.thumbnail_list import Shown
 from gui.window import Window
 from tests.gui.conftest import App
 from tracker.annotate.across import read_across
@@ -101,6 +102,11 @@ def test_a_track_is_found_in_the_recording_beside_and_gone_to(finished: App, win
     window.commands["recording.similar"].trigger()
     (dialog,) = page.findChildren(SimilarDialog)
     finished.until(lambda: dialog.results.count())
+    paths, shown = dialog._paths, list(dialog.results.members)
+    dialog._show((paths[:1], [Shown(shown[0], "", b"")]))
+    assert dialog.words == "1 track of 1 recording, most alike first; a double click goes there."
+    dialog._show((paths, [Shown(member, "", b"") for member in shown]))
+    assert dialog.words.startswith(f"{len(shown)} tracks of {len(paths)} recordings, ")
     assert (dialog.results.members[0].camera, dialog.results.members[0].track) == (1, track)
     item = dialog.results.item(0)
     assert item is not None
