@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -200,6 +201,8 @@ class Annotation:
             self.problem = str(error)
             return
         if self.report.status == "failed":
+            with contextlib.suppress(OSError):
+                self.job.base.parent.rmdir()  # where nothing was written at all
             self.problem = self.report.note
 
     def _hear(self, message: WorkerProgress | FileReport | None) -> None:

@@ -324,6 +324,8 @@ class RecordingPage(QWidget):
         if player.problem:
             self._problem.setText(player.problem)
             self.view.show_message("" if player.ready else player.problem)
+            if not player.ready:
+                self._progressed()  # there is nothing to go on with
         self._problem.setVisible(bool(player.problem) and player.ready)
         if not player.ready:
             return
@@ -369,7 +371,12 @@ class RecordingPage(QWidget):
         if recording is None:
             return
         complete = recording.overview is not None and recording.overview.complete
-        self.transport.show_annotation(recording.annotation, complete=complete, frames=recording.player.count or 1)
+        self.transport.show_annotation(
+            recording.annotation,
+            complete=complete,
+            frames=recording.player.count or 1,
+            readable=not recording.unreadable,
+        )
         self._refresh_tools()
 
     def _selection_changed(self) -> None:

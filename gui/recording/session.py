@@ -247,6 +247,11 @@ class PlayedRecording(QObject):
         return self.overview is not None and self.overview.complete and not self.annotating
 
     @property
+    def unreadable(self) -> str:
+        """Why there is nothing of it to annotate, show or draw on; empty where there is, or may be soon."""
+        return self.player.problem if self.overview is None and not self.player.ready else ""
+
+    @property
     def busy(self) -> bool:
         """Whether a correction is being written."""
         return self._editing > 0

@@ -111,17 +111,18 @@ class RecordingTools(QObject):
         if recording is not None and not recording.soloed:
             self._commands["recording.solo"].setChecked(False)
         closed = "" if recording is not None else self.tr("Open a recording first.")
+        unusable = closed or (recording.unreadable if recording is not None else "")
         unselected = self.tr("Select a track first: click its box, its bar or its row.")
         for name in ("follow", "solo"):
             on = chosen or self._commands[f"recording.{name}"].isChecked()
             self._commands.offer(f"recording.{name}", closed or ("" if on else unselected))
         for name in ("line", "zone", "blur", "inspect", "again"):
-            self._commands.offer(f"recording.{name}", closed)
+            self._commands.offer(f"recording.{name}", unusable)
         ready = recording is not None and recording.overview is not None
         self._commands.offer("recording.export", closed or ("" if ready else self.tr("Nothing is annotated yet.")))
         marked = recording is not None and recording.player.loop_range is not None
         marks = self.tr("Mark the first frame of the range with Shift+I and the last with Shift+O first.")
-        self._commands.offer("recording.range", closed or ("" if marked else marks))
+        self._commands.offer("recording.range", unusable or ("" if marked else marks))
 
     def follow_now(self) -> None:
         """Bring the selected track into the middle."""

@@ -112,13 +112,15 @@ class Transport(QWidget):
             parts.append(self.tr("repeats {0} to {1}").format(first + 1, last + 1))
         self._extra.setText("   ".join(parts))
 
-    def show_annotation(self, annotation: Annotation | None, *, complete: bool, frames: int) -> None:
-        """How far it is and how long it will take, and what went wrong."""
+    def show_annotation(
+        self, annotation: Annotation | None, *, complete: bool, frames: int, readable: bool = True
+    ) -> None:
+        """How far it is and how long it will take, and what went wrong; what is not `readable` is not gone on with."""
         running = annotation is not None and annotation.running
         problem = annotation.problem if annotation is not None else ""
         self._words.setProperty("role", "wrong" if problem else "quiet")
         self._bar.setVisible(running)
-        self._hold.setVisible(running or bool(annotation is not None and not complete))
+        self._hold.setVisible(running or bool(annotation is not None and not complete and readable))
         self._finish.setVisible(not running and not self._hold.isHidden())
         self._hold.setText(self.tr("&Hold") if running else self.tr("&Go on"))
         self._hold.setEnabled(annotation is None or not annotation.stopping)

@@ -206,3 +206,21 @@ def test_a_file_that_is_no_video_says_so_in_the_window(app: App, tmp_path: Path)
     assert "broken.mp4" in recording.player.problem
     app.until(lambda: recording.annotation is not None and recording.annotation.problem)
     app.until(lambda: "broken.mp4" in window.recordings.transport.words)
+
+
+def test_a_file_that_cannot_be_opened_offers_nothing_to_do_with_it(app: App) -> None:
+    broken = app.folder / "broken.mp4"
+    broken.write_bytes(b"this is no video at all" * 50)
+    window = app.start()
+    page = window.recordings
+    window.open(str(broken))
+    recording = page.recording
+    assert recording is not None
+    app.until(lambda: recording.player.problem and recording.annotation is not None and recording.annotation.problem)
+    app.until(lambda: page.transport.words)
+    app.until(lambda: page.transport._hold.isHidden())
+    assert page.transport._finish.isHidden()
+    for name in ("line", "zone", "blur", "again", "range"):
+        command = window.commands[f"recording.{name}"]
+        assert not command.isEnabled(), name
+    assert not recording.job.base.parent.exists(), "an empty folder is not left"
