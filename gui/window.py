@@ -24,7 +24,7 @@ from gui.engine.live_network import Engine, LoadDetector, load_detector
 from gui.identities.identity_commands import IdentityCommands
 from gui.inside.inside_page import InsidePage
 from gui.jobs.panel import JobsPanel
-from gui.jobs.queue import Jobs
+from gui.jobs.queue import Jobs, hiding_variables
 from gui.live.camera_sets import CameraSets
 from gui.live.events_panel import EventsPanel
 from gui.live.notifier import Notifier, NotifierBar
@@ -86,7 +86,7 @@ class Window(QMainWindow):
         self.background = Background(self)
         self.commands = Commands(preferences, self)
         self.engine = Engine(self.background, preferences.tree("settings"), load=load_detector, parent=self)
-        self.jobs = Jobs(preferences.folder, self)
+        self.jobs = Jobs(preferences.folder, self, variables=lambda: hiding_variables(self.engine.settings.overlay))
         self.start = StartPage(preferences, self.background)
         self.live = LivePage(self.engine, self.background, preferences, self.commands, open_source=open_source)
         self.recordings = RecordingPage(self.engine, self.background, preferences, self.commands)

@@ -20,8 +20,9 @@ from typing import Any
 from PyQt6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, pyqtSignal
 
 from gui.qt.background import NICENESS
+from tracker.overlay import OverlayConfig
 
-__all__ = ["Curves", "Job", "JobState", "Jobs", "read_curves"]
+__all__ = ["Curves", "Job", "JobState", "Jobs", "hiding_variables", "read_curves"]
 
 PROGRAM = ("-m", "tracker")
 HOME = Path(__file__).parents[2]
@@ -84,10 +85,6 @@ class Job(QObject):
         self._marks: deque[tuple[float, float]] = deque(maxlen=20)
         self._partial = {"out": "", "err": ""}
         self._process = QProcess(self)
-        environment = QProcessEnvironment.systemEnvironment()
-        environment.insert("PYTHONUNBUFFERED", "1")
-        environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [str(HOME), environment.value("PYTHONPATH")])))
-        self._process.setProcessEnvironment(environment)
         self._process.readyReadStandardOutput.connect(lambda: self._read("out"))
         self._process.readyReadStandardError.connect(lambda: self._read("err"))
         self._process.started.connect(self._step_back)
@@ -101,8 +98,8 @@ class Job(QObject):
         """Since it began."""
         return time.monotonic() - self._began if self._began else 0.0
 
-    def start(self, folder: Path) -> None:
-        """Begin, with `folder` as the place that relative paths are meant from."""
+    def start(self, folder: Path, variables: Mapping[str, str]) -> None:
+        """Begin, with `folder` as the place that relative paths are meant from, and variables for the command."""
         self.state = JobState.RUNNING
         self._began = time.monotonic()
         try:
@@ -113,7 +110,15 @@ class Job(QObject):
             self.changed.emit()
             return
         self._process.setWorkingDirectory(str(folder))
+        environment = QProcessEnvironment.systemEnvironment()
+        environment.insert("PYTHONUNBUFFERED", "1")
+        environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [str(HOME), environment.value("PYTHONPATH")])))
+        for name, value in variables.items():
+            environment.insert(name, value)
+        self._process.setProcessEnvironment(environment)
         self._say(f"$ sightline {shlex.join(self.arguments)}")
+        for name, value in variables.items():
+            self._say(f"with {name}={value}")
         self._process.start(sys.executable, [*PROGRAM, *self.arguments])
         if self.results is not None:
             self._curves_timer.start(CURVES_MS)
@@ -257,14 +262,24 @@ class Job(QObject):
 
 
 class Jobs(QObject):
-    """All jobs of this window; one runs, the others wait their turn."""
+    """All jobs of this window; one runs, the others wait their turn.
+
+    `variables` are those of the environment that a job begins with, beside the window's own.
+    """
 
     added = pyqtSignal(object)
     changed = pyqtSignal(object)
 
-    def __init__(self, folder: Callable[[], Path], parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        folder: Callable[[], Path],
+        parent: QObject | None = None,
+        *,
+        variables: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         super().__init__(parent)
         self._folder = folder
+        self._variables = variables
         self.all: list[Job] = []
 
     def add(self, title: str, arguments: Sequence[str], results: Path | None = None) -> Job:
@@ -312,7 +327,21 @@ class Jobs(QObject):
             return
         waiting = next((job for job in self.all if job.state is JobState.WAITING), None)
         if waiting is not None:
-            waiting.start(self._folder())
+            waiting.start(self._folder(), self._variables())
+
+
+def hiding_variables(overlay: OverlayConfig) -> dict[str, str]:
+    """The variables by which a command hides what the window's settings hide, or refuses where it cannot.
+
+    >>> hiding_variables(OverlayConfig(blur_classes=("person",)))
+    {'SIGHTLINE_OVERLAY_BLUR_CLASSES': '["person"]'}
+    """
+    hidden = {"CLASSES": overlay.blur_classes, "REGIONS": overlay.blur_regions}
+    return {
+        f"SIGHTLINE_OVERLAY_BLUR_{name}": json.dumps(value, ensure_ascii=False)
+        for name, value in hidden.items()
+        if value
+    }
 
 
 def read_curves(path: Path) -> Curves:

@@ -90,6 +90,22 @@ def test_a_running_job_is_cancelled_and_the_window_ends_it_when_it_closes(app: A
     assert not second.active
 
 
+def test_jobs_hide_what_the_window_s_settings_hide(finished: App) -> None:
+    window = finished.start()
+    (store,) = (finished.folder / "out").rglob("*.sqlite")
+    export = ["export-annotations", str(store), "--format", "yolo", "--images", "--every", "50", "--out", "set"]
+    window.engine.change("overlay.blur_classes", ["person"])
+    refused = window.jobs.add("refused", export)
+    finished.until(lambda: refused.state is JobState.FAILED)
+    assert "images with overlay.blur_classes (person)" in refused.ending
+    assert list(refused.log)[1] == 'with SIGHTLINE_OVERLAY_BLUR_CLASSES=["person"]'
+    assert not list(finished.folder.rglob("*.jpg"))
+    window.engine.change("overlay.blur_classes", [])
+    clear = window.jobs.add("clear", export)
+    finished.until(lambda: clear.state is JobState.DONE)
+    assert len(list(finished.folder.rglob("*.jpg"))) == 3
+
+
 def test_questions_become_a_command_line() -> None:
     kinds = {kind.title: kind for kind in job_kinds()}
     train = kinds["Train a detector"]
