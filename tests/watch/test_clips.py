@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker.overlay import Figure, OverlayConfig
+from tests.overlay.scenes import crowd
+from tracker.overlay import Figure, Overlay, OverlayConfig
 from tracker.types import Detections, Event, EventKind, Frame, FrameResult, Image, Tracks
 from tracker.video import open_source
-from tracker.watch.clips import ClipKeeper, Recorder, save_snapshot
+from tracker.watch.clips import ClipKeeper, Recorder, privacy_only, save_snapshot
 
 WIDTH, HEIGHT = 160, 128
 LINE: Figure = (((80.0, 0.0), (80.0, 127.0)), False, "")
@@ -42,6 +43,14 @@ def test_lines_are_in_the_drawn_video_and_not_in_the_plain_one(tmp_path: Path) -
     drawn, plain = (path for path in recorder.stop() if path.suffix == ".mp4")
     assert all(map(has_line, images(drawn)))
     assert not any(map(has_line, images(plain)))
+
+
+def test_nothing_at_all_is_drawn_into_the_plain_video() -> None:
+    everything = OverlayConfig(trails=True, counts=True, blur_regions=((0.0, 0.0, 0.5, 0.5),))
+    result = crowd(480, 270)
+    hidden = Overlay(OverlayConfig(boxes=False, masks=False, class_names=False, ids=False, scores=False,
+                                   blur_regions=everything.blur_regions))(result)  # fmt: skip
+    assert (Overlay(privacy_only(everything))(result) == hidden).all()
 
 
 def test_a_clip_has_the_lines_as_they_were_when_its_frames_came(tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ SOUND_S = 2.0
 def privacy_only(config: OverlayConfig) -> OverlayConfig:
     """The overlay that hides what must be hidden and draws nothing."""
     return replace(
-        config, boxes=False, masks=False, class_names=False, ids=False, scores=False, trails=False, semantic_opacity=0.0
-    )
+        config, boxes=False, masks=False, class_names=False, ids=False, scores=False, counts=False, trails=False,
+        semantic_opacity=0.0,
+    )  # fmt: skip
 
 
 def _stem(name: str) -> str:
