@@ -310,7 +310,8 @@ class Session(QObject):
 
     def overlay_config(self) -> OverlayConfig:
         """What is drawn on this source: the settings, and its own hidden regions."""
-        return with_hidden(with_privacy(self._engine.settings.overlay, self.camera), self.shapes, self.frame_size)
+        size = self.frame_size or self._drawn_on  # while it is opened again, its last frame stays in sight
+        return with_hidden(with_privacy(self._engine.settings.overlay, self.camera), self.shapes, size)
 
     def count_rows(self) -> list[CountRow]:
         """What its lines and zones have counted so far."""

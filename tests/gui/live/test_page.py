@@ -252,6 +252,20 @@ def test_a_recording_is_written_and_a_snapshot_too(app: App) -> None:
     app.until(lambda: all(path.exists() and path.stat().st_size > 0 for path in files))
 
 
+def test_a_region_stays_hidden_in_a_snapshot_while_its_camera_is_opened_again(app: App) -> None:
+    window = start(app)
+    window.watch("north")
+    (session,) = window.live.sessions
+    app.until(lambda: shown_tracks(session) == 1)
+    session.use_shapes([Shape("blur", "hidden 1", ((0.0, 0.0), (WIDTH, HEIGHT)))])
+    before = session.overlay_config()
+    session._again.stop()
+    source, session._source = session._source, None
+    assert session.latest is not None
+    assert session.overlay_config().blur_regions == before.blur_regions == ((0.0, 0.0, 1.0, 1.0),)
+    session._source = source
+
+
 def test_lines_and_zones_are_drawn_into_what_is_recorded_and_into_snapshots(app: App) -> None:
     window = start(app)
     window.watch("north")
