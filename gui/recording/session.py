@@ -396,10 +396,11 @@ class PlayedRecording(QObject):
     def _poll(self) -> None:
         rendered = self.player.take()
         if rendered is not None:
-            first, self.rendered = self.rendered is None, rendered
+            before, first, self.rendered = self._renderer.config, self.rendered is None, rendered
             if first:
                 self.configure()
-            self.frame_rendered.emit()
+            if self._renderer.config == before:  # else it was drawn without the regions to hide, and is drawn again
+                self.frame_rendered.emit()
         player = self.player
         if player.ready and not self._begun_playing:
             self._begun_playing = True

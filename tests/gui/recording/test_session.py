@@ -10,13 +10,15 @@ import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtTest import QTest
 
+from gui.canvas.hit_testing import Shape
 from gui.recording.annotation import job_of, request_of_settings
 from gui.window import Window
-from tests.annotate.tiny import write_clip
+from tests.annotate.tiny import HEIGHT, WIDTH, write_clip
 from tests.gui.conftest import App, rows_of
 from tests.video.synthetic import read_number
 from tracker.annotate.run import annotate_recording
 from tracker.factory import load_settings
+from tracker.overlay import Overlay, OverlayConfig
 from tracker.store import Recording
 from tracker.store.rows import to_stored
 
@@ -69,6 +71,35 @@ def test_keys_step_skip_loop_and_change_the_speed_as_in_mpv(app: App, numbered: 
     press(Qt.Key.Key_Left)
     app.until(lambda: player.index < 59)
     assert player.times[59] - player.times[player.index] == pytest.approx(min(5.0, player.times[59]), abs=0.25)
+
+
+def test_a_hidden_region_is_hidden_from_the_first_frame_on(
+    finished: App, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = finished.start()
+    recording = finished.open_finished(window, clip)
+    recording.use_shapes([Shape("blur", "hidden 1", ((0.0, 0.0), (float(WIDTH), float(HEIGHT))))])
+    finished.until(lambda: not window.background.busy)
+    finished.close(window)
+    monkeypatch.setattr("gui.recording.session.read_overview", lambda store: None)  # takes longer than the first frame
+    again = finished.start()
+    again.preferences.keep("autoplay", value=False)
+    again.open(str(clip))
+    opened = again.recordings.recording
+    assert opened is not None
+    hidden = OverlayConfig(blur_regions=((0.0, 0.0, 1.0, 1.0),))
+    drawn: list[bool] = []
+
+    def look() -> None:
+        rendered = opened.rendered
+        assert rendered is not None
+        height, width = rendered.pixels.shape[:2]
+        assert (width, height) == (WIDTH, HEIGHT), "no larger than the frame: it is compared as it is"
+        drawn.append(bool((rendered.pixels[:, :, 2::-1] == Overlay(hidden)(rendered.result)).all()))
+
+    opened.frame_rendered.connect(look)
+    finished.until(lambda: drawn)
+    assert all(drawn)
 
 
 def test_opening_plays_at_once_while_the_timeline_fills(app: App, clip: Path) -> None:
