@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import pytest
 
 from tests.annotate.test_identities import street
 from tests.store.recordings import finished
-from tracker.annotate.across import Across, across_of, read_across
+from tracker.annotate.across import Across, across_of, all_tracks, read_across
 from tracker.annotate.identities import Member
 from tracker.errors import ConfigError, FormatError
 from tracker.store import Recording
+from tracker.store.appearances import Views
 from tracker.store.renumber import renumbered_copy
 
 
@@ -68,6 +71,18 @@ def test_what_is_no_project_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "identities.json").write_text(text)
     with pytest.raises(FormatError, match="not a project of identities"):
         read_across(tmp_path / "identities.json")
+
+
+def test_tracks_stand_on_one_clock_wherever_their_files_time_stamps_begin(tmp_path: Path) -> None:
+    """`--start` says when the first frame was: MPEG-TS begins at 1.4 s, broadcasts at some hour of the day."""
+    paths = finished(tmp_path / "a.sqlite"), finished(tmp_path / "b.sqlite")
+    with contextlib.closing(sqlite3.connect(paths[1])) as connection, connection:
+        connection.execute("UPDATE frames SET time = time + 36000")
+    classes, frames = np.zeros(3, np.int32), np.zeros(3, np.int64)
+    views = Views(np.array([1, 2, 3]), classes, frames, np.zeros(3), np.eye(3, 8, dtype=np.float32))
+    tracks = all_tracks(Across(paths, (0.0, 12.5)), lambda path: views)
+    ends = {camera: {(each.start, each.end) for each in tracks if each.member.camera == camera} for camera in (0, 1)}
+    assert ends == {0: {(0.0, 4.5)}, 1: {(12.5, 17.0)}}
 
 
 def test_a_copy_has_the_ids_of_the_project_and_all_rows(tmp_path: Path) -> None:

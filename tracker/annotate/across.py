@@ -73,7 +73,7 @@ class Across:
 
     recordings: tuple[Path, ...]
     starts: tuple[float, ...]
-    """When each began, in seconds on one clock."""
+    """When the first frame of each was, in seconds on one clock."""
     identities: tuple[Identity, ...] = ()
     unsure: tuple[UnsurePair, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -229,7 +229,7 @@ def read_across(path: Path) -> Across:
 
 
 def all_tracks(across: Across, describe: Callable[[Path], Views]) -> list[Track]:
-    """The tracks of all recordings that have views, on the clock that all share."""
+    """The tracks of all recordings that have views, on the clock that all share: `starts` is when first frames are."""
     found = []
     for camera, (path, start) in enumerate(zip(across.recordings, across.starts, strict=True)):
         views = describe(path)
@@ -262,7 +262,8 @@ def _tracks_of(recording: Recording, camera: int, start: float, views: Views) ->
             first, last = times[indices.searchsorted((track.first_frame, track.last_frame))].tolist()
             label = recording.info.labels[track.class_id]
             member = Member(camera, track.track_id)
-            found.append(Track(member, start + first, start + last, label, views.vectors[chosen]))
+            begun = start - float(times[0])  # a container's stamps may begin at any time
+            found.append(Track(member, begun + first, begun + last, label, views.vectors[chosen]))
     return found
 
 

@@ -32,7 +32,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     text = "recordings of annotate, or folders of them, looked into with all their sub-folders"
     parser.add_argument("recordings", nargs="+", type=typed_path, metavar="PATH", help=text)
-    start = "when a recording began, in seconds on a clock that all share; 0 unless given; may be repeated"
+    start = "when a recording's first frame was, in seconds on a clock that all share; 0 unless given; may be repeated"
     parser.add_argument("--start", action="append", default=[], metavar="NAME=SECONDS", help=start)
     project = f"the project file; {PROJECT} beside the first recording unless given"
     parser.add_argument("--project", type=output_file(".json"), metavar="FILE.json", help=project)
