@@ -195,7 +195,8 @@ def test_a_store_that_cannot_be_used_fails_alone_and_stays(
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     (note,) = [file["note"] for file in summary["files"] if file["name"] == "a b.mp4" and file["status"] == "failed"]
     assert {"other": "not a recording", "newer": "newer Sightline", "torn": "malformed"}[kind] in note
-    assert "--overwrite" in note
+    assert ("--overwrite sets it aside as a b.sqlite.damaged" in note) == (kind != "newer")
+    assert ("--overwrite replaces it" in note) == (kind == "newer")
     assert store.read_bytes() == content
     assert run(*command(archive, out, "--progress", "none", "--overwrite")) == 3
     aside = out / "a b.sqlite.damaged"

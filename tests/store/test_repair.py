@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,28 @@ def test_a_recording_begun_anew_keeps_the_damaged_one(tmp_path: Path) -> None:
     assert (tmp_path / "a.sqlite.damaged").read_bytes() == content
     RecordingWriter.create(path, INFO).close()  # a sound one is replaced
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.sqlite", "a.sqlite.damaged"]
+
+
+def test_what_the_program_cannot_read_is_kept_too_though_sqlite_can(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE info SET value = '{' WHERE key = 'labels'")
+    RecordingWriter.create(path, INFO).close()
+    assert (tmp_path / "a.sqlite.damaged").exists()
+
+
+def test_damage_is_told_once(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'info'").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xaa" * size
+    path.write_bytes(content)
+    with pytest.raises(DamagedStoreError) as raised:
+        Recording(path)
+    words = "database disk image is malformed. Restore it from a copy, or annotate again."
+    assert str(raised.value) == f"{path}: damaged: {words}"
 
 
 def test_every_damaged_recording_gets_a_name_of_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tracker.annotate.recordings import RecordingJob, fingerprint
 from tracker.config import DetectorConfig, to_mapping
 from tracker.detect.precision import eight_bit_file
 from tracker.embedded import embedded_networks, segmentation_file
-from tracker.errors import FormatError, SinkError
+from tracker.errors import DamagedStoreError, FormatError, SinkError
 from tracker.factory import DEFAULT_NETWORK, Settings, reid_network, settled_precision
 from tracker.paths import typed_path
 from tracker.store import Recording
@@ -79,10 +79,24 @@ def make_plan(job: RecordingJob, request: AnnotateRequest, network: Mapping[str,
     if request.overwrite:
         return Plan("anew", "--overwrite", wanted)
     try:
-        recording = Recording(job.store)
+        return _plan_for(job, request, source, network, wanted)
+    except DamagedStoreError as error:
+        raise FormatError(
+            f"{error} --overwrite sets it aside as {job.store.name}.damaged and begins a new one."
+        ) from error
     except FormatError as error:
         raise FormatError(f"{error} --overwrite replaces it.") from error
-    with recording:
+
+
+def _plan_for(
+    job: RecordingJob,
+    request: AnnotateRequest,
+    source: tuple[int, str],
+    network: Mapping[str, Any],
+    wanted: tuple[str, ...],
+) -> Plan:
+    """What to do about a recording that there is. Raises FormatError for what is none, SinkError as make_plan."""
+    with Recording(job.store) as recording:
         change = _what_changed(recording, source, request, network)
         if change and recording.edit_count():
             raise SinkError(

@@ -80,15 +80,19 @@ class Recording(Closing):
         self._connection = connect(self.path, write=self.writes)
         try:
             self._reload()
-        except (KeyError, TypeError, ValueError, FormatError) as error:
+        except BaseException:
             self.close()
-            raise DamagedStoreError(f"{path}: damaged: {error}. Restore it from a copy, or annotate again.") from error
+            raise
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
 
     def _reload(self) -> None:
-        self.info = RecordingInfo.from_json(dict(self._query("SELECT key, value FROM info")))
+        rows = dict(self._query("SELECT key, value FROM info"))
+        try:
+            self.info = RecordingInfo.from_json(rows)
+        except (KeyError, TypeError, ValueError, FormatError) as error:
+            raise self._damage(str(error)) from error
 
     def close(self) -> None:
         """Let go of the file; safe to call twice."""

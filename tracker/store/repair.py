@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from tracker.errors import DamagedStoreError, FormatError
+from tracker.store.reader import Recording
 from tracker.store.schema import SIDE_FILES, connect, damage_of, refuse_write, remove
 
 __all__ = ["check_store", "restore_copy", "set_aside", "set_aside_if_damaged"]
@@ -54,6 +55,7 @@ def set_aside_if_damaged(path: Path) -> Path | None:
         return None
     try:
         check_store(path)
+        Recording(path).close()
     except DamagedStoreError:
         return set_aside(path)
     except FormatError:
