@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import main
 from tests.world import ScriptedDetector, World
 from tracker.commands.progress import follow_run
 from tracker.errors import SinkError, SourceError
@@ -85,3 +88,44 @@ def test_the_last_line_is_the_state_at_the_end(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["done"] for row in rows] == [False] * (len(rows) - 1) + [True]
     assert rows[-1]["frames"] == (9 if what == "sink" else 99 - sink._left)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["track", "gone.mp4"],
+        ["track", "empty.mp4"],
+        ["track", "empty.mp4", "--conf", "7"],
+        ["track", "clip.mp4", "--model", "gone.onnx"],
+        ["detect", "gone.jpg"],
+        ["detect", "clip.mp4", "--model", "gone.onnx"],
+        ["annotate", "gone.mp4", "--out", "out"],
+        ["annotate", "clip.mp4", "--out", "out", "--model", "gone.onnx"],
+        ["watch", "gone.toml"],
+        ["demo", "--set", "detector.conf=7"],
+    ],
+)
+def test_a_run_that_cannot_begin_says_its_end_too(
+    arguments: list[str],
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(clip, "clip.mp4")
+    Path("empty.mp4").touch()
+    assert main.main([*arguments, "--progress", "json"]) == 2
+    told, wrong = capsys.readouterr()
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert len(wrong.splitlines()) == 1
+
+
+def test_the_settings_say_so_as_well_as_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["track", "rtsp://me:secret@localhost:1/", "--no-wait", "--set", "output.progress=json"]) == 2
+    line = json.loads(capsys.readouterr().out)
+    assert (line["source"], line["frames"], line["done"]) == ("rtsp://localhost:1/", 0, True)

@@ -32,6 +32,7 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.outputs import own_folder
+from tracker.commands.progress import LastLine
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError, TrackerError
 from tracker.formats import FORMATS, find_format
@@ -81,7 +82,13 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with LastLine(options, files=0, files_left=0, failed=0) as last:
+        return _annotate_paths(options, last)
+
+
+def _annotate_paths(options: argparse.Namespace, last: LastLine) -> int:
     request = orders_from(options)
+    last.style = request.settings.output.progress
     if options.workers < 1:
         raise ConfigError(f"--workers {options.workers}: expected 1 or more")
     jobs = find_jobs(options.paths, options.out, recursive=options.recursive)
@@ -93,6 +100,7 @@ def _run(options: argparse.Namespace) -> int:
         return _tell_plans(jobs, request)
     own_folder(options.out)
     started = time.perf_counter()
+    last.told = True
     display = _display(request.settings.output.progress, jobs, options.workers)
 
     ended: list[FileReport] = []

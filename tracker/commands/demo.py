@@ -17,6 +17,7 @@ from tracker.commands import demo_clip
 from tracker.commands.demo_data import SHAPES, write_datasets
 from tracker.commands.options import add_settings_options, settings_from
 from tracker.commands.outputs import Tally, own_folder, table, write_settings
+from tracker.commands.progress import LastLine
 from tracker.commands.track import Outputs, exit_code, open_sinks, track_source
 from tracker.errors import ConfigError, SinkError
 from tracker.factory import make_pipeline, make_runner
@@ -56,7 +57,13 @@ def _run(options: argparse.Namespace) -> int:
         ready = write_datasets(options.datasets, images=options.images)
         sys.stdout.write("\n".join(str(path) for path in ready) + "\n")
         return 0
+    with LastLine(options, source="clip.mp4", frames=0) as last:
+        return _demo(options, last)
+
+
+def _demo(options: argparse.Namespace, last: LastLine) -> int:
     settings = settings_from(options, overlay__trails=True)
+    last.style = settings.output.progress
     folder = own_folder(options.folder)
     clip = folder / "clip.mp4"
     make_clip(clip)
@@ -68,8 +75,10 @@ def _run(options: argparse.Namespace) -> int:
     )
     tally, preview = Tally(built.pipeline.labels), _Preview(folder / "preview.png")
     runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], settings)
+    last.told = True
     ended = track_source(runner, source, settings)
-    sys.stdout.write(table(ended.progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
+    if settings.output.progress != "json":
+        sys.stdout.write(table(ended.progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")
     if ended.interrupt is not None:
         raise ended.interrupt
     return exit_code(ended.progress, source)

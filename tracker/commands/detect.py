@@ -12,7 +12,7 @@ import cv2
 
 from tracker.commands.options import add_detector_options, add_settings_options, add_source_options, settings_from
 from tracker.commands.outputs import frame_names, output_file, own_folder, spare_images
-from tracker.commands.progress import follow_run
+from tracker.commands.progress import LastLine, follow_run
 from tracker.errors import SinkError, SourceError
 from tracker.factory import make_detection_pipeline, make_runner
 from tracker.formats.detections_json import DetectionsJson
@@ -39,7 +39,13 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with LastLine(options, source=options.sources[0], frames=0) as last:
+        return _detect(options, last)
+
+
+def _detect(options: argparse.Namespace, last: LastLine) -> int:
     settings = settings_from(options, overlay__show="detections", overlay__colour_by="class")
+    last.style = settings.output.progress
     source = _open(options.sources, settings.source.vid_stride)
     try:
         if source.live:
@@ -56,6 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     except BaseException:
         source.close()
         raise
+    last.told = True
     runner.start()
     ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
     progress = ended.progress

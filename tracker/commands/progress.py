@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from tqdm import tqdm
 
 from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.protocols import FrameSource
 from tracker.runner import Progress, Runner
+from tracker.video.address import redact_within
 
-__all__ = ["Ended", "follow_run"]
+__all__ = ["Ended", "LastLine", "follow_run"]
 
 INTERVAL_S = 0.5
 FINISH_S = 10.0
@@ -27,6 +30,27 @@ class Ended:
     progress: Progress
     interrupt: KeyboardInterrupt | None = None
     """The signal that ended it."""
+
+
+class LastLine:
+    """Around a command: its last JSON line where it fails before it has begun to tell how far it is.
+
+    `style` is what the settings say once they are read; `told` is set where what follows prints the last line itself.
+    """
+
+    def __init__(self, options: argparse.Namespace, **row: str | int) -> None:
+        self.style: str | None = options.progress
+        self.told = False
+        self._row = row
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and self.style == "json" and not self.told and not isinstance(error, BrokenPipeError):
+            row = {key: redact_within(value) if isinstance(value, str) else value for key, value in self._row.items()}
+            sys.stdout.write(json.dumps({**row, "time": round(time.time(), 3), "done": True}) + "\n")
+            sys.stdout.flush()
 
 
 def follow_run(

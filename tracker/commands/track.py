@@ -22,7 +22,7 @@ from tracker.commands.options import (
     settings_from,
 )
 from tracker.commands.outputs import Tally, new_folder, safe_stem, table, write_settings
-from tracker.commands.progress import Ended, follow_run
+from tracker.commands.progress import Ended, LastLine, follow_run
 from tracker.ending import HeldSignals
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.factory import (
@@ -79,7 +79,13 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with LastLine(options, source=options.source, frames=0) as last:
+        return _track(options, last)
+
+
+def _track(options: argparse.Namespace, last: LastLine) -> int:
     settings = settings_from(options)
+    last.style = settings.output.progress
     detector = settled_precision(settings.detector, threads=usable_cores())
     settings = replace(settings, detector=detector)  # what args.yaml names
     check_formats(settings.output.format)
@@ -119,6 +125,7 @@ def _run(options: argparse.Namespace) -> int:
         if held is not None:
             held.release()
         raise
+    last.told = not options.show
     try:
         if options.show:
             ended = Ended(_show(runner, source, options, held))

@@ -19,6 +19,7 @@ from tracker.commands.options import (
     add_tracking_options,
     settings_from,
 )
+from tracker.commands.progress import LastLine
 from tracker.commands.watch_events import add_event_options, answer
 from tracker.ending import HeldSignals, raise_if_interrupted
 from tracker.errors import ConfigError
@@ -54,11 +55,17 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with LastLine(options) as last:
+        return _watch(options, last)
+
+
+def _watch(options: argparse.Namespace, last: LastLine) -> int:
     cameras = read_cameras(options.cameras)
     code = answer(options, cameras)
     if code is not None:
         return code
     settings = settings_from(options)
+    last.style = settings.output.progress
     give_back_large_blocks(few_heaps=True)
     watch = SetWatch(cameras, settings)
     server = None
@@ -68,6 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         _tell(json.dumps({"port": server.port}) if as_json else f"health and metrics: port {server.port}")
     held = HeldSignals()
     watch.start()
+    last.told = True
     try:
         held.release()
         reported = 0.0
