@@ -24,6 +24,7 @@ from tracker.detect.yolo_detector import no_features
 from tracker.embedded import check_embedded, embedded_networks, segmentation_file, weights_folder
 from tracker.errors import CheckpointError, ConfigError, FeaturesError
 from tracker.extras import explain_missing, has_torch
+from tracker.formats import FORMATS
 from tracker.overlay import Overlay, OverlayConfig
 from tracker.paths import typed_path
 from tracker.pipeline import Pipeline
@@ -299,6 +300,10 @@ def check_formats(names: Sequence[str]) -> list[tuple[str, str]]:
     """Each live format with the suffix of its file. Raises ConfigError for one that does not exist."""
     for name in names:
         if name not in LIVE_FORMATS:
+            if name in FORMATS:
+                raise ConfigError(
+                    f"--format {name}: a run writes {' and '.join(LIVE_FORMATS)} alone; annotate writes every format"
+                )
             raise ConfigError(f"--format {name}: no such format for a run; {nearest(name, LIVE_FORMATS)}")
     return [(name, LIVE_FORMATS[name]) for name in dict.fromkeys(names)]
 

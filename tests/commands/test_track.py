@@ -133,6 +133,16 @@ def test_a_second_run_gets_a_folder_of_its_own(network: Path, tmp_path: Path) ->
         assert not (tmp_path / "runs" / name / "clip.jsonl").exists()
 
 
+@pytest.mark.parametrize("option", [("--format", "none"), ("--set", "output.format=none")])
+def test_format_none_writes_no_annotation_file(option: tuple[str, str], network: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=3)
+    options = ("--model", network, "--project", tmp_path, "--progress", "none", *option)
+    assert run("track", clip, *options) == 0
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["args.yaml"]
+    assert run("annotate", clip, "--model", network, "--out", tmp_path / "out", "--progress", "none", *option) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.sqlite", "summary.json"]
+
+
 def test_times_are_the_containers_for_variable_frame_rate_and_the_audio_is_kept(network: Path, tmp_path: Path) -> None:
     clip = write_clip(
         tmp_path / "phone.mp4", frames=25, ticks=irregular_ticks(25, first=40), audio_codec="aac", audio_begin_s=0.04
@@ -184,6 +194,8 @@ BAD = {
     "unknown class": (("track", "clip.mp4", "--classes", "persn"), "did you mean 'person'"),
     "class number": (("track", "clip.mp4", "--classes", "99"), "0 to 79"),
     "unknown format": (("track", "clip.mp4", "--format", "motx"), "did you mean 'mot'"),
+    "format of annotate alone": (("track", "clip.mp4", "--format", "coco"), "annotate writes every format"),
+    "format none beside another": (("track", "clip.mp4", "--format", "none,mot"), "none stands for no file"),
     "unknown model": (("track", "clip.mp4", "--model", "sightlin-nano"), "did you mean 'sightline-nano'"),
     "missing model": (("track", "clip.mp4", "--model", "none.onnx"), "no such model file"),
     "model that is none": (("track", "clip.mp4", "--model", "text.onnx"), "text.onnx"),

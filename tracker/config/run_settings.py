@@ -175,3 +175,9 @@ class OutputConfig:
     """Name of the run's folder; a number is added when it is taken."""
     progress: Literal["bar", "json", "none"] = "bar"
     """How progress is shown: a bar for people, JSON lines for programs, or nothing."""
+
+    def __post_init__(self) -> None:
+        if self.format == ("none",):
+            object.__setattr__(self, "format", ())
+        elif "none" in self.format:
+            raise ValueError(f"format none stands for no file and for itself, found {','.join(self.format)}")
