@@ -110,11 +110,15 @@ def test_losses_are_reported_in_one_warning(name: str, tmp_path: Path, caplog: p
     warnings = [record.getMessage() for record in caplog.records if "cannot hold" in record.getMessage()]
     expected = {
         "mot": ["classes", "masks", "outlines", "time stamps", "hidden", "interpolated"],
-        "mots": ["scores", "outlines", "time stamps", "hidden", "interpolated", "without a track"],
-        "yolo": ["track ids", "scores", "masks", "time stamps", "hidden", "interpolated"],
+        "mots": ["scores", "outlines", "time stamps", "hidden", "interpolated", "without a track", "boxes"],
+        "yolo": ["track ids", "scores", "masks", "time stamps", "hidden", "interpolated", "boxes"],
         "voc": ["scores", "masks", "outlines", "time stamps", "interpolated"],
         "cvat": ["scores", "masks", "time stamps", "without a track"],
-        "cvatimages": ["scores", "time stamps"],
+        "cvatimages": [
+            "scores",
+            "time stamps",
+            "boxes of objects with a mask or an outline (the extent of that stands",
+        ],
         "labelstudio": ["scores", "masks", "outlines", "hidden", "without a track"],
         "kitti": ["masks", "outlines", "time stamps", "interpolated"],
     }.get(name, [])
@@ -123,6 +127,17 @@ def test_losses_are_reported_in_one_warning(name: str, tmp_path: Path, caplog: p
         assert loss in warnings[0]
     reported = warnings[0].split(": ")[1].count(",") + 1 if warnings else 0
     assert reported == len(expected)
+
+
+def test_boxes_cut_off_at_the_images_edge_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "boxes.jsonl"
+    path.write_text(
+        '{"format":"sightline-jsonl","version":1,"source":"a.mp4","width":8,"height":6,"labels":["a"]}\n'
+        '{"frame":0,"objects":[{"class_id":0,"bbox":[-2,1,4,4]},{"class_id":0,"bbox":[1,1,2,2]}]}\n'
+    )
+    boxes = find_format("jsonl").load().read(path)
+    find_format("yolo").load().write(tmp_path / "yolo", boxes)
+    assert caplog.messages == ["YOLO text: boxes that reach beyond their image are cut off at its edge (1 of them)"]
 
 
 def _rich_file(folder: Path) -> Path:

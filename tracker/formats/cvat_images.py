@@ -41,7 +41,7 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     """One file; a warning lists what it cannot hold."""
     shapes = Capability.MASKS | Capability.POLYGONS | Capability.OCCLUSION | Capability.KEYFRAMES
     holds = Capability.TRACKS | Capability.CLASSES | Capability.UNTRACKED | shapes
-    warn_unsupported(annotations.summary().content, "CVAT for images", holds)
+    warn_unsupported(annotations.summary().content, "CVAT for images", holds, shapes_for_boxes=True)
     with AtomicText(path) as file:
         file.write("\n".join(_head(annotations)) + "\n")
         for part in annotations.by_frames():

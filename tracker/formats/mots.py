@@ -79,7 +79,8 @@ def write(path: Path | str, annotations: AnnotationParts) -> None:
     Where there are masks at all, an object without one gets the pixels of its box that no mask has.
     """
     content = annotations.summary().content
-    warn_unsupported(content, "MOTS text", Capability.TRACKS | Capability.CLASSES | Capability.MASKS)
+    holds = Capability.TRACKS | Capability.CLASSES | Capability.MASKS
+    warn_unsupported(content, "MOTS text", holds, shapes_for_boxes=True)
     numbers = _class_numbers(annotations.labels)
     if any(name not in CLASSES.values() for name in annotations.labels):
         numbered = ", ".join(f"{number} {name}" for number, name in zip(numbers, annotations.labels, strict=True))

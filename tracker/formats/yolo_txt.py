@@ -148,11 +148,15 @@ def write_dataset(
     if len(summary.sizes) == 1:
         settings["size"] = list(summary.sizes[0])
     settings["video"] = not summary.are_images
-    without = 0
+    without = clipped = 0
     for name, subset in subsets.items():
         new_folder(images[name])
         for part in subset.by_frames():
-            without += _write_labels(folder / "labels" / name, part, outlines=outlines, track_ids=options.track_ids)
+            place = folder / "labels" / name
+            bare, cut = _write_labels(place, part, outlines=outlines, track_ids=options.track_ids)
+            without, clipped = without + bare, clipped + cut
+    if clipped:
+        log.warning("YOLO text: boxes that reach beyond their image are cut off at its edge (%d of them)", clipped)
     if without:
         log.warning("YOLO text: %d objects have no outline; the corners of their boxes stand for it", without)
     with AtomicText(folder / "data.yaml") as file:
@@ -170,21 +174,26 @@ def _warn(summary: Summary, options: WriteOptions, *, outlines: bool) -> None:
         Capability.POLYGONS: note,
         Capability.TRACKS: "--track-ids puts them behind each row",
     }
-    warn_unsupported(summary.content, "YOLO text", holds, instead=instead)
+    warn_unsupported(summary.content, "YOLO text", holds, instead=instead, shapes_for_boxes=outlines)
 
 
-def _write_labels(folder: Path, annotations: Annotations, *, outlines: bool, track_ids: bool) -> int:
-    """One file per image, of boxes or of outlines; how many objects had no outline where these are written."""
+def _write_labels(folder: Path, annotations: Annotations, *, outlines: bool, track_ids: bool) -> tuple[int, int]:
+    """One file per image, of boxes or of outlines.
+
+    How many objects had no outline where these are written, and how many boxes were cut off at the image's edge.
+    """
     frames, objects = annotations.frames, annotations.objects
     names = annotations.file_names(".txt")
-    without = 0
+    without = clipped = 0
     for frame, (name, rows) in enumerate(zip(names, annotations.rows_by_frame(), strict=True)):
         size = int(frames.widths[frame]), int(frames.heights[frame])
         with AtomicText(inside(folder, name)) as file:
             for row in rows:
-                box = _clipped(objects.boxes[row].tolist(), size)
+                whole = objects.boxes[row].tolist()
+                box = _clipped(whole, size)
+                outline = _outline(objects.segmentations[row], size) if outlines else None
+                clipped += outline is None and box != whole
                 if outlines:
-                    outline = _outline(objects.segmentations[row], size)
                     without += outline is None
                     shares = (np.array(outline or box_outline(box)).reshape(-1, 2) / size).ravel().tolist()
                 else:
@@ -193,7 +202,7 @@ def _write_labels(folder: Path, annotations: Annotations, *, outlines: bool, tra
                 if track_ids and objects.track_ids[row]:
                     cells.append(str(int(objects.track_ids[row])))
                 file.write(" ".join(cells) + "\n")
-    return without
+    return without, clipped
 
 
 def _outline(segmentation: Segmentation | None, size: tuple[int, int]) -> tuple[float, ...] | None:

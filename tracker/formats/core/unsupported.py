@@ -26,15 +26,26 @@ _NAMES = {
 }
 
 
+_BOXES = "boxes of objects with a mask or an outline (the extent of that stands for them)"
+
+
 def warn_unsupported(
-    content: Capability, format_name: str, holds: Capability, *, instead: Mapping[Capability, str] | None = None
+    content: Capability,
+    format_name: str,
+    holds: Capability,
+    *,
+    instead: Mapping[Capability, str] | None = None,
+    shapes_for_boxes: bool = False,
 ) -> None:
     """Log one warning that lists what of the content will be missing from the file, where anything is.
 
-    `instead` says of some of it what stands there in its place, or how to have it.
+    `instead` says of some of it what stands there in its place, or how to have it; `shapes_for_boxes` that an object's
+    mask or outline is written in place of its box.
     """
     lost = content & ~holds
-    if lost:
-        notes = {fact: f" ({note})" for fact, note in (instead or {}).items()}
-        names = ", ".join(_NAMES[fact] + notes.get(fact, "") for fact in lost)
-        log.warning("%s cannot hold: %s", format_name, names)
+    notes = {fact: f" ({note})" for fact, note in (instead or {}).items()}
+    names = [_NAMES[fact] + notes.get(fact, "") for fact in lost]
+    if shapes_for_boxes and content & (Capability.MASKS | Capability.POLYGONS):
+        names.append(_BOXES)
+    if names:
+        log.warning("%s cannot hold: %s", format_name, ", ".join(names))
