@@ -10,9 +10,11 @@ import pytest
 
 import main
 from tests.annotate.conftest import clip, network
+from tests.store.recordings import INFO, objects
 from tracker.commands.recording_files import find_recordings
 from tracker.errors import ConfigError
-from tracker.store import Recording
+from tracker.store import Recording, RecordingWriter
+from tracker.types import Event, EventKind
 
 __all__ = ["clip", "network"]
 
@@ -43,6 +45,27 @@ def test_counts_are_those_of_the_recordings(labels: Path, tmp_path: Path, capsys
         own = [row for row in rows if row["recording"] == "north/gate"]
         assert sum(int(row["count"]) for row in own if row["what"] == "tracks") == len(recording.tracks())
         assert sum(int(row["count"]) for row in own if row["name"] == "middle") == recording.event_count()
+
+
+def test_lines_are_counted_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = RecordingWriter.create(tmp_path / "gate.sqlite", INFO)
+    for frame, (track, value) in enumerate([(1, 1.0), (2, 1.0), (3, -1.0)]):
+        events = [Event(EventKind.LINE, "gate", frame / 2, track, 0, value)]
+        events += [Event(EventKind.ZONE_ENTER, "bench", frame / 2, track, 0)]
+        writer.add(frame, frame / 2, objects(frame, 1, 2, 3), events)
+    writer.commit({})
+    writer.complete_with(None)
+    writer.close()
+    assert main.main(["counts", str(tmp_path), "--out", str(tmp_path / "counts.csv")]) == 0
+    assert (tmp_path / "counts.csv").read_text().splitlines() == [
+        "recording,what,name,class,direction,count",
+        "gate,tracks,,person,,3",
+        "gate,line,gate,person,in,2",
+        "gate,line,gate,person,out,1",
+        "gate,zone-enter,bench,person,,3",
+    ]
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown[2:4] == [["gate", "line", "gate", "person", way, count] for way, count in (("in", "2"), ("out", "1"))]
 
 
 def test_exports_and_reports_of_a_folder_lie_as_it_does(labels: Path, tmp_path: Path) -> None:

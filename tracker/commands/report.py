@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.annotate.report.html_page import write_report
-from tracker.commands.counts import count_rows, counts_table, write_counts
+from tracker.commands.counts import CountRow, count_rows, counts_table, write_counts
 from tracker.commands.options import hidden_by_user
 from tracker.commands.outputs import own_folder, spare_inputs
 from tracker.commands.recording_files import find_recordings, for_each_recording
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("--video goes with one recording")
     if options.out.is_file() or options.out.suffix.lower() in PAGES:
         raise ConfigError(f"--out {options.out}: several recordings need a folder for their pages")
-    rows: list[tuple[str, str, str, str, int]] = []
+    rows: list[CountRow] = []
 
     def write_page(path: Path, name: str) -> None:
         page = options.out / f"{name}.html"
