@@ -48,6 +48,23 @@ def test_images_and_videos_become_label_images_and_overlays(
     assert output[-1].startswith("3 images, ONNX Runtime")
 
 
+def test_images_of_one_stem_in_several_folders_are_named_as_detect_names_them(network: Path, tmp_path: Path) -> None:
+    for name in ("a/x.jpg", "b/x.jpg", "b/y.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    sources = [tmp_path / "a", tmp_path / "b"]
+
+    def names() -> list[str]:
+        assert run("segment", *sources, "--model", network, "--out", out, "--no-overlay") == 0
+        return [path.relative_to(out / "labels").as_posix() for path in sorted((out / "labels").rglob("*.png"))]
+
+    out = tmp_path / "out"
+    assert names() == ["a/x.png", "b/x.png", "b/y.png"]
+    cv2.imwrite(str(tmp_path / "b/x.png"), np.zeros((8, 8, 3), np.uint8))
+    out = tmp_path / "more"
+    assert names() == ["a/x.jpg.png", "b/x.jpg.png", "b/x.png.png", "b/y.jpg.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

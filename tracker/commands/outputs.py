@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tracker.video.address import redact_within
 __all__ = [
     "Tally",
     "frame_names",
+    "image_names",
     "new_folder",
     "output_file",
     "own_folder",
@@ -87,6 +88,17 @@ def spare_inputs(out: Path, *inputs: Path) -> None:
             raise ConfigError(f"--out {out}: this is the input itself; choose another name")
 
 
+def image_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """What images are called, by their absolute paths, as `frame_names` says."""
+    every = list(dict.fromkeys(path.absolute() for path in paths))
+    common = Path(os.path.commonpath([path.parent for path in every]))
+    below = [path.relative_to(common) for path in every]
+    for names in ([path.stem for path in every], [path.with_suffix("").as_posix() for path in below]):
+        if len({name.casefold() for name in names}) == len(names):
+            return dict(zip(every, names, strict=True))
+    return dict(zip(every, [path.as_posix() for path in below], strict=True))
+
+
 def frame_names(source: FrameSource) -> Callable[[Frame], str]:
     """What an image is called: its file's stem, or a video's stem and the frame's number from 0.
 
@@ -94,13 +106,8 @@ def frame_names(source: FrameSource) -> Callable[[Frame], str]:
     but the suffix, by that as well.
     """
     if source.paths:
-        paths = [path.absolute() for path in source.paths]
-        common = Path(os.path.commonpath([path.parent for path in paths]))
-        below = [path.relative_to(common) for path in paths]
-        for names in ([path.stem for path in paths], [path.with_suffix("").as_posix() for path in below]):
-            if len({name.casefold() for name in names}) == len(names):
-                return lambda frame: names[frame.index]
-        return lambda frame: below[frame.index].as_posix()
+        names = image_names(source.paths)
+        return lambda frame: names[source.paths[frame.index].absolute()]
     stem = shortened(Path(source.name).stem)
     return lambda frame: f"{stem}_{frame.index:06d}"
 

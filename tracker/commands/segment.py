@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tracker.commands.options import not_empty
-from tracker.commands.outputs import frame_names, own_folder, spare_images
+from tracker.commands.outputs import frame_names, image_names, own_folder, spare_images
 from tracker.config import SemanticConfig, device_name
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.factory import default_device, make_labeller, usable_cores
@@ -57,6 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     labeller = make_labeller(SemanticConfig(options.model), threads=usable_cores(), device=device)
     assert labeller is not None
     overlay = Overlay(OverlayConfig(semantic_opacity=options.opacity)) if options.overlay else None
+    paths: list[Path] = []
     for spec in options.sources:  # before the first file is written
         with open_source(spec) as source:
             if source.live:
@@ -64,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
                     f"{source.name}: segment takes images and files; use `track --semantic` for live input"
                 )
             spare_images("--out", options.out, source)
+            paths += source.paths
+    names = image_names(paths) if paths else {}
     folder = own_folder(options.out)
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in labeller.labels), encoding="utf-8")
     images = damage = 0
@@ -73,9 +76,12 @@ def _run(options: argparse.Namespace) -> int:
             name_of = frame_names(source)
             for frame in source:
                 labels = labeller.at_full_size(frame.image)
-                name = _free_name(name_of(frame), taken)
-                if name != name_of(frame):
-                    log.warning("%s: another image is called %s too; its results are %s", spec, name_of(frame), name)
+                called = name_of(frame)
+                if source.paths:  # one that was not there before keeps the name it has in its folder
+                    called = names.get(source.paths[frame.index].absolute(), called)
+                name = _free_name(called, taken)
+                if name != called:
+                    log.warning("%s: another image is called %s too; its results are %s", spec, called, name)
                 _write(folder / "labels" / f"{name}.png", labels)
                 if overlay is not None:
                     drawn = overlay(_result(frame, labels, labeller.labels))
