@@ -198,6 +198,7 @@ BAD = {
     "format none beside another": (("track", "clip.mp4", "--format", "none,mot"), "none stands for no file"),
     "unknown model": (("track", "clip.mp4", "--model", "sightlin-nano"), "did you mean 'sightline-nano'"),
     "missing model": (("track", "clip.mp4", "--model", "none.onnx"), "no such model file"),
+    "missing reid": (("track", "clip.mp4", "--reid-model", "no.onnx"), "check the path, or leave out --reid-model"),
     "model that is none": (("track", "clip.mp4", "--model", "text.onnx"), "text.onnx"),
     "model of odd suffix": (("track", "clip.mp4", "--model", "text.mp4"), ".safetensors"),
     "unknown tracker": (("track", "clip.mp4", "--tracker", "bytetrak"), "did you mean 'bytetrack'"),

@@ -102,7 +102,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _open_onnx(path: Path, device: str) -> _Encoder:
-    session = open_session(path, device, 1)
+    session = open_session(path, device, 1, instead="leave out --reid-model for the network of the program")
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     taken, given = session.get_inputs(), session.get_outputs()
     name, shape = taken[0].name, taken[0].shape

@@ -10,10 +10,14 @@ from tracker.errors import CheckpointError, ConfigError
 __all__ = ["open_session"]
 
 
-def open_session(path: Path, device: str, threads: int) -> Any:
-    """An ONNX Runtime session. Raises CheckpointError for a file that cannot be run, ConfigError without the device."""
+def open_session(path: Path, device: str, threads: int, *, instead: str = "") -> Any:
+    """An ONNX Runtime session; `instead` says what to do without the file, where there is a way.
+
+    Raises CheckpointError for a file that cannot be run, ConfigError without the device.
+    """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such model file; check the path, or use --model auto")
+        advice = f", or {instead}" if instead else ""
+        raise CheckpointError(f"{path}: no such model file; check the path{advice}")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -24,6 +24,8 @@ from tracker.types import Image
 
 __all__ = ["OnnxDetector", "is_ultralytics_export"]
 
+AUTO = "use --model auto"
+
 
 @dataclass(frozen=True, slots=True)
 class _Model:
@@ -54,7 +56,7 @@ class OnnxDetector(CanvasDetector):
     ) -> None:
         import onnxruntime
 
-        self._session = open_session(path, config.device, threads)
+        self._session = open_session(path, config.device, threads, instead=AUTO)
         model = _describe(path, self._session)
         self.labels = model.labels
         self.engine = f"ONNX Runtime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
@@ -118,7 +120,7 @@ class OnnxDetector(CanvasDetector):
 
 def is_ultralytics_export(path: Path) -> bool:
     """Whether an ONNX file was exported by ultralytics, whose own adapter then reads it."""
-    metadata = _metadata(open_session(path, "cpu", 1))
+    metadata = _metadata(open_session(path, "cpu", 1, instead=AUTO))
     return "names" in metadata and "stride" in metadata
 
 
