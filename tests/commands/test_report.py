@@ -105,6 +105,22 @@ def test_a_folder_of_images_has_images_too(tmp_path: Path, clip: Path, network: 
         assert len(page.addresses) == len(opened.tracks()) + 1 > 1
 
 
+def test_why_the_page_has_no_images_is_told_on_the_terminal_too(
+    recording: Path, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report(recording, tmp_path / "whole.html")
+    assert not caplog.messages
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes()[:-1])
+    for video in (other, tmp_path / "gone.mp4"):
+        caplog.clear()
+        page = report(recording, tmp_path / "a.html", "--video", video)
+        (told,) = caplog.messages
+        assert told.startswith(f"{recording}: Without images: ")
+        assert video.name in told
+        assert told.removeprefix(f"{recording}: ") in page.texts
+
+
 def test_a_report_never_replaces_its_recording(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

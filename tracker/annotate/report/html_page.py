@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,6 +27,8 @@ from tracker.store import Recording
 from tracker.types import Detections, EventKind, Frame, FrameResult, Image, Tracks
 
 __all__ = ["write_report"]
+
+log = logging.getLogger(__name__)
 
 BINS = 60
 CROP_SIDE = 160
@@ -82,6 +85,8 @@ def write_report(
     """
     gathered = _gather(recording)
     source, missing = _open(recording, video, hidden)
+    if missing:
+        log.warning("%s: %s", recording.path, missing)
     try:
         heat = _heat(recording, gathered, source)
         crops = _crops(recording, gathered, source)
