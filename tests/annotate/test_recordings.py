@@ -54,6 +54,17 @@ def test_what_is_told_of_a_name_is_nothing_a_terminal_obeys(tmp_path: Path) -> N
     assert job.source.exists()
 
 
+def test_animations_left_out_beside_videos_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = touch(tmp_path / "in", "a.mp4", "b.gif", "c.GIF", "deep/d.gif")
+    (job,) = find_jobs([root], tmp_path / "out", recursive=False)
+    assert job.source == root / "a.mp4"
+    (told,) = caplog.messages
+    assert told.startswith(f"{root}: 2 GIF files beside its videos are left out, such as b.gif; name an animation")
+    caplog.clear()
+    find_jobs([root / "b.gif", root / "deep"], tmp_path / "out", recursive=False)
+    assert not caplog.messages
+
+
 def test_results_lie_as_the_input_lies(tmp_path: Path) -> None:
     names = ("b.mp4", "a.MKV", "notes.txt", "2024 März/x.y.avi", "2024 März/deep/c.mov")
     root, out = touch(tmp_path / "in", *names), tmp_path / "out"

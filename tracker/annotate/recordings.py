@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from tracker.paths import exists, safe_name
 from tracker.video.address import is_address, redact
 
 __all__ = ["RecordingJob", "find_jobs", "fingerprint", "legible", "printable"]
+
+log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = """
     3g2 3gp asf avi divx dv f4v flv h264 h265 hevc m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm
@@ -137,6 +140,12 @@ def _recordings_in(folder: Path, out: Path, *, recursive: bool) -> Iterator[Path
         files = [here / name for name in sorted(names)]
         videos = [path for path in files if _is_video(path)]
         yield from videos
+        animations = [path for path in files if path.suffix.lower() == ".gif" and path.is_file()] if videos else []
+        if animations:  # without a video beside them they are images of a folder, which says so of each
+            log.warning(
+                "%s: %d GIF files beside its videos are left out, such as %s; name an animation itself to annotate it",
+                printable(str(here)), len(animations), printable(animations[0].name),
+            )  # fmt: skip
         if not videos and any(_is_image(path) for path in files):
             yield here
 
