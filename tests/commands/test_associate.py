@@ -37,6 +37,18 @@ def run(*words: object) -> int:
     return main.main([str(word) for word in words])
 
 
+def test_a_frame_rate_that_nobody_tells_is_warned_of(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "no frameRate in a seqinfo.ini; 30 frames a second are assumed, by which times of the tracker go"
+    assert run("associate", folder, "--out", tmp_path / "out") == 0
+    assert caplog.messages == [f"still: {words}"]
+    (folder / "group/crossing/seqinfo.ini").write_text("[Sequence]\nseqLength=40\n")
+    caplog.clear()
+    assert run("associate", folder, "--out", tmp_path / "out") == 0
+    assert caplog.messages == [f"group/crossing and 1 more: {words}"]
+
+
 def test_associated_detections_score_well_and_refined_ones_perfectly(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

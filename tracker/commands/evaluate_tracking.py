@@ -16,7 +16,14 @@ from tracker.errors import ConfigError, FormatError, SinkError
 from tracker.evaluate import tuning
 from tracker.evaluate.benchmark_rules import rules_by_group
 from tracker.evaluate.mot_files import Sequence as MotSequence
-from tracker.evaluate.mot_files import detections_by_frame, find_sequences, observation_lines, read_rows, result_lines
+from tracker.evaluate.mot_files import (
+    detections_by_frame,
+    find_sequences,
+    observation_lines,
+    read_rows,
+    result_lines,
+    warn_of_assumed_rates,
+)
 from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 from tracker.observations import Observations
 from tracker.track.presets import make_tracker, tracker_config
@@ -81,7 +88,9 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 def _run_associate(options: argparse.Namespace) -> int:
     overrides = _overrides(options)
     tracker_config(options.tracker, overrides)  # refuses bad settings before any work
-    for sequence in find_sequences(options.folder, "det/det.txt"):
+    sequences = find_sequences(options.folder, "det/det.txt")
+    warn_of_assumed_rates(sequences)
+    for sequence in sequences:
         frames = _detections(sequence, options.features)
         lines = _associate(frames, sequence.frame_rate, options.tracker, overrides, refined=options.refine)
         path = options.out / f"{sequence.name}.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ __all__ = [
     "observation_lines",
     "read_rows",
     "result_lines",
+    "warn_of_assumed_rates",
 ]
+
+log = logging.getLogger(__name__)
 
 FRAME_RATE = 30.0
 """Frames per second where no seqinfo.ini says."""
@@ -59,8 +63,11 @@ class Sequence:
     """Path below the folder searched, such as MOT15/TUD-Campus."""
     folder: Path
     frame_rate: float
+    """Frames per second, of seqinfo.ini where it says."""
     length: int | None
     """Number of frames, where seqinfo.ini says."""
+    assumed_rate: bool = False
+    """Whether nothing says how many frames a second there are."""
 
     @property
     def group(self) -> str:
@@ -78,25 +85,38 @@ def find_sequences(folder: Path, inner: str) -> list[Sequence]:
     found = []
     for path in sorted(folder.rglob(inner)):
         sequence = path.parents[1]
-        rate, length = _read_info(sequence / "seqinfo.ini")
+        told, length = _read_info(sequence / "seqinfo.ini")
+        rate = FRAME_RATE if told is None else told
         name = sequence.relative_to(folder).as_posix()
-        found.append(Sequence(sequence.name if name == "." else name, sequence, rate, length))
+        found.append(Sequence(sequence.name if name == "." else name, sequence, rate, length, told is None))
     if not found:
         raise SourceError(f"{folder}: found no <sequence>/{inner} below it")
     return found
 
 
-def _read_info(path: Path) -> tuple[float, int | None]:
+def warn_of_assumed_rates(sequences: Iterable[Sequence]) -> None:
+    """Log one warning where sequences do not say how many frames a second they have."""
+    assumed = [sequence.name for sequence in sequences if sequence.assumed_rate]
+    if assumed:
+        log.warning(
+            "%s%s: no frameRate in a seqinfo.ini; %g frames a second are assumed, by which times of the tracker go",
+            assumed[0],
+            f" and {len(assumed) - 1} more" if len(assumed) > 1 else "",
+            FRAME_RATE,
+        )
+
+
+def _read_info(path: Path) -> tuple[float | None, int | None]:
     if not path.is_file():
-        return FRAME_RATE, None
+        return None, None
     parser = configparser.ConfigParser()
     try:
         parser.read(path, encoding="utf-8-sig")
-        rate = parser.getfloat("Sequence", "frameRate", fallback=FRAME_RATE)
+        rate = parser.getfloat("Sequence", "frameRate", fallback=None)
         length = parser.getint("Sequence", "seqLength", fallback=0)
     except (configparser.Error, ValueError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a seqinfo.ini: {error}") from error
-    if not 0 < rate < float("inf"):
+    if rate is not None and not 0 < rate < float("inf"):
         raise FormatError(f"{path}: frameRate: expected more than 0, found {rate}")
     return rate, length or None
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tracker.config import TrackerConfig
 from tracker.evaluate.benchmark_rules import Rules, rules_by_group
-from tracker.evaluate.mot_files import MotRows, detections_by_frame, find_sequences, read_rows
+from tracker.evaluate.mot_files import MotRows, detections_by_frame, find_sequences, read_rows, warn_of_assumed_rates
 from tracker.evaluate.tracking import TrackingScores, combine, evaluate_sequence, prepare
 from tracker.track.engine import TrackingEngine
 from tracker.types import Detections
@@ -73,6 +73,7 @@ def load_problems(folder: Path) -> list[Problem]:
     """Every sequence below `folder` with detections and ground truth."""
     sequences = [s for s in find_sequences(folder, "det/det.txt") if (s.folder / "gt/gt.txt").is_file()]
     find_sequences(folder, "gt/gt.txt")  # refuses a folder without any truth
+    warn_of_assumed_rates(sequences)
     truths = {sequence.name: read_rows(sequence.folder / "gt/gt.txt") for sequence in sequences}
     rules = rules_by_group(sequences, truths, folder)
     problems = []
