@@ -97,6 +97,31 @@ def test_files_without_a_playable_video_are_refused_by_name_and_reason(shared: P
     assert time.monotonic() - began < 10
 
 
+def test_which_of_several_videos_is_read_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mkv"
+    write_clip(one)
+    with av.open(str(one)) as clip, av.open(str(two), "w") as container:
+        (video,) = clip.streams.video
+        copies = [container.add_stream_from_template(video) for _ in range(2)]
+        for packet in clip.demux(video):
+            if packet.dts is not None:
+                content, stamps = bytes(packet), (packet.pts, packet.dts)
+                for copy in copies:
+                    twin = av.Packet(content)
+                    twin.pts, twin.dts = stamps
+                    twin.time_base, twin.stream, twin.is_keyframe = video.time_base, copy, packet.is_keyframe
+                    container.mux(twin)
+    with FileSource(two) as source:
+        assert len(list(source)) == 30
+        assert source.frame_at(3).index == 3
+    (told,) = caplog.messages
+    assert told.startswith("two.mkv: stream 0 is read, one of its 2 videos; to read another (1), ")
+    caplog.clear()
+    for chosen in (FileSource(two, stream=1), FileSource(one)):
+        chosen.close()
+    assert not caplog.messages
+
+
 def test_missing_empty_and_odd_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     os.mkfifo(tmp_path / "pipe.mp4")

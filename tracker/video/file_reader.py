@@ -58,6 +58,10 @@ class FileReader:
         self.time_base = Fraction(self.stream.time_base or Fraction(1, 1000))
         self.coded_order = has_coded_order(self.container)
 
+    def other_videos(self) -> list[int]:
+        """The numbers of the video streams that are not read."""
+        return [stream.index for stream in _videos(self.container) if stream.index != self.stream.index]
+
     def frames(self) -> Iterator[tuple[VideoFrame, int]]:
         """Decoded frames in presentation order with their ticks."""
         last: int | None = None
@@ -208,8 +212,13 @@ def _open(path: Path, hardware: Accelerator | None = None) -> InputContainer:
         ) from error
 
 
+def _videos(container: InputContainer) -> list[VideoStream]:
+    """The streams that are videos, and not the cover of an album or thumbnails."""
+    return [stream for stream in container.streams.video if not stream.disposition & ATTACHED_IMAGES]
+
+
 def _choose_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
-    streams = [stream for stream in container.streams.video if not stream.disposition & ATTACHED_IMAGES]
+    streams = _videos(container)
     if chosen is not None:
         streams = [stream for stream in streams if stream.index == chosen]
     if not streams:

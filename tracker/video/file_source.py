@@ -75,6 +75,12 @@ class FileSource(FrameSource):
         self._probe: FileReader | None = None
         self._first: tuple[VideoFrame, int] | None = None
         self._probe, self._probed_frames, self._first = self._open_first()
+        if stream is None and (others := self._probe.other_videos()):
+            log.warning(
+                "%s: stream %d is read, one of its %d videos; to read another (%s), copy it into a file of its own: "
+                "ffmpeg -i FILE -map 0:N -c copy OUT",
+                self.name, self._probe.stream.index, 1 + len(others), ", ".join(map(str, others)),
+            )  # fmt: skip
         self._decoder = decoder_of(self._probe.stream.codec_context, self._first[0], self._hardware, self.name)
         if self._decoder == SOFTWARE:
             self._hardware = None
