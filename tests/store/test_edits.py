@@ -23,6 +23,26 @@ def contents(recording: Recording) -> tuple[object, ...]:
     return (list(to_stored(rows)), rows.masks, tracks)
 
 
+def test_ids_that_no_recording_can_hold_are_refused_and_those_of_numpy_are_ids(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with RecordingEditor(path) as editor:
+        too_large = 2**70
+        for edit in (
+            lambda: editor.relabel(1, too_large),
+            lambda: editor.relabel(too_large, 5),
+            lambda: editor.merge(1, too_large),
+            lambda: editor.delete(too_large),
+            lambda: editor.set_box(1, too_large, (0, 0, 1, 1)),
+            lambda: editor.observations_of(too_large),
+        ):
+            with pytest.raises(ConfigError, match="no frame and no id of a recording is that large"):
+                edit()
+        assert editor.edit_count() == 0
+        assert editor.relabel(np.int64(1), np.int64(7)).details == {"track": 1, "new": 7}
+        editor.delete(np.int64(2))
+        assert [track.track_id for track in editor.tracks()] == [3, 7]
+
+
 def test_merging_gives_one_track_and_asks_whose_boxes_stay_where_both_are_seen(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     writer = RecordingWriter.create(path, INFO)

@@ -231,7 +231,7 @@ class RecordingEditor(Recording):
             raise
 
     def _rows_of(self, tracks: int | Sequence[int], first: int = 0, last: int = LAST_FRAME) -> Observations:
-        wanted = [tracks] if isinstance(tracks, int) else tracks
+        wanted = [tracks] if isinstance(tracks, int | np.integer) else tracks
         if not wanted:
             raise ConfigError("expected at least one track, found none")
         for track_id in wanted:
@@ -289,7 +289,7 @@ class RecordingEditor(Recording):
 
     def _keep_edit(self, kind: str, details: Mapping[str, Any], change: Mapping[str, Any]) -> Edit:
         self._connection.execute("DELETE FROM edits WHERE undone = 1")
-        values = (kind, json.dumps(details), 0, pack_state(change))
+        values = (kind, json.dumps(details, default=int), 0, pack_state(change))
         statement = "INSERT INTO edits (kind, details, undone, change) VALUES (?, ?, ?, ?)"
         number = self._connection.execute(statement, values).lastrowid
         return Edit(int(number or 0), kind, dict(details), undone=False)
@@ -343,12 +343,12 @@ class RecordingEditor(Recording):
         self._keep_note("revision", (self.note("revision") or 0) + 1)
 
     def _keep_note(self, key: str, value: Any) -> None:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=int)
         self._connection.execute("INSERT OR REPLACE INTO info VALUES (?, ?)", (key, text))
 
 
 def _which(tracks: int | Sequence[int], rows: Observations, last: int) -> dict[str, Any]:
-    which = {"track": tracks} if isinstance(tracks, int) else {"tracks": list(tracks)}
+    which = {"track": int(tracks)} if isinstance(tracks, int | np.integer) else {"tracks": list(tracks)}
     return {**which, "first": int(rows.frames[0]), "last": int(rows.frames[-1]), "open": last >= LAST_FRAME}
 
 

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from numpy import ndarray
 
-from tracker.errors import DamagedStoreError, FormatError
+from tracker.errors import ConfigError, DamagedStoreError, FormatError
 from tracker.label_map import unpack_label_map
 from tracker.observations import Observations, Origin
 from tracker.protocols import Closing
@@ -420,7 +421,7 @@ class Recording(Closing):
     def _stream(self, statement: str, values: Sequence[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of an answer, some at a time."""
         try:
-            cursor = self._connection.execute(statement, values)
+            cursor = self._connection.execute(statement, _plain(values))
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield rows
         except (sqlite3.Error, UnicodeError) as error:
@@ -428,9 +429,18 @@ class Recording(Closing):
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(statement, values).fetchall()
+            return self._connection.execute(statement, _plain(values)).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
             raise damage_of(self.path, error) from error
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    """The values as SQLite takes them, numbers of NumPy too. Raises ConfigError for a number that it cannot hold."""
+    plain = [int(value) if isinstance(value, Integral) else value for value in values]
+    for value in plain:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ConfigError(f"{value}: no frame and no id of a recording is that large; the highest is 2^63 - 1")
+    return plain
 
 
 def _end(last: int | None) -> int:
