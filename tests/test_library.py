@@ -25,6 +25,7 @@ from tracker.types import Image
 
 __all__ = ["clip", "network"]
 
+GREY = np.zeros((64, 64), np.uint8)
 ROOT = Path(__file__).parents[1]
 
 
@@ -219,12 +220,42 @@ def test_classes_and_thresholds_are_said_as_on_the_command_line(network: Path) -
     assert seen(classes="car") == seen(conf={"person": 1.0}) == [1] * everything.count(1)
 
 
+def test_settings_are_numbers_of_any_kind_too(network: Path) -> None:
+    """What comes out of NumPy goes in as what is written as a number."""
+    image = np.full((128, 160, 3), 20, np.uint8)
+    image[40:64, 16:40], image[40:64, 96:120] = COLOURS
+
+    def seen(**how: Any) -> list[int]:
+        (found,) = tracker.load_detector(network, **how).detect([image])
+        return sorted(found.class_ids.tolist())
+
+    everything = seen()
+    for classes in (None, "", "person,car,", [], np.arange(2)):
+        assert seen(classes=classes) == everything
+    assert seen(classes=np.int64(1)) == seen(classes=1) == seen(classes="car,")
+    assert seen(conf=np.float32(0.5), imgsz=np.int64(128)) == seen(conf=0.5, imgsz=128)
+
+
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
         (lambda: tracker.load_detector(conf={"person": 2}), "score from 0 to 1, .*'person=2'"),
         (lambda: tracker.load_detector(conf={"persn": 0.5}), "did you mean 'person'"),
-        (lambda: tracker.load_detector(classes="person,"), "no such class"),
+        (lambda: tracker.load_detector(classes=["person", ""]), "no such class"),
+        (lambda: tracker.load_detector(classes=[0.5]), "classes: expected names or numbers of classes, found 0.5"),
+        (lambda: tracker.load_detector(classes=object()), "classes: expected names or numbers"),
+        (lambda: tracker.load_detector(conf="high"), "conf: expected a number, found 'high'"),
+        (lambda: tracker.load_detector(imgsz=np.float32(320)), "imgsz: expected a whole number"),
+        (lambda: tracker.track(moving_blocks(), settings={3: 2}), "settings: expected names .*, found 3"),
+        (lambda: tracker.track(moving_blocks(), settings={"overlay": {3: 2}}), "unknown setting 3"),
+        (lambda: tracker.track(moving_blocks(), settings=[2]), r"settings: expected a dictionary .*, found \[2\]"),
+        (lambda: tracker.track(moving_blocks(), rules=3), "rules: expected a path, found 3"),
+        (lambda: tracker.annotate(0), "source: expected a path, found 0"),
+        (lambda: tracker.annotate("a.mp4", None), "out: expected a path, found None"),
+        (lambda: tracker.read_annotations(None, "mot"), "path: expected a path, found None"),
+        (lambda: tracker.load_detector().detect(GREY), r"list of images, found one array \(64, 64\); give \[image\]"),
+        (lambda: tracker.load_detector().detect(np.dstack([GREY] * 3)), r"found one array \(64, 64, 3\)"),
+        (lambda: tracker.load_detector().detect([GREY]), r"image 0: expected RGB bytes, .* found uint8 \(64, 64\)"),
         (lambda: tracker.track("nothing.mp4"), "no such file"),
         (lambda: tracker.track(moving_blocks(), model=BrightBlocks(), classes="block"), "set them on your detector"),
         (lambda: tracker.track(moving_blocks(), model=object()), "object: no detector: it lacks .*detect"),

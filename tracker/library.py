@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -66,8 +68,8 @@ log = logging.getLogger(__name__)
 
 Source: TypeAlias = str | Path | int | Iterable[ndarray] | FrameSource
 """A file, folder, pattern, camera or address as `open_source` takes it; RGB arrays; or an open source."""
-Classes: TypeAlias = str | int | Sequence[str | int]
-"""Names or numbers of classes; one text may have several, as on the command line: "person,car"."""
+Classes: TypeAlias = str | int | Sequence[str | int] | None
+"""Names or numbers of classes, of all where there are none; one text may have several, as in "person,car"."""
 Confidence: TypeAlias = float | Mapping[str, float] | None
 """The least score of a detection, from 0 to 1, or that of single classes: {"person": 0.5}; None: the network's own."""
 
@@ -106,7 +108,7 @@ def track(
         model=model, tracker=tracker, classes=classes, conf=conf, iou=iou, imgsz=imgsz, device=device, masks=masks,
         vid_stride=vid_stride, other=settings,
     )  # fmt: skip
-    found_rules = load_rules(typed_path(rules)) if rules is not None else None
+    found_rules = load_rules(_path(rules, "rules")) if rules is not None else None
     opened = _opened(source, vid_stride, chosen)
 
     def analyse(labels: Sequence[str]) -> Analytics | None:
@@ -188,10 +190,10 @@ def annotate(
         model=model, tracker=tracker, classes=classes, conf=conf, iou=iou, imgsz=imgsz, device=device, masks=masks,
         vid_stride=vid_stride, other=settings, output__format=(),
     )  # fmt: skip
-    jobs = find_jobs([typed_path(source)], typed_path(out), recursive=False)
+    jobs = find_jobs([_path(source, "source")], _path(out, "out"), recursive=False)
     if len(jobs) > 1:
         raise ConfigError(f"{source}: {len(jobs)} recordings; annotate them one by one, or with the command annotate")
-    rules_text = read_rules(typed_path(rules)) if rules is not None else ""
+    rules_text = read_rules(_path(rules, "rules")) if rules is not None else ""
     request = AnnotateRequest(chosen, refine=refine, rules=rules_text, overwrite=overwrite)
     listen: Progressing | None = progress
     annotate_recording(jobs[0], request, listen)
@@ -216,7 +218,7 @@ class Recording(StoredRecording):
 
     def export(self, format: str, path: str | Path) -> None:  # noqa: A002 - what users know it by
         """Write it as it stands in the format of that name, such as "coco"; see `formats`."""
-        export(self, format, typed_path(path))
+        export(self, format, _path(path, "path"))
 
     def to_pandas(self) -> Any:
         """All rows as a pandas.DataFrame: frame, time, track_id, class, score, x1, y1, x2, y2, origin."""
@@ -262,7 +264,7 @@ def read_annotations(
     `labels` and `size`, width and height, are for formats that do not tell them. Raises FormatError for a file that
     breaks its format.
     """
-    return find_format(format).read(typed_path(path), ExternalInfo(*size, tuple(labels)))
+    return find_format(format).read(_path(path, "path"), ExternalInfo(*size, tuple(labels)))
 
 
 def write_annotations(
@@ -272,9 +274,9 @@ def write_annotations(
 ) -> None:
     """Write annotations, or a recording, in the format of that name; a warning lists what it cannot hold."""
     if isinstance(annotations, StoredRecording):
-        export(annotations, format, typed_path(path))
+        export(annotations, format, _path(path, "path"))
     else:
-        find_format(format).load().write(typed_path(path), annotations)
+        find_format(format).load().write(_path(path, "path"), annotations)
 
 
 def _settings(
@@ -292,10 +294,7 @@ def _settings(
     **defaults: Any,
 ) -> Settings:
     """Settings as the command line makes them: defaults, then arguments, then `other`."""
-    if isinstance(classes, str):
-        wanted: list[str | int] = [name.strip() for name in classes.split(",")]
-    else:
-        wanted = [classes] if isinstance(classes, int) else list(classes)
+    wanted = _wanted_classes(classes)
     thresholds: dict[str, Any] = {"iou": iou, "imgsz": imgsz}
     if isinstance(conf, Mapping):
         thresholds["class_conf"] = [f"{name}={score}" for name, score in conf.items()]
@@ -315,13 +314,38 @@ def _settings(
     assign(tree, ["source", "vid_stride"], vid_stride)
     if isinstance(tracker, str | Path):
         assign(tree, ["tracker", "preset"], str(tracker))
+    if other is not None and not isinstance(other, Mapping):
+        raise ConfigError(f"settings: expected a dictionary such as {{'overlay.scale': 2}}, found {other!r}")
     for key, value in (other or {}).items():
+        if not isinstance(key, str):
+            raise ConfigError(f"settings: expected names such as 'overlay.scale', found {key!r}")
         if isinstance(value, Mapping):
             for name, each in value.items():
                 assign(tree, [key, name], each)
         else:
             assign(tree, key.split("."), value)
     return load_settings(tree, "settings")
+
+
+def _wanted_classes(classes: Classes) -> list[str]:
+    """The names and numbers asked for, as texts; none stands for all. Raises ConfigError for what is neither."""
+    if classes is None:
+        return []
+    if isinstance(classes, str):
+        return [name.strip() for name in classes.split(",") if name.strip()]
+    several = classes if isinstance(classes, Iterable) else [classes]
+    wanted: list[Any] = list(several)
+    for name in wanted:
+        if isinstance(name, bool) or not isinstance(name, str | Integral):
+            raise ConfigError(f"classes: expected names or numbers of classes, found {name!r}")
+    return [str(name) for name in wanted]
+
+
+def _path(given: Any, argument: str) -> Path:
+    """The path that was given. Raises ConfigError for what is none."""
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"{argument}: expected a path, found {given!r}")
+    return typed_path(Path(given))
 
 
 def _opened(source: Source, vid_stride: int, chosen: Settings) -> FrameSource:

@@ -16,6 +16,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -58,7 +59,7 @@ def build(cls: type[Settings], mapping: Mapping[str, Any], where: str) -> Settin
     values = {}
     for key, value in mapping.items():
         if key not in known:
-            raise ConfigError(f"{where}: unknown setting {key!r}; {nearest(key, known)}")
+            raise ConfigError(f"{where}: unknown setting {key!r}; {nearest(str(key), known)}")
         values[key] = _convert(hints[key], value, f"{where}: {key}")
     required = dataclasses.MISSING
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -92,7 +93,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: expected one of {choices}, found {value!r}")
     if origin is tuple:
         return _convert_tuple(arguments, value, where)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if hint is float and not isinstance(value, bool) and isinstance(value, Real):  # those of NumPy too
         if math.isnan(value):
             raise ConfigError(f"{where}: expected a number, found nan")
         return float(value)
@@ -100,8 +101,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return Path(value)
     if hint is bool and value in ("true", "false"):
         return value == "true"
-    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+    if hint is str and not isinstance(value, bool) and isinstance(value, Integral):
         return str(value)
+    if hint is int and not isinstance(value, bool) and isinstance(value, Integral):
+        return int(value)
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{where}: expected {_type_name(hint)}, found {value!r}")

@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from tracker.config import DetectorConfig
 from tracker.detect.classes import choose_classes
+from tracker.detect.yolo_detector import check_images
 from tracker.errors import CheckpointError
 from tracker.types import Detections, Image
 
@@ -47,6 +48,7 @@ class UltralyticsDetector:
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes of each image in its own pixels, best score first."""
+        check_images(images)
         config = self._config
         with self._turn:
             results = self._model.predict(

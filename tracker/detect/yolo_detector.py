@@ -13,14 +13,14 @@ from numpy import ndarray
 from tracker.config import DetectorConfig
 from tracker.detect.classes import choose_classes
 from tracker.detect.decode import AnchorLayout, Candidates, decode_anchors, suppress, to_detections
-from tracker.errors import FeaturesError
+from tracker.errors import FeaturesError, SourceError
 from tracker.geometry import Letterbox
 from tracker.types import Detections, Image
 
 if TYPE_CHECKING:
     from tracker.nets.model_card import ModelCard
 
-__all__ = ["CanvasDetector", "Finds", "RawArrays", "RawDetector", "RunRaw", "no_features"]
+__all__ = ["CanvasDetector", "Finds", "RawArrays", "RawDetector", "RunRaw", "check_images", "no_features"]
 
 
 class RawArrays(NamedTuple):
@@ -59,6 +59,16 @@ def no_features(model: str) -> FeaturesError:
     )
 
 
+def check_images(images: Any) -> None:
+    """Raise SourceError where these are no list of RGB images."""
+    if isinstance(images, ndarray) and images.ndim < 4:
+        raise SourceError(f"detect: expected a list of images, found one array {images.shape}; give [image]")
+    for place, image in enumerate(images):
+        if not isinstance(image, ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            what = f"{image.dtype} {image.shape}" if isinstance(image, ndarray) else type(image).__name__
+            raise SourceError(f"detect: image {place}: expected RGB bytes, uint8 (height, width, 3), found {what}")
+
+
 class CanvasDetector(ABC):
     """The one way from images to Detections: letterbox, find on canvases of one size together, back to each image.
 
@@ -85,7 +95,9 @@ class CanvasDetector(ABC):
         """Boxes and masks of each image in its own pixels, best score first.
 
         Images that letterbox to one size go through the network together. `imgsz` stands in for that of the settings.
+        Raises SourceError for what is no RGB image.
         """
+        check_images(images)
         letterboxes = [self.letterbox(image, imgsz or self.imgsz) for image in images]
         found = [Detections.empty()] * len(images)
         for shape in dict.fromkeys((letterbox.height, letterbox.width) for letterbox in letterboxes):
