@@ -72,6 +72,30 @@ def test_associated_detections_score_well_and_refined_ones_perfectly(
     assert [line.split()[0] for line in table[1:]] == ["still", "group/crossing", "group", "total"]
 
 
+@pytest.mark.parametrize("damage", ["cut off", "encrypted", "other bytes", "one array"])
+def test_features_that_cannot_be_read_are_refused(
+    folder: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "features/group/crossing.npz"
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, features=np.zeros((80, 8)))
+    content = bytearray(path.read_bytes())
+    if damage == "encrypted":
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+    elif damage == "cut off":
+        del content[len(content) // 2 :]
+    elif damage == "other bytes":
+        middle = len(content) // 3
+        content[middle : middle + 40] = bytes(40)
+    else:
+        with path.open("wb") as file:
+            np.save(file, np.zeros((80, 8)))
+        content = bytearray(path.read_bytes())
+    path.write_bytes(content)
+    assert run("associate", folder, "--features", tmp_path / "features", "--out", tmp_path / "out") == 2
+    assert "crossing.npz: expected an .npz file" in capsys.readouterr().err
+
+
 def test_presets_settings_and_features_reach_the_tracker(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "embeddings/group").mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -58,6 +58,13 @@ def test_damaged_bytes_are_refused_or_harmless(places: list[tuple[int, int]]) ->
     assert pack_state(found) == whole, "a byte that nobody reads, or what was there before"
 
 
+def test_a_byte_that_calls_it_encrypted_is_damage() -> None:
+    packed = bytearray(pack_state({"a": np.arange(300)}))
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(FormatError, match="checkpoint"):
+        unpack_state(bytes(packed))
+
+
 @pytest.mark.parametrize("packed", [b"", b"PK\x03\x04 cut off", b"\x80\x04N."])
 def test_other_bytes_are_refused(packed: bytes) -> None:
     with pytest.raises(FormatError, match="checkpoint"):

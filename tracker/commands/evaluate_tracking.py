@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -112,9 +114,9 @@ def _detections(sequence: MotSequence, features: Path | None) -> list[Detections
 
 def _read_features(path: Path, count: int) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             embeddings: np.ndarray = stored[stored.files[0]].astype(np.float32)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
         raise FormatError(f"{path}: expected an .npz file with one array of features: {error}") from error
     if embeddings.ndim != 2 or len(embeddings) != count:
         raise FormatError(f"{path}: expected {count} rows, one for each detection, found {embeddings.shape}")

@@ -63,6 +63,19 @@ def test_an_npz_is_read_with_and_without_colour(tmp_path: Path) -> None:
     assert colour.names == ("a", "b")
 
 
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_an_npz_that_cannot_be_unpacked_is_refused(encrypted: bool, tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((90, 9, 9), np.uint8), labels=np.arange(90))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    if encrypted:
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+    else:
+        content[60:90] = b"\xff" * 30
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(FormatError, match=r"a\.npz: not a whole \.npz file"):
+        load_labelled_images(tmp_path / "a.npz")
+
+
 def test_class_numbers_of_an_npz_are_those_of_the_training_data_by_name(tmp_path: Path) -> None:
     content = {"images": np.zeros((3, 8, 8), np.uint8), "labels": np.array([0, 1, 0])}
     np.savez(tmp_path / "named.npz", **content, names=["dog", "cat"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def _load_npz(path: Path, size: int | None, names: Sequence[str] | None, channel
                 raise FormatError(f"{path}: expected arrays 'images' and 'labels', found {', '.join(sorted(found))}")
             images, labels = content["images"], content["labels"]
             known = [str(name) for name in content["names"]] if "names" in found else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(f"{path}: not a whole .npz file ({error}); copy or download it again") from error
     if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))):
         raise FormatError(
