@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "SourceError",
     "TrackerError",
     "UnreachableError",
+    "named_by",
     "refusal_beside",
     "refuse_special",
     "why_unwritable",
@@ -104,6 +105,16 @@ def _fill(message: str, frames: Sequence[int]) -> str:
     for place, frame in enumerate(frames):
         message = message.replace(f"{{{place}}}", str(int(frame)))
     return message
+
+
+@contextlib.contextmanager
+def named_by(option: str) -> Iterator[None]:
+    """Let what is refused of a model speak of the option that named it, where that is another than --model."""
+    try:
+        yield
+    except (CheckpointError, ConfigError) as error:
+        text = str(error).replace("--model", option)
+        raise type(error)(text if text.startswith(option) else f"{option} {text}") from error
 
 
 def why_unwritable(error: OSError) -> str:

@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from tracker.commands.outputs import own_folder
 from tracker.config import DetectorConfig
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, named_by
 from tracker.explain.sheets import captioned, sheet
 from tracker.factory import make_detector, usable_cores
 from tracker.overlay.palette import colour_of
@@ -89,7 +89,8 @@ def _run(options: argparse.Namespace) -> int:
     }
     if options.detector is not None:
         config = DetectorConfig(model=str(options.detector), conf=LOWEST_SCORE, masks=False, device="cpu")
-        detectors["single-pass detector"] = make_detector(config, threads=usable_cores())
+        with named_by("--detector"):
+            detectors["single-pass detector"] = make_detector(config, threads=usable_cores())
     rows, drawn = [], []
     for name, detector in detectors.items():
         if not set(detector.labels) & set(data.labels):

@@ -11,9 +11,15 @@ from typing import Any
 
 from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
+from tracker.detect.engines.torch import TorchDetector
 from tracker.embedded import trainable_file
+from tracker.errors import named_by
+from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
+from tracker.protocols import Detector
+from tracker.train.data.data_yaml import read_description
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
+from tracker.train.initial_weights import check_start
 from tracker.train.run_folder import training_into
 from tracker.train.teacher import Teacher
 
@@ -53,6 +59,7 @@ def add_parser(train_subparsers: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     logging.getLogger("tracker").setLevel(logging.INFO)
     config = _train_config(options)
+    check_start(config.start)
     with training_into(config.out):
         best = train_detector(config, teachers=_open_teachers(config))
     sys.stdout.write(f"best weights: {best}\n")
@@ -60,24 +67,35 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _open_teachers(config: TrainConfig) -> list[Teacher]:
-    """Any models that the program can run, looking as `teaching` says."""
-    named = config.start if config.teacher == "start" else config.teacher
+    """Any models that the program can run, looking as `teaching` says; the start only where it may have to teach."""
     teachers = []
-    for model in (part.strip() for part in named.split(",")):
-        if model in ("", "none"):
+    for name in (part.strip() for part in config.teacher.split(",")):
+        option, model = ("--start", config.start) if name == "start" else ("--teacher", name)
+        if model in ("", "none") or (config.teacher == "start" and not _leaves_to_teachers(config.data)):
             continue
-        detector_config = DetectorConfig(
-            model=model,
-            conf=FAINT,
-            iou=0.6,
-            imgsz=config.teaching.size,
-            masks=config.teaching.masks,
-            device=config.device,
-        )
-        teachers.append(
-            Teacher.of_file(Path(model), open_detector(detector_config, threads=2), size=config.teaching.size)
-        )
+        settings = {"model": model, "conf": FAINT, "iou": 0.6, "imgsz": config.teaching.size}
+        settings |= {"masks": config.teaching.masks, "device": config.device}
+        detector_config = build(DetectorConfig, settings, "teaching")
+        with named_by(option):
+            detector = _open_teacher(detector_config)
+        teachers.append(Teacher.of_file(Path(model), detector, size=config.teaching.size))
     return teachers
+
+
+def _leaves_to_teachers(data: Path) -> bool:
+    """Whether some folder leaves classes unlabelled, or blends its labels with a teacher's word."""
+    description = read_description(data)
+    return bool(description.labelled or description.blend)
+
+
+def _open_teacher(detector_config: DetectorConfig) -> Detector:
+    """The model; a published YOLO26 or YOLO11 is the network that a training starts from, without masks of its own."""
+    path = Path(detector_config.model)
+    if not is_ultralytics_weights(path):
+        return open_detector(detector_config, threads=2)
+    network, card, fresh = open_ultralytics(path)
+    masks = detector_config.masks and "prototypes" not in fresh
+    return TorchDetector((network, card), dataclasses.replace(detector_config, masks=masks))
 
 
 def _train_config(options: argparse.Namespace) -> TrainConfig:

@@ -7,6 +7,7 @@ checkpoints are pickles that can name packages to install.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from tracker.types import Detections, Image
 __all__ = ["UltralyticsDetector"]
 
 MASK_SIZE = 64
+ITS_ADVICE = re.compile(r"\s*Use an official Ultralytics model.*")
+"""What it says of its own command line, which is not ours."""
 
 
 class UltralyticsDetector:
@@ -96,8 +99,11 @@ def _load(path: Path) -> Any:
     try:
         return YOLO(str(path))
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: ultralytics cannot load it: {reason}") from error
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = ITS_ADVICE.sub("", first.partition(f"{path} ")[2] or first).rstrip(". ")
+        raise CheckpointError(
+            f"{path}: ultralytics cannot load it: {reason}. Give a model of theirs that detects or segments."
+        ) from error
 
 
 def _crop_masks(

@@ -29,7 +29,7 @@ from tracker.train.detector_config import TrainConfig
 from tracker.train.distil import ask_teachers, known_truth, unlabelled
 from tracker.train.distributed import Distributed
 from tracker.train.ema import ModelEma
-from tracker.train.initial_weights import change_masks, start_network
+from tracker.train.initial_weights import change_masks, check_start, start_network
 from tracker.train.plots import draw_labels
 from tracker.train.run_folder import Progress, RunFolder
 from tracker.train.schedule import learning_rate_factor, least_warm_up, parameter_groups
@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 WITHOUT_VALIDATION = (
     "no 'val', so nothing is validated: 'best' is simply the last epoch, its default threshold is not measured, and "
     "--patience never stops. Name a folder under 'val', or write 'validation_share: 0.15' to set images aside."
+)
+CANNOT_TEACH = (
+    "--start %s knows no %s, so it cannot teach them where a folder does not label them, and nothing is taught of them "
+    "there. Name a model that knows them with --teacher, or nobody with --teacher none."
 )
 NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' says which do not)."
 
@@ -149,6 +153,7 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
 
     Raises ConfigError for data without one label, CheckpointError where the run to resume learned other classes.
     """
+    check_start(config.start)
     # Data: labels checked, teachers only where a folder leaves something to them.
     splits, check = load_data(config.data, keep_images=True)
     train, validation = splits["train"], splits.get("val")
@@ -254,10 +259,13 @@ def useful_teachers(config: TrainConfig, train: DataSet, teachers: Sequence[Teac
     """The teachers, or none where every folder labels what they know and none blends labels with their opinion."""
     if not teachers or any(sample.blend for sample in train.samples):
         return teachers
-    if set(unlabelled(train)) & {label for teacher in teachers for label in teacher.detector.labels}:
+    missing = unlabelled(train)
+    if set(missing) & {label for teacher in teachers for label in teacher.detector.labels}:
         return teachers
     if config.teacher != "start":
         log.warning("%s: %s", config.data, NOT_ASKED)
+    elif missing:
+        log.warning("%s: " + CANNOT_TEACH, config.data, config.start, ", ".join(missing))
     return ()
 
 

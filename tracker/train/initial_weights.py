@@ -15,10 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracker.errors import CheckpointError, ConfigError
+from tracker.config import nearest
+from tracker.embedded import embedded_networks
+from tracker.errors import CheckpointError, ConfigError, named_by
 from tracker.evaluate.ground_truth import DataSet
 from tracker.nets.anchors import anchor_fit, find_anchors
 from tracker.nets.checkpoint import load_detector
+from tracker.nets.kinds import kind_of, read_metadata, wrong_kind
 from tracker.nets.model_card import ModelCard, scaled_side
 from tracker.nets.network_config import NetworkConfig
 from tracker.nets.transfer import fill_backbone, read_backbone
@@ -26,7 +29,7 @@ from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultral
 from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.nets.yolox import copy_yolox, published_size
 
-__all__ = ["InitialNetwork", "change_masks", "start_network"]
+__all__ = ["InitialNetwork", "change_masks", "check_start", "start_network"]
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,35 @@ def start_network(
     return InitialNetwork(network, replace(card, input_scale=input_scale or card.input_scale), fresh)
 
 
+def check_start(weights: str) -> None:
+    """Raise CheckpointError, in words of --start, for a file that no training can start from; read in a moment."""
+    if not weights:
+        return
+    path = Path(weights)
+    if not path.suffix and not path.exists():
+        known = embedded_networks()
+        raise CheckpointError(f"--start {weights}: no such network or file; {nearest(weights, known)}")
+    if path.suffix not in (".safetensors", ".onnx"):
+        raise CheckpointError(
+            f"--start {weights}: expected a .safetensors of ours, or the published YOLOX nano .onnx, found "
+            f"{path.suffix or 'no suffix'!r}; of Ultralytics' networks give YOLO26 nano or YOLO11 nano as .safetensors "
+            "with batch norm folded"
+        )
+    if not path.is_file():
+        raise CheckpointError(f"--start {weights}: no such file; check the path")
+    with named_by("--start"):
+        if path.suffix == ".onnx":
+            if published_size(path) is None:
+                raise CheckpointError(
+                    f"{weights}: not the published YOLOX nano, the one .onnx that can be trained on; "
+                    "of a network of ours give the .safetensors file."
+                )
+            return
+        metadata = read_metadata(path)
+        if kind_of(metadata) != "detector" and not is_ultralytics_weights(path):
+            raise wrong_kind(path, "detector", metadata.get("format", ""))
+
+
 def _start(
     train: DataSet,
     weights: str,
@@ -86,12 +118,8 @@ def _start(
         raise ConfigError("norm and residual are of a fresh network; --start has its own: leave them out, or --start")
     if weights and pretrained:
         raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --start, or --pretrained")
+    check_start(weights)
     if weights.endswith(".onnx"):
-        if published_size(Path(weights)) is None:
-            raise CheckpointError(
-                f"{weights}: not the published YOLOX nano, the one .onnx that can be trained on; "
-                "of a network of ours give the .safetensors file."
-            )
         network = YoloNet(NetworkConfig(classes=len(train.labels), norm=False))
         copy_yolox(network, Path(weights), train.labels, YOLOX_ANCHORS)
         fresh = ["prototypes", *(f"heads.{level}.coefficients" for level in range(len(network.strides)))]
@@ -111,7 +139,8 @@ def _start(
             kept = replace(changed, input_scale=card.input_scale, iou=card.iou, voting=card.voting)
             return InitialNetwork(network, kept, fresh)
         return InitialNetwork(network, replace(card, input_size=input_size), [])
-    source = read_backbone(Path(pretrained)) if pretrained else None
+    with named_by("--pretrained"):
+        source = read_backbone(Path(pretrained)) if pretrained else None
     backbone_norm = source is None or not source.folded
     config = NetworkConfig(backbone=backbone, classes=len(train.labels), norm=norm, residual=residual)
     network = YoloNet(replace(config, backbone_norm=backbone_norm))
