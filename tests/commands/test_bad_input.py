@@ -41,7 +41,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SEGMENTS = "train segmentation --names a,b,c --image-size 48x48 --device cpu --out {out} --data {folder}"
 CLASSIFIES = "train classifier --device cpu --epochs 1 --out {out} --data {folder}"
+JUDGES = "evaluate detector --data {folder}/none.yaml"
 CASES = {
+    "a size between the steps": (f"{JUDGES} --imgsz 333", "imgsz must be a multiple of 32, found 333; try 320"),
+    "no size": (f"{JUDGES} --imgsz 0", "imgsz must be a multiple of 32, found 0; try 32"),
+    "an overlap above all": (f"{JUDGES} --iou 2", "iou must be from 0 to 1, found 2.0"),
+    "an overlap that is no number": (f"{JUDGES} --iou nan", "iou: expected a number, found nan"),
+    "an overlap below nothing": (f"{JUDGES} --iou -1", "iou must be from 0 to 1, found -1.0"),
+    "a device that is not there": (f"{JUDGES} --device cud", "device 'cud': no such device; use auto, cpu, cuda"),
+    "fewer threads than one": (f"{JUDGES} --threads -3", "--threads -3: must be 1 or more"),
+    "a device that does not classify": (
+        "classify {folder}/small.png --model {folder}/classifier.safetensors --device cud",
+        "device 'cud': no such device",
+    ),
+    "a device that does not segment": ("segment {folder}/small.png --device cud", "device 'cud': no such device"),
+    "a score above all": (
+        "explain {folder}/small.png --model sightline-nano --conf 2 --out {out}",
+        "conf must be from 0 to 1, found 2.0",
+    ),
     "dropout": (f"{CLASSIFIES}/grey.npz --dropout 2", "dropout must be from 0 to below 1, found 2.0"),
     "a batch of one": (
         f"{CLASSIFIES}/colour.npz --backbone resnet18 --batch 1",

@@ -64,7 +64,7 @@ def test_a_start_that_cannot_teach_is_told(tmp_path: Path, caplog: pytest.LogCap
         (
             "--start",
             "{folder}/other.pt",
-            "expected a .safetensors of ours, or the published YOLOX nano .onnx, found '.pt'",
+            "expected a .safetensors of ours, or the published YOLOX nano",
         ),
         ("--start", "{folder}/cut.safetensors", "not a whole safetensors file"),
         ("--start", "{folder}/classifier.safetensors", "expected a detector, found a classifier"),

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from tracker.classify import ImageClassifier
+from tracker.commands.command_parser import device_option
 from tracker.commands.outputs import output_file, own_folder
 from tracker.errors import ConfigError, SourceError
 from tracker.extras import explain_missing
@@ -39,7 +40,9 @@ def add_parsers(subparsers: Any) -> None:
     parser.add_argument("--top", type=int, default=3, metavar="N", help="labels given for each image (default 3)")
     text = "use every n-th frame of a video (default 1)"
     parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help=text)
-    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument(
+        "--device", type=device_option, default="auto", metavar="DEVICE", help="auto, cpu, cuda or mps (default auto)"
+    )
     text = "write every probability of every image, as .csv or .json"
     parser.add_argument("--out", type=output_file(".csv", ".json"), metavar="FILE", help=text)
     parser.set_defaults(run=_run)

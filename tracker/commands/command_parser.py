@@ -13,11 +13,11 @@ from glob import has_magic
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-from tracker.config import nearest
+from tracker.config import device_name, nearest
 from tracker.errors import ConfigError
 from tracker.paths import exists
 
-__all__ = ["CommandParser", "comma_list", "typed_program"]
+__all__ = ["CommandParser", "comma_list", "device_option", "typed_program"]
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -45,6 +45,14 @@ def typed_program() -> str:
 def comma_list(text: str) -> tuple[str, ...]:
     """The parts of `a,b,c`."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def device_option(text: str) -> str:
+    """The device as torch calls it. Raises ArgumentTypeError for what is none."""
+    try:
+        return device_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tracker.config import DetectorConfig, nearest
+from tracker.config import DetectorConfig, build, nearest
 from tracker.errors import ConfigError
 from tracker.evaluate.detection import (
     ClassPrecision,
@@ -77,20 +77,16 @@ def add_parser(kinds: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.threads < 1:
+        raise ConfigError(f"--threads {options.threads}: must be 1 or more")
+    asked = {name: getattr(options, name) for name in ("model", "iou", "imgsz", "masks", "device")}
+    detector_config = build(DetectorConfig, {"conf": LOWEST_SCORE, **asked}, "command line")
     importlib.import_module("pycocotools.cocoeval")  # missed now rather than after a thousand images
     splits, _ = load_data(options.data)
     split = options.split or ("all" if options.data.suffix == ".json" else "val")
     if split not in (*splits, "all"):
         raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")
     data = _whole([splits[split]] if split in splits else list(splits.values()))
-    detector_config = DetectorConfig(
-        model=options.model,
-        conf=LOWEST_SCORE,
-        iou=options.iou,
-        imgsz=options.imgsz,
-        masks=options.masks,
-        device=options.device,
-    )
     detector = open_detector(detector_config, threads=options.threads)
     if not set(detector.labels) & set(data.labels):
         raise ConfigError(

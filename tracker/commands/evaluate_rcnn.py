@@ -17,7 +17,7 @@ import numpy as np
 from numpy import ndarray
 
 from tracker.commands.outputs import own_folder
-from tracker.config import DetectorConfig
+from tracker.config import DetectorConfig, build
 from tracker.errors import ConfigError, named_by
 from tracker.explain.sheets import captioned, sheet
 from tracker.factory import make_detector, usable_cores
@@ -88,7 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         "R-CNN": CropDetector(options.model, "proposals", conf=LOWEST_SCORE),
     }
     if options.detector is not None:
-        config = DetectorConfig(model=str(options.detector), conf=LOWEST_SCORE, masks=False, device="cpu")
+        asked = {"model": str(options.detector), "conf": LOWEST_SCORE, "masks": False, "device": "cpu"}
+        config = build(DetectorConfig, asked, "command line")
         with named_by("--detector"):
             detectors["single-pass detector"] = make_detector(config, threads=usable_cores())
     rows, drawn = [], []

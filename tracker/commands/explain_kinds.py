@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import nn
 
 from tracker.commands.export_network import find_weights
-from tracker.config import DetectorConfig, nearest
+from tracker.config import DetectorConfig, build, nearest
 from tracker.detect.engines.torch import TorchDetector
 from tracker.errors import CheckpointError, ConfigError
 from tracker.explain.activation_maps import find_layer
@@ -125,7 +125,7 @@ def _found(network: YoloNet, card: ModelCard, options: argparse.Namespace, image
     conf, most = options.conf, options.most
     if options.box is not None:
         conf, most = LEAST_SCORE if conf is None else conf, DetectorConfig().max_det
-    config = DetectorConfig(conf=conf, max_det=most, device="cpu")
+    config = build(DetectorConfig, {"conf": conf, "max_det": most, "device": "cpu"}, "command line")
     boxes = TorchDetector((network, card), config).detect([image])[0].boxes
     if options.box is None or not len(boxes):
         return boxes

@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from tracker.commands.command_parser import device_option
 from tracker.commands.options import not_empty
 from tracker.commands.outputs import frame_names, image_names, own_folder, spare_images
-from tracker.config import SemanticConfig, device_name
+from tracker.config import SemanticConfig
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.factory import default_device, make_labeller, usable_cores
 from tracker.overlay import Overlay, OverlayConfig
@@ -46,7 +47,9 @@ def add_parsers(subparsers: Any) -> None:
     text = "write each image with its labels laid over it, and a legend (default on)"
     parser.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help=text)
     parser.add_argument("--opacity", type=float, default=0.45, metavar="0..1", help="of the labels (default 0.45)")
-    parser.add_argument("--device", type=device_name, default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N")
+    parser.add_argument(
+        "--device", type=device_option, default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N"
+    )
     parser.set_defaults(run=_run)
 
 

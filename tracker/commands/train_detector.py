@@ -75,7 +75,7 @@ def _open_teachers(config: TrainConfig) -> list[Teacher]:
             continue
         settings = {"model": model, "conf": FAINT, "iou": 0.6, "imgsz": config.teaching.size}
         settings |= {"masks": config.teaching.masks, "device": config.device}
-        detector_config = build(DetectorConfig, settings, "teaching")
+        detector_config = build(DetectorConfig, settings, "settings of teaching")
         with named_by(option):
             detector = _open_teacher(detector_config)
         teachers.append(Teacher.of_file(Path(model), detector, size=config.teaching.size))
