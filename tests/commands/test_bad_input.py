@@ -45,6 +45,31 @@ JUDGES = "evaluate detector --data {folder}/none.yaml"
 CASES = {
     "a size between the steps": (f"{JUDGES} --imgsz 333", "imgsz must be a multiple of 32, found 333; try 320"),
     "no size": (f"{JUDGES} --imgsz 0", "imgsz must be a multiple of 32, found 0; try 32"),
+    "a size that no memory holds": (f"{JUDGES} --imgsz 100000", "imgsz goes up to 8192 pixels, found 100000"),
+    "a size too large to detect at": ("detect {folder}/small.png --imgsz 100000", "imgsz goes up to 8192 pixels"),
+    "a size too large to track at": ("track {folder}/small.png --imgsz 100000", "imgsz goes up to 8192 pixels"),
+    "a size too large to annotate at": (
+        "annotate {folder}/small.png --out {out} --imgsz 100000",
+        "imgsz goes up to 8192 pixels",
+    ),
+    "a size too large to train at": (
+        "train detector --data {folder}/none.yaml --imgsz 100000",
+        "input_size goes up to 8192 pixels, found 100000",
+    ),
+    "a size too large to be taught at": (
+        "train detector --data {folder}/none.yaml --set teaching.size=100000",
+        "teaching.size goes up to 8192 pixels, found 100000",
+    ),
+    "images too large to classify": (f"{CLASSIFIES}/colour.npz --image-size 100000", "must be from 1 to 8192"),
+    "pixels too many to label": (
+        "train segmentation --names a --image-size 100000x5 --data {folder}/good",
+        "expected sides from 1 to 8192",
+    ),
+    "images too large to localize": (
+        "train localizer --data {folder}/none.yaml --image-size 100000",
+        "image_size goes up to 8192 pixels",
+    ),
+    "a summary of too many pixels": ("summary {folder}/classifier.safetensors --imgsz 100000", "up to 8192"),
     "an overlap above all": (f"{JUDGES} --iou 2", "iou must be from 0 to 1, found 2.0"),
     "an overlap that is no number": (f"{JUDGES} --iou nan", "iou: expected a number, found nan"),
     "an overlap below nothing": (f"{JUDGES} --iou -1", "iou must be from 0 to 1, found -1.0"),

@@ -227,8 +227,10 @@ def test_a_run_without_validation_or_progress_says_so(tmp_path: Path, caplog: py
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"input_size": 100}, "multiples of 32, found 100; try 96"),
-        ({"sizes": (64, 40)}, "multiples of 32, found 40"),
+        ({"input_size": 100}, "input_size must be a multiple of 32, found 100; try 96"),
+        ({"sizes": (64, 40)}, "each of sizes must be a multiple of 32, found 40"),
+        ({"input_size": 100_000}, "input_size goes up to 8192 pixels, found 100000"),
+        ({"sizes": (64, 16384)}, "each of sizes goes up to 8192 pixels, found 16384"),
         ({"input_scale": 0.3}, "input_scale must be 0, or from 0.5 to 1, found 0.3"),
         ({"input_scale": 0.777}, "input_scale must be in hundredths, found 0.777"),
         ({"epochs": 0}, "epochs must be 1 or more"),

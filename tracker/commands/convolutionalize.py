@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from tracker.commands.outputs import output_file, own_folder
-from tracker.config import nearest
+from tracker.config import LARGEST_IMAGE, nearest
 from tracker.errors import ConfigError, SourceError
 from tracker.explain.sheets import captioned, sheet, tint_heat
 from tracker.extras import explain_missing
@@ -164,8 +164,10 @@ def _read(path: Path, size: str | None) -> Image:
     if size is None:
         return image
     sides = size.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ConfigError(f"--imgsz {size}: expected a side in pixels or WIDTHxHEIGHT, such as 448 or 640x448")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= LARGEST_IMAGE for side in sides):
+        raise ConfigError(
+            f"--imgsz {size}: expected a side in pixels or WIDTHxHEIGHT, up to {LARGEST_IMAGE}, such as 448 or 640x448"
+        )
     wanted = int(sides[0]), int(sides[-1])
     smaller = wanted[0] * wanted[1] < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

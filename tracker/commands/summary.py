@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.commands.outputs import own_folder
+from tracker.config import LARGEST_IMAGE
 from tracker.embedded import embedded_networks
 from tracker.errors import ConfigError
 from tracker.explain.layer_drawing import draw_layers
@@ -93,6 +94,8 @@ def summarise_any(name: str, size: tuple[int, int] | None, *, classes: int = 0) 
 def _size(text: str) -> tuple[int, int]:
     """(height, width) of `416` or `480x360`."""
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ConfigError(f"--imgsz {text}: expected a side in pixels or WIDTHxHEIGHT, such as 224 or 480x360")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= LARGEST_IMAGE for side in sides):
+        raise ConfigError(
+            f"--imgsz {text}: expected a side in pixels or WIDTHxHEIGHT, up to {LARGEST_IMAGE}, such as 224 or 480x360"
+        )
     return int(sides[-1]), int(sides[0])

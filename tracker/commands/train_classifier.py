@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
+from tracker.config import LARGEST_IMAGE
 from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
 from tracker.evaluate.classification import report_classification
@@ -65,8 +66,8 @@ def add_parser(train_subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     size = options.image_size
-    if size is not None and size < 1:
-        raise ConfigError(f"--image-size {size}: must be 1 or more")
+    if size is not None and not 1 <= size <= LARGEST_IMAGE:
+        raise ConfigError(f"--image-size {size}: must be from 1 to {LARGEST_IMAGE}")
     train = load_labelled_images(options.data, size=size)
     form: dict[str, Any] = {"size": train.images.shape[2], "names": train.names, "channels": train.images.shape[1]}
     val, test = (None if path is None else load_labelled_images(path, **form) for path in (options.val, options.test))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.commands.train_options import add_fit_options, add_training_settings, training_settings, write_line
+from tracker.config import LARGEST_IMAGE
 from tracker.embedded import trainable_file
 from tracker.errors import ConfigError
 from tracker.nets.segmenter import load_segmentation
@@ -108,8 +109,8 @@ def image_size(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError as error:
         raise ConfigError(f"--image-size {text}: expected WIDTHxHEIGHT, such as 480x360") from error
-    if width < 1 or height < 1:
-        raise ConfigError(f"--image-size {text}: expected positive sides, such as 480x360")
+    if not (1 <= width <= LARGEST_IMAGE and 1 <= height <= LARGEST_IMAGE):
+        raise ConfigError(f"--image-size {text}: expected sides from 1 to {LARGEST_IMAGE}, such as 480x360")
     return height, width
 
 

@@ -12,17 +12,20 @@ from tracker.config.parsing import (
     to_toml,
 )
 from tracker.config.run_settings import (
+    LARGEST_IMAGE,
     DetectorConfig,
     HardwareChoice,
     OutputConfig,
     SemanticConfig,
     SourceConfig,
+    check_image_size,
     check_points,
     device_name,
 )
 from tracker.config.tracking import TrackerConfig
 
 __all__ = [
+    "LARGEST_IMAGE",
     "DetectorConfig",
     "HardwareChoice",
     "OutputConfig",
@@ -32,6 +35,7 @@ __all__ = [
     "assign",
     "assign_tables",
     "build",
+    "check_image_size",
     "check_points",
     "device_name",
     "field_docs",

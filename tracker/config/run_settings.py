@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 __all__ = [
+    "LARGEST_IMAGE",
     "DetectorConfig",
     "OutputConfig",
     "SemanticConfig",
     "SourceConfig",
+    "check_image_size",
     "check_points",
     "device_name",
     "read_class_conf",
@@ -21,6 +23,9 @@ __all__ = [
 
 FARTHEST = 1_000_000
 """Pixels, or metres, from the first one."""
+
+LARGEST_IMAGE = 8192
+"""Pixels of the longest side of what a network looks at: more takes memory that no machine has."""
 
 HardwareChoice: TypeAlias = Literal["auto", "none", "cuda", "vaapi", "videotoolbox", "d3d11va"]
 """What is to decode video: the first device found, software, or a certain device of the machine."""
@@ -66,6 +71,14 @@ def check_points(what: str, points: Sequence[tuple[float, float]]) -> None:
     for x, y in points:
         if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
             raise ValueError(f"{what}: coordinates go up to {FARTHEST:,}, found {x:g}, {y:g}")
+
+
+def check_image_size(what: str, size: int) -> None:
+    """Raise ValueError for a side that no network takes: no multiple of 32, or larger than any memory holds."""
+    if size > LARGEST_IMAGE:
+        raise ValueError(f"{what} goes up to {LARGEST_IMAGE} pixels, found {size}")
+    if size < 32 or size % 32:
+        raise ValueError(f"{what} must be a multiple of 32, found {size}; try {max(32, round(size / 32) * 32)}")
 
 
 def polygon_area(corners: Sequence[tuple[float, float]]) -> float:
@@ -146,9 +159,8 @@ class DetectorConfig:
         check_points("roi", self.roi)
         if self.roi and (len(self.roi) < 3 or not polygon_area(self.roi) >= 1):
             raise ValueError(f"roi needs three or more corners around at least a square pixel, found {self.roi}")
-        if self.imgsz is not None and (self.imgsz < 32 or self.imgsz % 32):
-            near = max(32, round(self.imgsz / 32) * 32)
-            raise ValueError(f"imgsz must be a multiple of 32, found {self.imgsz}; try {near}")
+        if self.imgsz is not None:
+            check_image_size("imgsz", self.imgsz)
         if self.max_det < 1 or self.batch < 1:
             raise ValueError(f"max_det and batch must be 1 or more, found {self.max_det} and {self.batch}")
 

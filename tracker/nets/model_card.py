@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tracker.config import LARGEST_IMAGE
 from tracker.errors import CheckpointError
 from tracker.nets.kinds import wrong_kind
 
@@ -120,8 +121,8 @@ class ModelCard:
             raise ValueError(f"anchors: a side is not between 0 and {LARGEST_SIDE}")
         if not 0 <= self.coefficients <= MOST_COEFFICIENTS:
             raise ValueError(f"coefficients: expected 0 to {MOST_COEFFICIENTS}, found {self.coefficients}")
-        if not 32 <= self.input_size <= LARGEST_SIDE or self.input_size % 32:
-            raise ValueError(f"input_size: expected a multiple of 32 up to {LARGEST_SIDE}, found {self.input_size}")
+        if not 32 <= self.input_size <= LARGEST_IMAGE or self.input_size % 32:
+            raise ValueError(f"input_size: expected a multiple of 32 up to {LARGEST_IMAGE}, found {self.input_size}")
         if not LEAST_INPUT_SCALE <= self.input_scale <= 1 or self.input_scale != round(self.input_scale, 2):
             raise ValueError(f"input_scale: expected {LEAST_INPUT_SCALE} to 1 in hundredths, found {self.input_scale}")
         for name in ("confidence", "iou", "voting"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tracker.config import check_image_size
 from tracker.nets.model_card import LEAST_INPUT_SCALE
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.distil import DistillConfig
@@ -117,10 +118,9 @@ class TrainConfig:
     teaching: DistillConfig = field(default_factory=DistillConfig)
 
     def __post_init__(self) -> None:
-        for size in (self.input_size, *self.sizes):
-            if size < 32 or size % 32:
-                near = max(32, round(size / 32) * 32)
-                raise ValueError(f"input_size and sizes must be multiples of 32, found {size}; try {near}")
+        check_image_size("input_size", self.input_size)
+        for size in self.sizes:
+            check_image_size("each of sizes", size)
         for name in ("epochs", "batch", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, found {getattr(self, name)}")

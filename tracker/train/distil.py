@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from tracker.config import check_image_size
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.geometry import iou
 from tracker.train.data.augment import Truth
@@ -45,6 +46,9 @@ class DistillConfig:
     """Folder in which what each teacher sees is kept for other runs; the run's own without it."""
     fusion: FusionConfig = field(default_factory=FusionConfig)
     """How several teachers, or an image and its mirror, become one."""
+
+    def __post_init__(self) -> None:
+        check_image_size("teaching.size", self.size)
 
 
 def unlabelled(data: DataSet) -> list[str]:

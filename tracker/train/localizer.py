@@ -16,6 +16,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.config import LARGEST_IMAGE
 from tracker.detect.engines.torch import find_device
 from tracker.errors import ConfigError, FormatError
 from tracker.evaluate.ground_truth import DataSet
@@ -64,6 +65,8 @@ class LocalizerTraining:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.image_size < 1:
             raise ValueError(f"batch and image_size must be 1 or more, found {self.batch} and {self.image_size}")
+        if self.image_size > LARGEST_IMAGE:
+            raise ValueError(f"image_size goes up to {LARGEST_IMAGE} pixels, found {self.image_size}")
         if self.box_weight < 0:
             raise ValueError(f"box_weight must be 0 or more, found {self.box_weight}")
 
