@@ -70,6 +70,20 @@ CASES = {
         "image_size goes up to 8192 pixels",
     ),
     "a summary of too many pixels": ("summary {folder}/classifier.safetensors --imgsz 100000", "up to 8192"),
+    **{
+        f"a seed below nothing for a {kind}": (
+            f"train {kind} {more} --out {{out}} --seed -1",
+            "seed must be from 0 to 4294967295, found -1",
+        )
+        for kind, more in {
+            "detector": "--data {folder}/none.yaml",
+            "classifier": "--data {folder}/grey.npz",
+            "localizer": "--data {folder}/none.yaml",
+            "segmentation": "--names a --data {folder}/good",
+            "reid": "--images {folder}/none.yaml",
+        }.items()
+    },
+    "a seed too large": ("train reid --images none.yaml --seed 4294967296", "seed must be from 0 to 4294967295"),
     "an overlap above all": (f"{JUDGES} --iou 2", "iou must be from 0 to 1, found 2.0"),
     "an overlap that is no number": (f"{JUDGES} --iou nan", "iou: expected a number, found nan"),
     "an overlap below nothing": (f"{JUDGES} --iou -1", "iou must be from 0 to 1, found -1.0"),

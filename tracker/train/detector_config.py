@@ -10,6 +10,7 @@ from tracker.nets.model_card import LEAST_INPUT_SCALE
 from tracker.train.data.augment import AugmentConfig
 from tracker.train.distil import DistillConfig
 from tracker.train.losses import LossConfig
+from tracker.train.seeds import check_seed
 
 __all__ = ["TrainConfig"]
 
@@ -118,6 +119,7 @@ class TrainConfig:
     teaching: DistillConfig = field(default_factory=DistillConfig)
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         check_image_size("input_size", self.input_size)
         for size in self.sizes:
             check_image_size("each of sizes", size)

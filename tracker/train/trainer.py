@@ -24,7 +24,7 @@ from tracker.train.ema import ModelEma
 from tracker.train.mixed_precision import mixed_precision
 from tracker.train.run_folder import Progress, RunFolder
 from tracker.train.schedule import learning_rate_factor, least_warm_up, parameter_groups, set_learning_rate
-from tracker.train.seeds import seed_of
+from tracker.train.seeds import check_seed, seed_of
 
 __all__ = ["FitConfig", "FitResult", "Task", "fit"]
 
@@ -70,6 +70,7 @@ class FitConfig:
     """Go on from the last state in the output folder."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.epochs < 1:
             raise ValueError(f"epochs must be 1 or more, found {self.epochs}")
         if not 0 <= self.freeze <= self.epochs:
