@@ -84,6 +84,10 @@ CASES = {
         }.items()
     },
     "a seed too large": ("train reid --images none.yaml --seed 4294967296", "seed must be from 0 to 4294967295"),
+    "no images to judge ways by": (
+        "evaluate rcnn --model none.safetensors --data {folder}/none.yaml --images 0",
+        "--images 0: must be 1 or more; leave it out for all",
+    ),
     "an overlap above all": (f"{JUDGES} --iou 2", "iou must be from 0 to 1, found 2.0"),
     "an overlap that is no number": (f"{JUDGES} --iou nan", "iou: expected a number, found nan"),
     "an overlap below nothing": (f"{JUDGES} --iou -1", "iou must be from 0 to 1, found -1.0"),

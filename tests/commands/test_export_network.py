@@ -137,6 +137,10 @@ def test_a_network_that_comes_with_the_program_is_exported_into_this_folder(
         (["--int8"], "--int8: needs real frames"),
         (["--tune-confidence"], "needs labelled images"),
         (["--to", "torchscript", "--int8", "--data", "x.yaml"], "TorchScript takes --half"),
+        (["--images", "-1"], "--images -1: must be 1 or more; leave it out for all"),
+        (["--images", "0"], "--images 0: must be 1 or more; leave it out for all"),
+        (["--calibrate", "-5"], "--calibrate -5: must be 1 or more"),
+        (["--calibrate", "0"], "--calibrate 0: must be 1 or more"),
         (["--to", "openvino", "--out", "x"], "--out x: a file for openvino ends in .xml"),
         (["--out", "x.xml"], "--out x.xml: a file for onnx ends in .onnx; add --to openvino"),
     ],
@@ -148,3 +152,11 @@ def test_what_cannot_be_exported_is_said(
     assert message in capsys.readouterr().err
     assert main(["export", str(model.with_suffix(".onnx"))]) == 2
     assert "expected a .safetensors file" in capsys.readouterr().err
+
+
+def test_data_of_other_classes_are_no_judge(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_shapes(tmp_path / "shapes", images=2, size=96)
+    data.write_text(data.read_text().replace("[disc, box]", "[cat, dog]") + "val: images\n")
+    assert main(["export", str(model), "--data", str(data), "--out", str(tmp_path / "n.onnx")]) == 2
+    assert f"{model}: none of its classes is in {data}, which has cat, dog" in capsys.readouterr().err
+    assert not (tmp_path / "n.onnx").exists()

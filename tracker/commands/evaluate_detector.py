@@ -29,7 +29,7 @@ from tracker.protocols import Detector
 from tracker.train.data.detection import load_data
 from tracker.types import Detections
 
-__all__ = ["Scores", "add_parser", "open_detector", "score_finds"]
+__all__ = ["Scores", "add_parser", "check_classes", "open_detector", "score_finds"]
 
 VEHICLES = ("car", "motorcycle", "bus", "truck")
 LOWEST_SCORE = 0.01
@@ -88,11 +88,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--split {split}: {options.data} has {', '.join(splits)}; add it, or name another")
     data = _whole([splits[split]] if split in splits else list(splits.values()))
     detector = open_detector(detector_config, threads=options.threads)
-    if not set(detector.labels) & set(data.labels):
-        raise ConfigError(
-            f"{options.model}: none of its classes is in {options.data}, which has {', '.join(data.labels)}; "
-            f"{nearest(data.labels[0], detector.labels)}"
-        )
+    check_classes(options.model, detector.labels, data.labels, options.data)
     found = _find(detector, data)
     scores = {"": score_finds(data, data.samples, found)}
     if options.per_folder:
@@ -107,6 +103,14 @@ def _run(options: argparse.Namespace) -> int:
     for folder, one in scores.items():
         sys.stdout.write(_table(folder or f"{options.data} {split}", one))
     return 0
+
+
+def check_classes(model: str | Path, labels: Sequence[str], judged: Sequence[str], data: Path) -> None:
+    """Raise ConfigError where the model knows none of the classes that it is to be judged by."""
+    if not set(labels) & set(judged):
+        raise ConfigError(
+            f"{model}: none of its classes is in {data}, which has {', '.join(judged)}; {nearest(judged[0], labels)}"
+        )
 
 
 def _whole(parts: Sequence[DataSet]) -> DataSet:

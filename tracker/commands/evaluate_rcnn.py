@@ -62,7 +62,7 @@ def add_parser(kinds: Any) -> None:
     text = "also a detector of `train detector`, which answers for the whole image at once"
     parser.add_argument("--detector", type=typed_path, metavar="FILE", help=text)
     parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="part of the data")
-    parser.add_argument("--images", type=int, default=0, metavar="N", help="judge by so many images (default all)")
+    parser.add_argument("--images", type=int, metavar="N", help="judge by so many images (default all)")
     text = "image to write: what each way finds on a few of the images"
     parser.add_argument("--draw", type=Path, metavar="FILE.png", help=text)
     parser.add_argument("--json", action="store_true", help="numbers for programs, AP from 0 to 1")
@@ -73,8 +73,8 @@ def _run(options: argparse.Namespace) -> int:
     from tracker.detect.crop_detector import CropDetector
     from tracker.train.data.detection import load_data
 
-    if options.images < 0:
-        raise ConfigError(f"--images {options.images}: must be 1 or more")
+    if options.images is not None and options.images < 1:
+        raise ConfigError(f"--images {options.images}: must be 1 or more; leave it out for all")
     if options.draw is not None and options.draw.suffix != ".png":
         raise ConfigError(f"--draw {options.draw}: expected a name ending in .png")
     splits, _ = load_data(options.data)
@@ -120,11 +120,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _count(data: DataSet, most: int) -> int:
+def _count(data: DataSet, most: int | None) -> int:
     return min(most, len(data.samples)) if most else len(data.samples)
 
 
-def _judge(name: str, detector: Detector, data: DataSet, most: int) -> tuple[_Row, list[Detections]]:
+def _judge(name: str, detector: Detector, data: DataSet, most: int | None) -> tuple[_Row, list[Detections]]:
     """(what the way reaches and costs, what it found)."""
     from tracker.detect.crop_detector import CropDetector
     from tracker.evaluate.detection import average_precision, rename

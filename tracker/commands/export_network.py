@@ -43,7 +43,7 @@ def add_parsers(subparsers: Any) -> None:
     text = "data.yaml or COCO JSON to calibrate on and to measure average precision on, before and after"
     parser.add_argument("--data", type=Path, metavar="FILE", help=text)
     text = "images of the validation split measured on (default all)"
-    parser.add_argument("--images", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--images", type=int, metavar="N", help=text)
     text = "images calibrated on (default 200)"
     parser.add_argument("--calibrate", type=int, default=200, metavar="N", help=text)
     text = "make the threshold with the best F1 on the validation images the default one, and note the accuracy there"
@@ -54,6 +54,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tracker.commands.evaluate_detector import check_classes
     from tracker.detect.engines.exported import open_engine
     from tracker.detect.engines.torch import TorchDetector
     from tracker.detect.yolo_detector import RawDetector
@@ -77,10 +78,12 @@ def _run(options: argparse.Namespace) -> int:
     splits = load_data(options.data)[0] if options.data is not None else {}
     if options.tune_confidence and "val" not in splits:
         raise ConfigError(f"--tune-confidence: {options.data} has no 'val' to choose by; add it, or validation_share")
+    if "val" in splits:
+        check_classes(options.model, card.labels, splits["val"].labels, options.data)
     detector_config = DetectorConfig(conf=0.01, imgsz=card.input_size, device="cpu")
     original = TorchDetector((network, card), detector_config)
     val = splits.get("val")
-    judged = None if val is None else replace(val, samples=spread(val.samples, options.images))
+    judged = None if val is None else replace(val, samples=spread(val.samples, options.images or 0))
     before = None if judged is None else rename(detect_all(original, judged.samples), card.labels, judged.labels)
     if options.tune_confidence and judged is not None and before is not None:
         card = measured_card(card, judged, before)
@@ -150,6 +153,10 @@ def _export_segmentation(source: Path, options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
+    if options.images is not None and options.images < 1:
+        raise ConfigError(f"--images {options.images}: must be 1 or more; leave it out for all")
+    if options.calibrate < 1:
+        raise ConfigError(f"--calibrate {options.calibrate}: must be 1 or more")
     if options.int8 and options.data is None:
         raise ConfigError("--int8: needs real frames to calibrate on; add --data FILE (data.yaml or COCO JSON)")
     if options.int8 and options.to == "torchscript":
