@@ -79,3 +79,23 @@ def test_a_light_install_summarises_onnx_and_says_what_the_rest_needs() -> None:
     assert ran.stdout.strip().endswith("0 2")
     assert "1,017,878 parameters" in ran.stdout
     assert 'pip install "sightline[train]"' in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ([[2]], r"its input 'x0' has the shape \[2\], which is no image"),
+        ([[1, "n"]], r"its input 'x0' has the shape \[1, n\], which is no image"),
+        ([[]], "its input 'x0' has the shape"),
+        ([], "has no input"),
+    ],
+)
+def test_what_takes_no_images_is_refused(inputs: list[list[int | str]], reason: str, tmp_path: Path) -> None:
+    given = [helper.make_tensor_value_info(f"x{n}", TensorProto.FLOAT, shape) for n, shape in enumerate(inputs)]
+    nodes = [helper.make_node("Neg", ["x0" if inputs else "w"], ["y"])]
+    answer = [helper.make_tensor_value_info("y", TensorProto.FLOAT, inputs[0] if inputs else [1])]
+    graph = helper.make_graph(nodes, "one", given, answer, [helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])])
+    file = tmp_path / "other.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
+    with pytest.raises(ConfigError, match=reason):
+        summarise_onnx(file)

@@ -108,9 +108,17 @@ def _run(
     except Exception as error:  # onnxruntime has classes of its own for each trouble, below RuntimeError or not
         raise CheckpointError(f"{path}: ONNX Runtime cannot open it: {str(error).splitlines()[0]}") from error
     feeds, axes = {}, (-2, -1)
+    if not session.get_inputs():
+        raise ConfigError(f"{path}: has no input; summary is for networks that take images")
     for number, entry in enumerate(session.get_inputs()):
         shape = list(entry.shape)
         if number == 0:
+            if len(shape) < 3:
+                found = ", ".join(map(str, shape))
+                raise ConfigError(
+                    f"{path}: its input {entry.name!r} has the shape [{found}], which is no image; summary is for "
+                    "networks that take images"
+                )
             axes = (-3, -2) if len(shape) == 4 and shape[-1] in (1, 3) else (-2, -1)
             for axis, asked in zip(axes, (height, width), strict=True):
                 shape[axis] = _side(path, shape[axis], asked)
