@@ -142,6 +142,28 @@ def test_masks_alone_are_taught_and_boxes_are_answered_as_before(tmp_path: Path)
     assert all(is_mask_part(name) for name in moved)
 
 
+@pytest.mark.parametrize("lent", [None, False, True])
+def test_masks_alone_need_outlines_or_a_teacher_that_has_masks(lent: bool | None, tmp_path: Path) -> None:
+    """Without any nothing would be taught, at full cost; a teacher is asked for them though folders label all."""
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_detector(start, YoloNet(NetworkConfig(classes=2)), ModelCard(("disc", "box"), ANCHORS))
+    config = small(tmp_path, start=str(start), teacher="known", masks_only=True, epochs=1)
+    for file in (tmp_path / "shapes/labels").iterdir():
+        file.write_text("0 0.125 0.125 0.125 0.125\n")  # the disc where Known sees one
+    known = Known()
+    if lent:
+        see = known.detect
+        known.detect = lambda images: [replace(f, masks=np.full((len(f), 64, 64), 255, np.uint8)) for f in see(images)]  # type: ignore[method-assign]
+    teachers = [] if lent is None else [Teacher("known", known)]
+    if lent:
+        assert train_detector(config, teachers=teachers).is_file()
+        return
+    with pytest.raises(ConfigError, match=r"--masks-only: no object of 'train' in .* has an outline.*--teacher"):
+        train_detector(config, teachers=teachers)
+    assert known.asked == (0 if lent is None else 4)
+
+
 def test_single_steps_without_a_number_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_from(2, monkeypatch, steps=1)
     train_detector(small(tmp_path))
@@ -239,6 +261,7 @@ def test_a_run_without_validation_or_progress_says_so(tmp_path: Path, caplog: py
         ({"learning_rate": -1.0}, "learning_rate must be above 0"),
         ({"patience": -1}, "patience must be 0 or more"),
         ({"precision": 1.5}, "precision must be from 0 to 1"),
+        ({"masks_only": True}, "masks_only keeps where and what objects are as the start answers it: give --start too"),
         ({"prototypes": "full"}, "prototypes must be light"),
     ],
 )

@@ -139,6 +139,8 @@ class TrainConfig:
         for name in ("precision", "final_factor", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {getattr(self, name)}")
+        if self.masks_only and not (self.start or self.resume):
+            raise ValueError("masks_only keeps where and what objects are as the start answers it: give --start too")
         if self.prototypes not in ("", "light", "fused"):
             raise ValueError(f"prototypes must be light, fused or nothing, found {self.prototypes!r}")
         if not 0 <= self.freeze <= self.epochs:

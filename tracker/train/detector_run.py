@@ -48,6 +48,10 @@ CANNOT_TEACH = (
     "--start %s knows no %s, so it cannot teach them where a folder does not label them, and nothing is taught of them "
     "there. Name a model that knows them with --teacher, or nobody with --teacher none."
 )
+NO_MASKS = (
+    "--masks-only: no object of 'train' in {data} has an outline, and {teachers}, so there is no mask to learn from. "
+    "Give outlines, or name a network with masks that knows these classes with --teacher."
+)
 NOT_ASKED = "the teacher is not asked: every folder labels what it knows ('labelled' says which do not)."
 
 RATE_GRAINS = 10_000
@@ -162,6 +166,8 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
         raise ConfigError(
             f"{config.data}: 'train' has {len(train.samples)} images without one usable label.\n{check.report()}"
         )
+    if config.masks_only and not teachers and not any(map(has_outline, train.samples)):
+        raise ConfigError(NO_MASKS.format(data=config.data, teachers="no teacher lends any"))
     folder = RunFolder(config.out)
 
     # Processes: each on its own device, all with the same random state for fresh weights.
@@ -204,6 +210,8 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
 
     # Images: read once, with what their labels and the teachers say.
     samples = labelled_samples(config, train, teachers, folder.path, ranks)
+    if config.masks_only and not any(sample.ground_truth.has_mask.any() for sample in samples):
+        raise ConfigError(NO_MASKS.format(data=config.data, teachers="the teacher lends none"))
     on_device = None
     if config.data_on_device:
         on_device = DeviceData(samples, size=max(config.training_sizes), device=device, threads=config.threads)
@@ -256,8 +264,13 @@ def set_up(config: TrainConfig, teachers: Sequence[Teacher]) -> DetectorRun:
 
 
 def useful_teachers(config: TrainConfig, train: DataSet, teachers: Sequence[Teacher]) -> Sequence[Teacher]:
-    """The teachers, or none where every folder labels what they know and none blends labels with their opinion."""
+    """The teachers, or none where every folder labels what they know and none blends labels with their opinion.
+
+    Where masks alone are learned they lend these to labelled objects without an outline.
+    """
     if not teachers or any(sample.blend for sample in train.samples):
+        return teachers
+    if config.masks_only and config.teacher != "start" and not all(map(has_outline, train.samples)):
         return teachers
     missing = unlabelled(train)
     if set(missing) & {label for teacher in teachers for label in teacher.detector.labels}:
@@ -267,6 +280,11 @@ def useful_teachers(config: TrainConfig, train: DataSet, teachers: Sequence[Teac
     elif missing:
         log.warning("%s: " + CANNOT_TEACH, config.data, config.start, ", ".join(missing))
     return ()
+
+
+def has_outline(sample: Sample) -> bool:
+    """Whether an object of the image has one."""
+    return any(polygon is not None for polygon in sample.polygons)
 
 
 def labelled_samples(
