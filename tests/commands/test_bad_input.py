@@ -88,6 +88,22 @@ CASES = {
         "evaluate rcnn --model none.safetensors --data {folder}/none.yaml --images 0",
         "--images 0: must be 1 or more; leave it out for all",
     ),
+    **{
+        f"{key}={value} for a {kind}": (f"train {kind} {more} --out {{out}} --set {key}={value}", message)
+        for kind, more, key, value, message in (
+            ("detector", "--data {folder}/none.yaml", "augment.mosaic", 3, "mosaic must be from 0 to 1, found 3.0"),
+            ("detector", "--data {folder}/none.yaml", "augment.flip", -0.1, "flip must be from 0 to 1, found -0.1"),
+            ("detector", "--data {folder}/none.yaml", "augment.zoom", 0.5, "zoom must be 1 or more, found 0.5"),
+            ("detector", "--data {folder}/none.yaml", "losses.mask", -1, "mask must be 0 or more, found -1.0"),
+            ("detector", "--data {folder}/none.yaml", "losses.answers", 0, "answers must be 1 or more, found 0"),
+            ("detector", "--data {folder}/none.yaml", "teaching.believe", 2, "believe must be from 0 to 1, found 2.0"),
+            ("detector", "--data {folder}/none.yaml", "teaching.fusion.overlap", 2, "overlap must be from 0 to 1"),
+            ("classifier", "--data {folder}/grey.npz", "augment.shift", 2, "shift must be from 0 to 1, found 2.0"),
+            ("classifier", "--data {folder}/grey.npz", "augment.coarse", 0, "coarse must be above 0, up to 1"),
+            ("reid", "--images {folder}/none.yaml", "label_smoothing", 2, "label_smoothing must be from 0 to 1"),
+            ("reid", "--images {folder}/none.yaml", "people", 0, "people must be 1 or more, found 0"),
+        )
+    },
     "an overlap above all": (f"{JUDGES} --iou 2", "iou must be from 0 to 1, found 2.0"),
     "an overlap that is no number": (f"{JUDGES} --iou nan", "iou: expected a number, found nan"),
     "an overlap below nothing": (f"{JUDGES} --iou -1", "iou must be from 0 to 1, found -1.0"),

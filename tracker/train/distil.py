@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from tracker.config import check_image_size
+from tracker.config.bounds import check_shares
 from tracker.evaluate.ground_truth import DataSet, Sample
 from tracker.geometry import iou
 from tracker.train.data.augment import Truth
@@ -49,6 +50,7 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         check_image_size("teaching.size", self.size)
+        check_shares(self, "believe", "doubt", "overlap")
 
 
 def unlabelled(data: DataSet) -> list[str]:

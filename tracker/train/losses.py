@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from tracker.config.bounds import check_least
 from tracker.nets.anchors import AnchorGrid, decode, flatten
 from tracker.nets.masks import box_points, read_prototypes
 from tracker.nets.yolo import RawMaps
@@ -58,6 +59,10 @@ class LossConfig:
     answers: int = 10
     """Cells that answer for an object where classes say everything, as in sightline-small; suppression and voting make
     one box of theirs. 1 as in YOLO26, which needs neither."""
+
+    def __post_init__(self) -> None:
+        check_least(self, "box", "objectness", "classes", "mask", "mask_edge", "masks_per_image", least=0)
+        check_least(self, "mask_grid", "answers", least=1)
 
 
 class LossSums(NamedTuple):

@@ -22,6 +22,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.config.bounds import check_least, check_shares
 from tracker.detect.engines.torch import find_device
 from tracker.errors import CheckpointError, ConfigError
 from tracker.evaluate.retrieval import RetrievalScore, score_retrieval
@@ -66,6 +67,11 @@ class ReidTraining:
     )
     """How crops are moved and changed."""
     fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        check_shares(self, "label_smoothing")
+        check_least(self, "identity_weight", "triplet_weight", "teacher_weight", "margin", least=0)
+        check_least(self, "people", "crops", least=1)
 
 
 class _Batch(NamedTuple):

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
+from tracker.config.bounds import check_shares
 from tracker.evaluate.ground_truth import Sample
 from tracker.geometry import iou
 from tracker.nets.weight_files import write_atomically
@@ -48,6 +49,9 @@ class FusionConfig:
     who stand close stay apart. The paper's 0.55 costs 0.7 to 0.9 points of AP on people (weights/README.md)."""
     mask_score: float = 0.4
     """Masks of boxes below this score are not kept."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "overlap", "mask_score")
 
 
 class Teacher(NamedTuple):

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
+from tracker.config.bounds import check_least, check_shares
 from tracker.train.data.detection import MASK_SIZE
 from tracker.types import Image
 
@@ -65,6 +66,11 @@ class AugmentConfig:
     """Largest factor by which an image is enlarged or shrunk."""
     colour: float = 0.5
     """Strength of changes in brightness, contrast and saturation; 0 leaves colours alone."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "mosaic", "mixup", "copy_paste", "flip")
+        check_least(self, "zoom", least=1)
+        check_least(self, "colour", least=0)
 
 
 @dataclass(frozen=True, eq=False)

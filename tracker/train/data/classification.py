@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracker.classify import to_square
+from tracker.config.bounds import check_least, check_shares
 from tracker.errors import FormatError
 from tracker.image_file import IMAGE_SUFFIXES, read_image
 
@@ -74,6 +75,12 @@ class AugmentImages:
     """Pixels that the corners of a coarse 3 x 3 grid are moved by (standard deviation; U-Net's paper: 10)."""
     coarse: float = 1.0
     """0.4 takes every second image down to as little as that share of its resolution, as if seen from afar."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "scale", "shift", "colour")
+        check_least(self, "rotate", "elastic", least=0)
+        if not 0 < self.coarse <= 1:
+            raise ValueError(f"coarse must be above 0, up to 1, found {self.coarse}")
 
 
 def load_labelled_images(
