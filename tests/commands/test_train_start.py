@@ -97,3 +97,13 @@ def test_the_detector_of_a_comparison_is_refused_by_its_option(
     data = small(tmp_path).data
     words = ["evaluate", "rcnn", "--model", "regions.safetensors", "--data", str(data), "--detector", "nope"]
     assert "--detector nope: no such network or file" in refusal(words, capsys)
+
+
+@pytest.mark.parametrize(
+    "asked", [("--backbone", "resnet18"), ("--backbone", "cspdarknet_nano"), ("--set", "backbone=resnet18")]
+)
+def test_a_start_has_its_own_backbone(
+    asked: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path, "--start", "sightline-nano", *asked)) == 2
+    assert "--backbone is of a fresh network; --start has its own" in capsys.readouterr().err

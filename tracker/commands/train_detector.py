@@ -13,13 +13,13 @@ from tracker.commands.evaluate_detector import open_detector
 from tracker.config import DetectorConfig, assign, build, field_docs, parse_assignment, read_settings
 from tracker.detect.engines.torch import TorchDetector
 from tracker.embedded import trainable_file
-from tracker.errors import named_by
+from tracker.errors import ConfigError, named_by
 from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultralytics
 from tracker.protocols import Detector
 from tracker.train.data.data_yaml import read_description
 from tracker.train.detector import train_detector
 from tracker.train.detector_config import TrainConfig
-from tracker.train.initial_weights import check_start
+from tracker.train.initial_weights import OWN_BACKBONE, check_start
 from tracker.train.run_folder import training_into
 from tracker.train.teacher import Teacher
 
@@ -114,4 +114,6 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
     for text in options.set:
         path, value = parse_assignment(text)
         assign(tree, path, value)
+    if options.backbone is not None and tree.get("start"):
+        raise ConfigError(OWN_BACKBONE)
     return build(TrainConfig, tree, where)

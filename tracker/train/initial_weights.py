@@ -29,9 +29,13 @@ from tracker.nets.ultralytics_weights import is_ultralytics_weights, open_ultral
 from tracker.nets.yolo import YoloNet, is_mask_part
 from tracker.nets.yolox import copy_yolox, published_size
 
-__all__ = ["InitialNetwork", "change_masks", "check_start", "start_network"]
+__all__ = ["OWN_BACKBONE", "InitialNetwork", "change_masks", "check_start", "start_network"]
 
 log = logging.getLogger(__name__)
+
+FRESH_BACKBONE = "cspdarknet_nano"
+"""Of a fresh network that asks for no other."""
+OWN_BACKBONE = "--backbone is of a fresh network; --start has its own: leave out --start, or --backbone"
 
 Pairs: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
 """Anchor widths and heights per level."""
@@ -53,7 +57,7 @@ def start_network(
     train: DataSet,
     *,
     weights: str = "",
-    backbone: str = "cspdarknet_nano",
+    backbone: str = FRESH_BACKBONE,
     pretrained: str = "",
     input_size: int = 416,
     input_scale: float = 0.0,
@@ -116,6 +120,8 @@ def _start(
     """The same, anchors of a fresh network found at `side` pixels."""
     if weights and not (norm and residual):
         raise ConfigError("norm and residual are of a fresh network; --start has its own: leave them out, or --start")
+    if weights and backbone != FRESH_BACKBONE:
+        raise ConfigError(OWN_BACKBONE)
     if weights and pretrained:
         raise ConfigError("--pretrained fills the backbone of a fresh network; leave out --start, or --pretrained")
     check_start(weights)
