@@ -63,3 +63,11 @@ def test_the_network_is_asked_down_to_the_lowest_and_an_unknown_class_is_named()
 def test_a_setting_that_is_no_threshold_is_refused() -> None:
     with pytest.raises(ValueError, match="expected CLASS=SCORE"):
         DetectorConfig(class_conf=("person",))
+
+
+@pytest.mark.parametrize("again", ["person=0.1", "Person=0.99", "person=0.99"])
+def test_a_class_has_one_threshold(again: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=f"two thresholds for (person|Person): person=0.99 and {again}; give one"):
+        DetectorConfig(class_conf=("person=0.99", again))
+    assert main(["detect", "none.png", "--conf", f"person=0.99,{again}"]) == 2
+    assert "two thresholds for" in capsys.readouterr().err

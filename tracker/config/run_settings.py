@@ -147,8 +147,13 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", device_name(self.device))
+        named: dict[str, str] = {}
         for entry in self.class_conf:
-            read_class_conf(entry)
+            name, _ = read_class_conf(entry)
+            other = named.get(name.casefold())
+            if other is not None:
+                raise ValueError(f"class_conf: two thresholds for {name}: {other} and {entry}; give one")
+            named[name.casefold()] = entry
         for name, value in (("conf", self.conf), ("iou", self.iou)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, found {value}")
