@@ -281,3 +281,23 @@ def test_a_description_written_on_another_machine_is_followed(path: str, prefix:
 def test_a_folder_without_a_description_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no data\.yaml"):
         load_data(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["images/{split}", "{split}/images", "{split}"])
+def test_label_files_without_an_image_are_counted(layout: str, tmp_path: Path) -> None:
+    """In each layout, once though folders lie in each other; lists, names and notes among the labels are none."""
+    for split in ("train", "val"):
+        images = tmp_path / layout.format(split=split)
+        labels = Path(str(images).replace("images", "labels"))
+        for folder in (images, labels):
+            folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(images / "a.png"), np.full((40, 60, 3), len(split), np.uint8))
+        for name in ("a", f"{split}-1", f"{split}-2"):
+            (labels / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+        (labels / "classes.txt").write_text("ball\n")
+        (labels / "notes.txt").write_text("all are balls\n")
+    train, val = (layout.format(split=split) for split in ("train", "val"))
+    _, check = load_data(describe(tmp_path, train=[train, train], val=val, names=["ball"]))
+    assert check.counts["label file without its image"] == 4
+    assert "train-1.txt" in check.report()
+    assert "val-2.txt" in check.report()

@@ -20,7 +20,7 @@ from tracker.formats.core.parsing import read_text
 from tracker.formats.core.yolo_rows import looks_like_row
 from tracker.image_file import IMAGE_SUFFIXES, ImageFinder
 
-__all__ = ["LabelFile", "YoloFolder", "find_yolo_folder", "label_path"]
+__all__ = ["LabelFile", "YoloFolder", "find_yolo_folder", "label_path", "labels_without_image"]
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,13 @@ def image_of(label: Path, finder: ImageFinder) -> Path | None:
         if full.suffix.lower() in IMAGE_SUFFIXES and full.is_file():
             return full
     return None
+
+
+def labels_without_image(images: Path) -> list[Path]:
+    """The label files of a folder of images, wherever they lie, whose image is not there; in order of their names."""
+    finder, folder = ImageFinder(), label_path(images / "any.png").parent
+    files = sorted(folder.rglob("*.txt")) if folder.is_dir() else []
+    return [file for file in files if image_of(file, finder) is None and _may_be_labels(file)]
 
 
 def _swapped(path: Path, names: tuple[str, ...], other: str) -> list[Path]:

@@ -32,6 +32,7 @@ from tracker.errors import ConfigError
 from tracker.evaluate.ground_truth import DataSet, Outline, Sample
 from tracker.formats.core.fill import fill_outlines
 from tracker.formats.core.rle import Rle, rle_to_window
+from tracker.formats.core.yolo_layout import labels_without_image
 from tracker.image_file import IMAGE_SUFFIXES, decode_image
 from tracker.train.data.data_yaml import Description, read_description
 from tracker.train.data.labels import DataCheck, Entry, Row, read_coco, read_rows
@@ -102,6 +103,9 @@ def read_splits(description: Description, check: DataCheck) -> dict[str, list[En
         for split, sources in description.splits.items()
     }
     splits = {split: entries for split, entries in splits.items() if entries or split != "test"}
+    folders = {description.root / source for sources in description.splits.values() for source in sources}
+    for file in sorted({file for place in folders if place.is_dir() for file in labels_without_image(place)}):
+        check.note("label file without its image", file)
     share = description.validation_share
     if "val" not in splits and share > 0:
         whole = splits["train"]
