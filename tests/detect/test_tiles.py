@@ -176,9 +176,17 @@ def test_a_region_outside_the_image_is_refused_in_one_line(tmp_path: Path, capsy
     assert main(arguments) == 2
     [output] = capsys.readouterr().err.strip().splitlines()
     assert "outside the image, which has 100 x 80 pixels" in output
-    for wrong in ("10,10 20,20", "a,b c,d e,f", "", "10,10 20,20 30,30"):
+    for wrong, reason in (
+        ("10,10 20,20", "needs three or more corners, found 2"),
+        ("a,b c,d e,f", "expected three or more corners such as"),
+        ("", "expected three or more corners such as"),
+        ("10,10 20,20 30,30", "holds less than a square pixel"),
+        ("10,10 10.5,10 10,10.5", "holds less than a square pixel"),
+        ("100,100 300,300 300,100 100,300", "crosses itself, so that nothing is inside; give its corners in order"),
+        ("0,0 nan,0 9,9", "coordinates go up to 1,000,000"),
+    ):
         assert main(["detect", str(file), "--roi", wrong]) == 2
-        assert "three or more corners" in capsys.readouterr().err
+        assert reason in capsys.readouterr().err
 
 
 def test_the_embedded_network_takes_windows_regions_and_thresholds_together(tmp_path: Path) -> None:

@@ -147,11 +147,16 @@ def polygon(text: str) -> tuple[tuple[float, float], ...]:
     """The corners of `10,10 300,10 300,200`. Raises ArgumentTypeError for anything else."""
     try:
         corners = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.replace(";", " ").split()))
-        DetectorConfig(roi=corners or ((0.0, 0.0),))
     except ValueError:
+        corners = ()
+    if not corners:
         raise argparse.ArgumentTypeError(
             f"expected three or more corners such as '10,10 300,10 300,200', found {text!r}"
-        ) from None
+        )
+    try:
+        DetectorConfig(roi=corners)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{str(error).removeprefix('roi ')}, as in '10,10 300,10 300,200'") from None
     return corners
 
 

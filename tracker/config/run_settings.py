@@ -81,6 +81,37 @@ def check_image_size(what: str, size: int) -> None:
         raise ValueError(f"{what} must be a multiple of 32, found {size}; try {max(32, round(size / 32) * 32)}")
 
 
+def check_polygon(what: str, corners: Sequence[tuple[float, float]]) -> None:
+    """Raise ValueError for corners with nothing inside, and say why."""
+    check_points(what, corners)
+    if len(corners) < 3:
+        raise ValueError(f"{what} needs three or more corners, found {len(corners)}")
+    if polygon_area(corners) >= 1:
+        return
+    if crosses_itself(corners):
+        raise ValueError(f"{what} crosses itself, so that nothing is inside; give its corners in order, along its edge")
+    raise ValueError(f"{what} holds less than a square pixel, found corners {corners}; give corners further apart")
+
+
+def crosses_itself(corners: Sequence[tuple[float, float]]) -> bool:
+    """Whether two edges cut through each other; those that touch at an end do not.
+
+    >>> crosses_itself([(0, 0), (2, 2), (2, 0), (0, 2)]), crosses_itself([(0, 0), (2, 0), (2, 2), (0, 2)])
+    (True, False)
+    """
+    edges = list(zip(corners, (*corners[1:], *corners[:1]), strict=True))
+
+    def side(edge: tuple[tuple[float, float], tuple[float, float]], x: float, y: float) -> float:
+        (x1, y1), (x2, y2) = edge
+        return (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
+
+    return any(
+        side(one, *other[0]) * side(one, *other[1]) < 0 and side(other, *one[0]) * side(other, *one[1]) < 0
+        for place, one in enumerate(edges)
+        for other in edges[place + 1 :]
+    )
+
+
 def polygon_area(corners: Sequence[tuple[float, float]]) -> float:
     """Square pixels inside, whichever way round."""
     pairs = zip(corners, (*corners[1:], *corners[:1]), strict=True)
@@ -161,9 +192,8 @@ class DetectorConfig:
             raise ValueError("classify_classes: names whose tracks are classified; give classify_tracks too")
         if self.tiles:
             tile_grid(self.tiles)
-        check_points("roi", self.roi)
-        if self.roi and (len(self.roi) < 3 or not polygon_area(self.roi) >= 1):
-            raise ValueError(f"roi needs three or more corners around at least a square pixel, found {self.roi}")
+        if self.roi:
+            check_polygon("roi", self.roi)
         if self.imgsz is not None:
             check_image_size("imgsz", self.imgsz)
         if self.max_det < 1 or self.batch < 1:
