@@ -18,6 +18,7 @@ from gui.qt.background import Background
 from gui.qt.commands import Commands
 from gui.qt.keyboard import order_tabs, reach_by_tab
 from gui.qt.preferences import Preferences
+from gui.qt.wording import words_of
 from gui.recording.annotation import job_of
 from gui.recording.annotation_commands import AnnotationCommands
 from gui.recording.corrections_panel import CorrectionsPanel
@@ -141,7 +142,7 @@ class RecordingPage(QWidget):
             job = job_of(path, self._preferences.folder())
         except DamagedStoreError as error:
             self.close_recording()
-            self.repair_bar.show_damage(str(error), path)
+            self.repair_bar.show_damage(words_of(error), path)
             return True
         except TrackerError as error:
             self.said.emit(str(error))

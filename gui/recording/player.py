@@ -98,7 +98,6 @@ class Player:
         self._wake = threading.Condition()
         self._stop = False
         self._target: int | None = None
-        self._coming: int | None = None
         self._redraw = False
         self._renumber = False
         self._playing = False
@@ -158,8 +157,7 @@ class Player:
     def wanted(self) -> int:
         """Index of the frame that was asked for last, also while it is being read or where that failed."""
         with self._wake:
-            asked = self._coming if self._target is None else self._target
-            return self._asked if asked is None else asked
+            return self._asked if self._target is None else self._target
 
     def take(self) -> RenderedFrame | None:
         """The newest frame not yet taken."""
@@ -238,8 +236,8 @@ class Player:
         try:
             first = next(iter(source), None)
             if first is not None:
+                self._asked = first.index
                 self._show(first)
-                self._asked = self.index
             self.times = source.times()
             while self._run(source):
                 source.close()
@@ -273,7 +271,9 @@ class Player:
                 renumber, self._renumber = self._renumber, False
                 if self._stop or renumber:
                     return renumber and not self._stop
-                target, self._target, self._coming = self._target, None, self._target
+                target, self._target = self._target, None
+                if target is not None:
+                    self._asked = target  # at once: a step may come while it is read
                 redraw, self._redraw = self._redraw, False
                 playing = self._playing
             if target is not None:
@@ -285,13 +285,12 @@ class Player:
 
     def _fetch(self, source: Seekable, index: int) -> None:
         try:
-            self._show(source.frame_at(index))
-            self._asked, self.problem = self.index, ""
+            frame = source.frame_at(index)
+            self._asked = frame.index
+            self._show(frame)
+            self.problem = ""
         except SourceError as error:
             self.problem = words_of(error)
-            self._asked = index
-        finally:
-            self._coming = None
 
     def _advance(self, source: Seekable) -> None:
         with self._wake:
@@ -318,7 +317,7 @@ class Player:
                 return  # another wish came
             if self._stop or self._target is not None or not self._playing:
                 return
-            self._coming = following
+            self._asked = following
             if again:
                 self._anchor = time.perf_counter(), float(self.times[following])
         self._fetch(source, following)

@@ -509,7 +509,7 @@ class PlayedRecording(QObject):
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, DamagedStoreError) and not self._closed:
-            self.damage = str(error)
+            self.damage = words_of(error)
             self.stop_annotation()
             self.damaged.emit(self.damage)
         self.said.emit(words_of(error))

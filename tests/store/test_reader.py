@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.store.recordings import INFO, finished, objects
-from tracker.errors import FormatError
+from tracker.errors import DamagedStoreError, FormatError
 from tracker.store import Recording, RecordingWriter, Scratch
 
 
@@ -189,3 +189,16 @@ def test_values_nested_without_end_are_damage(tmp_path: Path) -> None:
         connection.execute("UPDATE info SET value = ? WHERE key = 'settings'", ("[" * 50_000,))
     with pytest.raises(FormatError, match="damaged"):
         Recording(path)
+
+
+def test_damage_names_its_frame_by_either_count(tmp_path: Path) -> None:
+    path = finished(tmp_path / "a.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE observations SET class = 99 WHERE frame = 3")
+        connection.commit()
+    with (
+        Recording(path) as recording,
+        pytest.raises(DamagedStoreError, match=r"frame 3: track \d of class 99") as found,
+    ):
+        recording.observations_in(0, 9)
+    assert "frame 4: track" in found.value.counting_from(1)

@@ -198,7 +198,7 @@ class Recording(Closing):
         for frame, entry in found.items():
             sides = (entry.width, entry.height)
             if not isinstance(entry.name, str) or not all(isinstance(side, int) and side > 0 for side in sides):
-                raise self._damage(f"frame {frame} is of the image {entry}")
+                raise self._damage(f"frame {{0}} is of the image {entry}", frame)
         return found
 
     @property
@@ -214,7 +214,7 @@ class Recording(Closing):
         try:
             return unpack_label_map(rows[0][0]) if rows else None
         except (TypeError, ValueError) as error:
-            raise self._damage(f"the pixel labels of frame {frame}: {error}") from error
+            raise self._damage(f"the pixel labels of frame {{0}}: {error}", frame) from error
 
     def frame_shown_at(self, seconds: float) -> int:
         """The last frame whose time has come, the first one before that."""
@@ -314,7 +314,7 @@ class Recording(Closing):
             rows = self.observations_in(int(indices[0]), int(indices[-1]), masks=masks)
             unknown = ~np.isin(rows.frames, indices)
             if unknown.any():
-                raise self._damage(f"objects in frame {rows.frames[unknown][0]}, which was not recorded")
+                raise self._damage("objects in frame {0}, which was not recorded", rows.frames[unknown][0])
             yield Chunk(indices, times, rows)
 
     def frame_chunks(self, frames: int) -> Iterator[tuple[Int64[ndarray, " f"], Float64[ndarray, " f"]]]:
@@ -394,7 +394,8 @@ class Recording(Closing):
         wrong = (rows.class_ids < 0) | (rows.class_ids >= len(self.info.labels)) | (rows.tracks < 1)
         if wrong.any():
             frame, track, class_id = (column[wrong][0] for column in (rows.frames, rows.tracks, rows.class_ids))
-            raise self._damage(f"frame {frame}: track {track} of class {class_id}; {len(self.info.labels)} are known")
+            known = len(self.info.labels)
+            raise self._damage(f"frame {{0}}: track {track} of class {class_id}; {known} are known", frame)
         return rows
 
     def _times(self, values: list[Any]) -> Float64[ndarray, " f"]:
@@ -415,8 +416,9 @@ class Recording(Closing):
             raise self._damage(f"track {row[0]} of class {found.class_id}; {len(self.info.labels)} are known")
         return found
 
-    def _damage(self, reason: str) -> DamagedStoreError:
-        return DamagedStoreError(f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again.")
+    def _damage(self, reason: str, *frames: int) -> DamagedStoreError:
+        words = f"{self.path}: damaged: {reason}. Restore it from a copy, or annotate again."
+        return DamagedStoreError(words, frames=frames)
 
     def _stream(self, statement: str, values: Sequence[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of an answer, some at a time."""
