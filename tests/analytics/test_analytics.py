@@ -257,6 +257,7 @@ def test_rules_come_back_from_their_text(tmp_path: FilePath) -> None:
         ('[[line]]\nname = "a"\nstart = [1, 1]\nend = [1, 1]', "at least a pixel apart"),
         ('[[line]]\nname = "a"\nstart = [1]\nend = [1, 1]', "expected 2 values"),
         ('[[zone]]\nname = "a"\npolygon = [[1, 1], [2, 2]]', "three or more corners"),
+        ('[[zone]]\nname = "a"\npolygon = [[0, 0], [9, 9], [9, 0], [0, 9]]', "zone 'a' crosses itself"),
         ('[[zone]]\nname = ""\npolygon = [[0, 0], [9, 0], [9, 9]]', "needs a name"),
         (
             "[speed]\nimage = [[0,0],[9,0],[9,9],[0,9]]\nground_m = [[0,0],[1,0],[0,1],[1,1]]",

@@ -29,7 +29,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tracker.config import build, check_points, read_settings
+from tracker.config import build, check_points, check_polygon, read_settings
 from tracker.errors import ConfigError
 from tracker.types import EventKind
 
@@ -98,9 +98,7 @@ class ZoneRule:
 
     def __post_init__(self) -> None:
         _check_name("zone", self.name)
-        check_points(f"zone {self.name!r}", self.polygon)
-        if len(self.polygon) < 3 or abs(_polygon_area(self.polygon)) < 1:
-            raise ValueError(f"zone {self.name!r}: polygon needs three or more corners around at least a square pixel")
+        check_polygon(f"zone {self.name!r}", self.polygon)
         if self.max_dwell_s is not None and not self.max_dwell_s > 0:
             raise ValueError(f"zone {self.name!r}: max_dwell_s must be more than 0, found {self.max_dwell_s}")
         if not 0 <= self.hysteresis <= 5 or not 0 < self.lost_s < 3600:

@@ -20,6 +20,7 @@ from tracker.config.run_settings import (
     SourceConfig,
     check_image_size,
     check_points,
+    check_polygon,
     device_name,
 )
 from tracker.config.tracking import TrackerConfig
@@ -37,6 +38,7 @@ __all__ = [
     "build",
     "check_image_size",
     "check_points",
+    "check_polygon",
     "device_name",
     "field_docs",
     "nearest",

@@ -16,6 +16,7 @@ __all__ = [
     "SourceConfig",
     "check_image_size",
     "check_points",
+    "check_polygon",
     "device_name",
     "read_class_conf",
     "tile_grid",
