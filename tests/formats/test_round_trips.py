@@ -113,7 +113,7 @@ def test_losses_are_reported_in_one_warning(name: str, tmp_path: Path, caplog: p
         "mots": ["scores", "outlines", "time stamps", "hidden", "interpolated", "without a track", "boxes"],
         "yolo": ["track ids", "scores", "masks", "time stamps", "hidden", "interpolated", "boxes"],
         "voc": ["scores", "masks", "outlines", "time stamps", "interpolated"],
-        "cvat": ["scores", "masks", "time stamps", "without a track"],
+        "cvat": ["scores", "masks", "time stamps", "without a track", "boxes"],
         "cvatimages": [
             "scores",
             "time stamps",

@@ -192,9 +192,8 @@ def write(path: Path | str, annotations: AnnotationParts, options: WriteOptions 
     holds = Capability.TRACKS | Capability.CLASSES | Capability.OCCLUSION | Capability.KEYFRAMES
     note = "their outlines are written" if outlines else "--outlines writes polygons and the format cvatimages masks"
     instead = {Capability.MASKS: note, Capability.POLYGONS: note}
-    warn_unsupported(
-        summary.content, "CVAT for video", holds | Capability.POLYGONS if outlines else holds, instead=instead
-    )
+    holds = holds | Capability.POLYGONS if outlines else holds
+    warn_unsupported(summary.content, "CVAT for video", holds, instead=instead, shapes_for_boxes=outlines)
     outlined = annotations.outlined_tracks() if outlines else frozenset()
     with AtomicText(path) as file:
         file.write("\n".join(_head(annotations, summary)) + "\n")
