@@ -124,7 +124,7 @@ def test_lenet_reaches_the_papers_error_on_mnist(
     ("options", "message"),
     [
         (["--batch", "0"], r"batch must be 1 or more, found 0"),
-        (["--image-size", "0"], r"--image-size 0: must be 1 or more"),
+        (["--image-size", "0"], r"--image-size 0: must be from 1 to 8192"),
         (["--epochs", "0"], r"epochs must be 1 or more"),
         (["--freeze", "-1"], r"freeze must be from 0"),
         (["--backbone", "alexnet"], r"images of 28 x 28 do not fit 'alexnet'.*another --image-size"),
