@@ -5,7 +5,6 @@ A command's own module is imported only when it is called, so that `track` start
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import os
@@ -141,19 +140,6 @@ def main(arguments: Sequence[str], show: Show | None = None) -> int:
         return 2
 
 
-def parse_command(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of a command line whose first word is one of COMMANDS. Raises ConfigError for what it cannot take."""
-    name = arguments[0]
-    parser = CommandParser(prog=typed_program())
-    subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
-    for module in COMMANDS[name].modules:
-        importlib.import_module(module).add_parsers(subparsers)
-    for words, leaf in leaves(subparsers.choices[name], name):
-        complete_help(leaf, words)
-    options: argparse.Namespace = parser.parse_args(list(arguments))
-    return options
-
-
 def _run(arguments: list[str], show: Show | None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -172,7 +158,13 @@ def _run(arguments: list[str], show: Show | None) -> int:
         raise ConfigError(f"{name!r} is neither a command nor an existing file; {_meant(name)}")
     loading = EndAtOnce()
     try:
-        options = parse_command(arguments)
+        parser = CommandParser(prog=typed_program())
+        subparsers = parser.add_subparsers(required=True, parser_class=CommandParser)
+        for module in COMMANDS[name].modules:
+            importlib.import_module(module).add_parsers(subparsers)
+        for words, leaf in leaves(subparsers.choices[name], name):
+            complete_help(leaf, words)
+        options = parser.parse_args(arguments)
     finally:
         loading.release()
     level = logging.ERROR if options.quiet else max(logging.DEBUG, logging.WARNING - 10 * options.verbose)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +25,6 @@ from gui.jobs.kinds import JobKind, Question, arguments_of, job_kinds, results_o
 from gui.jobs.queue import Jobs
 from gui.qt.keyboard import order_buttons, order_tabs
 from gui.qt.preferences import Preferences
-from tracker.cli import parse_command
 from tracker.errors import ConfigError
 
 __all__ = ["JobDialog"]
@@ -95,8 +93,6 @@ class JobDialog(QDialog):
         folder = self._preferences.folder()
         try:
             arguments = arguments_of(kind, answers, self._options.text())
-            with contextlib.suppress(SystemExit):  # --help among the options
-                parse_command(arguments)
         except ConfigError as error:
             self._problem.setText(str(error))
             return
@@ -144,7 +140,7 @@ class JobDialog(QDialog):
         edit.setToolTip(question.help)
         edit.textChanged.connect(self._preview)
         self._fields[question.option] = edit
-        if question.asked == "text":
+        if question.asked in ("text", "count", "number"):
             return edit
         browse = QPushButton(self.tr("Browse\N{HORIZONTAL ELLIPSIS}"))
         browse.setAutoDefault(False)

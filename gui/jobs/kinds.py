@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tracker.paths import typed_path
 
 __all__ = ["JobKind", "Question", "arguments_of", "job_kinds", "results_of"]
 
-Asked: TypeAlias = Literal["paths", "file", "folder", "text", "flag"]
+Asked: TypeAlias = Literal["paths", "file", "folder", "text", "count", "number", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def _training(kind: str, title: str, data: str, epochs: str, *more: Question) ->
             Question("--out", "Results", "folder", "where weights and the table of results go", needed=True,
                      default=f"train/{kind}"),
             *more,
-            Question("--epochs", "Epochs", "text", "times every example is used", default=epochs),
-            Question("--minutes", "Minutes at most", "text", "stop, fully annealed, after so long; 0 for no limit"),
+            Question("--epochs", "Epochs", "count", "times every example is used", default=epochs),
+            Question("--minutes", "Minutes at most", "number", "stop, fully annealed, after so long; 0 for no limit"),
             Question("--device", "Device", "text", "cpu, cuda or auto", default="auto"),
             Question("--resume", "Go on from the last state in that folder", "flag"),
         ),
@@ -82,7 +83,7 @@ KINDS = (
             Question("--format", "Formats", "text", "such as mot,coco,cvat; the recording itself is always written",
                      default="mot"),
             Question("--rules", "Lines and zones", "file", "a TOML file of rules to count at"),
-            Question("--workers", "At a time", "text", "recordings in work at a time", default="1"),
+            Question("--workers", "At a time", "count", "recordings in work at a time", default="1"),
             Question("--recursive", "Look into subfolders too", "flag"),
             Question("--no-refine", "Leave the tracks as they were found: no linking, filling, smoothing", "flag"),
             Question("--save", "Write annotated videos too", "flag"),
@@ -94,9 +95,9 @@ KINDS = (
         "detector", "Train a detector", "a data.yaml, or a COCO JSON file", "50",
         Question("--start", "Start from", "file", "weights to go on from; empty begins with random ones, which needs "
                  "thousands of images", default=_start_weights()),
-        Question("--freeze", "Freeze for epochs", "text", "in these only the heads learn; no more than there are",
+        Question("--freeze", "Freeze for epochs", "count", "in these only the heads learn; no more than there are",
                  default="2"),
-        Question("--imgsz", "Image size", "text", "a multiple of 32; small objects need 640", default="416"),
+        Question("--imgsz", "Image size", "count", "a multiple of 32; small objects need 640", default="416"),
     ),
     _training("classifier", "Train a classifier", "an .npz, or a folder with one folder per class", "14"),
     _training("reid", "Train re-identification", "VIDEO=TRACKS, several separated by blanks", "30"),
@@ -135,8 +136,8 @@ KINDS = (
             Question("--format", "Formats", "text", "such as mot,coco,cvat", needed=True, default="coco"),
             Question("--out", "Results", "folder", "where the files go", needed=True, default="exported"),
             Question("--images", "Write the images too, as a data set to train on (coco, yolo, voc)", "flag"),
-            Question("--every", "Every so many frames", "text", "with images: 10 takes every tenth"),
-            Question("--split", "Part to train on", "text", "with images: 0.8 keeps a fifth for validation"),
+            Question("--every", "Every so many frames", "count", "with images: 10 takes every tenth"),
+            Question("--split", "Part to train on", "number", "with images: 0.8 keeps a fifth for validation"),
         ),
     ),
     JobKind(
@@ -162,7 +163,7 @@ KINDS = (
         ("tune",),
         (
             Question("", "Sequences", "folder", "a folder with <sequence>/det and <sequence>/gt", needed=True),
-            Question("--trials", "Settings to try", "text", default="100"),
+            Question("--trials", "Settings to try", "count", default="100"),
             Question("--out", "Best settings", "text", "file that the best go to", default="tuned.toml"),
         ),
     ),
@@ -177,7 +178,7 @@ def job_kinds() -> list[JobKind]:
 def arguments_of(kind: JobKind, answers: Mapping[str, str], options: str = "") -> list[str]:
     """The command line for these answers, by option.
 
-    Raises ConfigError for an answer that is missing or more options that cannot be read.
+    Raises ConfigError for an answer that is missing, or no number where one is asked, or options that cannot be read.
     """
     arguments = list(kind.command)
     for question in kind.questions:
@@ -187,12 +188,27 @@ def arguments_of(kind: JobKind, answers: Mapping[str, str], options: str = "") -
         elif not answer:
             if question.needed:
                 raise ConfigError(f"{question.title} is missing: {question.help}")
+        elif not _is_of_kind(answer, question.asked):
+            example = question.default or ("10" if question.asked == "count" else "0.8")
+            raise ConfigError(f"{question.title}: expected a number such as {example}, found {answer!r}")
         elif question.asked == "paths":
             parts = _split(answer, question.title)
             arguments += [item for part in parts for item in ((question.option, part) if question.option else (part,))]
         else:
             arguments += [question.option, answer] if question.option else [answer]
     return [*arguments, *kind.fixed, *_split(options, "More options")]
+
+
+def _is_of_kind(answer: str, asked: Asked) -> bool:
+    """Whether a number is one where one is asked for; the command itself says what it takes of it."""
+    if asked == "count":
+        return answer.isascii() and answer.isdecimal()
+    if asked == "number":
+        try:
+            return math.isfinite(float(answer))
+        except ValueError:
+            return False
+    return True
 
 
 def results_of(answers: Mapping[str, str], folder: Path) -> Path | None:
