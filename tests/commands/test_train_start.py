@@ -28,7 +28,7 @@ def command(tmp_path: Path, *more: str, labelled: str = "") -> list[str]:
     return [*words, "--imgsz", "64", "--batch", "2", "--device", "cpu", "--no-pictures", *more]
 
 
-@pytest.mark.parametrize("name", ["yolo26n", "yolo11n-seg"])
+@pytest.mark.parametrize("name", ["yolo26n", pytest.param("yolo11n-seg", marks=pytest.mark.slow)])
 def test_a_published_network_is_a_start_as_any_other(name: str, tmp_path: Path, shared: Path) -> None:
     start = str(shared / f"data/pretrained/{name}.safetensors")
     assert main(command(tmp_path, "--start", start)) == 0
@@ -36,7 +36,7 @@ def test_a_published_network_is_a_start_as_any_other(name: str, tmp_path: Path, 
     assert not list(tmp_path.glob("run/teacher/*/*.npz"))
 
 
-@pytest.mark.parametrize("option", ["--start", "--teacher"])
+@pytest.mark.parametrize("option", ["--start", pytest.param("--teacher", marks=pytest.mark.slow)])
 def test_a_published_network_teaches_what_a_folder_does_not_label(option: str, tmp_path: Path, shared: Path) -> None:
     start = str(shared / "data/pretrained/yolo26n.safetensors")
     words = command(tmp_path, option, start, labelled="[box]")
