@@ -16,6 +16,7 @@ from gui.recording.store_reader import Overview, count_recording, count_rows
 from gui.rules.counting import CountRow, change_shapes, shapes_from_mapping, shapes_from_rules, shapes_to_mapping
 from gui.rules.event_text import describe_event
 from tracker.analytics import Rules
+from tracker.analytics.figures import line_figure, zone_figure
 from tracker.analytics.heat import HeatMap
 from tracker.annotate.recount import change_rules
 from tracker.overlay import Figure
@@ -95,11 +96,9 @@ class RecordedCounts(QObject):
             return []
         rules = self._rules(self._overview)
         rows = {(row.kind, row.name): row for row in count_rows((e for e in self.events if e.time <= now), rules, now)}
-        figures: list[Figure] = []
-        for line in rules.line:
-            row = rows["line", line.name]
-            figures.append(((line.start, line.end), False, f"{line.name}  in {row.inward}  out {row.outward}"))
-        return figures + [(zone.polygon, True, f"{zone.name}  {rows['zone', zone.name].inside}") for zone in rules.zone]
+        crossed = [(line, rows["line", line.name]) for line in rules.line]
+        lines = [line_figure(line, row.inward, row.outward) for line, row in crossed]
+        return lines + [zone_figure(zone, rows["zone", zone.name].inside) for zone in rules.zone]
 
     def heat(self) -> HeatMap | None:
         """Where objects spend their time, as far as it is known. Who asks again sees what a correction changed."""

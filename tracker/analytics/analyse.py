@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tracker.analytics.figures import RuleFigure, line_figure, zone_figure
 from tracker.analytics.ground import SpeedMeter
 from tracker.analytics.heat import HeatMap
 from tracker.analytics.lines import LineCounter
@@ -98,14 +99,13 @@ class Analytics:
             if name == line and direction == inward and class_id in (None, counted_class)
         )
 
-    def figures(self) -> list[tuple[tuple[Point, ...], bool, str]]:
-        """Lines and zones with their numbers for the overlay: points, whether they close, text."""
-        figures: list[tuple[tuple[Point, ...], bool, str]] = []
-        for rule in self.rules.line:
-            inward, outward = (self.count(rule.name, inward=direction) for direction in (True, False))
-            figures.append(((rule.start, rule.end), False, f"{rule.name}  in {inward}  out {outward}"))
-        zones = ((zone.rule, sum(zone.occupancy().values())) for zone in self.zones)
-        return [*figures, *((rule.polygon, True, f"{rule.name}  {inside}") for rule, inside in zones)]
+    def figures(self) -> list[RuleFigure]:
+        """Lines and zones with their numbers for the overlay."""
+        lines = [
+            line_figure(rule, *(self.count(rule.name, inward=direction) for direction in (True, False)))
+            for rule in self.rules.line
+        ]
+        return lines + [zone_figure(zone.rule, sum(zone.occupancy().values())) for zone in self.zones]
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on later, as plain values for JSON."""
