@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,14 +207,16 @@ def test_networks_and_trackers_are_loaded_by_name(network: Path) -> None:
     assert len(follow.update(found, 0.0)) <= len(found)
 
 
-def test_classes_and_thresholds_are_said_as_on_the_command_line(network: Path) -> None:
+def classes_seen(network: Path, **how: Any) -> list[int]:
+    """Of a person and a car, by a detector that is opened so."""
     image = np.full((128, 160, 3), 20, np.uint8)
     image[40:64, 16:40], image[40:64, 96:120] = COLOURS
+    (found,) = tracker.load_detector(network, **how).detect([image])
+    return sorted(found.class_ids.tolist())
 
-    def seen(**how: Any) -> list[int]:
-        (found,) = tracker.load_detector(network, **how).detect([image])
-        return sorted(found.class_ids.tolist())
 
+def test_classes_and_thresholds_are_said_as_on_the_command_line(network: Path) -> None:
+    seen = partial(classes_seen, network)
     everything = seen()
     assert set(everything) == {0, 1}
     assert seen(classes="person, car") == everything
@@ -222,13 +225,7 @@ def test_classes_and_thresholds_are_said_as_on_the_command_line(network: Path) -
 
 def test_settings_are_numbers_of_any_kind_too(network: Path) -> None:
     """What comes out of NumPy goes in as what is written as a number."""
-    image = np.full((128, 160, 3), 20, np.uint8)
-    image[40:64, 16:40], image[40:64, 96:120] = COLOURS
-
-    def seen(**how: Any) -> list[int]:
-        (found,) = tracker.load_detector(network, **how).detect([image])
-        return sorted(found.class_ids.tolist())
-
+    seen = partial(classes_seen, network)
     everything = seen()
     for classes in (None, "", "person,car,", [], np.arange(2)):
         assert seen(classes=classes) == everything

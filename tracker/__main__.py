@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     from tracker.ending import EndAtOnce
 
-    # What OpenCV cannot read is told in one line; its own, with its C++ source's line numbers, would stand beside it.
+    # What OpenCV cannot read is reported in one line; its own, with lines of its C++ source, would stand beside it.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     loading = EndAtOnce()
     try:

@@ -93,7 +93,7 @@ def export_all(
 ) -> Exported:
     """Write the recording in each of the formats, `video` and `report` among them; what came of it.
 
-    With `images`, formats that are for single images become data sets with them. What is written is told in `exported`
+    With `images`, formats that are for single images become data sets with them. What is written is noted in `exported`
     as soon as it is. Raises SinkError where a file cannot be written, ConfigError, before any is, where there are too
     few images for two parts.
     """

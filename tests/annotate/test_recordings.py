@@ -58,8 +58,8 @@ def test_animations_left_out_beside_videos_are_told(tmp_path: Path, caplog: pyte
     root = touch(tmp_path / "in", "a.mp4", "b.gif", "c.GIF", "deep/d.gif")
     (job,) = find_jobs([root], tmp_path / "out", recursive=False)
     assert job.source == root / "a.mp4"
-    (told,) = caplog.messages
-    assert told.startswith(f"{root}: 2 GIF files beside its videos are left out, such as b.gif; name an animation")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{root}: 2 GIF files beside its videos are left out, such as b.gif; name an animation")
     caplog.clear()
     find_jobs([root / "b.gif", root / "deep"], tmp_path / "out", recursive=False)
     assert not caplog.messages

@@ -116,8 +116,8 @@ def test_a_run_that_cannot_begin_says_its_end_too(
     shutil.copyfile(clip, "clip.mp4")
     Path("empty.mp4").touch()
     assert main.main([*arguments, "--progress", "json"]) == 2
-    told, wrong = capsys.readouterr()
-    lines = [json.loads(line) for line in told.splitlines()]
+    printed, wrong = capsys.readouterr()
+    lines = [json.loads(line) for line in printed.splitlines()]
     assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
     assert len(wrong.splitlines()) == 1
 

@@ -115,10 +115,10 @@ def test_why_the_page_has_no_images_is_told_on_the_terminal_too(
     for video in (other, tmp_path / "gone.mp4"):
         caplog.clear()
         page = report(recording, tmp_path / "a.html", "--video", video)
-        (told,) = caplog.messages
-        assert told.startswith(f"{recording}: Without images: ")
-        assert video.name in told
-        assert told.removeprefix(f"{recording}: ") in page.texts
+        (warning,) = caplog.messages
+        assert warning.startswith(f"{recording}: Without images: ")
+        assert video.name in warning
+        assert warning.removeprefix(f"{recording}: ") in page.texts
 
 
 def test_a_report_never_replaces_its_recording(

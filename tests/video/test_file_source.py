@@ -114,8 +114,8 @@ def test_which_of_several_videos_is_read_is_told_once(tmp_path: Path, caplog: py
     with FileSource(two) as source:
         assert len(list(source)) == 30
         assert source.frame_at(3).index == 3
-    (told,) = caplog.messages
-    assert told.startswith("two.mkv: stream 0 is read, one of its 2 videos; to read another (1), ")
+    (warning,) = caplog.messages
+    assert warning.startswith("two.mkv: stream 0 is read, one of its 2 videos; to read another (1), ")
     caplog.clear()
     for chosen in (FileSource(two, stream=1), FileSource(one)):
         chosen.close()

@@ -100,7 +100,7 @@ def _annotate_paths(options: argparse.Namespace, last: LastLine) -> int:
         return _tell_plans(jobs, request)
     own_folder(options.out)
     started = time.perf_counter()
-    last.told = True
+    last.reported = True
     display = _display(request.settings.output.progress, jobs, options.workers)
 
     ended: list[FileReport] = []

@@ -75,7 +75,7 @@ def _demo(options: argparse.Namespace, last: LastLine) -> int:
     )
     tally, preview = Tally(built.pipeline.labels), _Preview(folder / "preview.png")
     runner = make_runner(source, built, [*open_sinks(source, outputs), tally, preview], settings)
-    last.told = True
+    last.reported = True
     ended = track_source(runner, source, settings)
     if settings.output.progress != "json":
         sys.stdout.write(table(ended.progress, tally, built.engine, [*outputs.files, preview.path]) + "\n")

@@ -62,7 +62,7 @@ def _detect(options: argparse.Namespace, last: LastLine) -> int:
     except BaseException:
         source.close()
         raise
-    last.told = True
+    last.reported = True
     runner.start()
     ended = follow_run(runner, source, style=settings.output.progress, total=source.info.frame_count)
     progress = ended.progress
@@ -81,7 +81,7 @@ def _open(specs: Sequence[str], vid_stride: int) -> FrameSource:
     paths: dict[Path, None] = {}
     for spec in specs:
         path = typed_path(spec)
-        if path.is_file() and is_image(path):  # one that is broken is told of when it is read, as in a folder
+        if path.is_file() and is_image(path):  # one that is broken is reported when it is read, as in a folder
             paths[path.absolute()] = None
             continue
         with open_source(spec) as source:

@@ -35,19 +35,19 @@ class Ended:
 class LastLine:
     """Around a command: its last JSON line where it fails before it has begun to tell how far it is.
 
-    `style` is what the settings say once they are read; `told` is set where what follows prints the last line itself.
+    `style` is what the settings say once they are read; `reported` is set where what follows prints it.
     """
 
     def __init__(self, options: argparse.Namespace, **row: str | int) -> None:
         self.style: str | None = options.progress
-        self.told = False
+        self.reported = False
         self._row = row
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if error is not None and self.style == "json" and not self.told and not isinstance(error, BrokenPipeError):
+        if error is not None and self.style == "json" and not self.reported and not isinstance(error, BrokenPipeError):
             row = {key: redact_within(value) if isinstance(value, str) else value for key, value in self._row.items()}
             sys.stdout.write(json.dumps({**row, "time": round(time.time(), 3), "done": True}) + "\n")
             sys.stdout.flush()

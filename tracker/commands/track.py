@@ -125,7 +125,7 @@ def _track(options: argparse.Namespace, last: LastLine) -> int:
         if held is not None:
             held.release()
         raise
-    last.told = not options.show
+    last.reported = not options.show
     try:
         if options.show:
             ended = Ended(_show(runner, source, options, held))

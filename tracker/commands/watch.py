@@ -75,7 +75,7 @@ def _watch(options: argparse.Namespace, last: LastLine) -> int:
         _tell(json.dumps({"port": server.port}) if as_json else f"health and metrics: port {server.port}")
     held = HeldSignals()
     watch.start()
-    last.told = True
+    last.reported = True
     try:
         held.release()
         reported = 0.0

@@ -85,10 +85,10 @@ def find_sequences(folder: Path, inner: str) -> list[Sequence]:
     found = []
     for path in sorted(folder.rglob(inner)):
         sequence = path.parents[1]
-        told, length = _read_info(sequence / "seqinfo.ini")
-        rate = FRAME_RATE if told is None else told
+        given, length = _read_info(sequence / "seqinfo.ini")
+        rate = FRAME_RATE if given is None else given
         name = sequence.relative_to(folder).as_posix()
-        found.append(Sequence(sequence.name if name == "." else name, sequence, rate, length, told is None))
+        found.append(Sequence(sequence.name if name == "." else name, sequence, rate, length, given is None))
     if not found:
         raise SourceError(f"{folder}: found no <sequence>/{inner} below it")
     return found

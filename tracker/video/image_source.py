@@ -24,7 +24,7 @@ class ImageSource(FrameSource):
 
     Images have no time stamps: frame i is given the time i / `rate`, by default 30 a second. They may differ in size.
     An image that cannot be read is skipped with a warning and counted in `damage`; its index stays unused, so that
-    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, and told and counted.
+    index and file keep belonging together. A JPEG that was cut off is used as far as it goes, reported and counted.
     What had to be assumed to show an image is warned of, each kind once. A frame's `source` is its file's name.
     """
 

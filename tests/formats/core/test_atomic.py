@@ -114,3 +114,4 @@ def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
             assert len(text) == 2000 * 41
             assert len(set(text)) == 2, "of one writer"
     assert [writer.returncode for writer in writers] == [0, 0]
+    assert len(target.read_text()) == 2000 * 41
