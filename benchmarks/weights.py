@@ -50,7 +50,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=sorted(embedded_networks()), help="names or files")
-    parser.add_argument("--peers", nargs="*", default=PEERS, help="names of files in --pretrained")
+    peers = "names of ONNX files in --pretrained, without the suffix"
+    parser.add_argument("--peers", nargs="*", default=PEERS, type=lambda name: name.removesuffix(".onnx"), help=peers)
     parser.add_argument("--pretrained", type=Path, default=SHARED / "pretrained")
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "weights" / "data80.yaml")
     parser.add_argument("--split", default="val", choices=["val", "test"])
